@@ -1,0 +1,108 @@
+//===- KernOps.td - how it runs: kernels and launches ------------*- tablegen -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef PERMALLOY_KERN_OPS_TD
+#define PERMALLOY_KERN_OPS_TD
+
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/BuiltinAttributes.td"
+include "mlir/IR/CommonTypeConstraints.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/OpBase.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Kern_Dialect : Dialect {
+  let name = "kern";
+  let summary = "How a transformer runs: kernels, schedules, slots, launches";
+  let description = [{
+    A `kern.kernel` holds `tfm` operations that become one native function; a `kern.launch` runs it. Kernels carry no
+    layer-specific value, so equal layers share one. See dialects/Kern/README.md.
+  }];
+  let cppNamespace = "::permalloy::kern";
+  let dependentDialects = ["::permalloy::tfm::TfmDialect"];
+  let useDefaultAttributePrinterParser = 1;
+}
+
+def Kern_Emitter : I32EnumAttr<"Emitter", "which code generator writes a kernel", [
+  I32EnumAttrCase<"Contraction", 0, "contraction">, I32EnumAttrCase<"Attention", 1, "attention">,
+  I32EnumAttrCase<"Row", 2, "row">, I32EnumAttrCase<"Generic", 3, "generic">]> {
+  let cppNamespace = "::permalloy::kern";
+  let genSpecializedAttr = 0;
+}
+def Kern_EmitterAttr : EnumAttr<Kern_Dialect, Kern_Emitter, "emitter"> { let assemblyFormat = "$value"; }
+def Kern_DimAttr : Attr<CPred<"::mlir::isa<::permalloy::tfm::DimExprAttr>($_self)">, "symbolic dimension"> {
+  let storageType = "::permalloy::tfm::DimExprAttr";
+  let returnType = "::permalloy::tfm::DimExprAttr";
+  let convertFromStorage = "$_self";
+}
+def Kern_DimArrayAttr : TypedArrayAttrBase<Kern_DimAttr, "symbolic dimensions">;
+
+class Kern_Op<string mnemonic, list<Trait> traits = []> : Op<Kern_Dialect, mnemonic, traits>;
+
+def Kern_KernelOp : Kern_Op<"kernel", [Symbol, IsolatedFromAbove, SingleBlock]> {
+  let summary = "tfm operations that become one native function";
+  let description = [{
+    Block arguments are the buffers that it reads, yielded values those that it writes; all dense and row-major, or packed
+    where the type says so. `symbols` names the scalars that it takes at run time; `arg_dims` gives each argument's dimensions
+    over these names. `select-schedules` adds `schedule` (what the emitter's inner loops look like), `tiles` (the size of the
+    grid, over the symbols; tiles are independent) and `scratch_bytes` (per worker).
+
+    Constraints: (kernel_c1) one `arg_dims` entry per argument, of its rank; (kernel_c2) it ends in kern.yield with at least one
+    value.
+
+    Example:
+    ```mlir
+    kern.kernel @relu_0 row attributes {symbols = ["d0"], arg_dims = [[#tfm.dim<d0>, #tfm.dim<64>]]} {
+    ^bb0(%x: tensor<?x64xf32>):
+      %0 = tfm.unary relu %x : (tensor<?x64xf32>) -> tensor<?x64xf32>
+      kern.yield %0 : tensor<?x64xf32>
+    }
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Kern_EmitterAttr:$emitter, StrArrayAttr:$symbols, ArrayAttr:$arg_dims,
+                       OptionalAttr<DictionaryAttr>:$schedule, OptionalAttr<Kern_DimAttr>:$tiles,
+                       OptionalAttr<Kern_DimAttr>:$scratch_bytes);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name `` $emitter attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::Block &getBlock() { return getBody().front(); }
+    /// The values that the kernel writes, in buffer order.
+    ::mlir::ValueRange yielded() { return getBlock().getTerminator()->getOperands(); }
+  }];
+}
+
+def Kern_YieldOp : Kern_Op<"yield", [Pure, Terminator, HasParent<"KernelOp">]> {
+  let summary = "the results of a kernel";
+  let description = "Example: `kern.yield %0 : tensor<?x64xf32>`";
+  let arguments = (ins Variadic<AnyRankedTensor>:$values);
+  let assemblyFormat = "$values attr-dict `:` type($values)";
+}
+
+def Kern_LaunchOp : Kern_Op<"launch", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "run a kernel";
+  let description = [{
+    `scalars` gives the kernel's symbols as expressions over the program's. After `plan-slots`, `slots` says for each result
+    which slot holds it, or -1 when it is written straight into a program output.
+
+    Constraints: (launch_c1) the symbol is a kern.kernel with these argument and result types; (launch_c2) one scalar per
+    symbol.
+
+    Example: `%0 = kern.launch @relu_0(%x) scalars [#tfm.dim<batch * seq>] : (tensor<?x64xf32>) -> tensor<?x64xf32>`
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyRankedTensor>:$inputs, Kern_DimArrayAttr:$scalars,
+                       OptionalAttr<DenseI64ArrayAttr>:$slots);
+  let results = (outs Variadic<AnyRankedTensor>:$outputs);
+  let assemblyFormat = "$kernel `(` $inputs `)` `scalars` $scalars (`slots` $slots^)? attr-dict `:` functional-type($inputs, $outputs)";
+}
+
+def Kern_ViewOp : Kern_Op<"view", [Pure]> {
+  let summary = "the same bytes with other dimensions";
+  let description = "A reshape that costs nothing. Example: `%0 = kern.view %x : tensor<?x?x64xf32> to tensor<?x64xf32>`";
+  let arguments = (ins AnyRankedTensor:$input);
+  let results = (outs AnyRankedTensor:$output);
+  let assemblyFormat = "$input attr-dict `:` type($input) `to` type($output)";
+}
+
+#endif

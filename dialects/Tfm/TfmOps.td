@@ -1,0 +1,434 @@
+//===- TfmOps.td - operations of the transformer graph dialect ---*- tablegen -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef PERMALLOY_TFM_OPS_TD
+#define PERMALLOY_TFM_OPS_TD
+
+include "Tfm/TfmDialect.td"
+include "Tfm/TfmInterfaces.td"
+include "mlir/IR/BuiltinAttributes.td"
+include "mlir/IR/CommonTypeConstraints.td"
+include "mlir/IR/RegionKindInterface.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Tfm_Element : AnyTypeOf<[I1, AnyI8, AnyI16, AnyI32, AnyI64, F16, BF16, F32, F64]>;
+def Tfm_Tensor : RankedTensorOf<[Tfm_Element]>;
+def Tfm_FloatTensor : RankedTensorOf<[F16, BF16, F32, F64]>;
+def Tfm_BoolTensor : RankedTensorOf<[I1]>;
+def Tfm_IndexTensor : RankedTensorOf<[I32, I64]>;
+def Tfm_ShapeTensor : 1DTensorOf<[I64]>;
+def Tfm_DimArrayAttr : TypedArrayAttrBase<Tfm_DimExprAttr, "symbolic dimensions">;
+
+class Tfm_Op<string mnemonic, list<Trait> traits = []> : Op<Tfm_Dialect, mnemonic, traits>;
+
+/// A pure operation of one result whose shape follows a rule.
+class Tfm_ShapedOp<string mnemonic, list<string> shapeMethods = [], list<Trait> traits = []>
+    : Tfm_Op<mnemonic, !listconcat([Pure, DeclareOpInterfaceMethods<Tfm_ShapeOp, shapeMethods>], traits)> {
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Sources
+//===----------------------------------------------------------------------===//
+
+def Tfm_ConstantOp : Tfm_ShapedOp<"constant", ["inferElementType", "inferContents"], [ConstantLike, AllTypesMatch<["value", "result"]>]> {
+  let summary = "inline tensor";
+  let description = [{
+    Integer and bool tensors and tensors of at most 1 KB stand in the IR so that folding sees them; larger ones are weights.
+
+    Example: `%0 = tfm.constant dense<[0, -1]> : tensor<2xi64>`
+  }];
+  let arguments = (ins ElementsAttr:$value);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "attr-dict $value";
+  let hasFolder = 1;
+  let builders = [OpBuilder<(ins "::mlir::ElementsAttr":$value), [{
+    build($_builder, $_state, value.getShapedType(), value);
+  }]>];
+}
+
+def Tfm_WeightOp : Tfm_Op<"weight", [Symbol, NoRegionArguments]> {
+  let summary = "a stored tensor of the module";
+  let description = [{
+    Its elements come from a region of a file (`#tfm.file`), from a seeded generator for tests (`#tfm.seeded`), or from a
+    body: `tfm` operations over other weights, a recorded transformation that a streaming evaluator carries out when the
+    artifact is written.
+
+    Constraints: (weight_c1) exactly one of source and body; (weight_c2) the type is a static tensor; (weight_c3) the body
+    yields one value of the declared type.
+
+    Example:
+    ```mlir
+    tfm.weight @w : tensor<384x384xf32> = #tfm.file<"model.onnx", 64, 589824, "">
+    tfm.weight @wt : tensor<384x384xf32> {
+      %0 = tfm.get_weight @w : tensor<384x384xf32>
+      %1 = tfm.transpose %0 [1, 0] : (tensor<384x384xf32>) -> tensor<384x384xf32>
+      tfm.yield %1 : tensor<384x384xf32>
+    }
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Tfm_Tensor>:$type, OptionalAttr<AnyAttr>:$source);
+  let regions = (region MaxSizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name `:` $type (`=` $source^)? attr-dict-with-keyword ($body^)?";
+  let hasVerifier = 1;
+}
+
+def Tfm_GetWeightOp : Tfm_Op<"get_weight", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "the value of a weight";
+  let description = "Constraint (get_weight_c1): the symbol is a `tfm.weight` of the same type.\n\nExample: `%0 = tfm.get_weight @w : tensor<384x384xf32>`";
+  let arguments = (ins FlatSymbolRefAttr:$weight);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "$weight attr-dict `:` type($result)";
+}
+
+def Tfm_YieldOp : Tfm_Op<"yield", [Pure, Terminator, HasParent<"WeightOp">]> {
+  let summary = "ends the body of a weight";
+  let description = "Example: `tfm.yield %1 : tensor<2x2xf32>`";
+  let arguments = (ins Tfm_Tensor:$value);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+}
+
+def Tfm_DimValuesOp : Tfm_ShapedOp<"dim_values", ["inferElementType", "inferContents"]> {
+  let summary = "values of dimension expressions as a tensor";
+  let description = [{
+    Rank 0 or 1, integer elements: what is left of shape arithmetic that reaches a graph output.
+
+    Example: `%0 = tfm.dim_values [#tfm.dim<batch>, #tfm.dim<12>] : tensor<2xi64>`
+  }];
+  let arguments = (ins Tfm_DimArrayAttr:$values);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "$values attr-dict `:` type($result)";
+  let hasFolder = 1;
+}
+
+def Tfm_ShapeOfOp : Tfm_ShapedOp<"shape_of", ["inferElementType", "inferContents"]> {
+  let summary = "dimensions of a tensor, as i64";
+  let description = "Example: `%0 = tfm.shape_of %x : (tensor<?x4xf32>) -> tensor<2xi64>`";
+  let arguments = (ins Tfm_Tensor:$input);
+  let results = (outs Tfm_ShapeTensor:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+}
+
+def Tfm_RangeOp : Tfm_ShapedOp<"range", ["inferContents", "inferElementType"]> {
+  let summary = "arithmetic sequence";
+  let description = [{
+    As imported: scalar operands start, limit, delta, with max(0, ceil((limit - start) / delta)) elements. Resolved: the
+    number of elements stands in `size` and the start in `from`, and operands are absent.
+
+    Constraint (range_c1): three operands, or both attributes and an integer result.
+
+    Example: `%0 = tfm.range from #tfm.dim<0> size #tfm.dim<seq> step 1 : () -> tensor<?xi64>`
+  }];
+  let arguments = (ins Variadic<Tfm_Tensor>:$bounds, OptionalAttr<Tfm_DimExprAttr>:$from,
+                       OptionalAttr<Tfm_DimExprAttr>:$size, DefaultValuedAttr<I64Attr, "1">:$step);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "($bounds^)? (`from` $from^ `size` $size)? (`step` $step^)? attr-dict `:` functional-type(operands, results)";
+}
+
+//===----------------------------------------------------------------------===//
+// Structure
+//===----------------------------------------------------------------------===//
+
+def Tfm_ReshapeOp : Tfm_ShapedOp<"reshape", ["inferContents"]> {
+  let summary = "same elements, other dimensions";
+  let description = [{
+    As imported: an i64 shape operand with ONNX's rules (-1 is inferred; 0 copies the input's dimension unless
+    `allow_zero`). Resolved: `dims`. Row-major order is kept.
+
+    Constraints: (reshape_c1) exactly one of shape operand and `dims`; (reshape_c2) equal numbers of elements where known.
+
+    Example: `%0 = tfm.reshape %x dims [#tfm.dim<batch>, #tfm.dim<seq>, #tfm.dim<12>, #tfm.dim<32>] : (tensor<?x?x384xf32>) -> tensor<?x?x12x32xf32>`
+  }];
+  let arguments = (ins Tfm_Tensor:$input, Optional<Tfm_ShapeTensor>:$shape, OptionalAttr<Tfm_DimArrayAttr>:$dims,
+                       UnitAttr:$allow_zero);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "$input (`shape` $shape^)? (`dims` $dims^)? attr-dict `:` functional-type(operands, results)";
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
+}
+
+def Tfm_BroadcastOp : Tfm_ShapedOp<"broadcast", ["inferContents"]> {
+  let summary = "repeat along dimensions of size one";
+  let description = [{
+    As imported: numpy broadcasting of the input with an i64 shape operand (ONNX Expand: either side may hold the 1).
+    Resolved: the result's `dims`.
+
+    Constraint (broadcast_c1): exactly one of shape operand and `dims`.
+
+    Example: `%0 = tfm.broadcast %x dims [#tfm.dim<batch>, #tfm.dim<4>] : (tensor<1x4xf32>) -> tensor<?x4xf32>`
+  }];
+  let arguments = (ins Tfm_Tensor:$input, Optional<Tfm_ShapeTensor>:$shape, OptionalAttr<Tfm_DimArrayAttr>:$dims);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "$input (`shape` $shape^)? (`dims` $dims^)? attr-dict `:` functional-type(operands, results)";
+  let hasFolder = 1;
+}
+
+def Tfm_TransposeOp : Tfm_ShapedOp<"transpose"> {
+  let summary = "permute dimensions";
+  let description = [{
+    Result dimension i is input dimension `perm[i]`. Constraint (transpose_c1): `perm` is a permutation.
+
+    Example: `%0 = tfm.transpose %x [0, 2, 1, 3] : (tensor<?x?x12x32xf32>) -> tensor<?x12x?x32xf32>`
+  }];
+  let arguments = (ins Tfm_Tensor:$input, DenseI64ArrayAttr:$perm);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "$input $perm attr-dict `:` functional-type(operands, results)";
+  let hasFolder = 1;
+  let hasCanonicalizer = 1;
+}
+
+def Tfm_GatherOp : Tfm_ShapedOp<"gather", ["inferContents"]> {
+  let summary = "take slices along one axis by index";
+  let description = [{
+    ONNX Gather: the axis is replaced by the dimensions of `indices`; negative indices count from the end. An index out
+    of range is an error in the interpreter; compiled kernels clamp it into the range.
+
+    Constraint (gather_c1): 0 <= axis < rank.
+
+    Example: `%0 = tfm.gather %table, %ids {axis = 0 : i64} : (tensor<30522x384xf32>, tensor<?x?xi64>) -> tensor<?x?x384xf32>`
+  }];
+  let arguments = (ins Tfm_Tensor:$input, Tfm_IndexTensor:$indices, I64Attr:$axis);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "$input `,` $indices attr-dict `:` functional-type(operands, results)";
+}
+
+def Tfm_GatherNDOp : Tfm_ShapedOp<"gather_nd"> {
+  let summary = "take slices by index tuples";
+  let description = [{
+    ONNX GatherND: the last dimension of `indices` holds tuples that index the input after `batch_dims` shared leading
+    dimensions. Constraint (gather_nd_c1): the tuple length is static and fits.
+
+    Example: `%0 = tfm.gather_nd %x, %i {batch_dims = 0 : i64} : (tensor<2x3xf32>, tensor<5x2xi64>) -> tensor<5xf32>`
+  }];
+  let arguments = (ins Tfm_Tensor:$input, Tfm_IndexTensor:$indices, DefaultValuedAttr<I64Attr, "0">:$batch_dims);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "$input `,` $indices attr-dict `:` functional-type(operands, results)";
+}
+
+def Tfm_SliceOp : Tfm_ShapedOp<"slice", ["inferContents"], [AttrSizedOperandSegments]> {
+  let summary = "part of a tensor";
+  let description = [{
+    As imported: 1-D i64 operands starts, ends and perhaps steps for `axes`, with ONNX's clamping and negative values.
+    Resolved: `offsets`, `sizes` (one per dimension) and `strides`, and no operands.
+
+    Constraints: (slice_c1) operands with `axes`, or the three lists of length rank; (slice_c2) no stride is 0.
+
+    Example: `%0 = tfm.slice %x offsets [#tfm.dim<0>] sizes [#tfm.dim<seq>] strides [1] : (tensor<512xi64>) -> tensor<?xi64>`
+  }];
+  let arguments = (ins Tfm_Tensor:$input, Optional<Tfm_IndexTensor>:$starts, Optional<Tfm_IndexTensor>:$ends,
+                       Optional<Tfm_IndexTensor>:$steps, OptionalAttr<DenseI64ArrayAttr>:$axes,
+                       OptionalAttr<Tfm_DimArrayAttr>:$offsets, OptionalAttr<Tfm_DimArrayAttr>:$sizes,
+                       OptionalAttr<DenseI64ArrayAttr>:$strides);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = [{
+    $input (`starts` $starts^ `ends` $ends)? (`steps` $steps^)? (`axes` $axes^)?
+    (`offsets` $offsets^ `sizes` $sizes `strides` $strides)? attr-dict `:` functional-type(operands, results)
+  }];
+  let hasFolder = 1;
+}
+
+def Tfm_ConcatOp : Tfm_ShapedOp<"concat", ["inferContents"]> {
+  let summary = "join along one axis";
+  let description = [{
+    Constraints: (concat_c1) at least one input, equal ranks, 0 <= axis < rank; (concat_c2) other dimensions agree.
+
+    Example: `%0 = tfm.concat %a, %b {axis = 0 : i64} : (tensor<2xi64>, tensor<1xi64>) -> tensor<3xi64>`
+  }];
+  let arguments = (ins Variadic<Tfm_Tensor>:$inputs, I64Attr:$axis);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "$inputs attr-dict `:` functional-type(operands, results)";
+  let hasFolder = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Elementwise and reductions
+//===----------------------------------------------------------------------===//
+
+def Tfm_CastOp : Tfm_ShapedOp<"cast", ["inferElementType", "inferContents"]> {
+  let summary = "convert elements";
+  let description = [{
+    Float to integer truncates towards zero; to bool is `!= 0`; integers wrap; narrowing floats round to nearest even.
+
+    Example: `%0 = tfm.cast %x : (tensor<?xi64>) -> tensor<?xf32>`
+  }];
+  let arguments = (ins Tfm_Tensor:$input);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+  let hasFolder = 1;
+}
+
+def Tfm_UnaryOp : Tfm_ShapedOp<"unary", ["inferElementType", "inferContents"]> {
+  let summary = "elementwise function of one tensor";
+  let description = [{
+    `gelu_erf` is x/2 (1 + erf(x/sqrt 2)), `gelu_tanh` x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), `silu` x sigmoid(x);
+    `round` rounds half to even; `isnan` and `isinf` give bool.
+
+    Constraint (unary_c1): the kind takes the element type: floating point for all but neg, abs, sign, relu (any number) and
+    not (bool).
+
+    Example: `%0 = tfm.unary gelu_erf %x : (tensor<?x64xf32>) -> tensor<?x64xf32>`
+  }];
+  let arguments = (ins Tfm_UnaryKindAttr:$kind, Tfm_Tensor:$input);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "`` $kind $input attr-dict `:` functional-type(operands, results)";
+}
+
+def Tfm_BinaryOp : Tfm_ShapedOp<"binary", ["inferContents"]> {
+  let summary = "elementwise function of two tensors, with numpy broadcasting";
+  let description = [{
+    Integer `div` truncates towards zero and `mod` takes the sign of the divisor (floating point: of the dividend, as C's
+    fmod); max and min propagate NaN; and, or, xor are for bool.
+
+    Constraints: (binary_c1) equal element types that the kind takes; (binary_c2) the shapes broadcast.
+
+    Example: `%0 = tfm.binary add %x, %b : (tensor<?x64xf32>, tensor<64xf32>) -> tensor<?x64xf32>`
+  }];
+  let arguments = (ins Tfm_BinaryKindAttr:$kind, Tfm_Tensor:$lhs, Tfm_Tensor:$rhs);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "`` $kind $lhs `,` $rhs attr-dict `:` functional-type(operands, results)";
+  let hasFolder = 1;
+}
+
+def Tfm_CompareOp : Tfm_ShapedOp<"compare", ["inferElementType", "inferContents"]> {
+  let summary = "elementwise comparison, with numpy broadcasting";
+  let description = [{
+    Comparisons with NaN are false, but `ne` is true. Constraints: (compare_c1) equal element types; (compare_c2) the shapes
+    broadcast.
+
+    Example: `%0 = tfm.compare le %a, %b : (tensor<?x1xi64>, tensor<?xi64>) -> tensor<?x?xi1>`
+  }];
+  let arguments = (ins Tfm_CompareKindAttr:$kind, Tfm_Tensor:$lhs, Tfm_Tensor:$rhs);
+  let results = (outs Tfm_BoolTensor:$result);
+  let assemblyFormat = "`` $kind $lhs `,` $rhs attr-dict `:` functional-type(operands, results)";
+}
+
+def Tfm_SelectOp : Tfm_ShapedOp<"select", ["inferElementType", "inferContents"]> {
+  let summary = "choose elementwise, with numpy broadcasting";
+  let description = [{
+    Constraints: (select_c1) both choices have one element type; (select_c2) the three shapes broadcast.
+
+    Example: `%0 = tfm.select %c, %a, %b : (tensor<?xi1>, tensor<f32>, tensor<?xf32>) -> tensor<?xf32>`
+  }];
+  let arguments = (ins Tfm_BoolTensor:$condition, Tfm_Tensor:$on_true, Tfm_Tensor:$on_false);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "$condition `,` $on_true `,` $on_false attr-dict `:` functional-type(operands, results)";
+  let hasFolder = 1;
+}
+
+def Tfm_ReduceOp : Tfm_ShapedOp<"reduce"> {
+  let summary = "reduce dimensions";
+  let description = [{
+    Empty reductions give the neutral element (mean: NaN). f16 and bf16 accumulate in f32.
+
+    Constraints: (reduce_c1) axes are sorted, distinct, in range; (reduce_c2) `all` and `any` take bool, the others numbers.
+
+    Example: `%0 = tfm.reduce mean %x axes [2] {keep_dims} : (tensor<?x?x384xf32>) -> tensor<?x?x1xf32>`
+  }];
+  let arguments = (ins Tfm_ReduceKindAttr:$kind, Tfm_Tensor:$input, DenseI64ArrayAttr:$axes, UnitAttr:$keep_dims);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "`` $kind $input `axes` $axes attr-dict `:` functional-type(operands, results)";
+}
+
+//===----------------------------------------------------------------------===//
+// Transformer concepts
+//===----------------------------------------------------------------------===//
+
+def Tfm_MatmulOp : Tfm_ShapedOp<"matmul"> {
+  let summary = "matrix product, with numpy batching";
+  let description = [{
+    numpy.matmul of its operands, after swapping the last two dimensions of those flagged. f16 and bf16 accumulate in f32.
+
+    Constraints: (matmul_c1) equal element types; (matmul_c2) ranks of at least 1, and 2 where flagged; (matmul_c3) inner
+    dimensions agree and batch dimensions broadcast.
+
+    Example: `%0 = tfm.matmul %a, %b {transpose_b} : (tensor<?x12x?x32xf32>, tensor<?x12x?x32xf32>) -> tensor<?x12x?x?xf32>`
+  }];
+  let arguments = (ins Tfm_Tensor:$lhs, Tfm_Tensor:$rhs, UnitAttr:$transpose_a, UnitAttr:$transpose_b);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` functional-type(operands, results)";
+}
+
+def Tfm_LinearOp : Tfm_ShapedOp<"linear"> {
+  let summary = "activation(input x weight + bias)";
+  let description = [{
+    `input` is [..., K], `weight` [K, N] (perhaps with the encoding `#tfm.panels`), `bias` [N].
+
+    Constraints: (linear_c1) the weight has rank 2 and its K is the input's last dimension; (linear_c2) the bias is [N];
+    (linear_c3) equal floating-point element types.
+
+    Example: `%0 = tfm.linear %x, %w bias %b activation gelu_erf : (tensor<?x?x384xf32>, tensor<384x1536xf32>, tensor<1536xf32>) -> tensor<?x?x1536xf32>`
+  }];
+  let arguments = (ins Tfm_FloatTensor:$input, Tfm_FloatTensor:$weight, Optional<Tfm_FloatTensor>:$bias,
+                       DefaultValuedAttr<Tfm_ActivationAttr, "::permalloy::tfm::Activation::None">:$activation);
+  let results = (outs Tfm_FloatTensor:$result);
+  let assemblyFormat = "$input `,` $weight (`bias` $bias^)? (`activation` `` $activation^)? attr-dict `:` functional-type(operands, results)";
+}
+
+def Tfm_LayerNormOp : Tfm_ShapedOp<"layer_norm"> {
+  let summary = "layer normalisation";
+  let description = [{
+    (x - mean) / sqrt(variance + epsilon) * scale + bias, statistics over the dimensions from `axis` on, in f32 (f64 for f64).
+    Ba, Kiros, Hinton: Layer Normalization, 2016.
+
+    Constraints: (layer_norm_c1) 0 <= axis < rank; (layer_norm_c2) scale and bias broadcast to the normalised dimensions.
+
+    Example: `%0 = tfm.layer_norm %x, %g, %b {axis = 2 : i64, epsilon = 1.0e-12 : f32} : (tensor<?x?x384xf32>, tensor<384xf32>, tensor<384xf32>) -> tensor<?x?x384xf32>`
+  }];
+  let arguments = (ins Tfm_FloatTensor:$input, Tfm_FloatTensor:$scale, Optional<Tfm_FloatTensor>:$bias, I64Attr:$axis,
+                       F32Attr:$epsilon);
+  let results = (outs Tfm_FloatTensor:$result);
+  let assemblyFormat = "$input `,` $scale (`,` $bias^)? attr-dict `:` functional-type(operands, results)";
+}
+
+def Tfm_SoftmaxOp : Tfm_ShapedOp<"softmax"> {
+  let summary = "softmax along one axis";
+  let description = [{
+    exp(x - max) / sum exp(x - max). Rows of -inf only give NaN. Constraint (softmax_c1): 0 <= axis < rank.
+
+    Example: `%0 = tfm.softmax %x {axis = 3 : i64} : (tensor<?x12x?x?xf32>) -> tensor<?x12x?x?xf32>`
+  }];
+  let arguments = (ins Tfm_FloatTensor:$input, I64Attr:$axis);
+  let results = (outs Tfm_FloatTensor:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+}
+
+def Tfm_AttentionOp : Tfm_ShapedOp<"attention"> {
+  let summary = "softmax(scale Q K^T + mask) V, per head";
+  let description = [{
+    Query, key and value are all rank 3, [batch, sequence, heads * size], or all rank 4, [batch, heads, sequence, size]; the
+    result has the query's layout. Query head h uses key/value head h / (num_heads / num_kv_heads). A bool mask attends where
+    true; a float mask is added to the scaled scores; its rank is 4 and each dimension is 1 or that of the scores [batch,
+    heads, queries, keys]. `causal` lets query i see keys j <= i + (keys - queries). A query with no key to see gives what
+    `empty_rows` says: nan (plain softmax of -inf), zero, or uniform (the mean of all values).
+
+    Constraints: (attention_c1) ranks 3 or 4 and equal; (attention_c2) head counts divide; (attention_c3) batch, heads, keys
+    and head size agree; (attention_c4) mask is bool or the query's type and broadcasts.
+
+    Example: `%0 = tfm.attention %q, %k, %v mask %m {num_heads = 12 : i64, num_kv_heads = 12 : i64, scale = 0.125 : f32} : (tensor<?x?x768xf32>, tensor<?x?x768xf32>, tensor<?x?x768xf32>, tensor<?x1x1x?xi1>) -> tensor<?x?x768xf32>`
+  }];
+  let arguments = (ins Tfm_FloatTensor:$query, Tfm_FloatTensor:$key, Tfm_FloatTensor:$value, Optional<Tfm_Tensor>:$mask,
+                       I64Attr:$num_heads, I64Attr:$num_kv_heads, F32Attr:$scale, UnitAttr:$causal,
+                       DefaultValuedAttr<Tfm_EmptyRowsAttr, "::permalloy::tfm::EmptyRows::NaN">:$empty_rows);
+  let results = (outs Tfm_FloatTensor:$result);
+  let assemblyFormat = "$query `,` $key `,` $value (`mask` $mask^)? (`empty_rows` `` $empty_rows^)? attr-dict `:` functional-type(operands, results)";
+}
+
+//===----------------------------------------------------------------------===//
+// Layout
+//===----------------------------------------------------------------------===//
+
+def Tfm_PackOp : Tfm_ShapedOp<"pack"> {
+  let summary = "store a weight [K, N] in panels";
+  let description = [{
+    The result's encoding `#tfm.panels` gives the layout. Constraints: (pack_c1) rank 2, static; (pack_c2) the result has the
+    encoding, the input has none.
+
+    Example: `%0 = tfm.pack %w : (tensor<384x1536xf32>) -> tensor<384x1536xf32, #tfm.panels>`
+  }];
+  let arguments = (ins Tfm_FloatTensor:$input);
+  let results = (outs Tfm_FloatTensor:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+}
+
+#endif

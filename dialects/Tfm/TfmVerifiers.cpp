@@ -1,0 +1,200 @@
+//===- TfmVerifiers.cpp - verifiers of the operations ------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The shape rule of an operation carries most constraints; what is left stands here, under the labels of TfmOps.td.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Tfm/Tfm.h"
+
+using namespace mlir;
+using namespace permalloy::tfm;
+
+/// Declared result type against the shape rule.
+static LogicalResult verifyShape(Operation *op) {
+  auto shaped = cast<ShapeOpInterface>(op);
+  TypeOracle oracle;
+  Dims inferred;
+  std::string error;
+  if (failed(shaped.inferDims(oracle, inferred, error)))
+    return op->emitOpError(error);
+  auto type = cast<RankedTensorType>(op->getResult(0).getType());
+  Dims declared = dimsOfType(type);
+  bool fits = declared.size() == inferred.size();
+  for (size_t i = 0; fits && i < declared.size(); ++i)
+    fits = !(declared[i] && inferred[i] && inferred[i].asConstant() && declared[i] != inferred[i]);
+  if (!fits)
+    return op->emitOpError("declares result ") << str(declared) << " but its operands give " << str(inferred);
+  if (Type element = shaped.inferElementType(); element && element != type.getElementType())
+    return op->emitOpError("declares elements ") << type.getElementType() << " but its operands give " << element;
+  return success();
+}
+
+static Type elementType(Value value) { return getElementTypeOrSelf(value.getType()); }
+
+LogicalResult ConstantOp::verify() { return verifyShape(*this); }
+LogicalResult ShapeOfOp::verify() { return verifyShape(*this); }
+LogicalResult TransposeOp::verify() { return verifyShape(*this); }
+LogicalResult GatherOp::verify() { return verifyShape(*this); }
+LogicalResult GatherNDOp::verify() { return verifyShape(*this); }
+LogicalResult CastOp::verify() { return verifyShape(*this); }
+LogicalResult LayerNormOp::verify() { return verifyShape(*this); }
+LogicalResult SoftmaxOp::verify() { return verifyShape(*this); }
+
+LogicalResult WeightOp::verify() {
+  if (getSource().has_value() == !getBody().empty())
+    return emitOpError("needs either a source or a body, not both or none (weight_c1)");
+  auto type = cast<RankedTensorType>(getType());
+  if (!type.hasStaticShape())
+    return emitOpError("must have a static type, not ") << type << " (weight_c2)";
+  if (getBody().empty()) {
+    if (!isa<FileAttr, SeededAttr>(*getSource()))
+      return emitOpError("source must be #tfm.file or #tfm.seeded, not ") << *getSource();
+    if (isa<SeededAttr>(*getSource()) && !isa<FloatType>(type.getElementType()))
+      return emitOpError("a seeded weight must have floating-point elements, not ") << type.getElementType();
+    return success();
+  }
+  auto yield = dyn_cast<YieldOp>(getBody().front().getTerminator());
+  if (!yield || yield.getValue().getType() != type)
+    return emitOpError("body must yield one value of type ") << type << " (weight_c3)";
+  return success();
+}
+
+LogicalResult GetWeightOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto weight = symbols.lookupNearestSymbolFrom<WeightOp>(*this, getWeightAttr());
+  if (!weight)
+    return emitOpError("refers to ") << getWeightAttr() << ", which is no tfm.weight (get_weight_c1)";
+  if (weight.getType() != getType()) {
+    InFlightDiagnostic diagnostic = emitOpError("has type ") << getType() << " but the weight is " << weight.getType() << " (get_weight_c1)";
+    diagnostic.attachNote(weight.getLoc()) << "weight declared here";
+    return diagnostic;
+  }
+  return success();
+}
+
+LogicalResult DimValuesOp::verify() {
+  auto type = cast<RankedTensorType>(getType());
+  if (!type.getElementType().isInteger() || type.getRank() > 1 || !type.hasStaticShape() ||
+      type.getNumElements() != int64_t(getValues().size()))
+    return emitOpError("of ") << getValues().size() << " values cannot have type " << type;
+  return success();
+}
+
+LogicalResult RangeOp::verify() {
+  bool resolved = getSize().has_value() && getFrom().has_value();
+  if (getBounds().size() != (resolved ? 0u : 3u))
+    return emitOpError("takes start, limit and delta, or from and size (range_c1)");
+  if (resolved && !isa<IntegerType>(elementType(getResult())))
+    return emitOpError("with from and size must have integer elements, not ") << elementType(getResult()) << " (range_c1)";
+  for (Value bound : getBounds())
+    if (cast<RankedTensorType>(bound.getType()).getRank() != 0 || elementType(bound) != elementType(getResult()))
+      return emitOpError("takes scalars of type ") << elementType(getResult()) << ", not " << bound.getType();
+  return verifyShape(*this);
+}
+
+LogicalResult ReshapeOp::verify() {
+  if (bool(getShape()) == getDims().has_value())
+    return emitOpError("needs either a shape operand or dims (reshape_c1)");
+  auto from = cast<RankedTensorType>(getInput().getType()), to = cast<RankedTensorType>(getType());
+  if (from.hasStaticShape() && to.hasStaticShape() && from.getNumElements() != to.getNumElements())
+    return emitOpError("from ") << from << " to " << to << " changes the number of elements (reshape_c2)";
+  return verifyShape(*this);
+}
+
+LogicalResult BroadcastOp::verify() {
+  if (bool(getShape()) == getDims().has_value())
+    return emitOpError("needs either a shape operand or dims (broadcast_c1)");
+  return verifyShape(*this);
+}
+
+LogicalResult SliceOp::verify() {
+  int64_t rank = cast<RankedTensorType>(getInput().getType()).getRank();
+  if (getSizes()) {
+    bool complete = getOffsets() && getStrides() && int64_t(getOffsets()->size()) == rank &&
+                    int64_t(getSizes()->size()) == rank && int64_t(getStrides()->size()) == rank;
+    if (!complete || getStarts() || getAxes())
+      return emitOpError("needs offsets, sizes and strides of length ") << rank << " and no operands (slice_c1)";
+    if (llvm::is_contained(*getStrides(), 0))
+      return emitOpError("has a stride of 0 (slice_c2)");
+  } else if (!getStarts() || !getEnds() || !getAxes()) {
+    return emitOpError("needs starts, ends and axes, or offsets, sizes and strides (slice_c1)");
+  }
+  return verifyShape(*this);
+}
+
+LogicalResult ConcatOp::verify() {
+  for (Value input : getInputs())
+    if (elementType(input) != elementType(getResult()))
+      return emitOpError("joins elements ") << elementType(input) << " into " << elementType(getResult());
+  return verifyShape(*this);
+}
+
+LogicalResult UnaryOp::verify() {
+  Type element = elementType(getInput());
+  bool ok = isa<FloatType>(element);
+  if (getKind() == UnaryKind::Not)
+    ok = element.isInteger(1);
+  else if (llvm::is_contained({UnaryKind::Neg, UnaryKind::Abs, UnaryKind::Sign, UnaryKind::Relu}, getKind()))
+    ok = !element.isInteger(1);
+  if (!ok)
+    return emitOpError() << stringifyUnaryKind(getKind()) << " does not take elements " << element << " (unary_c1)";
+  return verifyShape(*this);
+}
+
+LogicalResult BinaryOp::verify() {
+  Type element = elementType(getLhs());
+  bool logical = llvm::is_contained({BinaryKind::And, BinaryKind::Or, BinaryKind::Xor}, getKind());
+  if (element != elementType(getRhs()) || logical != element.isInteger(1))
+    return emitOpError() << stringifyBinaryKind(getKind()) << " does not take elements " << element << " and "
+                         << elementType(getRhs()) << " (binary_c1)";
+  return verifyShape(*this);
+}
+
+LogicalResult CompareOp::verify() {
+  if (elementType(getLhs()) != elementType(getRhs()))
+    return emitOpError("compares elements ") << elementType(getLhs()) << " and " << elementType(getRhs()) << " (compare_c1)";
+  return verifyShape(*this);
+}
+
+LogicalResult SelectOp::verify() {
+  if (elementType(getOnTrue()) != elementType(getOnFalse()))
+    return emitOpError("chooses between elements ") << elementType(getOnTrue()) << " and " << elementType(getOnFalse()) << " (select_c1)";
+  return verifyShape(*this);
+}
+
+LogicalResult ReduceOp::verify() {
+  bool logical = getKind() == ReduceKind::All || getKind() == ReduceKind::Any;
+  if (logical != elementType(getInput()).isInteger(1))
+    return emitOpError() << stringifyReduceKind(getKind()) << " does not take elements " << elementType(getInput()) << " (reduce_c2)";
+  return verifyShape(*this);
+}
+
+LogicalResult MatmulOp::verify() {
+  if (elementType(getLhs()) != elementType(getRhs()))
+    return emitOpError("multiplies elements ") << elementType(getLhs()) << " and " << elementType(getRhs()) << " (matmul_c1)";
+  return verifyShape(*this);
+}
+
+LogicalResult LinearOp::verify() {
+  if (elementType(getInput()) != elementType(getWeight()) || (getBias() && elementType(getBias()) != elementType(getInput())))
+    return emitOpError("mixes element types ") << elementType(getInput()) << " and " << elementType(getWeight()) << " (linear_c3)";
+  return verifyShape(*this);
+}
+
+LogicalResult AttentionOp::verify() {
+  Type element = elementType(getQuery());
+  if (elementType(getKey()) != element || elementType(getValue()) != element)
+    return emitOpError("mixes element types ") << element << ", " << elementType(getKey()) << ", " << elementType(getValue());
+  if (getMask() && elementType(getMask()) != element && !elementType(getMask()).isInteger(1))
+    return emitOpError("takes a mask of bool or ") << element << ", not " << elementType(getMask()) << " (attention_c4)";
+  return verifyShape(*this);
+}
+
+LogicalResult PackOp::verify() {
+  auto from = cast<RankedTensorType>(getInput().getType()), to = cast<RankedTensorType>(getType());
+  if (from.getRank() != 2 || !from.hasStaticShape())
+    return emitOpError("takes a static matrix, not ") << from << " (pack_c1)";
+  if (from.getEncoding() || !isa_and_nonnull<PanelsAttr>(to.getEncoding()) || from.getShape() != to.getShape())
+    return emitOpError("must turn a plain matrix into the same matrix with #tfm.panels, not ") << from << " into " << to << " (pack_c2)";
+  return success();
+}

@@ -1,0 +1,84 @@
+//===- SymbolicShapes.cpp - dimensions as expressions over names -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "permalloy/Analysis/SymbolicShapes.h"
+#include "Kern/Kern.h"
+
+using namespace mlir;
+using namespace permalloy;
+using namespace permalloy::tfm;
+
+bool permalloy::isFreshSymbol(StringRef name) {
+  return name.consume_front("_") && !name.empty() && llvm::all_of(name, llvm::isDigit);
+}
+
+bool permalloy::isDerived(DimExprAttr expr) {
+  bool derived = bool(expr);
+  if (expr)
+    expr.walkSymbols([&](StringRef name) { derived &= !isFreshSymbol(name); });
+  return derived;
+}
+
+DimExprAttr SymbolicShapes::fresh(MLIRContext *context) {
+  return DimExprAttr::symbol(context, "_" + std::to_string(freshCount++));
+}
+
+Dims SymbolicShapes::dims(Value value) {
+  auto it = known.find(value);
+  if (it != known.end())
+    return it->second;
+  Dims result = derive(value);
+  auto type = cast<RankedTensorType>(value.getType());
+  for (auto [i, dim] : llvm::enumerate(result)) {
+    if (!type.isDynamicDim(i)) // a static type is a fact
+      dim = DimExprAttr::constant(type.getContext(), type.getDimSize(i));
+    if (!dim)
+      dim = fresh(type.getContext());
+  }
+  known[value] = result;
+  return result;
+}
+
+/// Dimensions declared on a block argument of a function or kernel; empty when there are none.
+static Dims declaredDims(BlockArgument argument) {
+  Operation *parent = argument.getOwner()->getParentOp();
+  if (auto function = dyn_cast<func::FuncOp>(parent))
+    if (auto array = function.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(), TfmDialect::kDimsAttr))
+      return dimsOf(array);
+  if (auto kernel = dyn_cast<kern::KernelOp>(parent))
+    return kern::argDims(kernel, argument.getArgNumber());
+  return {};
+}
+
+Dims SymbolicShapes::derive(Value value) {
+  auto type = cast<RankedTensorType>(value.getType());
+  Dims result;
+  std::string error;
+  if (auto argument = dyn_cast<BlockArgument>(value))
+    result = declaredDims(argument);
+  else if (auto op = value.getDefiningOp<ShapeOpInterface>())
+    (void)op.inferDims(*this, result, error);
+  if (int64_t(result.size()) != type.getRank())
+    result = dimsOfType(type);
+  return result;
+}
+
+std::optional<Dims> SymbolicShapes::contents(Value value) {
+  auto it = knownContents.find(value);
+  if (it != knownContents.end())
+    return it->second;
+  std::optional<Dims> result;
+  auto op = value.getDefiningOp<ShapeOpInterface>();
+  auto type = cast<RankedTensorType>(value.getType());
+  if (op && type.getRank() <= 1 && type.getElementType().isInteger())
+    result = op.inferContents(*this);
+  knownContents[value] = result;
+  return result;
+}
+
+DimExprAttr SymbolicShapes::numElements(Value value) {
+  DimExprAttr product = DimExprAttr::constant(value.getContext(), 1);
+  for (DimExprAttr dim : dims(value))
+    product = DimExprAttr::mul(product, dim);
+  return product;
+}

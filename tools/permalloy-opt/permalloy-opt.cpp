@@ -1,0 +1,14 @@
+//===- permalloy-opt.cpp - runs passes on MLIR files -------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "Kern/Kern.h"
+#include "Tfm/Tfm.h"
+#include "mlir/Tools/mlir-opt/MlirOptMain.h"
+#include "mlir/Transforms/Passes.h"
+
+int main(int argc, char **argv) {
+  mlir::DialectRegistry registry;
+  registry.insert<mlir::func::FuncDialect, permalloy::tfm::TfmDialect, permalloy::kern::KernDialect>();
+  mlir::registerTransformsPasses();
+  return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Permalloy pass driver\n", registry));
+}

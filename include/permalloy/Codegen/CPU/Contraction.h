@@ -1,0 +1,55 @@
+//===- Contraction.h - matrix products with packed weights ------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_CODEGEN_CPU_CONTRACTION_H
+#define PERMALLOY_CODEGEN_CPU_CONTRACTION_H
+
+#include "permalloy/Codegen/CPU/KernelBuilder.h"
+
+namespace permalloy::codegen {
+
+/// How a contraction runs: the register tile and the cache blocks. What stands in a kernel's
+/// `schedule` attribute; any legal value gives the same bits.
+struct ContractionSchedule {
+  /// Register tile: rows of A, and packed panels of 16 columns side by side.
+  unsigned rows = 0;
+  unsigned panels = 0;
+  /// Rows of A in one tile of the grid; A's block of that height should stay in the L2 cache.
+  int64_t blockRows = 0;
+  /// Steps of K between two prefetches of one line of each of the next panels; 0: no prefetch.
+  int64_t prefetchPeriod = 0;
+
+  /// The default for C[M, n] = A[M, k] W[k, n] with M unknown.
+  static ContractionSchedule choose(const CpuTarget &target, int64_t n, int64_t k);
+  /// Whether the tile's accumulators, one step of B and a broadcast fit the registers.
+  bool fits(const CpuTarget &target) const;
+};
+
+/// Where an epilogue stands: `lanes` consecutive columns of one row, from `column` on.
+struct EpilogueSite {
+  mlir::Value row;
+  mlir::Value column;
+  unsigned lanes;
+};
+
+/// C[M, N] = epilogue(A[M, K] W[K, N]); A row-major, W in panels [ceil(N/16)][K][16], zero padded.
+struct Contraction {
+  mlir::Value a;
+  mlir::Value weights;
+  mlir::Value rows; ///< M, i64
+  int64_t n = 0;
+  int64_t k = 0;
+  /// Computes from the product and stores: called once for each vector of a row of the tile.
+  llvm::function_ref<void(const EpilogueSite &site, mlir::Value product)> epilogue;
+};
+
+/// Tiles of the grid for each block of rows: groups of panels side by side. The grid of a contraction
+/// has ceil(M / blockRows) * groups tiles, groups fastest, so that a worker keeps a block of A in its
+/// cache and streams the weights past it.
+int64_t contractionGroups(const ContractionSchedule &schedule, int64_t n);
+
+/// Emits the loop over the tiles [tileBegin, tileEnd) of the kernel's grid.
+void emitContraction(KernelBuilder &b, const Contraction &contraction, const ContractionSchedule &schedule);
+
+} // namespace permalloy::codegen
+
+#endif // PERMALLOY_CODEGEN_CPU_CONTRACTION_H

@@ -1,0 +1,41 @@
+//===- Target.cpp - the table of CPU targets --------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Codegen/CPU/Target.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/TargetParser/Host.h"
+
+using namespace permalloy::codegen;
+using llvm::StringRef;
+
+static constexpr StringRef kAvx2Features[] = {"avx2", "fma", "bmi", "bmi2", "f16c", "lzcnt", "movbe"};
+static constexpr StringRef kAvx512Features[] = {"avx2",     "fma",      "bmi",      "bmi2",
+                                                "f16c",     "lzcnt",    "movbe",    "avx512f",
+                                                "avx512bw", "avx512cd", "avx512dq", "avx512vl"};
+
+// Skylake-SP's timing model is the most complete AVX-512 one that fits the whole family; Haswell's
+// is that of AVX2. Neither changes what is legal.
+static const CpuTarget kTargets[] = {
+    {"x86-64-v4", 512, 32, "x86-64-v4", "skylake-avx512", kAvx512Features},
+    {"x86-64-v3", 256, 16, "x86-64-v3", "haswell", kAvx2Features},
+};
+
+llvm::ArrayRef<CpuTarget> CpuTarget::all() { return kTargets; }
+
+bool CpuTarget::supportedByHost() const {
+  // getHostCPUFeatures reads cpuid and XCR0 (the operating system saves the wide registers).
+  static const llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
+  return llvm::all_of(features, [](StringRef feature) { return host.lookup(feature); });
+}
+
+llvm::Expected<CpuTarget> CpuTarget::parse(StringRef name) {
+  for (const CpuTarget &target : all())
+    if (name == target.name || (name == "host" && target.supportedByHost()))
+      return target;
+  std::string known = llvm::join(llvm::map_range(all(), [](const CpuTarget &t) { return t.name; }), ", ");
+  if (name == "host")
+    return llvm::createStringError("this machine runs none of the CPU targets; supported are " + known);
+  return llvm::createStringError("unknown CPU target '" + name + "'; supported are host, " + known);
+}

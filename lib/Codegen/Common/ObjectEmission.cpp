@@ -1,0 +1,136 @@
+//===- ObjectEmission.cpp - LLVM dialect to object or assembly --*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Codegen/Common/ObjectEmission.h"
+
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/Target/TargetOptions.h"
+
+using namespace permalloy::codegen;
+using llvm::Expected;
+using llvm::StringRef;
+
+static const llvm::Triple &kernelTriple() {
+  static const llvm::Triple triple("x86_64-unknown-linux-gnu");
+  return triple;
+}
+
+static Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const CpuTarget &target) {
+  static const bool initialized = [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    return true;
+  }();
+  (void)initialized;
+  std::string error;
+  const llvm::Target *backend = llvm::TargetRegistry::lookupTarget(kernelTriple(), error);
+  if (!backend)
+    return llvm::createStringError("this LLVM has no x86 backend: " + error);
+  llvm::TargetOptions options;
+  // a * b + c may become one fma (decision 20); nothing else is relaxed.
+  options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
+  options.MCOptions.AsmVerbose = true;
+  std::unique_ptr<llvm::TargetMachine> machine(backend->createTargetMachine(
+      kernelTriple(), target.llvmCpu, /*Features=*/"", options, llvm::Reloc::PIC_,
+      llvm::CodeModel::Small, llvm::CodeGenOptLevel::Aggressive));
+  if (!machine)
+    return llvm::createStringError("LLVM cannot generate code for " + target.name);
+  return machine;
+}
+
+/// Without these the backend prefers 256-bit registers and splits every AVX-512 value.
+static void setTargetAttributes(llvm::Module &module, const CpuTarget &target) {
+  std::string bits = std::to_string(target.vectorBits);
+  for (llvm::Function &function : module) {
+    function.addFnAttr("target-cpu", target.llvmCpu);
+    function.addFnAttr("tune-cpu", target.llvmTuneCpu);
+    function.addFnAttr("prefer-vector-width", bits);
+    function.addFnAttr("min-legal-vector-width", bits);
+    function.addFnAttr("no-builtins"); // a loop must not turn into a call of memcpy
+    if (!function.isDeclaration())
+      function.addFnAttr(llvm::Attribute::NoUnwind);
+  }
+}
+
+static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager callGraph;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopVectorization = tuning.SLPVectorization = false;
+  tuning.LoopInterleaving = tuning.LoopUnrolling = false;
+  llvm::PassBuilder builder(&machine, tuning);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(callGraph);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, callGraph, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
+}
+
+static Expected<std::unique_ptr<llvm::Module>> translate(mlir::ModuleOp module, const CpuTarget &target,
+                                                         llvm::LLVMContext &context,
+                                                         llvm::TargetMachine &machine) {
+  std::unique_ptr<llvm::Module> result = mlir::translateModuleToLLVMIR(module, context, "kernel");
+  if (!result)
+    return llvm::createStringError("internal error: a kernel did not translate to LLVM IR");
+  result->setTargetTriple(kernelTriple());
+  result->setDataLayout(machine.createDataLayout());
+  setTargetAttributes(*result, target);
+  optimize(*result, machine);
+  return result;
+}
+
+static Expected<llvm::SmallVector<char, 0>> emit(mlir::ModuleOp module, const CpuTarget &target,
+                                                 llvm::CodeGenFileType type) {
+  auto machine = createMachine(target);
+  if (!machine)
+    return machine.takeError();
+  llvm::LLVMContext context;
+  auto translated = translate(module, target, context, **machine);
+  if (!translated)
+    return translated.takeError();
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  llvm::legacy::PassManager passes;
+  if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, type))
+    return llvm::createStringError("LLVM cannot emit objects for " + target.name);
+  passes.run(**translated);
+  return bytes;
+}
+
+Expected<llvm::SmallVector<char, 0>> permalloy::codegen::emitObject(mlir::ModuleOp module,
+                                                                    const CpuTarget &target) {
+  return emit(module, target, llvm::CodeGenFileType::ObjectFile);
+}
+
+Expected<std::string> permalloy::codegen::emitAssembly(mlir::ModuleOp module, const CpuTarget &target) {
+  auto bytes = emit(module, target, llvm::CodeGenFileType::AssemblyFile);
+  if (!bytes)
+    return bytes.takeError();
+  return std::string(bytes->begin(), bytes->end());
+}
+
+Expected<std::string> permalloy::codegen::emitLLVMIR(mlir::ModuleOp module, const CpuTarget &target) {
+  auto machine = createMachine(target);
+  if (!machine)
+    return machine.takeError();
+  llvm::LLVMContext context;
+  auto translated = translate(module, target, context, **machine);
+  if (!translated)
+    return translated.takeError();
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  (*translated)->print(stream, nullptr);
+  return text;
+}

@@ -1,0 +1,387 @@
+//===- Format.h - what stands in a model.alloy file --------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The one description of model.alloy, shared by the compiler and the runtime. Plain C++20.
+//
+//   offset 0      FileHeader, SectionEntry[sectionCount], zeros up to 4096
+//   offset 4096   weights      page aligned, mapped read-only, shared between processes
+//   ...           image 0 ... image T-1     one ELF per target
+//   ...           program      expressions, slots, weights, kernels, steps, targets
+//   ...           manifest     what a user may ask: inputs, outputs, symbols, model metadata
+//
+// Sections start at multiples of 4096, in this order, with zeros between. The header carries the
+// file's size and xxh3-128 checksums of everything but the weights, verified at every open; each
+// weight has its own checksum, verified on request (`permalloy inspect --verify`), so that opening
+// a large model does not read it. Same contents, same bytes: nothing here knows time or host.
+//
+// THE PROGRAM IS A TABLE. Sizes are expressions over the model's symbols (`batch`, `seq`):
+//
+//   expressions   %0 = symbol batch   %1 = symbol seq   %2 = mul %0, %1   %3 = const 1536
+//                 %4 = mul %2, %3     %5 = const 4      %6 = ceildiv %2, %5
+//   slots         slot 0: %4 bytes
+//   steps         launch kernel 3 "/layer.0/output/dense"
+//                   operands (slot 0 + 0, weight 7, weight 8, output 0 + 0)
+//                   scalars (%2)  tiles %6  scratch %3
+//
+// An operand of an expression is an earlier one, so one loop evaluates them all into an int64
+// array whenever the shapes change (overflow is an error). Slots arrive coloured: the runtime only
+// places slot i behind slot i-1, each size rounded up to 64 bytes. Steps run in order.
+//
+// KERNEL ABI, version 1:
+//   void kernel(void *const *buffers, const int64_t *scalars,
+//               int64_t tile_begin, int64_t tile_end, void *scratch);
+//   buffers  kernel arguments, then results. Dense row-major (or packed panels); bool is one byte,
+//            0 or 1. Slots, weights and scratch are 64-byte aligned. Model inputs and outputs are
+//            the caller's memory and only aligned to their element: a kernel may not use
+//            aligned vector accesses on a buffer that can be an input or output.
+//   scalars  values of the launch's scalar expressions.
+//   tiles    0 <= tile_begin < tile_end <= tiles; tiles are independent, so the result does not
+//            depend on how they are shared between threads. With 0 tiles nothing is called.
+//   scratch  per worker, of at least the launch's scratch bytes; contents undefined.
+// A barrier ends each launch. MXCSR is the default (subnormals kept, round to nearest).
+//
+// CODE IMAGES are ELF64 x86-64 shared objects with no undefined symbol, no dynamic relocation and
+// no writable data; only their PT_LOAD segments matter, laid out in anonymous memory. The kernel
+// table holds, per target, each kernel's virtual address in the image.
+//===----------------------------------------------------------------------===//
+#ifndef PERMALLOY_ARTIFACT_FORMAT_H
+#define PERMALLOY_ARTIFACT_FORMAT_H
+
+#include "permalloy/Artifact/Hash.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace permalloy::artifact {
+
+/// First bytes of every file. Like PNG's, they show a transfer in text mode.
+constexpr unsigned char kMagic[8] = {0x89, 'A', 'L', 'Y', '\r', '\n', 0x1a, '\n'};
+/// Version of this layout; a reader takes exactly its own.
+constexpr uint32_t kFormatVersion = 1;
+/// Version of the kernel ABI above.
+constexpr uint32_t kKernelAbiVersion = 1;
+/// Alignment of sections.
+constexpr uint64_t kPageSize = 4096;
+/// Alignment of weights, slots and scratch.
+constexpr uint64_t kBufferAlignment = 64;
+/// Highest rank of an input or output.
+constexpr uint32_t kMaxRank = 8;
+/// "No expression" / "no index" where a field may be absent.
+constexpr uint32_t kNone = 0xffffffff;
+
+/// What a section holds.
+enum class SectionKind : uint32_t { weights = 1, image = 2, program = 3, manifest = 4 };
+
+/// Fixed start of the file; stored as it stands.
+struct FileHeader {
+  unsigned char magic[8];
+  uint32_t formatVersion;
+  uint32_t kernelAbiVersion;
+  uint64_t fileSize;
+  uint32_t sectionCount;
+  uint32_t reserved; ///< 0
+  Hash128 checksum;  ///< of the header page with this field zero
+};
+static_assert(sizeof(FileHeader) == 48);
+
+/// One row of the section table, right behind the header.
+struct SectionEntry {
+  SectionKind kind;
+  uint32_t index; ///< of images: the target's number; 0 otherwise
+  uint64_t offset;
+  uint64_t size;
+  Hash128 checksum; ///< zero for weights
+};
+static_assert(sizeof(SectionEntry) == 40);
+
+/// As many sections as the header page can list.
+constexpr uint32_t kMaxSections = (kPageSize - sizeof(FileHeader)) / sizeof(SectionEntry);
+
+/// Element types, with the numbers of ONNX's TensorProto.DataType.
+enum class DType : uint32_t {
+  f32 = 1,
+  u8 = 2,
+  i8 = 3,
+  u16 = 4,
+  i16 = 5,
+  i32 = 6,
+  i64 = 7,
+  boolean = 9,
+  f16 = 10,
+  f64 = 11,
+  u32 = 12,
+  u64 = 13,
+  bf16 = 16,
+};
+
+/// Bytes of one element; 0 when `type` is none of the above.
+uint32_t dtypeSize(DType type);
+/// numpy's name of the type ("float32"); "dtype N" when it is none of the above.
+std::string dtypeName(DType type);
+
+//===-- Manifest ----------------------------------------------------------===//
+
+/// One dimension of an input or output.
+struct Dim {
+  uint32_t expr = kNone; ///< its value
+  std::string text;      ///< as printed: "batch", "12", "past + seq"
+};
+
+/// An input or output of the model.
+struct TensorInfo {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<Dim> dims;
+};
+
+/// A symbolic dimension. It is bound by one axis of one input, which must be exactly this symbol;
+/// every other dimension is checked against its expression.
+struct Symbol {
+  std::string name;
+  int64_t min = 0;
+  int64_t max = INT64_MAX; ///< inclusive
+  uint32_t input = 0;
+  uint32_t axis = 0;
+};
+
+/// A key and a value, both text.
+struct Property {
+  std::string key;
+  std::string value;
+};
+
+/// Where the model came from.
+struct ModelInfo {
+  std::string graphName;
+  std::string graphDescription;
+  std::string producerName;
+  std::string producerVersion;
+  std::string domain;
+  std::string description;
+  int64_t version = 0;
+  int64_t irVersion = 0;
+  std::vector<Property> opsets; ///< domain ("" is ai.onnx), version
+  std::vector<Property> custom; ///< metadata_props of the model
+};
+
+/// What a user may ask of a file.
+struct Manifest {
+  std::string producer;        ///< "permalloy"
+  std::string producerVersion; ///< of the compiler, "0.1.0"
+  std::string options;         ///< the compile options, as one would type them
+  ModelInfo model;
+  std::vector<TensorInfo> inputs;
+  std::vector<TensorInfo> outputs;
+  std::vector<Symbol> symbols;
+};
+
+//===-- Program -----------------------------------------------------------===//
+
+/// Operations of expressions, on int64. Division rounds down (floorDiv, mod: the sign of the
+/// divisor) or up (ceilDiv); dividing by 0 is an error. Comparisons give 0 or 1.
+enum class ExprOp : uint8_t {
+  constant = 0, ///< value
+  symbol = 1,   ///< lhs is the symbol's index
+  add = 2,
+  sub = 3,
+  mul = 4,
+  floorDiv = 5,
+  ceilDiv = 6,
+  mod = 7,
+  min = 8,
+  max = 9,
+  eq = 10,
+  ne = 11,
+  lt = 12,
+  le = 13,
+  logicalAnd = 14, ///< both non-zero
+  logicalOr = 15,
+};
+constexpr uint8_t kLastExprOp = static_cast<uint8_t>(ExprOp::logicalOr);
+
+/// One expression; `lhs` and `rhs` are indices of earlier ones.
+struct Expr {
+  ExprOp op = ExprOp::constant;
+  uint32_t lhs = 0;
+  uint32_t rhs = 0;
+  int64_t value = 0;
+  bool operator==(const Expr &) const = default;
+};
+
+/// Reusable memory for intermediate values.
+struct Slot {
+  uint32_t size = kNone; ///< bytes, an expression
+};
+
+/// A constant in the weights section.
+struct Weight {
+  std::string name;
+  uint64_t offset = 0; ///< from the start of the section, a multiple of 64
+  uint64_t size = 0;   ///< bytes
+  Hash128 hash;
+};
+
+/// A kernel: what a launch must give it.
+struct Kernel {
+  std::string name;
+  uint32_t bufferCount = 0;
+  uint32_t scalarCount = 0;
+};
+
+/// A CPU that the file has an image for. The runtime takes the last one that the host can run, so
+/// the compiler orders them from the least to the most demanding.
+struct Target {
+  std::string name;                  ///< "x86-64-v3"
+  uint64_t features = 0;             ///< CpuFeature bits that the host must have
+  std::vector<uint64_t> entryPoints; ///< per kernel: virtual address in the image
+};
+
+enum class OperandKind : uint8_t { input = 0, output = 1, slot = 2, weight = 3 };
+
+/// A place in memory.
+struct Operand {
+  OperandKind kind = OperandKind::slot;
+  uint32_t index = 0;
+  uint32_t offset = kNone; ///< bytes, an expression; kNone is 0
+};
+
+enum class StepKind : uint8_t { launch = 0, copy = 1 };
+
+/// One line of the program.
+struct Step {
+  StepKind kind = StepKind::launch;
+  std::string name;              ///< the model's node names, for profiles and errors
+  uint32_t kernel = kNone;       ///< launch
+  std::vector<Operand> operands; ///< launch: the buffers; copy: from, to
+  std::vector<uint32_t> scalars; ///< launch: expressions
+  uint32_t tiles = kNone;        ///< launch: an expression
+  uint32_t scratchBytes = kNone; ///< launch: an expression; kNone is 0
+  uint32_t copyBytes = kNone;    ///< copy: an expression
+  uint32_t flops = kNone;        ///< estimate for profiles: an expression, may be kNone
+  uint32_t bytes = kNone;        ///< estimated memory traffic: an expression, may be kNone
+};
+
+/// Something the compiler relied on; checked whenever the shapes change.
+struct Assumption {
+  uint32_t condition = kNone; ///< an expression that must not be 0
+  std::string message;        ///< what is wrong when it is, in the user's terms
+};
+
+/// What runs.
+struct Program {
+  std::vector<Expr> expressions;
+  std::vector<Slot> slots;
+  std::vector<Weight> weights;
+  std::vector<Kernel> kernels;
+  std::vector<Target> targets;
+  std::vector<Assumption> assumptions;
+  std::vector<Step> steps;
+};
+
+//===-- One visitor per struct: the serialised order of its fields ----------===//
+
+template <class Archive> void visit(Archive &archive, Hash128 &hash) {
+  archive.field("low", hash.low);
+  archive.field("high", hash.high);
+}
+template <class Archive> void visit(Archive &archive, Dim &dim) {
+  archive.field("expr", dim.expr);
+  archive.field("text", dim.text);
+}
+template <class Archive> void visit(Archive &archive, TensorInfo &tensor) {
+  archive.field("name", tensor.name);
+  archive.field("dtype", tensor.dtype);
+  archive.field("dims", tensor.dims);
+}
+template <class Archive> void visit(Archive &archive, Symbol &symbol) {
+  archive.field("name", symbol.name);
+  archive.field("min", symbol.min);
+  archive.field("max", symbol.max);
+  archive.field("input", symbol.input);
+  archive.field("axis", symbol.axis);
+}
+template <class Archive> void visit(Archive &archive, Property &property) {
+  archive.field("key", property.key);
+  archive.field("value", property.value);
+}
+template <class Archive> void visit(Archive &archive, ModelInfo &model) {
+  archive.field("graph_name", model.graphName);
+  archive.field("graph_description", model.graphDescription);
+  archive.field("producer_name", model.producerName);
+  archive.field("producer_version", model.producerVersion);
+  archive.field("domain", model.domain);
+  archive.field("description", model.description);
+  archive.field("version", model.version);
+  archive.field("ir_version", model.irVersion);
+  archive.field("opsets", model.opsets);
+  archive.field("custom", model.custom);
+}
+template <class Archive> void visit(Archive &archive, Manifest &manifest) {
+  archive.field("producer", manifest.producer);
+  archive.field("producer_version", manifest.producerVersion);
+  archive.field("options", manifest.options);
+  archive.field("model", manifest.model);
+  archive.field("inputs", manifest.inputs);
+  archive.field("outputs", manifest.outputs);
+  archive.field("symbols", manifest.symbols);
+}
+template <class Archive> void visit(Archive &archive, Expr &expr) {
+  archive.field("op", expr.op);
+  archive.field("lhs", expr.lhs);
+  archive.field("rhs", expr.rhs);
+  archive.field("value", expr.value);
+}
+template <class Archive> void visit(Archive &archive, Slot &slot) {
+  archive.field("size", slot.size);
+}
+template <class Archive> void visit(Archive &archive, Weight &weight) {
+  archive.field("name", weight.name);
+  archive.field("offset", weight.offset);
+  archive.field("size", weight.size);
+  archive.field("hash", weight.hash);
+}
+template <class Archive> void visit(Archive &archive, Kernel &kernel) {
+  archive.field("name", kernel.name);
+  archive.field("buffer_count", kernel.bufferCount);
+  archive.field("scalar_count", kernel.scalarCount);
+}
+template <class Archive> void visit(Archive &archive, Target &target) {
+  archive.field("name", target.name);
+  archive.field("features", target.features);
+  archive.field("entry_points", target.entryPoints);
+}
+template <class Archive> void visit(Archive &archive, Operand &operand) {
+  archive.field("kind", operand.kind);
+  archive.field("index", operand.index);
+  archive.field("offset", operand.offset);
+}
+template <class Archive> void visit(Archive &archive, Step &step) {
+  archive.field("kind", step.kind);
+  archive.field("name", step.name);
+  archive.field("kernel", step.kernel);
+  archive.field("operands", step.operands);
+  archive.field("scalars", step.scalars);
+  archive.field("tiles", step.tiles);
+  archive.field("scratch_bytes", step.scratchBytes);
+  archive.field("copy_bytes", step.copyBytes);
+  archive.field("flops", step.flops);
+  archive.field("bytes", step.bytes);
+}
+template <class Archive> void visit(Archive &archive, Assumption &assumption) {
+  archive.field("condition", assumption.condition);
+  archive.field("message", assumption.message);
+}
+template <class Archive> void visit(Archive &archive, Program &program) {
+  archive.field("expressions", program.expressions);
+  archive.field("slots", program.slots);
+  archive.field("weights", program.weights);
+  archive.field("kernels", program.kernels);
+  archive.field("targets", program.targets);
+  archive.field("assumptions", program.assumptions);
+  archive.field("steps", program.steps);
+}
+
+} // namespace permalloy::artifact
+
+#endif // PERMALLOY_ARTIFACT_FORMAT_H

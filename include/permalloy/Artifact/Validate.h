@@ -1,0 +1,19 @@
+//===- Validate.h - is every index, size and name of an artifact sound? ----*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_ARTIFACT_VALIDATE_H
+#define PERMALLOY_ARTIFACT_VALIDATE_H
+
+#include "permalloy/Artifact/Format.h"
+#include "permalloy/Artifact/Status.h"
+
+namespace permalloy::artifact {
+
+/// Checks everything that does not depend on run-time shapes: known enumerators, indices in range,
+/// expressions in order, one binding per symbol, unique names, counts that agree between launches
+/// and kernels, weights inside their section. The runtime calls it at open, the writer before
+/// writing. `weightsSize` is the size of the weights section in bytes.
+Status validate(const Manifest &manifest, const Program &program, uint64_t weightsSize);
+
+} // namespace permalloy::artifact
+
+#endif // PERMALLOY_ARTIFACT_VALIDATE_H

@@ -1,0 +1,44 @@
+//===- Binding.h - from the caller's tensors to symbol values ----*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_RUNTIME_BINDING_H
+#define PERMALLOY_RUNTIME_BINDING_H
+
+#include "permalloy/Artifact/Format.h"
+#include "permalloy/Artifact/Status.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace permalloy {
+
+/// A tensor the caller gives: dense, row-major, aligned to its element.
+struct InputTensor {
+  artifact::DType dtype = artifact::DType::f32;
+  std::vector<int64_t> dims;
+  const void *data = nullptr; ///< may be null when it has no elements
+};
+
+/// Checks number, dtype and rank of `inputs` (in the manifest's order) and reads each symbol's value
+/// off the axis that binds it; values outside the symbol's range are refused.
+Status bindSymbols(const artifact::Manifest &manifest, std::span<const InputTensor> inputs,
+                   std::vector<int64_t> &symbolValues);
+
+/// Compares every dimension of every input with the value of its expression.
+Status checkDims(const artifact::Manifest &manifest, std::span<const InputTensor> inputs,
+                 std::span<const int64_t> exprValues);
+
+/// Index of the tensor called `name`; an error lists the names there are. `role`: "input", "output".
+Result<size_t> findTensor(std::span<const artifact::TensorInfo> tensors, const std::string &name,
+                          const std::string &role);
+
+/// Bytes of a tensor with these dimensions; -1 when that exceeds 63 bits or a dimension is negative.
+int64_t tensorBytes(artifact::DType dtype, std::span<const int64_t> dims);
+
+/// "[2, 7]".
+std::string shapeText(std::span<const int64_t> dims);
+
+} // namespace permalloy
+
+#endif // PERMALLOY_RUNTIME_BINDING_H

@@ -1,0 +1,95 @@
+//===- CallContext.h - what one call in flight owns --------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_RUNTIME_CALLCONTEXT_H
+#define PERMALLOY_RUNTIME_CALLCONTEXT_H
+
+#include "permalloy/Runtime/Artifact.h"
+#include "permalloy/Runtime/Binding.h"
+#include "permalloy/Runtime/CodeImage.h"
+#include "permalloy/Runtime/Memory.h"
+#include "permalloy/Runtime/ThreadPool.h"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace permalloy {
+
+/// Expression values, slots and scratch of one call, and the program's launches bound to them. Made
+/// once and reused: when the symbols are those of the call before, `prepare` only compares them.
+class CallContext {
+public:
+  /// `kernels` are the entry points of the program's kernels; `workers` the largest number of
+  /// threads that will run a launch. `guarded`: see BufferArena; inputs and outputs then go through
+  /// guarded copies too.
+  CallContext(const Artifact &artifact, std::span<const KernelFunction> kernels, int workers,
+              bool guarded);
+
+  /// Evaluates the expressions for these symbols, checks the assumptions and the inputs' shapes, and
+  /// places slots.
+  Status prepare(std::span<const int64_t> symbolValues, std::span<const InputTensor> inputs);
+
+  /// Values of Program::expressions, after prepare.
+  std::span<const int64_t> values() const { return values_; }
+  /// Shape of output `index`, after prepare.
+  std::vector<int64_t> outputDims(size_t index) const;
+  /// Bytes of slots and scratch that this context holds.
+  uint64_t memoryBytes() const { return slots_.capacity() + scratch_.capacity(); }
+
+  /// Runs all steps. `pool` may be null: everything runs on the calling thread. `stepNanoseconds`
+  /// may be empty, or takes each step's time.
+  void run(std::span<const InputTensor> inputs, std::span<void *const> outputs, ThreadPool *pool,
+           std::span<int64_t> stepNanoseconds);
+
+private:
+  /// A step with everything that depends on shapes filled in.
+  struct BoundStep {
+    Launch launch;         ///< launch
+    bool parallel = false; ///< worth several threads
+    size_t firstBuffer = 0;
+    int64_t copyBytes = 0; ///< copy
+  };
+  /// A buffer whose address the caller brings.
+  struct Patch {
+    size_t buffer;
+    artifact::OperandKind kind;
+    uint32_t index;
+    int64_t offset;
+  };
+
+  Status evaluate(std::span<const int64_t> symbolValues);
+  Status checkAssumptions() const;
+  Status placeSlots();
+  Status bindSteps();
+  Status bindLaunch(const artifact::Step &step, BoundStep &bound);
+  Status bindOperand(const artifact::Step &step, const artifact::Operand &operand,
+                     int64_t leastBytes);
+  int64_t operandBytes(const artifact::Operand &operand) const;
+  int64_t value(uint32_t expr) const { return expr == artifact::kNone ? 0 : values_[expr]; }
+  Status placeStaging();
+  void patchBuffers(std::span<const InputTensor> inputs, std::span<void *const> outputs);
+  void runStep(const BoundStep &step, ThreadPool *pool, bool last);
+
+  const Artifact &artifact_;
+  std::span<const KernelFunction> kernels_;
+  size_t workers_;
+  bool guarded_;
+
+  bool prepared_ = false;
+  std::vector<int64_t> symbolValues_;
+  std::vector<int64_t> values_;
+  BufferArena slots_;
+  BufferArena scratch_;
+  BufferArena staging_; ///< guarded only: inputs, then outputs
+  size_t scratchStride_ = 0;
+
+  std::vector<BoundStep> steps_;
+  std::vector<void *> buffers_;  ///< of all steps, one after the other
+  std::vector<int64_t> scalars_; ///< of all launches, one after the other
+  std::vector<Patch> patches_;
+  size_t lastParallel_ = 0;
+};
+
+} // namespace permalloy
+
+#endif // PERMALLOY_RUNTIME_CALLCONTEXT_H

@@ -1,0 +1,88 @@
+//===- Session.h - runs a model.alloy ----------------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_RUNTIME_SESSION_H
+#define PERMALLOY_RUNTIME_SESSION_H
+
+#include "permalloy/Runtime/Artifact.h"
+#include "permalloy/Runtime/Binding.h"
+#include "permalloy/Runtime/CodeImage.h"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace permalloy {
+
+struct SessionOptions {
+  /// Threads of a run, the calling one included; 0 takes availableCpus().
+  int threads = 0;
+  /// Features beyond these are ignored when an image is picked (to try a lesser target).
+  CpuFeatureMask allowedFeatures = ~CpuFeatureMask(0);
+  /// Inaccessible pages behind every buffer. Also on with PERMALLOY_GUARD_SLOTS=1 in the
+  /// environment and in builds with AddressSanitizer.
+  bool guardBuffers = false;
+};
+
+/// A tensor the session makes.
+struct OutputTensor {
+  /// The caller's memory, or null: the session allocates (64-byte aligned) and the caller frees with
+  /// std::free.
+  void *data = nullptr;
+  uint64_t capacity = 0; ///< bytes at `data` when the caller brings it
+  artifact::DType dtype = artifact::DType::f32;
+  std::vector<int64_t> dims;
+};
+
+struct RunOptions {
+  /// Empty, or one entry per Program::steps: its wall time in nanoseconds.
+  std::span<int64_t> stepNanoseconds = {};
+};
+
+/// Runs one artifact. `run` may be called from several threads at once: every call in flight has its
+/// own memory (kept for later calls). The session has one thread pool; a call that finds it in use
+/// runs on its calling thread alone, which changes no bit of the result and never oversubscribes by
+/// more than one thread a call. After fork() the child makes a new pool on its first run.
+class Session {
+public:
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Artifact> artifact,
+                                                 const SessionOptions &options = {});
+  ~Session();
+
+  const Artifact &artifact() const { return *artifact_; }
+  /// The target whose image runs, an index into Program::targets.
+  size_t targetIndex() const { return target_; }
+  int threads() const { return threads_; }
+
+  /// Shapes of all outputs for these inputs (whose data is not looked at).
+  Status inferShapes(std::span<const InputTensor> inputs, std::vector<std::vector<int64_t>> &dims);
+
+  /// Runs the model. Inputs and outputs are in the manifest's order, one per entry. Shapes are
+  /// checked before anything runs; on an error no output is allocated.
+  Status run(std::span<const InputTensor> inputs, std::span<OutputTensor> outputs,
+             const RunOptions &options = {});
+
+private:
+  struct Shared;
+  class Call;
+
+  Session() = default;
+  Status load(const SessionOptions &options);
+  Shared &shared();
+  Status prepareOutputs(class CallContext &context, std::span<OutputTensor> outputs,
+                        std::vector<void *> &pointers, std::vector<void *> &allocated);
+
+  std::shared_ptr<const Artifact> artifact_;
+  CodeImage image_;
+  std::vector<KernelFunction> kernels_;
+  size_t target_ = 0;
+  int threads_ = 1;
+  bool guarded_ = false;
+  std::atomic<Shared *> shared_{nullptr};
+};
+
+} // namespace permalloy
+
+#endif // PERMALLOY_RUNTIME_SESSION_H

@@ -1,0 +1,204 @@
+//===- Validate.cpp - is every index, size and name of an artifact sound? --*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Artifact/Validate.h"
+
+#include <set>
+
+namespace permalloy::artifact {
+
+namespace {
+
+/// Walks both structs; the first fault is kept.
+class Validator {
+public:
+  Validator(const Manifest &manifest, const Program &program, uint64_t weightsSize)
+      : manifest_(manifest), program_(program), weightsSize_(weightsSize) {}
+
+  Status run() {
+    checkExpressions();
+    checkTensors("input", manifest_.inputs);
+    checkTensors("output", manifest_.outputs);
+    checkSymbols();
+    checkSlotsAndWeights();
+    checkTargets();
+    checkAssumptions();
+    checkSteps();
+    if (fault_.empty())
+      return {};
+    return {StatusCode::invalidArtifact, fault_};
+  }
+
+private:
+  void checkExpressions();
+  void checkTensors(const std::string &role, const std::vector<TensorInfo> &tensors);
+  void checkSymbols();
+  void checkSlotsAndWeights();
+  void checkTargets();
+  void checkAssumptions();
+  void checkSteps();
+  void checkLaunch(const Step &step, const std::string &where);
+  void checkOperand(const Operand &operand, const std::string &where, bool written);
+
+  /// Records `message` when `condition` does not hold; returns it.
+  bool require(bool condition, const std::string &message) {
+    if (!condition && fault_.empty())
+      fault_ = message;
+    return condition;
+  }
+  bool requireExpr(uint32_t index, const std::string &where, bool optional) {
+    if (optional && index == kNone)
+      return true;
+    return require(index < program_.expressions.size(),
+                   where + " refers to expression " + std::to_string(index) + " of " +
+                       std::to_string(program_.expressions.size()));
+  }
+
+  const Manifest &manifest_;
+  const Program &program_;
+  uint64_t weightsSize_;
+  std::string fault_;
+};
+
+void Validator::checkExpressions() {
+  for (uint32_t i = 0; i < program_.expressions.size(); ++i) {
+    const Expr &expr = program_.expressions[i];
+    std::string where = "expression " + std::to_string(i);
+    if (!require(static_cast<uint8_t>(expr.op) <= kLastExprOp, where + " has an unknown operation"))
+      return;
+    if (expr.op == ExprOp::symbol)
+      require(expr.lhs < manifest_.symbols.size(), where + " refers to an unknown symbol");
+    else if (expr.op != ExprOp::constant)
+      require(expr.lhs < i && expr.rhs < i, where + " refers to a later expression");
+  }
+}
+
+void Validator::checkTensors(const std::string &role, const std::vector<TensorInfo> &tensors) {
+  std::set<std::string> names;
+  for (const TensorInfo &tensor : tensors) {
+    std::string where = role + " '" + tensor.name + "'";
+    require(names.insert(tensor.name).second, where + " appears twice");
+    require(dtypeSize(tensor.dtype) != 0, where + " has unknown " + dtypeName(tensor.dtype));
+    require(tensor.dims.size() <= kMaxRank, where + " has rank " +
+                                                std::to_string(tensor.dims.size()) +
+                                                ", at most " + std::to_string(kMaxRank) +
+                                                " is supported");
+    for (const Dim &dim : tensor.dims)
+      requireExpr(dim.expr, where, /*optional=*/false);
+  }
+}
+
+void Validator::checkSymbols() {
+  std::set<std::string> names;
+  for (uint32_t i = 0; i < manifest_.symbols.size(); ++i) {
+    const Symbol &symbol = manifest_.symbols[i];
+    std::string where = "symbol '" + symbol.name + "'";
+    require(names.insert(symbol.name).second, where + " appears twice");
+    require(symbol.min >= 0 && symbol.min <= symbol.max,
+            where + " has the empty or negative range " + std::to_string(symbol.min) + ".." +
+                std::to_string(symbol.max));
+    if (!require(symbol.input < manifest_.inputs.size() &&
+                     symbol.axis < manifest_.inputs[symbol.input].dims.size(),
+                 where + " is bound by no input"))
+      continue;
+    uint32_t expr = manifest_.inputs[symbol.input].dims[symbol.axis].expr;
+    require(expr < program_.expressions.size() &&
+                program_.expressions[expr].op == ExprOp::symbol &&
+                program_.expressions[expr].lhs == i,
+            where + " is bound by a dimension that is another expression");
+  }
+}
+
+void Validator::checkSlotsAndWeights() {
+  for (const Slot &slot : program_.slots)
+    requireExpr(slot.size, "a slot", /*optional=*/false);
+  for (const Weight &weight : program_.weights) {
+    std::string where = "weight '" + weight.name + "'";
+    require(weight.offset % kBufferAlignment == 0, where + " is not aligned");
+    require(weight.offset <= weightsSize_ && weight.size <= weightsSize_ - weight.offset,
+            where + " lies outside the weights section");
+  }
+}
+
+void Validator::checkTargets() {
+  require(!program_.targets.empty(), "the program has no target");
+  for (const Target &target : program_.targets)
+    require(target.entryPoints.size() == program_.kernels.size(),
+            "target '" + target.name + "' has " + std::to_string(target.entryPoints.size()) +
+                " entry points for " + std::to_string(program_.kernels.size()) + " kernels");
+}
+
+void Validator::checkAssumptions() {
+  for (const Assumption &assumption : program_.assumptions)
+    requireExpr(assumption.condition, "an assumption", /*optional=*/false);
+}
+
+void Validator::checkOperand(const Operand &operand, const std::string &where, bool written) {
+  requireExpr(operand.offset, where, /*optional=*/true);
+  size_t count = 0;
+  const char *kind = "";
+  switch (operand.kind) {
+  case OperandKind::input:
+    count = manifest_.inputs.size(), kind = "input";
+    break;
+  case OperandKind::output:
+    count = manifest_.outputs.size(), kind = "output";
+    break;
+  case OperandKind::slot:
+    count = program_.slots.size(), kind = "slot";
+    break;
+  case OperandKind::weight:
+    count = program_.weights.size(), kind = "weight";
+    break;
+  default:
+    require(false, where + " has an operand of unknown kind");
+    return;
+  }
+  require(operand.index < count, where + " refers to " + kind + " " +
+                                     std::to_string(operand.index) + " of " +
+                                     std::to_string(count));
+  require(!written || operand.kind == OperandKind::output || operand.kind == OperandKind::slot,
+          where + " writes to " + kind + " " + std::to_string(operand.index));
+}
+
+void Validator::checkLaunch(const Step &step, const std::string &where) {
+  if (!require(step.kernel < program_.kernels.size(), where + " launches an unknown kernel"))
+    return;
+  const Kernel &kernel = program_.kernels[step.kernel];
+  require(step.operands.size() == kernel.bufferCount,
+          where + " gives kernel '" + kernel.name + "' " + std::to_string(step.operands.size()) +
+              " buffers, it takes " + std::to_string(kernel.bufferCount));
+  require(step.scalars.size() == kernel.scalarCount,
+          where + " gives kernel '" + kernel.name + "' " + std::to_string(step.scalars.size()) +
+              " scalars, it takes " + std::to_string(kernel.scalarCount));
+  requireExpr(step.tiles, where, /*optional=*/false);
+  requireExpr(step.scratchBytes, where, /*optional=*/true);
+  for (uint32_t scalar : step.scalars)
+    requireExpr(scalar, where, /*optional=*/false);
+}
+
+void Validator::checkSteps() {
+  for (size_t i = 0; i < program_.steps.size() && fault_.empty(); ++i) {
+    const Step &step = program_.steps[i];
+    std::string where = "step " + std::to_string(i) + " '" + step.name + "'";
+    requireExpr(step.flops, where, /*optional=*/true);
+    requireExpr(step.bytes, where, /*optional=*/true);
+    if (step.kind == StepKind::launch) {
+      checkLaunch(step, where);
+    } else if (step.kind == StepKind::copy) {
+      require(step.operands.size() == 2, where + " copies without a source and a destination");
+      requireExpr(step.copyBytes, where, /*optional=*/false);
+    } else {
+      require(false, where + " is of unknown kind");
+    }
+    for (size_t k = 0; k < step.operands.size(); ++k)
+      checkOperand(step.operands[k], where, step.kind == StepKind::copy && k == 1);
+  }
+}
+
+} // namespace
+
+Status validate(const Manifest &manifest, const Program &program, uint64_t weightsSize) {
+  return Validator(manifest, program, weightsSize).run();
+}
+
+} // namespace permalloy::artifact

@@ -1,0 +1,219 @@
+//===- CApi.cpp - the C interface: status, sessions, running -----*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "CApi.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+
+using namespace permalloy;
+using artifact::DType;
+using artifact::TensorInfo;
+
+//===-- Version and status ------------------------------------------------===//
+
+const char *permalloy_version(void) { return PERMALLOY_VERSION; }
+
+uint32_t permalloy_abi_version(void) { return PERMALLOY_ABI_VERSION; }
+
+permalloy_status *permalloy::outOfMemoryStatus() noexcept {
+  static permalloy_status status{StatusCode::outOfMemory, "out of memory"};
+  return &status;
+}
+
+permalloy_status_code permalloy_status_get_code(const permalloy_status *status) {
+  return status ? static_cast<permalloy_status_code>(status->code) : PERMALLOY_OK;
+}
+
+const char *permalloy_status_message(const permalloy_status *status) {
+  return status ? status->message.c_str() : "";
+}
+
+void permalloy_status_release(permalloy_status *status) {
+  if (status != outOfMemoryStatus())
+    delete status;
+}
+
+//===-- Opening -----------------------------------------------------------===//
+
+static Status invalid(std::string message) {
+  return {StatusCode::invalidArgument, std::move(message)};
+}
+
+static Status readOptions(const permalloy_session_options *options, SessionOptions &into) {
+  if (!options)
+    return {};
+  if (options->struct_size < offsetof(permalloy_session_options, guard_buffers))
+    return invalid("permalloy_session_options.struct_size is not set");
+  into.threads = options->threads;
+  if (options->struct_size >= sizeof(permalloy_session_options))
+    into.guardBuffers = options->guard_buffers != 0;
+  return {};
+}
+
+static Status openSession(Result<std::shared_ptr<const Artifact>> artifact,
+                          const permalloy_session_options *options, permalloy_session **session) {
+  if (!artifact.ok())
+    return artifact.status();
+  SessionOptions sessionOptions;
+  PERMALLOY_TRY(readOptions(options, sessionOptions));
+  Result<std::unique_ptr<Session>> opened = Session::create(*artifact, sessionOptions);
+  if (!opened.ok())
+    return opened.status();
+  auto handle = std::make_unique<permalloy_session>();
+  handle->metadata = collectMetadata(**opened);
+  handle->session = std::move(*opened);
+  *session = handle.release();
+  return {};
+}
+
+permalloy_status *permalloy_session_open(const char *path,
+                                         const permalloy_session_options *options,
+                                         permalloy_session **session) {
+  return guarded([&]() -> Status {
+    if (!path || !session)
+      return invalid("path or session is NULL");
+    *session = nullptr;
+    return openSession(Artifact::open(path), options, session);
+  });
+}
+
+permalloy_status *permalloy_session_open_memory(const void *data, size_t size,
+                                                const permalloy_session_options *options,
+                                                permalloy_session **session) {
+  return guarded([&]() -> Status {
+    if (!data || !session)
+      return invalid("data or session is NULL");
+    *session = nullptr;
+    return openSession(Artifact::fromMemory(data, size), options, session);
+  });
+}
+
+void permalloy_session_close(permalloy_session *session) { delete session; }
+
+//===-- Running -----------------------------------------------------------===//
+
+/// Which of the model's tensors each entry of the caller's array means; no tensor twice.
+static Status resolveNames(const std::vector<TensorInfo> &infos, const permalloy_tensor *tensors,
+                           size_t count, const char *role, std::vector<size_t> &indices) {
+  std::vector<bool> seen(infos.size());
+  for (size_t i = 0; i < count; ++i) {
+    size_t index = i;
+    if (tensors[i].name) {
+      Result<size_t> found = findTensor(infos, tensors[i].name, role);
+      if (!found.ok())
+        return found.status();
+      index = *found;
+    }
+    if (index >= infos.size())
+      return invalid(std::to_string(count) + " " + role + "s given, the model has " +
+                     std::to_string(infos.size()));
+    if (seen[index])
+      return invalid(std::string(role) + " '" + infos[index].name + "' is given twice");
+    seen[index] = true;
+    indices.push_back(index);
+  }
+  return {};
+}
+
+static Status readInputs(const std::vector<TensorInfo> &infos, const permalloy_tensor *tensors,
+                         size_t count, std::vector<InputTensor> &inputs) {
+  if (count && !tensors)
+    return invalid("inputs is NULL");
+  std::vector<size_t> indices;
+  PERMALLOY_TRY(resolveNames(infos, tensors, count, "input", indices));
+  for (size_t i = 0; i < infos.size(); ++i)
+    if (std::find(indices.begin(), indices.end(), i) == indices.end())
+      return invalid("input '" + infos[i].name + "' is missing");
+  inputs.resize(infos.size());
+  for (size_t i = 0; i < count; ++i) {
+    const permalloy_tensor &tensor = tensors[i];
+    if (tensor.rank < 0 || tensor.rank > PERMALLOY_MAX_RANK)
+      return invalid("input '" + infos[indices[i]].name + "' has rank " +
+                     std::to_string(tensor.rank) + ", accepted are 0.." +
+                     std::to_string(PERMALLOY_MAX_RANK));
+    InputTensor &input = inputs[indices[i]];
+    input.dtype = static_cast<DType>(tensor.dtype);
+    input.dims.assign(tensor.dims, tensor.dims + tensor.rank);
+    input.data = tensor.data;
+  }
+  return {};
+}
+
+static void writeShape(DType dtype, const std::vector<int64_t> &dims, permalloy_tensor &tensor) {
+  tensor.dtype = static_cast<permalloy_dtype>(dtype);
+  tensor.rank = static_cast<int32_t>(dims.size());
+  std::copy(dims.begin(), dims.end(), tensor.dims);
+}
+
+static Status runSession(Session &session, const permalloy_tensor *inputs, size_t inputCount,
+                         permalloy_tensor *outputs, size_t outputCount,
+                         const permalloy_run_options *options) {
+  const artifact::Manifest &manifest = session.artifact().manifest();
+  std::vector<InputTensor> inputTensors;
+  PERMALLOY_TRY(readInputs(manifest.inputs, inputs, inputCount, inputTensors));
+  if (outputCount && !outputs)
+    return invalid("outputs is NULL");
+  std::vector<size_t> wanted;
+  PERMALLOY_TRY(resolveNames(manifest.outputs, outputs, outputCount, "output", wanted));
+  std::vector<OutputTensor> outputTensors(manifest.outputs.size());
+  for (size_t i = 0; i < outputCount; ++i) {
+    outputTensors[wanted[i]].data = outputs[i].data;
+    outputTensors[wanted[i]].capacity = outputs[i].capacity;
+  }
+  RunOptions runOptions;
+  if (options && options->struct_size < sizeof *options)
+    return invalid("permalloy_run_options.struct_size is not set");
+  if (options && options->step_nanoseconds)
+    runOptions.stepNanoseconds = {options->step_nanoseconds, options->step_count};
+  PERMALLOY_TRY(session.run(inputTensors, outputTensors, runOptions));
+  for (size_t i = 0; i < outputCount; ++i) {
+    OutputTensor &result = outputTensors[wanted[i]];
+    writeShape(result.dtype, result.dims, outputs[i]);
+    outputs[i].owned = outputs[i].data == nullptr;
+    outputs[i].data = std::exchange(result.data, nullptr);
+  }
+  for (OutputTensor &unwanted : outputTensors) // what was handed out is null by now
+    std::free(unwanted.data);
+  return {};
+}
+
+permalloy_status *permalloy_session_run(permalloy_session *session, const permalloy_tensor *inputs,
+                                        size_t input_count, permalloy_tensor *outputs,
+                                        size_t output_count, const permalloy_run_options *options) {
+  return guarded([&]() -> Status {
+    if (!session)
+      return invalid("session is NULL");
+    return runSession(*session->session, inputs, input_count, outputs, output_count, options);
+  });
+}
+
+permalloy_status *permalloy_session_infer_shapes(permalloy_session *session,
+                                                 const permalloy_tensor *inputs,
+                                                 size_t input_count, permalloy_tensor *outputs,
+                                                 size_t output_count) {
+  return guarded([&]() -> Status {
+    if (!session || (output_count && !outputs))
+      return invalid("session or outputs is NULL");
+    const artifact::Manifest &manifest = session->session->artifact().manifest();
+    std::vector<InputTensor> inputTensors;
+    PERMALLOY_TRY(readInputs(manifest.inputs, inputs, input_count, inputTensors));
+    std::vector<size_t> wanted;
+    PERMALLOY_TRY(resolveNames(manifest.outputs, outputs, output_count, "output", wanted));
+    std::vector<std::vector<int64_t>> dims;
+    PERMALLOY_TRY(session->session->inferShapes(inputTensors, dims));
+    for (size_t i = 0; i < output_count; ++i)
+      writeShape(manifest.outputs[wanted[i]].dtype, dims[wanted[i]], outputs[i]);
+    return {};
+  });
+}
+
+void permalloy_tensor_release(permalloy_tensor *tensor) {
+  if (!tensor || !tensor->owned)
+    return;
+  std::free(tensor->data);
+  tensor->data = nullptr;
+  tensor->owned = 0;
+}
+
+void permalloy_data_release(void *data) { std::free(data); }

@@ -1,0 +1,235 @@
+//===- CallContext.cpp - what one call in flight owns ------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Runtime/CallContext.h"
+
+#include "permalloy/Artifact/Expressions.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+namespace permalloy {
+
+using namespace artifact;
+
+/// Below this many floating point operations or bytes a launch is not worth waking threads.
+static constexpr int64_t kSerialWork = 16384;
+
+CallContext::CallContext(const Artifact &artifact, std::span<const KernelFunction> kernels,
+                         int workers, bool guarded)
+    : artifact_(artifact), kernels_(kernels), workers_(workers), guarded_(guarded),
+      slots_(guarded), scratch_(guarded), staging_(guarded) {}
+
+//===-- Shapes ------------------------------------------------------------===//
+
+Status CallContext::prepare(std::span<const int64_t> symbolValues,
+                            std::span<const InputTensor> inputs) {
+  bool same = prepared_ && std::ranges::equal(symbolValues, symbolValues_);
+  if (!same) {
+    prepared_ = false;
+    PERMALLOY_TRY(evaluate(symbolValues));
+  }
+  PERMALLOY_TRY(checkDims(artifact_.manifest(), inputs, values_));
+  if (same)
+    return {};
+  PERMALLOY_TRY(checkAssumptions());
+  PERMALLOY_TRY(placeSlots());
+  PERMALLOY_TRY(bindSteps());
+  if (guarded_)
+    PERMALLOY_TRY(placeStaging());
+  prepared_ = true;
+  return {};
+}
+
+Status CallContext::evaluate(std::span<const int64_t> symbolValues) {
+  symbolValues_.assign(symbolValues.begin(), symbolValues.end());
+  return evaluateAll(artifact_.program().expressions, artifact_.manifest().symbols, symbolValues_,
+                     values_);
+}
+
+Status CallContext::checkAssumptions() const {
+  for (const Assumption &assumption : artifact_.program().assumptions)
+    if (value(assumption.condition) == 0)
+      return {StatusCode::assumptionFailed, assumption.message};
+  const Manifest &manifest = artifact_.manifest();
+  for (size_t i = 0; i < manifest.outputs.size(); ++i)
+    if (tensorBytes(manifest.outputs[i].dtype, outputDims(i)) < 0)
+      return {StatusCode::invalidArgument, "output '" + manifest.outputs[i].name +
+                                               "' would have shape " + shapeText(outputDims(i)) +
+                                               ", which is no possible size"};
+  return {};
+}
+
+std::vector<int64_t> CallContext::outputDims(size_t index) const {
+  std::vector<int64_t> dims;
+  for (const Dim &dim : artifact_.manifest().outputs[index].dims)
+    dims.push_back(value(dim.expr));
+  return dims;
+}
+
+Status CallContext::placeSlots() {
+  std::vector<uint64_t> sizes;
+  for (const Slot &slot : artifact_.program().slots) {
+    if (value(slot.size) < 0)
+      return {StatusCode::internal, "slot " + std::to_string(sizes.size()) + " has negative size"};
+    sizes.push_back(value(slot.size));
+  }
+  PERMALLOY_TRY(slots_.place(sizes));
+  int64_t scratch = 0;
+  for (const Step &step : artifact_.program().steps)
+    scratch = std::max(scratch, value(step.scratchBytes));
+  // An odd number of cache lines apart, so that workers do not share cache sets.
+  scratchStride_ = (static_cast<uint64_t>(scratch) + 127) / 64 * 64;
+  uint64_t total = 0;
+  if (__builtin_mul_overflow(scratchStride_, workers_, &total))
+    return {StatusCode::outOfMemory, "the scratch memory of these shapes exceeds 64 bits"};
+  return scratch_.place({&total, 1});
+}
+
+int64_t CallContext::operandBytes(const Operand &operand) const {
+  const Manifest &manifest = artifact_.manifest();
+  switch (operand.kind) {
+  case OperandKind::slot:
+    return value(artifact_.program().slots[operand.index].size);
+  case OperandKind::weight:
+    return static_cast<int64_t>(artifact_.program().weights[operand.index].size);
+  case OperandKind::output:
+    return tensorBytes(manifest.outputs[operand.index].dtype, outputDims(operand.index));
+  case OperandKind::input:
+    break;
+  }
+  std::vector<int64_t> dims;
+  for (const Dim &dim : manifest.inputs[operand.index].dims)
+    dims.push_back(value(dim.expr));
+  return tensorBytes(manifest.inputs[operand.index].dtype, dims);
+}
+
+//===-- Binding the program -----------------------------------------------===//
+
+/// Appends the operand's address, or a patch where the caller brings it. At least `leastBytes` must
+/// lie behind its offset.
+Status CallContext::bindOperand(const Step &step, const Operand &operand, int64_t leastBytes) {
+  int64_t offset = value(operand.offset), bytes = operandBytes(operand);
+  if (offset < 0 || leastBytes < 0 || bytes < 0 || offset > bytes || leastBytes > bytes - offset)
+    return {StatusCode::internal, "step '" + step.name + "' reaches beyond a buffer of " +
+                                      std::to_string(bytes) + " bytes"};
+  void *address = nullptr;
+  if (operand.kind == OperandKind::slot)
+    address = slots_.buffer(operand.index) + offset;
+  else if (operand.kind == OperandKind::weight)
+    address = const_cast<std::byte *>(artifact_.weight(operand.index)) + offset;
+  else
+    patches_.push_back({buffers_.size(), operand.kind, operand.index, offset});
+  buffers_.push_back(address);
+  return {};
+}
+
+Status CallContext::bindLaunch(const Step &step, BoundStep &bound) {
+  Launch &launch = bound.launch;
+  launch.function = kernels_[step.kernel];
+  launch.tiles = value(step.tiles);
+  launch.scratch = scratch_.buffer(0);
+  launch.scratchStride = scratchStride_;
+  if (launch.tiles < 0 || value(step.scratchBytes) < 0)
+    return {StatusCode::internal, "step '" + step.name + "' has a negative size"};
+  bool known = step.flops != kNone || step.bytes != kNone;
+  bool tiny = known && std::max(value(step.flops), value(step.bytes)) < kSerialWork;
+  bound.parallel = launch.tiles > 1 && !tiny;
+  return {};
+}
+
+Status CallContext::bindSteps() {
+  const std::vector<Step> &steps = artifact_.program().steps;
+  steps_.clear();
+  buffers_.clear();
+  scalars_.clear();
+  patches_.clear();
+  lastParallel_ = 0;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Step &step = steps[i];
+    BoundStep &bound = steps_.emplace_back();
+    bound.firstBuffer = buffers_.size();
+    if (step.kind == StepKind::launch)
+      PERMALLOY_TRY(bindLaunch(step, bound));
+    else
+      bound.copyBytes = value(step.copyBytes);
+    for (const Operand &operand : step.operands)
+      PERMALLOY_TRY(bindOperand(step, operand, bound.copyBytes));
+    for (uint32_t scalar : step.scalars)
+      scalars_.push_back(value(scalar));
+    if (bound.parallel)
+      lastParallel_ = i;
+  }
+  // The vectors are complete: addresses into them are stable from here on.
+  size_t scalar = 0;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    steps_[i].launch.buffers = buffers_.data() + steps_[i].firstBuffer;
+    steps_[i].launch.scalars = scalars_.data() + scalar;
+    scalar += steps[i].scalars.size();
+  }
+  return {};
+}
+
+Status CallContext::placeStaging() {
+  const Manifest &manifest = artifact_.manifest();
+  std::vector<uint64_t> sizes;
+  for (uint32_t i = 0; i < manifest.inputs.size(); ++i)
+    sizes.push_back(operandBytes({OperandKind::input, i, kNone}));
+  for (uint32_t i = 0; i < manifest.outputs.size(); ++i)
+    sizes.push_back(operandBytes({OperandKind::output, i, kNone}));
+  return staging_.place(sizes, /*exact=*/true);
+}
+
+//===-- Running -----------------------------------------------------------===//
+
+void CallContext::patchBuffers(std::span<const InputTensor> inputs,
+                               std::span<void *const> outputs) {
+  for (const Patch &patch : patches_) {
+    bool isInput = patch.kind == OperandKind::input;
+    void *base = isInput ? const_cast<void *>(inputs[patch.index].data) : outputs[patch.index];
+    if (guarded_)
+      base = staging_.buffer(patch.index + (isInput ? 0 : inputs.size()));
+    if (!base) // legal for a tensor without elements; kernels still get an address
+      base = scratch_.buffer(0);
+    buffers_[patch.buffer] = static_cast<std::byte *>(base) + patch.offset;
+  }
+}
+
+void CallContext::runStep(const BoundStep &step, ThreadPool *pool, bool last) {
+  const Launch &launch = step.launch;
+  if (!launch.function) {
+    if (step.copyBytes > 0)
+      std::memmove(launch.buffers[1], launch.buffers[0], step.copyBytes);
+  } else if (launch.tiles > 0) {
+    if (pool && step.parallel)
+      pool->run(launch, last);
+    else
+      runSerial(launch);
+  }
+}
+
+void CallContext::run(std::span<const InputTensor> inputs, std::span<void *const> outputs,
+                      ThreadPool *pool, std::span<int64_t> stepNanoseconds) {
+  patchBuffers(inputs, outputs);
+  if (guarded_)
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (int64_t bytes = tensorBytes(inputs[i].dtype, inputs[i].dims))
+        std::memcpy(staging_.buffer(i), inputs[i].data, bytes);
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (stepNanoseconds.empty()) {
+      runStep(steps_[i], pool, i >= lastParallel_);
+      continue;
+    }
+    auto start = std::chrono::steady_clock::now();
+    runStep(steps_[i], pool, i >= lastParallel_);
+    stepNanoseconds[i] = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                             std::chrono::steady_clock::now() - start)
+                             .count();
+  }
+  if (guarded_)
+    for (uint32_t i = 0; i < outputs.size(); ++i)
+      if (int64_t bytes = operandBytes({OperandKind::output, i, kNone}))
+        std::memcpy(outputs[i], staging_.buffer(inputs.size() + i), bytes);
+}
+
+} // namespace permalloy

@@ -1,0 +1,202 @@
+//===- Session.cpp - runs a model.alloy --------------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Runtime/Session.h"
+
+#include "permalloy/Runtime/CallContext.h"
+#include "permalloy/Runtime/ThreadPool.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <unistd.h>
+
+namespace permalloy {
+
+using namespace artifact;
+
+/// What calls share. It belongs to one process: a child of fork() makes a new one (the old one's
+/// threads do not exist there and its locks may be held by nobody) and leaves the old one alone.
+struct Session::Shared {
+  pid_t process = ::getpid();
+  std::mutex contextsLock;
+  std::vector<std::unique_ptr<CallContext>> idleContexts;
+  std::mutex poolLock; ///< held for a whole run
+  std::unique_ptr<ThreadPool> pool;
+};
+
+/// One call in flight: takes a context and, when it is free, the pool; gives both back.
+class Session::Call {
+public:
+  explicit Call(Session &session) : session_(session), shared_(session.shared()) {
+    std::lock_guard lock(shared_.contextsLock);
+    if (!shared_.idleContexts.empty()) {
+      context_ = std::move(shared_.idleContexts.back());
+      shared_.idleContexts.pop_back();
+    }
+    if (!context_)
+      context_ = std::make_unique<CallContext>(*session.artifact_, session.kernels_,
+                                               session.threads_, session.guarded_);
+  }
+  ~Call() {
+    std::lock_guard lock(shared_.contextsLock);
+    shared_.idleContexts.push_back(std::move(context_));
+  }
+
+  CallContext &context() { return *context_; }
+
+  /// Runs `body` with the pool, or with null when it is in use or there is none.
+  template <class Body> void withPool(Body body) {
+    std::unique_lock lock(shared_.poolLock, std::defer_lock);
+    if (session_.threads_ == 1 || !lock.try_lock())
+      return body(nullptr);
+    if (!shared_.pool)
+      shared_.pool = std::make_unique<ThreadPool>(session_.threads_);
+    body(shared_.pool.get());
+  }
+
+private:
+  Session &session_;
+  Shared &shared_;
+  std::unique_ptr<CallContext> context_;
+};
+
+static bool guardByDefault() {
+#ifdef PERMALLOY_GUARD_SLOTS
+  return true;
+#else
+  const char *text = std::getenv("PERMALLOY_GUARD_SLOTS");
+  return text && *text && std::strcmp(text, "0") != 0;
+#endif
+}
+
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Artifact> artifact,
+                                                 const SessionOptions &options) {
+  if (options.threads < 0 || options.threads > 4096)
+    return Status(StatusCode::invalidArgument, "threads is " + std::to_string(options.threads) +
+                                                   ", accepted are 1..4096, or 0 for all CPUs");
+  std::unique_ptr<Session> session(new Session());
+  session->artifact_ = std::move(artifact);
+  PERMALLOY_TRY(session->load(options));
+  return session;
+}
+
+Status Session::load(const SessionOptions &options) {
+  const Program &program = artifact_->program();
+  threads_ = options.threads ? options.threads : availableCpus();
+  guarded_ = options.guardBuffers || guardByDefault();
+  Result<size_t> target =
+      selectTarget(program.targets, hostCpuFeatures() & options.allowedFeatures);
+  if (!target.ok())
+    return target.status();
+  target_ = *target;
+  Result<CodeImage> image =
+      CodeImage::load(artifact_->image(target_), program.targets[target_].name);
+  if (!image.ok())
+    return image.status();
+  image_ = std::move(*image);
+  for (uint64_t address : program.targets[target_].entryPoints) {
+    Result<KernelFunction> kernel = image_.entry(address);
+    if (!kernel.ok())
+      return kernel.status();
+    kernels_.push_back(*kernel);
+  }
+  return {};
+}
+
+Session::~Session() {
+  Shared *shared = shared_.load();
+  // After a fork, the parent's threads cannot be joined here: its part is left to the system.
+  if (shared && shared->process == ::getpid())
+    delete shared;
+}
+
+Session::Shared &Session::shared() {
+  Shared *current = shared_.load(std::memory_order_acquire);
+  if (current && current->process == ::getpid())
+    return *current;
+  auto *fresh = new Shared();
+  if (shared_.compare_exchange_strong(current, fresh, std::memory_order_acq_rel))
+    return *fresh;
+  delete fresh; // another thread was faster
+  return *current;
+}
+
+Status Session::inferShapes(std::span<const InputTensor> inputs,
+                            std::vector<std::vector<int64_t>> &dims) {
+  // Data is not needed for shapes: give every input an address that passes the checks.
+  alignas(64) static const char noData[64] = {};
+  std::vector<InputTensor> shapes(inputs.begin(), inputs.end());
+  for (InputTensor &input : shapes)
+    input.data = noData;
+  std::vector<int64_t> symbols;
+  PERMALLOY_TRY(bindSymbols(artifact_->manifest(), shapes, symbols));
+  Call call(*this);
+  PERMALLOY_TRY(call.context().prepare(symbols, shapes));
+  dims.clear();
+  for (size_t i = 0; i < artifact_->manifest().outputs.size(); ++i)
+    dims.push_back(call.context().outputDims(i));
+  return {};
+}
+
+Status Session::prepareOutputs(CallContext &context, std::span<OutputTensor> outputs,
+                               std::vector<void *> &pointers, std::vector<void *> &allocated) {
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const TensorInfo &info = artifact_->manifest().outputs[i];
+    OutputTensor &output = outputs[i];
+    output.dtype = info.dtype;
+    output.dims = context.outputDims(i);
+    uint64_t bytes = tensorBytes(info.dtype, output.dims);
+    if (!output.data) {
+      pointers.push_back(allocateOutput(bytes));
+      allocated.push_back(pointers.back());
+      if (!pointers.back())
+        return {StatusCode::outOfMemory, "cannot allocate the " + std::to_string(bytes) +
+                                             " bytes of output '" + info.name + "'"};
+      continue;
+    }
+    if (output.capacity < bytes)
+      return {StatusCode::invalidArgument,
+              "output '" + info.name + "' of shape " + shapeText(output.dims) + " needs " +
+                  std::to_string(bytes) + " bytes, the buffer given has " +
+                  std::to_string(output.capacity)};
+    if (reinterpret_cast<uintptr_t>(output.data) % dtypeSize(info.dtype) != 0)
+      return {StatusCode::invalidArgument, "the buffer given for output '" + info.name +
+                                               "' is not aligned to its elements"};
+    pointers.push_back(output.data);
+  }
+  return {};
+}
+
+Status Session::run(std::span<const InputTensor> inputs, std::span<OutputTensor> outputs,
+                    const RunOptions &options) {
+  const Manifest &manifest = artifact_->manifest();
+  if (outputs.size() != manifest.outputs.size())
+    return {StatusCode::invalidArgument, std::to_string(outputs.size()) +
+                                             " outputs given, the model has " +
+                                             std::to_string(manifest.outputs.size())};
+  if (!options.stepNanoseconds.empty() &&
+      options.stepNanoseconds.size() != artifact_->program().steps.size())
+    return {StatusCode::invalidArgument,
+            "the profile has " + std::to_string(options.stepNanoseconds.size()) +
+                " entries, the program " + std::to_string(artifact_->program().steps.size()) +
+                " steps"};
+  std::vector<int64_t> symbols;
+  PERMALLOY_TRY(bindSymbols(manifest, inputs, symbols));
+  Call call(*this);
+  CallContext &context = call.context();
+  PERMALLOY_TRY(context.prepare(symbols, inputs));
+  std::vector<void *> pointers, allocated;
+  if (Status status = prepareOutputs(context, outputs, pointers, allocated); !status.ok()) {
+    for (void *memory : allocated)
+      std::free(memory);
+    return status;
+  }
+  call.withPool([&](ThreadPool *pool) {
+    context.run(inputs, pointers, pool, options.stepNanoseconds);
+  });
+  for (size_t i = 0; i < outputs.size(); ++i)
+    outputs[i].data = pointers[i];
+  return {};
+}
+
+} // namespace permalloy

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Sums the JUnit reports of several test runners: REPORTS/SUITE.xml for each SUITE.
+
+Lists failures, then skipped tests grouped by reason, then prints `N passed, N failed, N skipped` as
+the last line. Exits 1 when something failed, when a report is missing or broken (counted as one
+failure), or when nothing ran.
+"""
+
+import argparse
+import re
+import sys
+import xml.etree.ElementTree as ET
+from collections import defaultdict
+from pathlib import Path
+
+
+def skip_reason(case, skipped):
+    """Why a test was skipped, in its own words where it has some."""
+    output = case.findtext("system-out") or ""
+    # GoogleTest under ctest: the reason stands after `file:line: Skipped`.
+    own = re.search(r": Skipped\n(.+)", output)
+    reason = own.group(1) if own else skipped.get("message") or skipped.text or "no reason given"
+    return " ".join(reason.split())
+
+
+def outcome(case):
+    """-> ("passed" | "failed" | "skipped", detail) of one test case."""
+    for tag in ("failure", "error"):
+        if case.find(tag) is not None:
+            return "failed", ""
+    if case.get("status") == "fail":
+        return "failed", ""
+    skipped = case.find("skipped")
+    if skipped is not None:
+        # ctest says the same of a test whose program could not be started: that is a failure.
+        if case.get("status") == "notrun" and "REGULAR_EXPRESSION" not in str(skipped.attrib):
+            return "failed", "could not be started"
+        return "skipped", skip_reason(case, skipped)
+    return "passed", ""
+
+
+def read(path):
+    """The (name, outcome, detail) of every test of a report."""
+    for case in ET.parse(path).getroot().iter("testcase"):
+        name = "::".join(part for part in (case.get("classname"), case.get("name")) if part)
+        yield name, *outcome(case)
+
+
+def collect(reports, suites):
+    """-> (counts, failures, {reason: names}) over all suites."""
+    counts, failures, skipped = defaultdict(int), [], defaultdict(list)
+    for suite in suites:
+        try:
+            results = list(read(Path(reports) / f"{suite}.xml"))
+        except (OSError, ET.ParseError) as error:
+            results = [("the whole suite", "failed", f"no usable report: {error}")]
+        for name, result, detail in results:
+            counts[result] += 1
+            if result == "failed":
+                failures.append(f"{suite}: {name}{': ' + detail if detail else ''}")
+            elif result == "skipped":
+                skipped[f"{suite}: {detail}"].append(name)
+    return counts, failures, skipped
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("reports")
+    parser.add_argument("suites", nargs="+")
+    arguments = parser.parse_args()
+    counts, failures, skipped = collect(arguments.reports, arguments.suites)
+    for reason, names in sorted(skipped.items()):
+        print(f"skipped {len(names)} ({reason}): {', '.join(names)}")
+    for failure in failures:
+        print(f"FAILED {failure}")
+    if not sum(counts.values()):
+        print("error: no test was found")
+    print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
+    return 1 if counts["failed"] or not counts["passed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

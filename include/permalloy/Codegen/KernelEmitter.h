@@ -1,0 +1,32 @@
+//===- KernelEmitter.h - from kern.kernel to native code --------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_CODEGEN_KERNELEMITTER_H
+#define PERMALLOY_CODEGEN_KERNELEMITTER_H
+
+#include "Kern/Kern.h"
+#include "permalloy/Codegen/CPU/Target.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/SmallVector.h"
+
+namespace permalloy::codegen {
+
+/// Writes the default `schedule`, `tiles` and `scratch_bytes` of a kernel for `target`: what
+/// select-schedules runs on every kernel that has no schedule yet. Fails with an error at the kernel
+/// when its emitter cannot take it.
+mlir::LogicalResult selectSchedule(kern::KernelOp kernel, const CpuTarget &target);
+
+/// Builds the function `name` of the kernel ABI (see KernelBuilder.h) at the end of `module`, in the
+/// dialects that lowerToLLVM takes. The kernel has a schedule. Its context must have the dialects of
+/// registerKernelDialects loaded.
+mlir::LogicalResult emitKernel(kern::KernelOp kernel, const CpuTarget &target, llvm::StringRef name,
+                               mlir::ModuleOp module);
+
+/// emitKernel, lowerToLLVM and emitObject in one. Safe to call from several threads for kernels of
+/// different contexts.
+llvm::Expected<llvm::SmallVector<char, 0>> compileKernel(kern::KernelOp kernel, const CpuTarget &target,
+                                                         llvm::StringRef name);
+
+} // namespace permalloy::codegen
+
+#endif // PERMALLOY_CODEGEN_KERNELEMITTER_H

@@ -1,0 +1,58 @@
+//===- KernelFrame.cpp - dimensions as i64 values ---------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Codegen/CPU/KernelFrame.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+
+KernelFrame::KernelFrame(KernelBuilder &b, kern::KernelOp kernel) : b(b), op(kernel) {
+  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
+    shapes.setDims(argument, kern::argDims(kernel, index));
+}
+
+static Value emitBinary(KernelBuilder &b, tfm::DimKind kind, Value x, Value y) {
+  switch (kind) {
+  case tfm::DimKind::Add:
+    return b.add(x, y);
+  case tfm::DimKind::Mul:
+    return b.mul(x, y);
+  case tfm::DimKind::FloorDiv: // dimensions may be differences: round towards minus infinity
+    return b.createOrFold<arith::FloorDivSIOp>(x, y);
+  case tfm::DimKind::Mod:
+    return b.sub(x, b.mul(b.createOrFold<arith::FloorDivSIOp>(x, y), y));
+  case tfm::DimKind::Max:
+    return b.max(x, y);
+  case tfm::DimKind::Min:
+    return b.min(x, y);
+  case tfm::DimKind::Constant:
+  case tfm::DimKind::Symbol:
+    break;
+  }
+  llvm_unreachable("leaves have no operands");
+}
+
+Value KernelFrame::emit(tfm::DimExprAttr expr) {
+  if (expr.getKind() == tfm::DimKind::Constant)
+    return b.i64(expr.getValue());
+  if (expr.getKind() == tfm::DimKind::Symbol) {
+    for (auto [index, symbol] : llvm::enumerate(op.getSymbols()))
+      if (cast<StringAttr>(symbol) == expr.getName())
+        return b.scalar(index);
+    llvm::report_fatal_error("internal error: kernel " + op.getSymName() + " has no symbol " + expr.str());
+  }
+  Value result = emit(expr.operand(0));
+  for (unsigned i = 1; i < expr.getOperands().size(); ++i)
+    result = emitBinary(b, expr.getKind(), result, emit(expr.operand(i)));
+  return result;
+}
+
+Value KernelFrame::product(Value tensor, unsigned first, unsigned last) {
+  tfm::Dims all = dims(tensor);
+  tfm::DimExprAttr result = tfm::DimExprAttr::constant(op.getContext(), 1);
+  for (unsigned i = first; i < last; ++i)
+    result = tfm::DimExprAttr::mul(result, all[i]);
+  return emit(result);
+}

@@ -1,0 +1,82 @@
+//===- Compile.h - from an imported model to model.alloy ---------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The whole road behind `permalloy compile`, as functions over a module that the importer made.
+//
+//===----------------------------------------------------------------------===//
+#ifndef PERMALLOY_PIPELINES_COMPILE_H
+#define PERMALLOY_PIPELINES_COMPILE_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace permalloy {
+
+/// What the user says of a named dimension: `--dim batch=4` (min = max) or `--dim batch=1..32`.
+struct DimRange {
+  std::string name;
+  int64_t min = 0;
+  int64_t max = INT64_MAX; ///< inclusive
+};
+
+/// How to compile. The defaults are those of the command line.
+struct CompileOptions {
+  /// Instruction sets as codegen::CpuTarget::parse takes them; the artifact gets an image for each.
+  std::vector<std::string> targets = {"host"};
+  /// Fixed and narrowed dimensions; a name that no input has is an error listing the names there are.
+  std::vector<DimRange> dims;
+  /// Threads that generate code; 0: as many as this process may use.
+  unsigned jobs = 0;
+  /// Folder of the kernel cache; empty: no cache.
+  std::string cacheDir;
+  /// The options as the user would type them, for the artifact's manifest (no paths, no times).
+  std::string commandLine;
+  /// Where to print what fusion raised and what stopped an almost-attention; null: nowhere.
+  llvm::raw_ostream *fusionReport = nullptr;
+  /// Called on every pass manager before it runs: IR printing, timing, crash reproducers.
+  std::function<llvm::LogicalResult(mlir::PassManager &)> configure;
+  /// Told when a stage begins ("fuse", "generate code") and, within it, how much is done; total 0:
+  /// not countable. May be called from any thread, never from two at once.
+  std::function<void(llvm::StringRef stage, unsigned done, unsigned total)> progress;
+};
+
+/// What `compileToText` stops at: the graph after fusion; kernels, launches and slots; the kernels'
+/// LLVM IR; their assembly (the last two for the first target).
+enum class EmitKind { Tfm, Kern, Llvm, Asm };
+
+/// What a compilation made.
+struct CompileReport {
+  /// Wall time of each stage in the order they ran.
+  std::vector<std::pair<std::string, double>> stageSeconds;
+  unsigned kernels = 0;          ///< distinct ones
+  unsigned kernelsFromCache = 0; ///< of those, not generated anew
+  unsigned launches = 0;
+  uint64_t fileSize = 0;    ///< bytes
+  uint64_t weightBytes = 0; ///< bytes of stored weights
+};
+
+/// Appends the passes from imported `tfm` up to planned kernels (or, with `EmitKind::Tfm`, up to
+/// fused `tfm`).
+void buildCompilePipeline(mlir::OpPassManager &passes, const CompileOptions &options,
+                          EmitKind until = EmitKind::Kern);
+
+/// Compiles `module`, which is changed, and writes `path`, complete or not at all. Errors are
+/// emitted as diagnostics.
+llvm::LogicalResult compileToArtifact(mlir::ModuleOp module, const CompileOptions &options,
+                                      llvm::StringRef path, CompileReport *report = nullptr);
+
+/// Compiles `module` as far as `kind` and prints the result.
+llvm::LogicalResult compileToText(mlir::ModuleOp module, const CompileOptions &options,
+                                  EmitKind kind, llvm::raw_ostream &out,
+                                  CompileReport *report = nullptr);
+
+} // namespace permalloy
+
+#endif // PERMALLOY_PIPELINES_COMPILE_H

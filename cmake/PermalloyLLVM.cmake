@@ -64,3 +64,14 @@ function(permalloy_tablegen target td)
   add_public_tablegen_target(${target})
   add_dependencies(permalloy-headers ${target})
 endfunction()
+
+# permalloy_passes(Area): include/permalloy/<Area>/Passes.td gives permalloy/<Area>/Passes.h.inc, with the group name <Area>.
+function(permalloy_passes area)
+  set(td ${CMAKE_SOURCE_DIR}/include/permalloy/${area}/Passes.td)
+  set(output ${CMAKE_BINARY_DIR}/include/permalloy/${area}/Passes.h.inc)
+  file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/include/permalloy/${area})
+  add_custom_command(OUTPUT ${output} DEPENDS ${td}
+    COMMAND ${LLVM_TOOLS_BINARY_DIR}/mlir-tblgen -gen-pass-decls -name ${area} -I${MLIR_INCLUDE_DIRS} ${td} -o ${output})
+  add_custom_target(Permalloy${area}PassIncGen DEPENDS ${output})
+  add_dependencies(permalloy-headers Permalloy${area}PassIncGen)
+endfunction()

@@ -99,10 +99,14 @@ def Kern_LaunchOp : Kern_Op<"launch", [Pure, DeclareOpInterfaceMethods<SymbolUse
 
 def Kern_ViewOp : Kern_Op<"view", [Pure]> {
   let summary = "the same bytes with other dimensions";
-  let description = "A reshape that costs nothing. Example: `%0 = kern.view %x : tensor<?x?x64xf32> to tensor<?x64xf32>`";
-  let arguments = (ins AnyRankedTensor:$input);
+  let description = [{
+    A reshape that costs nothing; `dims` are the result's dimensions.
+
+    Example: `%0 = kern.view %x dims [#tfm.dim<batch * seq>, #tfm.dim<64>] : tensor<?x?x64xf32> to tensor<?x64xf32>`
+  }];
+  let arguments = (ins AnyRankedTensor:$input, Kern_DimArrayAttr:$dims);
   let results = (outs AnyRankedTensor:$output);
-  let assemblyFormat = "$input attr-dict `:` type($input) `to` type($output)";
+  let assemblyFormat = "$input `dims` $dims attr-dict `:` type($input) `to` type($output)";
 }
 
 #endif

@@ -50,6 +50,16 @@ static Dims declaredDims(BlockArgument argument) {
   return {};
 }
 
+/// Dimensions of a launch's result: those that its kernel yields, with the launch's scalars for symbols.
+static Dims launchDims(kern::LaunchOp launch, unsigned index, SymbolicShapes &shapes) {
+  auto kernel = SymbolTable::lookupNearestSymbolFrom<kern::KernelOp>(launch, launch.getKernelAttr());
+  Dims result;
+  if (kernel)
+    for (DimExprAttr dim : shapes.dims(kernel.yielded()[index]))
+      result.push_back(kern::atLaunch(dim, kernel, launch));
+  return result;
+}
+
 Dims SymbolicShapes::derive(Value value) {
   auto type = cast<RankedTensorType>(value.getType());
   Dims result;
@@ -58,6 +68,10 @@ Dims SymbolicShapes::derive(Value value) {
     result = declaredDims(argument);
   else if (auto op = value.getDefiningOp<ShapeOpInterface>())
     (void)op.inferDims(*this, result, error);
+  else if (auto view = value.getDefiningOp<kern::ViewOp>())
+    result = dimsOf(view.getDims());
+  else if (auto launch = value.getDefiningOp<kern::LaunchOp>())
+    result = launchDims(launch, cast<OpResult>(value).getResultNumber(), *this);
   if (int64_t(result.size()) != type.getRank())
     result = dimsOfType(type);
   return result;

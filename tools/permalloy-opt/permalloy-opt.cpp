@@ -3,6 +3,7 @@
 
 #include "Kern/Kern.h"
 #include "Tfm/Tfm.h"
+#include "permalloy/Conversion/Passes.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
 
@@ -10,5 +11,6 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   registry.insert<mlir::func::FuncDialect, permalloy::tfm::TfmDialect, permalloy::kern::KernDialect>();
   mlir::registerTransformsPasses();
+  permalloy::registerConversionPasses();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Permalloy pass driver\n", registry));
 }

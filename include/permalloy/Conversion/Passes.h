@@ -1,0 +1,25 @@
+//===- Passes.h - from tfm to kernels and launches ---------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef PERMALLOY_CONVERSION_PASSES_H
+#define PERMALLOY_CONVERSION_PASSES_H
+
+#include "Kern/Kern.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/Pass.h"
+
+namespace permalloy {
+
+/// On a tfm operation: the number of the kernel that it becomes part of.
+inline constexpr llvm::StringLiteral kGroupAttr = "kern.group";
+/// On a function: the sizes of its slots in bytes, an array of #tfm.dim.
+inline constexpr llvm::StringLiteral kSlotsAttr = "kern.slots";
+
+#define GEN_PASS_DECL
+#include "permalloy/Conversion/Passes.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "permalloy/Conversion/Passes.h.inc"
+
+} // namespace permalloy
+
+#endif

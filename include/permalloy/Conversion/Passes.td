@@ -1,0 +1,69 @@
+//===- Passes.td - from tfm to kernels and launches --------------*- tablegen -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef PERMALLOY_CONVERSION_PASSES_TD
+#define PERMALLOY_CONVERSION_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def PlanKernels : Pass<"plan-kernels", "::mlir::func::FuncOp"> {
+  let summary = "decide which operations share a kernel";
+  let description = [{
+    Writes `kern.group`, a number, on every `tfm` operation that will run; operations of one number become one kernel. Nothing
+    is rewritten: the plan can be read, edited and applied by `outline-kernels`.
+
+    A group has at most one root that contracts or reduces (linear, matmul, attention, layer_norm, softmax, reduce):
+    - an elementwise operation whose shape is that of a linear layer and that is its only user joins it (its epilogue);
+    - a producer that is elementwise or moves data joins its users when they all are in one group of rows or loops, so its
+      value is computed where it is needed and never stored;
+    - a reshape that is left over stays without a number: it becomes a view, which costs nothing.
+    Weights and constants are no part of groups.
+
+    Before and after:
+    ```mlir
+    %0 = tfm.linear %x, %w : ...                %0 = tfm.linear %x, %w {kern.group = 0 : i64} : ...
+    %1 = tfm.binary add %0, %r : ...            %1 = tfm.binary add %0, %r {kern.group = 0 : i64} : ...
+    ```
+  }];
+  let statistics = [
+    Statistic<"numGroups", "groups", "kernels planned">,
+    Statistic<"numEpilogues", "epilogues", "operations joined to the linear layer before them">,
+    Statistic<"numPrologues", "producers", "producers joined to their users">];
+  let dependentDialects = ["::permalloy::tfm::TfmDialect"];
+}
+
+def OutlineKernels : Pass<"outline-kernels", "::mlir::ModuleOp"> {
+  let summary = "turn planned groups into kernels and launches";
+  let description = [{
+    Each group of `kern.group` in the module's functions becomes a `kern.kernel` and a `kern.launch` where its last operation
+    stood. The dimensions that a kernel needs become its symbols `d0`, `d1`, ...; equal kernels are made once. Reshapes without
+    a group become `kern.view`. Small constants move into kernels; larger ones and weights are launch operands.
+
+    Fails, naming the operation, when a dimension depends on data (no expression over the inputs' dimensions is known).
+  }];
+  let statistics = [Statistic<"numKernels", "kernels", "distinct kernels">,
+                    Statistic<"numLaunches", "launches", "launches">];
+  let dependentDialects = ["::permalloy::kern::KernDialect", "::permalloy::tfm::TfmDialect"];
+}
+
+def PackWeights : Pass<"pack-weights", "::mlir::ModuleOp"> {
+  let summary = "give contraction kernels their weights in panels";
+  let description = [{
+    The weight argument of every contraction kernel gets the encoding `#tfm.panels`, and each launch a weight whose body packs
+    the original. A weight packed twice is packed once.
+  }];
+  let dependentDialects = ["::permalloy::tfm::TfmDialect"];
+}
+
+def PlanSlots : Pass<"plan-slots", "::mlir::func::FuncOp"> {
+  let summary = "give every intermediate value a place in memory";
+  let description = [{
+    Writes `slots` on launches and `kern.slots`, the size of each slot in bytes, on the function. Values whose lives do not
+    overlap share a slot when one size is provably at least the other for all dimensions; a value that the function returns is
+    written straight into the output (-1).
+  }];
+  let statistics = [Statistic<"numSlots", "slots", "slots">];
+  let dependentDialects = ["::permalloy::kern::KernDialect", "::permalloy::tfm::TfmDialect"];
+}
+
+#endif

@@ -1,0 +1,134 @@
+//===- PlanKernels.cpp - decide which operations share a kernel --*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "permalloy/Analysis/SymbolicShapes.h"
+#include "permalloy/Conversion/Passes.h"
+
+using namespace mlir;
+using namespace permalloy;
+using namespace permalloy::tfm;
+
+namespace permalloy {
+#define GEN_PASS_DEF_PLANKERNELS
+#include "permalloy/Conversion/Passes.h.inc"
+} // namespace permalloy
+
+namespace {
+
+bool isSource(Operation *op) { return isa<ConstantOp, GetWeightOp>(op); }
+
+bool isElementwise(Operation *op) { return isa<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp>(op); }
+
+/// Its value at an index follows from a few values of its operands, so a consumer can compute it in place.
+bool isPullable(Operation *op) {
+  return isElementwise(op) || isa<ReshapeOp, BroadcastOp, TransposeOp, SliceOp, ConcatOp, GatherOp, GatherNDOp, RangeOp,
+                                  DimValuesOp, ShapeOfOp>(op);
+}
+
+/// Roots that read each operand element many times: producers are stored, not recomputed.
+bool rereadsOperands(Operation *op) { return isa<LinearOp, MatmulOp, AttentionOp>(op); }
+
+class Planner {
+public:
+  Planner(func::FuncOp function) : function(function) {}
+
+  void joinEpilogues();
+  void joinProducers();
+  void write();
+
+  unsigned groups = 0, epilogues = 0, producers = 0;
+
+private:
+  /// The one operation that uses the result of `op`, or null.
+  Operation *onlyUser(Operation *op) {
+    Value result = op->getResult(0);
+    return result.hasOneUse() ? *result.user_begin() : nullptr;
+  }
+  /// The one group that all users of `op` are in, if its root takes producers in.
+  std::optional<unsigned> commonGroup(Operation *op);
+  unsigned newGroup(Operation *root) {
+    rootOf.push_back(root);
+    return rootOf.size() - 1;
+  }
+
+  func::FuncOp function;
+  SymbolicShapes shapes;
+  DenseMap<Operation *, unsigned> groupOf;
+  SmallVector<Operation *> rootOf;
+};
+
+/// linear -> add -> ...: each next operation is the only user, elementwise, and of the same shape.
+void Planner::joinEpilogues() {
+  for (auto linear : function.getOps<LinearOp>()) {
+    unsigned group = newGroup(linear);
+    groupOf[linear] = group;
+    Operation *last = linear;
+    for (Operation *next = onlyUser(last); next; next = onlyUser(last)) {
+      bool floats = isa<FloatType>(getElementTypeOrSelf(next->getResultTypes().empty() ? Type() : next->getResult(0).getType()));
+      if (!isa<UnaryOp, BinaryOp>(next) || !floats || !shapes.equalShapes(next->getResult(0), linear.getResult()))
+        break;
+      groupOf[next] = group;
+      last = next;
+      ++epilogues;
+    }
+  }
+}
+
+std::optional<unsigned> Planner::commonGroup(Operation *op) {
+  std::optional<unsigned> common;
+  for (Operation *user : op->getUsers()) {
+    auto it = groupOf.find(user);
+    if (it == groupOf.end() || (common && *common != it->second))
+      return std::nullopt;
+    common = it->second;
+  }
+  if (common && rereadsOperands(rootOf[*common]))
+    return std::nullopt;
+  return common;
+}
+
+/// From the last operation to the first, so that users are decided before their producers.
+void Planner::joinProducers() {
+  for (Operation &op : llvm::reverse(function.getBody().front())) {
+    if (!isa<TfmDialect>(op.getDialect()) || isSource(&op) || groupOf.contains(&op))
+      continue;
+    std::optional<unsigned> group = isPullable(&op) ? commonGroup(&op) : std::nullopt;
+    if (group)
+      ++producers;
+    else if (isa<ReshapeOp>(op))
+      continue; // a view
+    else
+      group = newGroup(&op);
+    groupOf[&op] = *group;
+  }
+}
+
+/// Numbers groups in program order.
+void Planner::write() {
+  DenseMap<unsigned, int64_t> number;
+  Builder builder(function.getContext());
+  for (Operation &op : function.getBody().front()) {
+    auto it = groupOf.find(&op);
+    if (it == groupOf.end())
+      continue;
+    auto [entry, isNew] = number.try_emplace(it->second, groups);
+    groups += isNew;
+    op.setAttr(kGroupAttr, builder.getI64IntegerAttr(entry->second));
+  }
+}
+
+struct PlanKernels : permalloy::impl::PlanKernelsBase<PlanKernels> {
+  void runOnOperation() override {
+    if (getOperation().isExternal())
+      return;
+    Planner planner(getOperation());
+    planner.joinEpilogues();
+    planner.joinProducers();
+    planner.write();
+    numGroups += planner.groups;
+    numEpilogues += planner.epilogues;
+    numPrologues += planner.producers;
+  }
+};
+
+} // namespace

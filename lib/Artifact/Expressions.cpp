@@ -94,7 +94,8 @@ bool evaluateOp(ExprOp op, int64_t lhs, int64_t rhs, int64_t &result) {
 }
 
 static Status arithmeticError(std::span<const Expr> table, std::span<const Symbol> symbols,
-                              std::span<const int64_t> symbolValues, uint32_t index, bool division) {
+                              std::span<const int64_t> symbolValues, uint32_t index,
+                              bool division) {
   std::string where;
   for (size_t i = 0; i < symbols.size(); ++i)
     where += (i ? ", " : " with ") + symbols[i].name + " = " + std::to_string(symbolValues[i]);
@@ -188,15 +189,14 @@ struct ExprPrinter {
     std::string text = print(expr.lhs, operandOuter, depth - 1) + opText(expr.op) +
                        print(expr.rhs, operandOuter, depth - 1);
     if (isCall)
-      return (expr.op == ExprOp::min ? "min(" : "max(") + text + ")";
-    return inner < outer ? "(" + text + ")" : text;
+      return std::string(expr.op == ExprOp::min ? "min(" : "max(").append(text).append(")");
+    return inner < outer ? std::string("(").append(text).append(")") : text;
   }
 };
 
 } // namespace
 
-std::string exprText(std::span<const Expr> table, std::span<const Symbol> symbols,
-                     uint32_t index) {
+std::string exprText(std::span<const Expr> table, std::span<const Symbol> symbols, uint32_t index) {
   if (index == kNone)
     return "0";
   return ExprPrinter{table, symbols}.print(index, 0, 8);

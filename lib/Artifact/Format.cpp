@@ -13,10 +13,10 @@ struct DTypeRow {
 };
 
 const DTypeRow kTypes[] = {
-    {DType::f32, 4, "float32"},  {DType::u8, 1, "uint8"},   {DType::i8, 1, "int8"},
-    {DType::u16, 2, "uint16"},   {DType::i16, 2, "int16"},  {DType::i32, 4, "int32"},
-    {DType::i64, 8, "int64"},    {DType::boolean, 1, "bool"}, {DType::f16, 2, "float16"},
-    {DType::f64, 8, "float64"},  {DType::u32, 4, "uint32"}, {DType::u64, 8, "uint64"},
+    {DType::f32, 4, "float32"},   {DType::u8, 1, "uint8"},     {DType::i8, 1, "int8"},
+    {DType::u16, 2, "uint16"},    {DType::i16, 2, "int16"},    {DType::i32, 4, "int32"},
+    {DType::i64, 8, "int64"},     {DType::boolean, 1, "bool"}, {DType::f16, 2, "float16"},
+    {DType::f64, 8, "float64"},   {DType::u32, 4, "uint32"},   {DType::u64, 8, "uint64"},
     {DType::bf16, 2, "bfloat16"},
 };
 

@@ -79,9 +79,8 @@ void Validator::checkTensors(const std::string &role, const std::vector<TensorIn
     require(names.insert(tensor.name).second, where + " appears twice");
     require(dtypeSize(tensor.dtype) != 0, where + " has unknown " + dtypeName(tensor.dtype));
     require(tensor.dims.size() <= kMaxRank, where + " has rank " +
-                                                std::to_string(tensor.dims.size()) +
-                                                ", at most " + std::to_string(kMaxRank) +
-                                                " is supported");
+                                                std::to_string(tensor.dims.size()) + ", at most " +
+                                                std::to_string(kMaxRank) + " is supported");
     for (const Dim &dim : tensor.dims)
       requireExpr(dim.expr, where, /*optional=*/false);
   }
@@ -101,8 +100,7 @@ void Validator::checkSymbols() {
                  where + " is bound by no input"))
       continue;
     uint32_t expr = manifest_.inputs[symbol.input].dims[symbol.axis].expr;
-    require(expr < program_.expressions.size() &&
-                program_.expressions[expr].op == ExprOp::symbol &&
+    require(expr < program_.expressions.size() && program_.expressions[expr].op == ExprOp::symbol &&
                 program_.expressions[expr].lhs == i,
             where + " is bound by a dimension that is another expression");
   }
@@ -186,6 +184,9 @@ void Validator::checkSteps() {
       checkLaunch(step, where);
     } else if (step.kind == StepKind::copy) {
       require(step.operands.size() == 2, where + " copies without a source and a destination");
+      require(step.kernel == kNone && step.tiles == kNone && step.scratchBytes == kNone &&
+                  step.scalars.empty(),
+              where + " copies and launches");
       requireExpr(step.copyBytes, where, /*optional=*/false);
     } else {
       require(false, where + " is of unknown kind");

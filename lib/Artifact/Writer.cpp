@@ -40,7 +40,8 @@ Status ArtifactWriter::checkContents() const {
       contents_.weightSources.size() != program.weights.size())
     return {StatusCode::internal, "images or weight sources do not match the program"};
   if (contents_.images.size() + 3 > kMaxSections)
-    return {StatusCode::unsupported, "at most " + std::to_string(kMaxSections - 3) + " targets fit"};
+    return {StatusCode::unsupported,
+            "at most " + std::to_string(kMaxSections - 3) + " targets fit"};
   return {};
 }
 

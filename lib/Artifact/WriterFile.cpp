@@ -28,15 +28,16 @@ OutputFile::~OutputFile() {
 }
 
 Status OutputFile::failure(const char *what) {
-  return {StatusCode::ioError, std::string("cannot ") + what + " '" + path_ + "': " +
-                                   std::strerror(errno)};
+  return {StatusCode::ioError,
+          std::string("cannot ") + what + " '" + path_ + "': " + std::strerror(errno)};
 }
 
 Status OutputFile::open(const std::string &path) {
   path_ = path;
   struct stat info;
   if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
-    return {StatusCode::ioError, "cannot write '" + path + "': it exists and is not a regular file"};
+    return {StatusCode::ioError,
+            "cannot write '" + path + "': it exists and is not a regular file"};
   // Unnamed: nothing is left behind even when the process is killed.
   fd_ = ::open(directoryOf(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
   if (fd_ < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
@@ -98,8 +99,7 @@ Status OutputFile::seek(uint64_t position) {
 Status OutputFile::nameTemporary() {
   std::string self = "/proc/self/fd/" + std::to_string(fd_);
   for (int attempt = 0; attempt < 100; ++attempt) {
-    std::string name =
-        path_ + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(attempt);
+    std::string name = path_ + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(attempt);
     if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
       temporary_ = name;
       return {};

@@ -124,8 +124,8 @@ Status Artifact::decode(std::span<const std::byte> bytes, const char *section, S
   if (!reader.ok())
     return fault(std::string("is damaged: ") + section + ": " + reader.failure());
   if (reader.remaining() != 0)
-    return fault(std::string("is damaged: ") + section + ": " +
-                 std::to_string(reader.remaining()) + " bytes too many");
+    return fault(std::string("is damaged: ") + section + ": " + std::to_string(reader.remaining()) +
+                 " bytes too many");
   return {};
 }
 

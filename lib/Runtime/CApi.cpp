@@ -67,8 +67,7 @@ static Status openSession(Result<std::shared_ptr<const Artifact>> artifact,
   return {};
 }
 
-permalloy_status *permalloy_session_open(const char *path,
-                                         const permalloy_session_options *options,
+permalloy_status *permalloy_session_open(const char *path, const permalloy_session_options *options,
                                          permalloy_session **session) {
   return guarded([&]() -> Status {
     if (!path || !session)
@@ -189,9 +188,8 @@ permalloy_status *permalloy_session_run(permalloy_session *session, const permal
 }
 
 permalloy_status *permalloy_session_infer_shapes(permalloy_session *session,
-                                                 const permalloy_tensor *inputs,
-                                                 size_t input_count, permalloy_tensor *outputs,
-                                                 size_t output_count) {
+                                                 const permalloy_tensor *inputs, size_t input_count,
+                                                 permalloy_tensor *outputs, size_t output_count) {
   return guarded([&]() -> Status {
     if (!session || (output_count && !outputs))
       return invalid("session or outputs is NULL");

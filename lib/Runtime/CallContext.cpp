@@ -17,8 +17,8 @@ static constexpr int64_t kSerialWork = 16384;
 
 CallContext::CallContext(const Artifact &artifact, std::span<const KernelFunction> kernels,
                          int workers, bool guarded)
-    : artifact_(artifact), kernels_(kernels), workers_(workers), guarded_(guarded),
-      slots_(guarded), scratch_(guarded), staging_(guarded) {}
+    : artifact_(artifact), kernels_(kernels), workers_(workers), guarded_(guarded), slots_(guarded),
+      scratch_(guarded), staging_(guarded) {}
 
 //===-- Shapes ------------------------------------------------------------===//
 

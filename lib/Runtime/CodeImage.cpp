@@ -15,8 +15,7 @@ namespace {
 /// Reads an ELF image; every offset is checked against its size.
 class ElfView {
 public:
-  ElfView(std::span<const std::byte> bytes, const std::string &name)
-      : bytes_(bytes), name_(name) {}
+  ElfView(std::span<const std::byte> bytes, const std::string &name) : bytes_(bytes), name_(name) {}
 
   Status parse();
   const std::vector<Elf64_Phdr> &programHeaders() const { return headers_; }
@@ -41,10 +40,9 @@ Status ElfView::parse() {
   if (bytes_.size() < sizeof header)
     return fault("is truncated");
   std::memcpy(&header, bytes_.data(), sizeof header);
-  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
-      header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB ||
-      header.e_type != ET_DYN || header.e_machine != EM_X86_64 ||
-      header.e_phentsize != sizeof(Elf64_Phdr))
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
+      header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_type != ET_DYN ||
+      header.e_machine != EM_X86_64 || header.e_phentsize != sizeof(Elf64_Phdr))
     return fault("is not an x86-64 shared object");
   uint64_t tableSize = uint64_t(header.e_phnum) * sizeof(Elf64_Phdr);
   if (header.e_phoff > bytes_.size() || tableSize > bytes_.size() - header.e_phoff)
@@ -114,15 +112,15 @@ Result<CodeImage> CodeImage::load(std::span<const std::byte> elf, const std::str
       continue;
     std::memcpy(image.memory_.data() + segment.p_vaddr, elf.data() + segment.p_offset,
                 segment.p_filesz);
-    image.segments_.push_back({segment.p_vaddr, segment.p_vaddr + segment.p_memsz,
-                               (segment.p_flags & PF_X) != 0});
+    image.segments_.push_back(
+        {segment.p_vaddr, segment.p_vaddr + segment.p_memsz, (segment.p_flags & PF_X) != 0});
   }
   // Never writable again: kernels have no state. (lld's .dynamic asks for a writable segment.)
   PERMALLOY_TRY(image.memory_.protect(0, image.memory_.size(), PROT_READ));
   for (const Segment &segment : image.segments_)
     if (segment.executable && segment.end > segment.begin)
-      PERMALLOY_TRY(image.memory_.protect(segment.begin, segment.end - segment.begin,
-                                          PROT_READ | PROT_EXEC));
+      PERMALLOY_TRY(
+          image.memory_.protect(segment.begin, segment.end - segment.begin, PROT_READ | PROT_EXEC));
   return image;
 }
 

@@ -56,8 +56,7 @@ Result<Mapping> Mapping::file(const std::string &path) {
 
 Result<Mapping> Mapping::anonymous(size_t size) {
   size = roundUp(size ? size : 1, kPageSize);
-  void *base =
-      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void *base = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED)
     return Status(StatusCode::outOfMemory, "cannot reserve " + std::to_string(size) + " bytes");
   constexpr size_t hugePage = 2 << 20;

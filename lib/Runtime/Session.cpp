@@ -160,8 +160,8 @@ Status Session::prepareOutputs(CallContext &context, std::span<OutputTensor> out
                   std::to_string(bytes) + " bytes, the buffer given has " +
                   std::to_string(output.capacity)};
     if (reinterpret_cast<uintptr_t>(output.data) % dtypeSize(info.dtype) != 0)
-      return {StatusCode::invalidArgument, "the buffer given for output '" + info.name +
-                                               "' is not aligned to its elements"};
+      return {StatusCode::invalidArgument,
+              "the buffer given for output '" + info.name + "' is not aligned to its elements"};
     pointers.push_back(output.data);
   }
   return {};
@@ -191,9 +191,8 @@ Status Session::run(std::span<const InputTensor> inputs, std::span<OutputTensor>
       std::free(memory);
     return status;
   }
-  call.withPool([&](ThreadPool *pool) {
-    context.run(inputs, pointers, pool, options.stepNanoseconds);
-  });
+  call.withPool(
+      [&](ThreadPool *pool) { context.run(inputs, pointers, pool, options.stepNanoseconds); });
   for (size_t i = 0; i < outputs.size(); ++i)
     outputs[i].data = pointers[i];
   return {};

@@ -12,8 +12,9 @@ namespace permalloy {
 
 namespace {
 
-/// The default control word: round to nearest, subnormals kept, exceptions masked. A caller may have
-/// set flush-to-zero, and threads inherit it from their creator: results must not depend on it.
+/// The default control word: round to nearest, subnormals kept, exceptions masked. A caller may
+/// have set flush-to-zero, and threads inherit it from their creator: results must not depend on
+/// it.
 class DefaultFloatMode {
 public:
   DefaultFloatMode() : saved_(_mm_getcsr()) { _mm_setcsr(0x1f80); }

@@ -73,10 +73,10 @@ CpuFeatureMask cpuFeatureFromName(std::string_view name);
 
 /// x86-64-v3: what every Permalloy image needs at least.
 constexpr CpuFeatureMask kX86_64V3 =
-    featureBit(CpuFeature::sse42) | featureBit(CpuFeature::popcnt) |
-    featureBit(CpuFeature::movbe) | featureBit(CpuFeature::avx) | featureBit(CpuFeature::avx2) |
-    featureBit(CpuFeature::fma) | featureBit(CpuFeature::f16c) | featureBit(CpuFeature::bmi1) |
-    featureBit(CpuFeature::bmi2) | featureBit(CpuFeature::lzcnt);
+    featureBit(CpuFeature::sse42) | featureBit(CpuFeature::popcnt) | featureBit(CpuFeature::movbe) |
+    featureBit(CpuFeature::avx) | featureBit(CpuFeature::avx2) | featureBit(CpuFeature::fma) |
+    featureBit(CpuFeature::f16c) | featureBit(CpuFeature::bmi1) | featureBit(CpuFeature::bmi2) |
+    featureBit(CpuFeature::lzcnt);
 
 /// x86-64-v4: v3 and the AVX-512 base set.
 constexpr CpuFeatureMask kX86_64V4 =

@@ -44,8 +44,7 @@ Status evaluateAll(std::span<const Expr> table, std::span<const Symbol> symbols,
                    std::span<const int64_t> symbolValues, std::vector<int64_t> &values);
 
 /// Expression `index` as text, "batch * seq * 1536"; kNone prints as "0".
-std::string exprText(std::span<const Expr> table, std::span<const Symbol> symbols,
-                     uint32_t index);
+std::string exprText(std::span<const Expr> table, std::span<const Symbol> symbols, uint32_t index);
 
 } // namespace permalloy::artifact
 

@@ -17,15 +17,15 @@ namespace permalloy {
 /// What kind of failure it is. The numbers are part of the C ABI: never renumber.
 enum class StatusCode : int {
   ok = 0,
-  invalidArgument = 1,   ///< The caller's input, shape, name or option is wrong.
-  notFound = 2,          ///< A file does not exist.
-  ioError = 3,           ///< Reading or writing failed (permissions, full disk ...).
-  invalidArtifact = 4,   ///< Not a model.alloy, or truncated or altered.
-  unsupported = 5,       ///< Newer format version, or a feature this build does not have.
-  unsupportedCpu = 6,    ///< No code image of the artifact runs on this CPU.
-  outOfMemory = 7,       ///< Memory could not be reserved.
-  assumptionFailed = 8,  ///< The model assumed something about shapes that does not hold.
-  internal = 9,          ///< A fault of Permalloy itself.
+  invalidArgument = 1,  ///< The caller's input, shape, name or option is wrong.
+  notFound = 2,         ///< A file does not exist.
+  ioError = 3,          ///< Reading or writing failed (permissions, full disk ...).
+  invalidArtifact = 4,  ///< Not a model.alloy, or truncated or altered.
+  unsupported = 5,      ///< Newer format version, or a feature this build does not have.
+  unsupportedCpu = 6,   ///< No code image of the artifact runs on this CPU.
+  outOfMemory = 7,      ///< Memory could not be reserved.
+  assumptionFailed = 8, ///< The model assumed something about shapes that does not hold.
+  internal = 9,         ///< A fault of Permalloy itself.
 };
 
 /// Success, or a code with a message.

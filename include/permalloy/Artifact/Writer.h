@@ -40,10 +40,10 @@ struct WriteReport {
 /// A source that hands out memory owned by the caller, which must live until the write is over.
 WeightSource weightFromMemory(const void *data, size_t size);
 
-/// Writes `contents` to `path`, streaming the weights (equal ones are stored once). The file appears
-/// complete or not at all: bytes go to an unnamed or temporary file in the same directory, which is
-/// synchronised and renamed; an error, a full disk or a killed process leaves no partial output.
-/// An existing `path` is replaced when it is a regular file, and refused otherwise.
+/// Writes `contents` to `path`, streaming the weights (equal ones are stored once). The file
+/// appears complete or not at all: bytes go to an unnamed or temporary file in the same directory,
+/// which is synchronised and renamed; an error, a full disk or a killed process leaves no partial
+/// output. An existing `path` is replaced when it is a regular file, and refused otherwise.
 Status writeArtifact(const std::string &path, ArtifactContents &contents,
                      WriteReport *report = nullptr);
 

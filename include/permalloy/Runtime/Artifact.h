@@ -58,8 +58,8 @@ private:
   Status parseSections(const artifact::FileHeader &header);
   Status checkSection(const artifact::SectionEntry &section, uint64_t &end);
   Status takeSection(const artifact::SectionEntry &section);
-  template <class Struct> Status decode(std::span<const std::byte> bytes, const char *section,
-                                        Struct &into);
+  template <class Struct>
+  Status decode(std::span<const std::byte> bytes, const char *section, Struct &into);
   Status fault(const std::string &what) const;
 
   Mapping memory_;

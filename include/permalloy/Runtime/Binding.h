@@ -20,8 +20,8 @@ struct InputTensor {
   const void *data = nullptr; ///< may be null when it has no elements
 };
 
-/// Checks number, dtype and rank of `inputs` (in the manifest's order) and reads each symbol's value
-/// off the axis that binds it; values outside the symbol's range are refused.
+/// Checks number, dtype and rank of `inputs` (in the manifest's order) and reads each symbol's
+/// value off the axis that binds it; values outside the symbol's range are refused.
 Status bindSymbols(const artifact::Manifest &manifest, std::span<const InputTensor> inputs,
                    std::vector<int64_t> &symbolValues);
 
@@ -29,11 +29,13 @@ Status bindSymbols(const artifact::Manifest &manifest, std::span<const InputTens
 Status checkDims(const artifact::Manifest &manifest, std::span<const InputTensor> inputs,
                  std::span<const int64_t> exprValues);
 
-/// Index of the tensor called `name`; an error lists the names there are. `role`: "input", "output".
+/// Index of the tensor called `name`; an error lists the names there are. `role`: "input",
+/// "output".
 Result<size_t> findTensor(std::span<const artifact::TensorInfo> tensors, const std::string &name,
                           const std::string &role);
 
-/// Bytes of a tensor with these dimensions; -1 when that exceeds 63 bits or a dimension is negative.
+/// Bytes of a tensor with these dimensions; -1 when that exceeds 63 bits or a dimension is
+/// negative.
 int64_t tensorBytes(artifact::DType dtype, std::span<const int64_t> dims);
 
 /// "[2, 7]".

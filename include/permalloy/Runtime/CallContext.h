@@ -25,8 +25,8 @@ public:
   CallContext(const Artifact &artifact, std::span<const KernelFunction> kernels, int workers,
               bool guarded);
 
-  /// Evaluates the expressions for these symbols, checks the assumptions and the inputs' shapes, and
-  /// places slots.
+  /// Evaluates the expressions for these symbols, checks the assumptions and the inputs' shapes,
+  /// and places slots.
   Status prepare(std::span<const int64_t> symbolValues, std::span<const InputTensor> inputs);
 
   /// Values of Program::expressions, after prepare.

@@ -28,8 +28,8 @@ struct SessionOptions {
 
 /// A tensor the session makes.
 struct OutputTensor {
-  /// The caller's memory, or null: the session allocates (64-byte aligned) and the caller frees with
-  /// std::free.
+  /// The caller's memory, or null: the session allocates (64-byte aligned) and the caller frees
+  /// with std::free.
   void *data = nullptr;
   uint64_t capacity = 0; ///< bytes at `data` when the caller brings it
   artifact::DType dtype = artifact::DType::f32;
@@ -41,10 +41,11 @@ struct RunOptions {
   std::span<int64_t> stepNanoseconds = {};
 };
 
-/// Runs one artifact. `run` may be called from several threads at once: every call in flight has its
-/// own memory (kept for later calls). The session has one thread pool; a call that finds it in use
-/// runs on its calling thread alone, which changes no bit of the result and never oversubscribes by
-/// more than one thread a call. After fork() the child makes a new pool on its first run.
+/// Runs one artifact. `run` may be called from several threads at once: every call in flight has
+/// its own memory (kept for later calls). The session has one thread pool; a call that finds it in
+/// use runs on its calling thread alone, which changes no bit of the result and never
+/// oversubscribes by more than one thread a call. After fork() the child makes a new pool on its
+/// first run.
 class Session {
 public:
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Artifact> artifact,

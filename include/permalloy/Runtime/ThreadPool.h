@@ -26,10 +26,10 @@ struct Launch {
 /// Runs a launch on the calling thread alone.
 void runSerial(const Launch &launch);
 
-/// Threads that share the tiles of a launch. Each worker starts on a contiguous range of tiles, in a
-/// few chunks, and helps the others when it is through; which worker runs a tile changes no result.
-/// Between the launches of one run idle workers spin; after the last one they sleep at once, so a
-/// session at rest uses no CPU.
+/// Threads that share the tiles of a launch. Each worker starts on a contiguous range of tiles, in
+/// a few chunks, and helps the others when it is through; which worker runs a tile changes no
+/// result. Between the launches of one run idle workers spin; after the last one they sleep at
+/// once, so a session at rest uses no CPU.
 ///
 /// One user at a time. A pool does not survive fork(): the child makes its own.
 class ThreadPool {

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Artifact/Writer.h"
 
-#include "WriterFile.h"
+#include "permalloy/Artifact/OutputFile.h"
 #include "permalloy/Artifact/Archive.h"
 #include "permalloy/Artifact/Validate.h"
 

@@ -30,7 +30,8 @@ struct DimRange {
 struct CompileOptions {
   /// Instruction sets as codegen::CpuTarget::parse takes them; the artifact gets an image for each.
   std::vector<std::string> targets = {"host"};
-  /// Fixed and narrowed dimensions; a name that no input has is an error listing the names there are.
+  /// Fixed and narrowed dimensions; a name that no input has is an error listing the names there
+  /// are.
   std::vector<DimRange> dims;
   /// Threads that generate code; 0: as many as this process may use.
   unsigned jobs = 0;

@@ -1,6 +1,6 @@
-//===- WriterFile.cpp - a file that appears complete or not at all ---------*- C++ -*-===//
+//===- OutputFile.cpp - a file that appears complete or not at all ---------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "WriterFile.h"
+#include "permalloy/Artifact/OutputFile.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -95,12 +95,16 @@ Status OutputFile::seek(uint64_t position) {
   return {};
 }
 
+bool OutputFile::nameUnnamed(const std::string &name) {
+  std::string self = "/proc/self/fd/" + std::to_string(fd_);
+  return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+}
+
 /// Gives an unnamed file a name that no other process uses, for `rename` to replace the old one.
 Status OutputFile::nameTemporary() {
-  std::string self = "/proc/self/fd/" + std::to_string(fd_);
   for (int attempt = 0; attempt < 100; ++attempt) {
     std::string name = path_ + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(attempt);
-    if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+    if (nameUnnamed(name)) {
       temporary_ = name;
       return {};
     }
@@ -114,6 +118,9 @@ Status OutputFile::commit() {
   PERMALLOY_TRY(flush());
   if (::ftruncate(fd_, static_cast<off_t>(flushed_)) != 0 || ::fsync(fd_) != 0)
     return failure("write");
+  // A new file gets its name at once; only replacing needs a second name, for an instant.
+  if (temporary_.empty() && nameUnnamed(path_))
+    return {};
   if (temporary_.empty())
     PERMALLOY_TRY(nameTemporary());
   if (::rename(temporary_.c_str(), path_.c_str()) != 0)

@@ -1,7 +1,7 @@
-//===- WriterFile.h - a file that appears complete or not at all -*- C++ -*-===//
+//===- OutputFile.h - a file that appears complete or not at all -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#ifndef PERMALLOY_LIB_ARTIFACT_WRITERFILE_H
-#define PERMALLOY_LIB_ARTIFACT_WRITERFILE_H
+#ifndef PERMALLOY_ARTIFACT_OUTPUTFILE_H
+#define PERMALLOY_ARTIFACT_OUTPUTFILE_H
 
 #include "permalloy/Artifact/Status.h"
 
@@ -35,6 +35,7 @@ public:
 private:
   Status flush();
   Status failure(const char *what);
+  bool nameUnnamed(const std::string &name);
   Status nameTemporary();
 
   std::string path_;
@@ -46,4 +47,4 @@ private:
 
 } // namespace permalloy::artifact
 
-#endif // PERMALLOY_LIB_ARTIFACT_WRITERFILE_H
+#endif // PERMALLOY_ARTIFACT_OUTPUTFILE_H

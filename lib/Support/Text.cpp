@@ -1,0 +1,83 @@
+//===- Text.cpp - numbers with units, lists ----------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Support/Text.h"
+
+#include <cmath>
+#include <cstdio>
+
+namespace permalloy {
+
+std::string formatNumber(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*g", digits, value);
+  return text;
+}
+
+/// Three significant digits without an exponent: 1.23, 12.3, 123, 1234.
+static std::string threeDigits(double value) {
+  int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", decimals, value);
+  return text;
+}
+
+std::string formatBytes(uint64_t bytes) {
+  static constexpr const char *units[] = {" kB", " MB", " GB", " TB", " PB", " EB"};
+  if (bytes < 1000)
+    return std::to_string(bytes) + " B";
+  double value = static_cast<double>(bytes) / 1000;
+  size_t unit = 0;
+  for (; value >= 999.5 && unit + 1 < std::size(units); ++unit)
+    value /= 1000;
+  return threeDigits(value) + units[unit];
+}
+
+std::string formatSeconds(double seconds) {
+  if (seconds < 0)
+    return "-" + formatSeconds(-seconds);
+  if (seconds < 999.5e-9)
+    return threeDigits(seconds * 1e9) + " ns";
+  if (seconds < 999.5e-6)
+    return threeDigits(seconds * 1e6) + " us";
+  if (seconds < 0.9995)
+    return threeDigits(seconds * 1e3) + " ms";
+  if (seconds < 99.95)
+    return threeDigits(seconds) + " s";
+  long whole = std::lround(seconds);
+  return std::to_string(whole / 60) + " min " + std::to_string(whole % 60) + " s";
+}
+
+std::string formatCount(uint64_t count, std::string_view noun) {
+  std::string text = std::to_string(count) + " " + std::string(noun);
+  return count == 1 ? text : text + "s";
+}
+
+std::string joined(const std::vector<std::string> &items, std::string_view separator) {
+  std::string text;
+  for (const std::string &item : items)
+    text.append(text.empty() ? "" : separator).append(item);
+  return items.empty() ? "none" : text;
+}
+
+std::string formatDims(std::span<const int64_t> dims) {
+  std::string text = "[";
+  for (size_t i = 0; i < dims.size(); ++i)
+    text += (i ? ", " : "") + std::to_string(dims[i]);
+  return text + "]";
+}
+
+std::vector<std::string> split(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    size_t end = text.find(separator);
+    parts.emplace_back(text.substr(0, end));
+    if (end == std::string_view::npos)
+      return parts;
+    text.remove_prefix(end + 1);
+    if (text.empty())
+      parts.emplace_back();
+  }
+  return parts;
+}
+
+} // namespace permalloy

@@ -1,0 +1,34 @@
+//===- TextTest.cpp - numbers with units -------------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Support/Text.h"
+
+#include <gtest/gtest.h>
+
+using namespace permalloy;
+
+TEST(Text, Bytes) {
+  EXPECT_EQ(formatBytes(0), "0 B");
+  EXPECT_EQ(formatBytes(999), "999 B");
+  EXPECT_EQ(formatBytes(1500), "1.50 kB");
+  EXPECT_EQ(formatBytes(90'868'376), "90.9 MB");
+  EXPECT_EQ(formatBytes(999'999), "1.00 MB");
+  EXPECT_EQ(formatBytes(UINT64_MAX), "18.4 EB");
+}
+
+TEST(Text, Seconds) {
+  EXPECT_EQ(formatSeconds(5e-9), "5.00 ns");
+  EXPECT_EQ(formatSeconds(12.34e-6), "12.3 us");
+  EXPECT_EQ(formatSeconds(0.00456), "4.56 ms");
+  EXPECT_EQ(formatSeconds(1.234), "1.23 s");
+  EXPECT_EQ(formatSeconds(125), "2 min 5 s");
+}
+
+TEST(Text, Lists) {
+  EXPECT_EQ(formatCount(1, "kernel"), "1 kernel");
+  EXPECT_EQ(formatCount(0, "kernel"), "0 kernels");
+  EXPECT_EQ(formatDims(std::vector<int64_t>{2, 16}), "[2, 16]");
+  EXPECT_EQ(joined({}), "none");
+  EXPECT_EQ(joined({"a", "b"}), "a, b");
+  EXPECT_EQ(split("", ','), std::vector<std::string>{});
+  EXPECT_EQ(split("a,,b,", ','), (std::vector<std::string>{"a", "", "b", ""}));
+}

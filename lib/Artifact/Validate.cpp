@@ -168,8 +168,13 @@ void Validator::checkLaunch(const Step &step, const std::string &where) {
   require(step.scalars.size() == kernel.scalarCount,
           where + " gives kernel '" + kernel.name + "' " + std::to_string(step.scalars.size()) +
               " scalars, it takes " + std::to_string(kernel.scalarCount));
-  requireExpr(step.tiles, where, /*optional=*/false);
-  requireExpr(step.scratchBytes, where, /*optional=*/true);
+  require(step.grids.size() == program_.targets.size(),
+          where + " has " + std::to_string(step.grids.size()) + " grids for " +
+              std::to_string(program_.targets.size()) + " targets");
+  for (const Grid &grid : step.grids) {
+    requireExpr(grid.tiles, where, /*optional=*/false);
+    requireExpr(grid.scratchBytes, where, /*optional=*/true);
+  }
   for (uint32_t scalar : step.scalars)
     requireExpr(scalar, where, /*optional=*/false);
 }
@@ -184,8 +189,7 @@ void Validator::checkSteps() {
       checkLaunch(step, where);
     } else if (step.kind == StepKind::copy) {
       require(step.operands.size() == 2, where + " copies without a source and a destination");
-      require(step.kernel == kNone && step.tiles == kNone && step.scratchBytes == kNone &&
-                  step.scalars.empty(),
+      require(step.kernel == kNone && step.grids.empty() && step.scalars.empty(),
               where + " copies and launches");
       requireExpr(step.copyBytes, where, /*optional=*/false);
     } else {

@@ -15,9 +15,9 @@ using namespace artifact;
 /// Below this many floating point operations or bytes a launch is not worth waking threads.
 static constexpr int64_t kSerialWork = 16384;
 
-CallContext::CallContext(const Artifact &artifact, std::span<const KernelFunction> kernels,
-                         int workers, bool guarded)
-    : artifact_(artifact), kernels_(kernels), workers_(workers), guarded_(guarded), slots_(guarded),
+CallContext::CallContext(const Artifact &artifact, size_t target,
+                         std::span<const KernelFunction> kernels, int workers, bool guarded)
+    : artifact_(artifact), target_(target), kernels_(kernels), workers_(workers), guarded_(guarded), slots_(guarded),
       scratch_(guarded), staging_(guarded) {}
 
 //===-- Shapes ------------------------------------------------------------===//
@@ -77,7 +77,8 @@ Status CallContext::placeSlots() {
   PERMALLOY_TRY(slots_.place(sizes));
   int64_t scratch = 0;
   for (const Step &step : artifact_.program().steps)
-    scratch = std::max(scratch, value(step.scratchBytes));
+    if (step.kind == StepKind::launch)
+      scratch = std::max(scratch, value(step.grids[target_].scratchBytes));
   // An odd number of cache lines apart, so that workers do not share cache sets.
   scratchStride_ = (static_cast<uint64_t>(scratch) + 127) / 64 * 64;
   uint64_t total = 0;
@@ -127,10 +128,11 @@ Status CallContext::bindOperand(const Step &step, const Operand &operand, int64_
 Status CallContext::bindLaunch(const Step &step, BoundStep &bound) {
   Launch &launch = bound.launch;
   launch.function = kernels_[step.kernel];
-  launch.tiles = value(step.tiles);
+  const Grid &grid = step.grids[target_];
+  launch.tiles = value(grid.tiles);
   launch.scratch = scratch_.buffer(0);
   launch.scratchStride = scratchStride_;
-  if (launch.tiles < 0 || value(step.scratchBytes) < 0)
+  if (launch.tiles < 0 || value(grid.scratchBytes) < 0)
     return {StatusCode::internal, "step '" + step.name + "' has a negative size"};
   bool known = step.flops != kNone || step.bytes != kNone;
   bool tiny = known && std::max(value(step.flops), value(step.bytes)) < kSerialWork;

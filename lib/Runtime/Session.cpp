@@ -34,7 +34,7 @@ public:
       shared_.idleContexts.pop_back();
     }
     if (!context_)
-      context_ = std::make_unique<CallContext>(*session.artifact_, session.kernels_,
+      context_ = std::make_unique<CallContext>(*session.artifact_, session.target_, session.kernels_,
                                                session.threads_, session.guarded_);
   }
   ~Call() {

@@ -111,7 +111,7 @@ TEST(Artifact, ValidationNamesEachFault) {
       {"step 3 '/identity' writes to weight 0",
        [](auto &c) { c.program.steps[3].operands[1] = {OperandKind::weight, 0, kNone}; }},
       {"step 3 '/identity' copies and launches",
-       [](auto &c) { c.program.steps[3].scratchBytes = 0; }},
+       [](auto &c) { c.program.steps[3].grids = {{0, 0}}; }},
       {"step 3 '/identity' is of unknown kind",
        [](auto &c) { c.program.steps[3].kind = static_cast<StepKind>(5); }},
   };

@@ -70,6 +70,9 @@ TEST(SelectTarget, SessionsSayWhichTheyRun) {
   contents.program.targets[1].name = "future";
   contents.program.targets[1].features = uint64_t(1) << 60;
   contents.images.push_back(contents.images[0]);
+  for (Step &step : contents.program.steps)
+    if (step.kind == StepKind::launch)
+      step.grids.push_back(step.grids[0]);
   auto session = openSession(std::move(contents));
   ASSERT_TRUE(session);
   EXPECT_EQ(session->targetIndex(), 0u);

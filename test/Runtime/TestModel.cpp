@@ -123,8 +123,7 @@ static Step launchStep(const std::string &name, uint32_t kernel, std::vector<Ope
   step.kernel = kernel;
   step.operands = std::move(operands);
   step.scalars = std::move(scalars);
-  step.tiles = tiles;
-  step.scratchBytes = scratch;
+  step.grids = {{tiles, scratch}};
   return step;
 }
 

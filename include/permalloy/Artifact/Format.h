@@ -21,7 +21,7 @@
 //   slots         slot 0: %4 bytes
 //   steps         launch kernel 3 "/layer.0/output/dense"
 //                   operands (slot 0 + 0, weight 7, weight 8, output 0 + 0)
-//                   scalars (%2)  tiles %6  scratch %3
+//                   scalars (%2)  grids (tiles %6, scratch %3)
 //
 // An operand of an expression is an earlier one, so one loop evaluates them all into an int64
 // array whenever the shapes change (overflow is an error). Slots arrive coloured: the runtime only
@@ -248,6 +248,12 @@ struct Operand {
 
 enum class StepKind : uint8_t { launch = 0, copy = 1 };
 
+/// How a launch is cut up on one target, whose schedules differ from another's.
+struct Grid {
+  uint32_t tiles = kNone;        ///< an expression
+  uint32_t scratchBytes = kNone; ///< per worker, an expression; kNone is 0
+};
+
 /// One line of the program.
 struct Step {
   StepKind kind = StepKind::launch;
@@ -255,8 +261,7 @@ struct Step {
   uint32_t kernel = kNone;       ///< launch
   std::vector<Operand> operands; ///< launch: the buffers; copy: from, to
   std::vector<uint32_t> scalars; ///< launch: expressions
-  uint32_t tiles = kNone;        ///< launch: an expression
-  uint32_t scratchBytes = kNone; ///< launch: an expression; kNone is 0
+  std::vector<Grid> grids;       ///< launch: one per target
   uint32_t copyBytes = kNone;    ///< copy: an expression
   uint32_t flops = kNone;        ///< estimate for profiles: an expression, may be kNone
   uint32_t bytes = kNone;        ///< estimated memory traffic: an expression, may be kNone
@@ -356,14 +361,17 @@ template <class Archive> void visit(Archive &archive, Operand &operand) {
   archive.field("index", operand.index);
   archive.field("offset", operand.offset);
 }
+template <class Archive> void visit(Archive &archive, Grid &grid) {
+  archive.field("tiles", grid.tiles);
+  archive.field("scratch_bytes", grid.scratchBytes);
+}
 template <class Archive> void visit(Archive &archive, Step &step) {
   archive.field("kind", step.kind);
   archive.field("name", step.name);
   archive.field("kernel", step.kernel);
   archive.field("operands", step.operands);
   archive.field("scalars", step.scalars);
-  archive.field("tiles", step.tiles);
-  archive.field("scratch_bytes", step.scratchBytes);
+  archive.field("grids", step.grids);
   archive.field("copy_bytes", step.copyBytes);
   archive.field("flops", step.flops);
   archive.field("bytes", step.bytes);

@@ -19,11 +19,11 @@ namespace permalloy {
 /// once and reused: when the symbols are those of the call before, `prepare` only compares them.
 class CallContext {
 public:
-  /// `kernels` are the entry points of the program's kernels; `workers` the largest number of
+  /// `kernels` are the entry points of the program's kernels for its target number `target`; `workers` the largest number of
   /// threads that will run a launch. `guarded`: see BufferArena; inputs and outputs then go through
   /// guarded copies too.
-  CallContext(const Artifact &artifact, std::span<const KernelFunction> kernels, int workers,
-              bool guarded);
+  CallContext(const Artifact &artifact, size_t target, std::span<const KernelFunction> kernels,
+              int workers, bool guarded);
 
   /// Evaluates the expressions for these symbols, checks the assumptions and the inputs' shapes,
   /// and places slots.
@@ -71,6 +71,7 @@ private:
   void runStep(const BoundStep &step, ThreadPool *pool, bool last);
 
   const Artifact &artifact_;
+  const size_t target_;
   std::span<const KernelFunction> kernels_;
   size_t workers_;
   bool guarded_;

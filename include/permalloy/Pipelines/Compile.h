@@ -1,7 +1,8 @@
 //===- Compile.h - from an imported model to model.alloy ---------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The whole road behind `permalloy compile`, as functions over a module that the importer made.
+// The whole road behind `permalloy compile`, as functions over a module that the importer made
+// (which also fixes and narrows dimensions, ImportOptions::dims).
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_PIPELINES_COMPILE_H
@@ -19,20 +20,10 @@
 
 namespace permalloy {
 
-/// What the user says of a named dimension: `--dim batch=4` (min = max) or `--dim batch=1..32`.
-struct DimRange {
-  std::string name;
-  int64_t min = 0;
-  int64_t max = INT64_MAX; ///< inclusive
-};
-
 /// How to compile. The defaults are those of the command line.
 struct CompileOptions {
   /// Instruction sets as codegen::CpuTarget::parse takes them; the artifact gets an image for each.
   std::vector<std::string> targets = {"host"};
-  /// Fixed and narrowed dimensions; a name that no input has is an error listing the names there
-  /// are.
-  std::vector<DimRange> dims;
   /// Threads that generate code; 0: as many as this process may use.
   unsigned jobs = 0;
   /// Folder of the kernel cache; empty: no cache.

@@ -1,0 +1,93 @@
+//===- Evaluate.h - one function per operation -------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// `evaluate` of an operation gets the tensors of its operands (absent optional operands are skipped, as in the IR) and gives
+// its result. It checks what only values can show (an index out of range, shapes that do not broadcast) and nothing that the
+// verifier checks.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PERMALLOY_LIB_REFERENCE_EVALUATE_H
+#define PERMALLOY_LIB_REFERENCE_EVALUATE_H
+
+#include "permalloy/Reference/Interpreter.h"
+
+namespace permalloy::reference {
+
+/// What an operation may ask besides its operands, and where it says why it failed.
+struct Scope {
+  const Symbols &symbols;
+  std::string error;
+
+  llvm::LogicalResult fail(const llvm::Twine &message) {
+    error = message.str();
+    return llvm::failure();
+  }
+  llvm::FailureOr<int64_t> value(tfm::DimExprAttr expr) {
+    std::optional<int64_t> result = reference::evaluate(expr, symbols, error);
+    if (!result)
+      return llvm::failure();
+    return *result;
+  }
+  llvm::FailureOr<llvm::SmallVector<int64_t>> values(mlir::ArrayAttr dims);
+};
+
+using Operands = llvm::ArrayRef<Tensor>;
+using Result = llvm::FailureOr<Tensor>;
+using Shape = llvm::SmallVector<int64_t>;
+
+// Sources
+Result evaluate(tfm::ConstantOp op, Operands in, Scope &scope);
+Result evaluate(tfm::DimValuesOp op, Operands in, Scope &scope);
+Result evaluate(tfm::ShapeOfOp op, Operands in, Scope &scope);
+Result evaluate(tfm::RangeOp op, Operands in, Scope &scope);
+// Structure
+Result evaluate(tfm::ReshapeOp op, Operands in, Scope &scope);
+Result evaluate(tfm::BroadcastOp op, Operands in, Scope &scope);
+Result evaluate(tfm::TransposeOp op, Operands in, Scope &scope);
+Result evaluate(tfm::GatherOp op, Operands in, Scope &scope);
+Result evaluate(tfm::GatherNDOp op, Operands in, Scope &scope);
+Result evaluate(tfm::SliceOp op, Operands in, Scope &scope);
+Result evaluate(tfm::ConcatOp op, Operands in, Scope &scope);
+Result evaluate(tfm::PackOp op, Operands in, Scope &scope);
+// Elementwise and reductions
+Result evaluate(tfm::CastOp op, Operands in, Scope &scope);
+Result evaluate(tfm::UnaryOp op, Operands in, Scope &scope);
+Result evaluate(tfm::BinaryOp op, Operands in, Scope &scope);
+Result evaluate(tfm::CompareOp op, Operands in, Scope &scope);
+Result evaluate(tfm::SelectOp op, Operands in, Scope &scope);
+Result evaluate(tfm::ReduceOp op, Operands in, Scope &scope);
+// Transformer concepts
+Result evaluate(tfm::MatmulOp op, Operands in, Scope &scope);
+Result evaluate(tfm::LinearOp op, Operands in, Scope &scope);
+Result evaluate(tfm::LayerNormOp op, Operands in, Scope &scope);
+Result evaluate(tfm::SoftmaxOp op, Operands in, Scope &scope);
+Result evaluate(tfm::AttentionOp op, Operands in, Scope &scope);
+
+/// The scalar functions, in double.
+double applyUnary(tfm::UnaryKind kind, double x);
+double applyActivation(tfm::Activation activation, double x);
+
+//===----------------------------------------------------------------------===//
+// Shapes
+//===----------------------------------------------------------------------===//
+
+/// Row-major strides, in elements.
+Shape stridesOf(llvm::ArrayRef<int64_t> shape);
+int64_t product(llvm::ArrayRef<int64_t> shape);
+/// numpy broadcasting; nullopt when the shapes do not fit.
+std::optional<Shape> broadcastShapes(llvm::ArrayRef<int64_t> a, llvm::ArrayRef<int64_t> b);
+/// Strides with which `shape` is read as `target`: 0 along broadcast dimensions.
+Shape broadcastStrides(llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<int64_t> target);
+/// Calls `visit(i, offsets)` for each element i of `shape` in row-major order, with one offset per stride list.
+void forEachIndex(llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<Shape> strides,
+                  llvm::function_ref<void(int64_t, llvm::ArrayRef<int64_t>)> visit);
+/// Prints `[2, 3]`.
+std::string str(llvm::ArrayRef<int64_t> shape);
+
+/// A packed matrix as a plain one.
+Tensor unpack(const Tensor &packed);
+
+} // namespace permalloy::reference
+
+#endif

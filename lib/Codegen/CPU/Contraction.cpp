@@ -49,10 +49,14 @@ public:
         rowBytes(groupColumns * 4), tile(b.stackBuffer(s.rows * rowBytes)) {}
 
   void emit() {
+    // Blocks of equal height rather than whole ones and a rest: 256 rows are 128 + 128, not 240 + 16.
+    Value blocks = b.max(b.ceilDiv(c.rows, s.blockRows), b.i64(1));
+    Value blockTiles = b.ceilDiv(b.div(b.add(c.rows, b.sub(blocks, 1)), blocks), s.rows);
+    Value height = b.mul(blockTiles, s.rows);
     b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value index) {
       Value group = b.rem(index, groups);
-      Value first = b.mul(b.div(index, groups), s.blockRows);
-      Value last = b.min(b.add(first, s.blockRows), c.rows);
+      Value first = b.mul(b.div(index, groups), height);
+      Value last = b.min(b.add(first, height), c.rows);
       int64_t lastColumns = c.n - (groups - 1) * groupColumns;
       if (lastColumns == groupColumns)
         return emitGroup(group, groupColumns, first, last);

@@ -90,7 +90,7 @@ protected:
 };
 
 TEST_P(ContractionTest, DefaultSchedulesOverShapes) {
-  const int64_t ms[] = {1, 2, 3, 5, 7, 8, 13, 16, 61, 250};
+  const int64_t ms[] = {1, 2, 3, 5, 7, 8, 13, 16, 61, 250, 600};
   for (auto [n, k] : {std::pair<int64_t, int64_t>{1, 1}, {2, 7}, {15, 16}, {16, 3}, {17, 33}, {31, 8},
                       {48, 64}, {64, 17}, {80, 20}, {96, 96}, {100, 40}, {384, 64}})
     check(n, k, ContractionSchedule::choose(target(), n, k), ms);

@@ -1,0 +1,16 @@
+//===- Transpose.h - transposing a square of registers ----------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_CODEGEN_CPU_TRANSPOSE_H
+#define PERMALLOY_CODEGEN_CPU_TRANSPOSE_H
+
+#include "permalloy/Codegen/CPU/KernelBuilder.h"
+
+namespace permalloy::codegen {
+
+/// `rows` are as many native vectors as one has lanes; result[i] lane j = rows[j] lane i. Takes
+/// lanes * log2(lanes) two-operand shuffles.
+llvm::SmallVector<mlir::Value> emitTranspose(KernelBuilder &b, llvm::ArrayRef<mlir::Value> rows);
+
+} // namespace permalloy::codegen
+
+#endif // PERMALLOY_CODEGEN_CPU_TRANSPOSE_H

@@ -1,0 +1,144 @@
+//===- AttentionKernel.cpp - kern.kernel with an attention root -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Codegen/CPU/Attention.h"
+#include "permalloy/Codegen/CPU/Emitters.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+
+static constexpr llvm::StringLiteral kKeyRows = "tile_keys", kQueryRows = "tile_queries", kKeyBlock = "block_keys";
+
+static FailureOr<tfm::AttentionOp> findRoot(kern::KernelOp kernel) {
+  auto roots = kernel.getBlock().getOps<tfm::AttentionOp>();
+  if (!llvm::hasSingleElement(roots) || kernel.yielded() != ValueRange(roots.empty() ? Value() : (*roots.begin()).getResult()))
+    return kernel.emitError("an attention kernel has exactly one tfm.attention and yields its result");
+  return *roots.begin();
+}
+
+static int64_t headSizeOf(tfm::AttentionOp op) {
+  int64_t last = op.getQuery().getType().getShape().back();
+  bool packed = op.getQuery().getType().getRank() == 3;
+  return ShapedType::isDynamic(last) ? last : last / (packed ? op.getNumHeads() : 1);
+}
+
+static LogicalResult checkAttention(tfm::AttentionOp op) {
+  if (!op.getType().getElementType().isF32() || ShapedType::isDynamic(headSizeOf(op)))
+    return op.emitError("the attention emitter takes f32 and heads of static size, not ") << op.getQuery().getType();
+  for (Value operand : op->getOperands())
+    if (!isa<BlockArgument>(operand))
+      return op.emitError("the attention emitter takes kernel arguments as operands; "
+                          "producers of tfm.attention in its kernel are unsupported");
+  return success();
+}
+
+LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel, const CpuTarget &target) {
+  FailureOr<tfm::AttentionOp> op = findRoot(kernel);
+  if (failed(op) || failed(checkAttention(*op)))
+    return failure();
+  AttentionSchedule schedule = AttentionSchedule::choose(target);
+  Builder builder(kernel.getContext());
+  kernel.setScheduleAttr(builder.getDictionaryAttr({
+      builder.getNamedAttr(kKeyRows, builder.getI64IntegerAttr(schedule.keyRows)),
+      builder.getNamedAttr(kQueryRows, builder.getI64IntegerAttr(schedule.queryRows)),
+      builder.getNamedAttr(kKeyBlock, builder.getI64IntegerAttr(schedule.keyBlock)),
+  }));
+  tfm::Dims query = kern::argDims(kernel, cast<BlockArgument>(op->getQuery()).getArgNumber());
+  auto constant = [&](int64_t value) { return tfm::DimExprAttr::constant(kernel.getContext(), value); };
+  tfm::DimExprAttr queries = query[query.size() == 3 ? 1 : 2];
+  auto blocks = tfm::DimExprAttr::ceilDiv(queries, constant(attentionQueryBlock(target)));
+  kernel.setTilesAttr(tfm::DimExprAttr::mul(query[0], tfm::DimExprAttr::mul(constant(op->getNumHeads()), blocks)));
+  kernel.setScratchBytesAttr(constant(attentionScratchBytes(target, schedule, headSizeOf(*op))));
+  return success();
+}
+
+static FailureOr<AttentionSchedule> readSchedule(kern::KernelOp kernel, const CpuTarget &target) {
+  DictionaryAttr attributes = kernel.getScheduleAttr();
+  auto read = [&](StringRef name) -> int64_t {
+    auto value = attributes ? attributes.getAs<IntegerAttr>(name) : IntegerAttr();
+    return value && value.getInt() > 0 && value.getInt() <= 4096 ? value.getInt() : 0;
+  };
+  AttentionSchedule schedule;
+  schedule.keyRows = read(kKeyRows);
+  schedule.queryRows = read(kQueryRows);
+  schedule.keyBlock = read(kKeyBlock);
+  if (!schedule.fits(target))
+    return kernel.emitError("schedule ") << attributes << " does not fit " << target.name << ": " << kKeyRows << " and "
+                                         << kQueryRows << " must leave their tiles within " << target.vectorRegisters
+                                         << " registers, " << kQueryRows << " divide " << attentionQueryBlock(target)
+                                         << ", and " << kKeyBlock << " lie between " << kKeyRows << " and 4096";
+  return schedule;
+}
+
+/// [B, S, H * D] or [B, H, S, D], dense.
+static HeadTensor headTensor(KernelFrame &frame, Value tensor, Value base, int64_t heads, int64_t size) {
+  KernelBuilder &b = frame.builder();
+  bool packed = cast<RankedTensorType>(tensor.getType()).getRank() == 3;
+  Value length = frame.dim(tensor, packed ? 1 : 2);
+  HeadTensor result;
+  result.base = base;
+  result.rowStride = (packed ? heads : 1) * size * 4;
+  result.headStride = packed ? b.i64(size * 4) : b.mul(length, size * 4);
+  result.batchStride = b.mul(length, heads * size * 4);
+  return result;
+}
+
+/// A mask of rank 4; a dimension of 1 repeats, also one that is only known to be 1 at run time.
+static AttentionMask maskOf(KernelFrame &frame, Value mask, ArrayRef<tfm::DimExprAttr> scores) {
+  KernelBuilder &b = frame.builder();
+  AttentionMask result;
+  result.base = frame.argument(mask);
+  result.isBool = getElementTypeOrSelf(mask.getType()).isInteger(1);
+  tfm::Dims dims = frame.dims(mask);
+  Value *strides[] = {&result.batchStride, &result.headStride, &result.queryStride, &result.keyStride};
+  Value natural = b.i64(result.isBool ? 1 : 4);
+  for (int i = 3; i >= 0; --i) {
+    Value extent = frame.emit(dims[i]);
+    *strides[i] = dims[i] == scores[i] ? natural : b.select(b.equal(extent, b.i64(1)), b.i64(0), natural);
+    natural = b.mul(natural, extent);
+  }
+  result.sameForAllQueries = dims[2].isConstant(1);
+  return result;
+}
+
+static NoKeys noKeysOf(tfm::EmptyRows rows) {
+  switch (rows) {
+  case tfm::EmptyRows::NaN:
+    return NoKeys::NaN;
+  case tfm::EmptyRows::Zero:
+    return NoKeys::Zero;
+  case tfm::EmptyRows::Uniform:
+    return NoKeys::MeanOfValues;
+  }
+  llvm_unreachable("a case of the enum");
+}
+
+LogicalResult permalloy::codegen::emitAttentionKernel(KernelFrame &frame) {
+  KernelBuilder &b = frame.builder();
+  kern::KernelOp kernel = frame.kernel();
+  FailureOr<tfm::AttentionOp> op = findRoot(kernel);
+  FailureOr<AttentionSchedule> schedule = readSchedule(kernel, b.target());
+  if (failed(op) || failed(schedule) || failed(checkAttention(*op)))
+    return failure();
+  bool packed = op->getQuery().getType().getRank() == 3;
+  Attention a;
+  a.heads = op->getNumHeads();
+  a.kvHeads = op->getNumKvHeads();
+  a.headSize = headSizeOf(*op);
+  a.query = headTensor(frame, op->getQuery(), frame.argument(op->getQuery()), a.heads, a.headSize);
+  a.key = headTensor(frame, op->getKey(), frame.argument(op->getKey()), a.kvHeads, a.headSize);
+  a.value = headTensor(frame, op->getValue(), frame.argument(op->getValue()), a.kvHeads, a.headSize);
+  a.output = headTensor(frame, op->getQuery(), frame.result(0), a.heads, a.headSize);
+  tfm::Dims query = frame.dims(op->getQuery()), key = frame.dims(op->getKey());
+  tfm::DimExprAttr queries = query[packed ? 1 : 2], keys = key[packed ? 1 : 2];
+  a.batch = frame.emit(query[0]);
+  a.queries = frame.emit(queries);
+  a.keys = frame.emit(keys);
+  a.scale = op->getScale().convertToFloat();
+  a.causal = op->getCausal();
+  a.noKeys = noKeysOf(op->getEmptyRows());
+  if (Value mask = op->getMask())
+    a.mask = maskOf(frame, mask, {query[0], tfm::DimExprAttr::constant(kernel.getContext(), a.heads), queries, keys});
+  emitAttention(b, a, *schedule);
+  return success();
+}

@@ -1,0 +1,123 @@
+//===- ContractionKernel.cpp - kern.kernel with a linear root ---*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Codegen/CPU/Contraction.h"
+#include "permalloy/Codegen/CPU/Emitters.h"
+#include "permalloy/Codegen/CPU/ExprEmitter.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+
+static constexpr llvm::StringLiteral kRows = "tile_rows", kPanels = "tile_panels",
+                                     kBlockRows = "block_rows", kPrefetch = "prefetch_period";
+
+static FailureOr<tfm::LinearOp> findRoot(kern::KernelOp kernel) {
+  auto linears = kernel.getBlock().getOps<tfm::LinearOp>();
+  if (!llvm::hasSingleElement(linears))
+    return kernel.emitError("a contraction kernel has exactly one tfm.linear, this has ")
+           << std::distance(linears.begin(), linears.end());
+  return *linears.begin();
+}
+
+/// What the emitter relies on; a kernel that fails here was planned wrongly.
+static LogicalResult checkContraction(kern::KernelOp kernel, tfm::LinearOp linear) {
+  auto weight = cast<RankedTensorType>(linear.getWeight().getType());
+  if (!linear.getType().getElementType().isF32() || !weight.hasStaticShape())
+    return linear.emitError("the contraction emitter takes f32 and a weight of static size, not ") << weight;
+  auto isArgument = [](Value value) { return isa<BlockArgument>(value); };
+  if (!isArgument(linear.getInput()) || !isArgument(linear.getWeight()))
+    return linear.emitError("the contraction emitter takes kernel arguments as operands; "
+                            "producers of tfm.linear in its kernel are unsupported");
+  SmallVector<Value> values(kernel.yielded());
+  if (linear.getBias())
+    values.push_back(linear.getBias());
+  for (Value value : values) {
+    Operation *culprit = nullptr;
+    if (!ExprEmitter::canEmit(value, linear.getResult(), culprit))
+      return (culprit ? culprit : kernel.getOperation())
+          ->emitError("unsupported in the epilogue of a contraction kernel");
+  }
+  return success();
+}
+
+static tfm::DimExprAttr rowsOf(SymbolicShapes &shapes, Value input) {
+  auto rows = tfm::DimExprAttr::constant(input.getContext(), 1);
+  for (tfm::DimExprAttr dim : ArrayRef(shapes.dims(input)).drop_back())
+    rows = tfm::DimExprAttr::mul(rows, dim);
+  return rows;
+}
+
+LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kernel, const CpuTarget &target) {
+  FailureOr<tfm::LinearOp> linear = findRoot(kernel);
+  if (failed(linear) || failed(checkContraction(kernel, *linear)))
+    return failure();
+  ArrayRef<int64_t> weight = cast<RankedTensorType>(linear->getWeight().getType()).getShape();
+  ContractionSchedule schedule = ContractionSchedule::choose(target, weight[1], weight[0]);
+  Builder builder(kernel.getContext());
+  kernel.setScheduleAttr(builder.getDictionaryAttr({
+      builder.getNamedAttr(kRows, builder.getI64IntegerAttr(schedule.rows)),
+      builder.getNamedAttr(kPanels, builder.getI64IntegerAttr(schedule.panels)),
+      builder.getNamedAttr(kBlockRows, builder.getI64IntegerAttr(schedule.blockRows)),
+      builder.getNamedAttr(kPrefetch, builder.getI64IntegerAttr(schedule.prefetchPeriod)),
+  }));
+  SymbolicShapes shapes;
+  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
+    shapes.setDims(argument, kern::argDims(kernel, index));
+  auto constant = [&](int64_t value) { return tfm::DimExprAttr::constant(kernel.getContext(), value); };
+  auto blocks = tfm::DimExprAttr::ceilDiv(rowsOf(shapes, linear->getInput()), constant(schedule.blockRows));
+  kernel.setTilesAttr(tfm::DimExprAttr::mul(blocks, constant(contractionGroups(schedule, weight[1]))));
+  kernel.setScratchBytesAttr(constant(0));
+  return success();
+}
+
+static FailureOr<ContractionSchedule> readSchedule(kern::KernelOp kernel, const CpuTarget &target) {
+  DictionaryAttr attributes = kernel.getScheduleAttr();
+  auto read = [&](StringRef name) -> int64_t {
+    auto value = attributes ? attributes.getAs<IntegerAttr>(name) : IntegerAttr();
+    return value ? value.getInt() : -1;
+  };
+  ContractionSchedule schedule;
+  int64_t rows = read(kRows), panels = read(kPanels);
+  schedule.blockRows = read(kBlockRows);
+  schedule.prefetchPeriod = read(kPrefetch);
+  schedule.rows = rows > 0 && rows <= target.vectorRegisters ? rows : 0;
+  schedule.panels = panels > 0 && panels <= target.vectorRegisters ? panels : 0;
+  if (!schedule.fits(target) || schedule.blockRows <= 0 || schedule.prefetchPeriod < 0)
+    return kernel.emitError("schedule ") << attributes << " does not fit " << target.name << ": " << kRows
+                                         << ", " << kPanels << " and " << kBlockRows
+                                         << " must be positive, and the tile within "
+                                         << target.vectorRegisters << " registers";
+  return schedule;
+}
+
+LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
+  KernelBuilder &b = frame.builder();
+  kern::KernelOp kernel = frame.kernel();
+  FailureOr<tfm::LinearOp> linear = findRoot(kernel);
+  FailureOr<ContractionSchedule> schedule = readSchedule(kernel, b.target());
+  if (failed(linear) || failed(schedule) || failed(checkContraction(kernel, *linear)))
+    return failure();
+  ArrayRef<int64_t> weight = cast<RankedTensorType>(linear->getWeight().getType()).getShape();
+  int64_t n = weight[1];
+  ExprEmitter expressions(frame, linear->getResult());
+  auto epilogue = [&](const EpilogueSite &site, Value product) {
+    ExprSite place{site.row, site.column, site.lanes};
+    if (Value bias = linear->getBias())
+      product = b.addf(product, expressions.emitVector(bias, place));
+    product = emitActivation(b, linear->getActivation(), product);
+    Value offset = b.mul(b.add(b.mul(site.row, n), site.column), 4);
+    for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
+      Value element = expressions.emitVector(value, place, linear->getResult(), product);
+      b.storeLanes(element, b.at(frame.result(index), offset), site.lanes);
+    }
+  };
+  Contraction contraction;
+  contraction.a = frame.argument(linear->getInput());
+  contraction.weights = frame.argument(linear->getWeight());
+  contraction.rows = frame.product(linear->getInput(), 0, linear->getInput().getType().getRank() - 1);
+  contraction.n = n;
+  contraction.k = weight[0];
+  contraction.epilogue = epilogue;
+  emitContraction(b, contraction, *schedule);
+  return success();
+}

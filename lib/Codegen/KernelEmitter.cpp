@@ -1,0 +1,62 @@
+//===- KernelEmitter.cpp - chooses the emitter of a kernel ------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Codegen/KernelEmitter.h"
+#include "permalloy/Codegen/CPU/Emitters.h"
+#include "permalloy/Codegen/Common/ObjectEmission.h"
+
+#include "mlir/IR/Verifier.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+
+LogicalResult permalloy::codegen::selectSchedule(kern::KernelOp kernel, const CpuTarget &target) {
+  switch (kernel.getEmitter()) {
+  case kern::Emitter::Contraction:
+    return scheduleContractionKernel(kernel, target);
+  case kern::Emitter::Attention:
+    return scheduleAttentionKernel(kernel, target);
+  case kern::Emitter::Row:
+    return scheduleRowKernel(kernel, target);
+  case kern::Emitter::Generic:
+    return scheduleGenericKernel(kernel, target);
+  }
+  llvm_unreachable("an emitter of the enum");
+}
+
+static LogicalResult emitBody(KernelFrame &frame) {
+  switch (frame.kernel().getEmitter()) {
+  case kern::Emitter::Contraction:
+    return emitContractionKernel(frame);
+  case kern::Emitter::Attention:
+    return emitAttentionKernel(frame);
+  case kern::Emitter::Row:
+    return emitRowKernel(frame);
+  case kern::Emitter::Generic:
+    return emitGenericKernel(frame);
+  }
+  llvm_unreachable("an emitter of the enum");
+}
+
+LogicalResult permalloy::codegen::emitKernel(kern::KernelOp kernel, const CpuTarget &target, StringRef name,
+                                             ModuleOp module) {
+  if (!kernel.getTiles())
+    return kernel.emitError("has no schedule; run select-schedules first");
+  unsigned buffers = kernel.getBlock().getNumArguments() + kernel.yielded().size();
+  KernelBuilder b(module, kernel.getLoc(), name, target, buffers, kernel.getSymbols().size());
+  KernelFrame frame(b, kernel);
+  if (failed(emitBody(frame)))
+    return failure();
+  b.finish();
+  return success();
+}
+
+llvm::Expected<SmallVector<char, 0>>
+permalloy::codegen::compileKernel(kern::KernelOp kernel, const CpuTarget &target, StringRef name) {
+  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
+  // The reason stands in the diagnostics of the kernel's context.
+  if (failed(emitKernel(kernel, target, name, *module)) || failed(verify(*module)) ||
+      failed(lowerToLLVM(*module, target)))
+    return llvm::createStringError("kernel '" + name + "' could not be compiled");
+  return emitObject(*module, target);
+}

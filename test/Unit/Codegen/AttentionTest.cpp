@@ -1,0 +1,264 @@
+//===- AttentionTest.cpp - attention against its three-step definition -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "KernelRunner.h"
+#include "permalloy/Codegen/CPU/Attention.h"
+#include "permalloy/Codegen/Common/AssemblyStats.h"
+
+#include <cmath>
+#include <random>
+
+using namespace permalloy::codegen;
+using namespace permalloy::codegen::test;
+using mlir::Value;
+
+namespace {
+
+enum class MaskKind { None, BoolRow, FloatRow, FloatFull, BoolHead };
+
+struct AttentionCase {
+  int64_t batch, heads, kvHeads, queries, keys, size;
+  MaskKind mask = MaskKind::None;
+  bool causal = false;
+  bool packedHeads = true; ///< [B, S, H * D]; else [B, H, S, D]
+  NoKeys noKeys = NoKeys::NaN;
+  float magnitude = 1;
+  bool emptyFirstBatch = false; ///< every key of batch 0 masked
+};
+
+/// Element strides of q, k, v or output.
+struct Strides {
+  Strides(const AttentionCase &c, int64_t heads, int64_t length)
+      : batch(heads * length * c.size), head(c.packedHeads ? c.size : length * c.size),
+        row(c.packedHeads ? heads * c.size : c.size) {}
+  int64_t batch, head, row;
+};
+
+/// Element strides of the mask [batch, head, query, key]; 0 repeats.
+struct MaskStrides {
+  MaskStrides(const AttentionCase &c) {
+    bool full = c.mask == MaskKind::FloatFull, perHead = c.mask == MaskKind::BoolHead;
+    query = full || perHead ? c.keys : 0;
+    head = perHead ? c.queries * c.keys : 0;
+    batch = full ? c.queries * c.keys : perHead ? 0 : c.keys;
+    count = full ? c.batch * batch : perHead ? c.heads * head : c.batch * c.keys;
+  }
+  int64_t batch, head, query, count;
+};
+
+/// What a kernel is compiled for; lengths, batch and mask strides are run-time scalars.
+using KernelKey = std::tuple<const CpuTarget *, int64_t, int64_t, int64_t, int, bool, bool, int, int64_t>;
+KernelKey keyOf(const CpuTarget &target, const AttentionCase &c, const AttentionSchedule &s) {
+  return {&target, c.heads, c.kvHeads, c.size, int(c.mask), c.causal, c.packedHeads, int(c.noKeys), s.keyBlock};
+}
+
+/// buffers: q, k, v, output, mask; scalars: batch, queries, keys, and the mask's strides in elements.
+void buildKernel(KernelModule &module, const CpuTarget &target, const AttentionCase &c,
+                 const AttentionSchedule &schedule) {
+  KernelBuilder b(*module.module, module.loc(), "kernel", target, 5, 6);
+  auto tensor = [&](unsigned buffer, int64_t heads, Value length) {
+    HeadTensor result;
+    result.base = b.buffer(buffer);
+    result.rowStride = (c.packedHeads ? heads : 1) * c.size * 4;
+    result.headStride = c.packedHeads ? b.i64(c.size * 4) : b.mul(length, c.size * 4);
+    result.batchStride = b.mul(length, heads * c.size * 4);
+    return result;
+  };
+  Attention a;
+  a.batch = b.scalar(0);
+  a.queries = b.scalar(1);
+  a.keys = b.scalar(2);
+  a.query = tensor(0, c.heads, a.queries);
+  a.key = tensor(1, c.kvHeads, a.keys);
+  a.value = tensor(2, c.kvHeads, a.keys);
+  a.output = tensor(3, c.heads, a.queries);
+  a.heads = c.heads;
+  a.kvHeads = c.kvHeads;
+  a.headSize = c.size;
+  a.scale = 1 / std::sqrt(float(c.size));
+  a.causal = c.causal;
+  a.noKeys = c.noKeys;
+  if (c.mask != MaskKind::None) {
+    bool isBool = c.mask == MaskKind::BoolRow || c.mask == MaskKind::BoolHead;
+    int64_t bytes = isBool ? 1 : 4;
+    a.mask = AttentionMask{b.buffer(4), isBool, b.mul(b.scalar(3), bytes), b.mul(b.scalar(4), bytes),
+                           b.mul(b.scalar(5), bytes), b.i64(bytes), MaskStrides(c).query == 0};
+  }
+  emitAttention(b, a, schedule);
+  b.finish();
+}
+
+struct Data {
+  Data(const AttentionCase &c)
+      : q(c.batch * c.heads * c.queries * c.size), k(c.batch * c.kvHeads * c.keys * c.size), v(k.size()),
+        mask(MaskStrides(c).count), bytes(mask.size()) {
+    std::mt19937 engine(7);
+    for (auto *list : {&q, &k, &v})
+      for (float &x : *list)
+        x = c.magnitude * (static_cast<float>(engine() % 2001) / 1000.0f - 1.0f);
+    for (size_t i = 0; i < mask.size(); ++i) {
+      bool hidden = engine() % 3 == 0 || (c.emptyFirstBatch && i < size_t(c.keys));
+      bytes[i] = !hidden;
+      mask[i] = hidden ? (i % 2 || c.emptyFirstBatch ? -INFINITY : -3.4e38f) : 0.25f * (engine() % 5);
+    }
+  }
+  double maskAt(const AttentionCase &c, int64_t index) const {
+    bool isBool = c.mask == MaskKind::BoolRow || c.mask == MaskKind::BoolHead;
+    return isBool ? (bytes[index] ? 0 : -INFINITY) : mask[index];
+  }
+  std::vector<float> q, k, v, mask;
+  std::vector<char> bytes;
+};
+
+/// One row by definition: scores, softmax, weighted sum, in double.
+std::vector<double> referenceRow(const AttentionCase &c, const Data &data, int64_t n, int64_t h, int64_t i) {
+  Strides qs(c, c.heads, c.queries), ks(c, c.kvHeads, c.keys);
+  MaskStrides ms(c);
+  int64_t kvHead = h / (c.heads / c.kvHeads);
+  std::vector<double> weights(c.keys), row(c.size);
+  double maximum = -INFINITY, sum = 0;
+  for (int64_t j = 0; j < c.keys; ++j) {
+    double score = 0;
+    for (int64_t d = 0; d < c.size; ++d)
+      score += double(data.q[n * qs.batch + h * qs.head + i * qs.row + d]) *
+               data.k[n * ks.batch + kvHead * ks.head + j * ks.row + d];
+    score *= 1 / std::sqrt(double(c.size));
+    if (c.mask != MaskKind::None)
+      // As f32 adds: a large finite mask swallows the score.
+      score = static_cast<float>(score + data.maskAt(c, n * ms.batch + h * ms.head + i * ms.query + j));
+    if (c.causal && j > i + c.keys - c.queries)
+      score = -INFINITY;
+    weights[j] = score;
+    maximum = std::max(maximum, score);
+  }
+  bool empty = maximum == -INFINITY;
+  for (double &w : weights)
+    sum += w = empty ? 1 : std::exp(w - maximum);
+  for (int64_t d = 0; d < c.size; ++d) {
+    for (int64_t j = 0; j < c.keys; ++j)
+      row[d] += weights[j] / sum * data.v[n * ks.batch + kvHead * ks.head + j * ks.row + d];
+    if (empty && c.noKeys != NoKeys::MeanOfValues)
+      row[d] = c.noKeys == NoKeys::Zero ? 0 : NAN;
+  }
+  return row;
+}
+
+class AttentionTest : public CpuTargetTest {
+protected:
+  std::vector<float> run(const AttentionCase &c, const Data &data, const AttentionSchedule &schedule) {
+    static std::map<KernelKey, std::unique_ptr<CompiledKernel>> kernels;
+    std::unique_ptr<CompiledKernel> &compiled = kernels[keyOf(target(), c, schedule)];
+    if (!compiled) {
+      KernelModule module;
+      buildKernel(module, target(), c, schedule);
+      compiled = std::make_unique<CompiledKernel>(module, target());
+    }
+    const CompiledKernel &kernel = *compiled;
+    std::vector<float> output(data.q.size(), -7.0f);
+    int64_t bytes = attentionScratchBytes(target(), schedule, c.size);
+    std::unique_ptr<char, decltype(&free)> scratch(static_cast<char *>(aligned_alloc(64, llvm::alignTo(bytes, 64))),
+                                                   &free);
+    memset(scratch.get(), 0xff, bytes); // NaN everywhere
+    int64_t tiles = c.batch * c.heads * llvm::divideCeil(c.queries, attentionQueryBlock(target()));
+    MaskStrides strides(c);
+    bool isBool = c.mask == MaskKind::BoolRow || c.mask == MaskKind::BoolHead;
+    void *mask = isBool ? static_cast<void *>(const_cast<char *>(data.bytes.data()))
+                        : const_cast<float *>(data.mask.data());
+    if (kernel)
+      kernel({const_cast<float *>(data.q.data()), const_cast<float *>(data.k.data()),
+              const_cast<float *>(data.v.data()), output.data(), mask},
+             {c.batch, c.queries, c.keys, strides.batch, strides.head, strides.query}, 0, tiles, scratch.get());
+    return output;
+  }
+
+  void check(const AttentionCase &c) { check(c, AttentionSchedule::choose(target())); }
+  void check(const AttentionCase &c, const AttentionSchedule &schedule) {
+    Data data(c);
+    std::vector<float> output = run(c, data, schedule);
+    Strides os(c, c.heads, c.queries);
+    double worst = 0;
+    for (int64_t n = 0; n < c.batch; ++n)
+      for (int64_t h = 0; h < c.heads; ++h)
+        for (int64_t i = 0; i < c.queries; ++i) {
+          std::vector<double> row = referenceRow(c, data, n, h, i);
+          for (int64_t d = 0; d < c.size; ++d) {
+            float got = output[n * os.batch + h * os.head + i * os.row + d];
+            if (std::isnan(row[d]) || std::isnan(got))
+              ASSERT_EQ(std::isnan(row[d]), std::isnan(got));
+            else
+              worst = std::max(worst, std::fabs(row[d] - got));
+          }
+        }
+    EXPECT_LE(worst, 1e-5 * c.magnitude * std::max(1.0f, c.magnitude * c.magnitude * 0.1f))
+        << "B " << c.batch << " H " << c.heads << "/" << c.kvHeads << " Sq " << c.queries << " Sk " << c.keys
+        << " D " << c.size << " mask " << int(c.mask) << " causal " << c.causal;
+  }
+};
+
+TEST_P(AttentionTest, SequenceLengthsAndHeadSizes) {
+  for (int64_t length : {1, 2, 7, 16, 31, 128, 131, 300})
+    check({2, 3, 3, length, length, 32});
+  for (int64_t size : {1, 5, 8, 16, 20, 24, 40, 48, 64, 80, 128})
+    check({1, 2, 2, 37, 45, size});
+}
+
+TEST_P(AttentionTest, Layouts) {
+  for (bool packed : {true, false}) {
+    AttentionCase c{2, 4, 2, 33, 65, 32};
+    c.packedHeads = packed;
+    check(c);
+  }
+}
+
+TEST_P(AttentionTest, MasksAndCausality) {
+  for (MaskKind mask : {MaskKind::None, MaskKind::BoolRow, MaskKind::FloatRow, MaskKind::FloatFull, MaskKind::BoolHead})
+    for (bool causal : {false, true})
+      for (auto [queries, keys] : {std::pair<int64_t, int64_t>{40, 40}, {5, 140}, {1, 9}, {70, 70}, {9, 4}}) {
+        AttentionCase c{2, 2, 2, queries, keys, 16, mask, causal};
+        c.noKeys = NoKeys::MeanOfValues;
+        check(c);
+      }
+}
+
+TEST_P(AttentionTest, RowsWithoutKeys) {
+  for (MaskKind mask : {MaskKind::BoolRow, MaskKind::FloatRow})
+    for (NoKeys noKeys : {NoKeys::NaN, NoKeys::Zero, NoKeys::MeanOfValues}) {
+      AttentionCase c{2, 2, 2, 19, 150, 24, mask};
+      c.noKeys = noKeys;
+      c.emptyFirstBatch = true;
+      check(c);
+    }
+}
+
+TEST_P(AttentionTest, LargeScores) {
+  AttentionCase c{1, 2, 2, 40, 260, 64};
+  c.magnitude = 40; // scores up to 1e4
+  check(c);
+}
+
+TEST_P(AttentionTest, KeyBlocksOnlyChangeRounding) {
+  for (int64_t block : {16, 24, 64, 256}) {
+    AttentionSchedule schedule = AttentionSchedule::choose(target());
+    schedule.keyBlock = block;
+    ASSERT_TRUE(schedule.fits(target()));
+    check({1, 2, 2, 50, 200, 32, MaskKind::FloatFull}, schedule);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, AttentionTest, ::testing::ValuesIn(allTargets()), targetTestName);
+
+class AttentionAssemblyTest : public ::testing::TestWithParam<const CpuTarget *> {};
+
+TEST_P(AttentionAssemblyTest, InnerLoopsHaveNoSpills) {
+  for (int64_t size : {32, 64, 80})
+    for (MaskKind mask : {MaskKind::None, MaskKind::BoolRow}) {
+      KernelModule module;
+      buildKernel(module, *GetParam(), {1, 12, 12, 1, 1, size, mask}, AttentionSchedule::choose(*GetParam()));
+      for (const InnerLoop &loop : innermostLoops(module.assembly(*GetParam())))
+        if (loop.fmas > 0)
+          EXPECT_EQ(0u, loop.spills) << "head size " << size << ", loop of " << loop.fmas << " FMAs";
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, AttentionAssemblyTest, ::testing::ValuesIn(allTargets()), targetTestName);
+
+} // namespace

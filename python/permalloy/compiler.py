@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Runs the compiler as a child process and keeps what it made in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from . import _native, cache
+from .errors import CompileError, InvalidArgument, InvalidModel, NoSuchFile
+
+#: First bytes of a .alloy file.
+ALLOY_MAGIC = b"\x89ALY\r\n\x1a\n"
+
+
+def compile(model: Any, output: str | os.PathLike | None = None, **options) -> str:
+    """Compiles an ONNX model and returns the path of the .alloy file.
+
+    model    a path, the file's bytes, or an onnx.ModelProto
+    output   where to write; None: into the cache, from which it may be evicted later
+    options  flags of `permalloy compile`: target="x86-64-v3" or a list, dims={"batch": "1..32"}
+             (also 4 or (1, 32)), threads=2, and any other by its name with underscores; True
+             gives a flag without a value
+
+    Raises CompileError with the compiler's message when the model is refused.
+    """
+    if hasattr(model, "SerializeToString"):
+        model = model.SerializeToString()
+    data = bytes(model) if isinstance(model, (bytes, bytearray, memoryview)) else None
+    path = None if data is not None else os.fspath(model)
+    if output is None:
+        return compile_cached(path, data, options, lambda alloy: alloy)
+    with _model_file(path, data) as source:
+        _run_compiler(source, os.fspath(output), flags(options))
+    return os.fspath(output)
+
+
+def compile_cached(path, data: bytes | None, options: dict[str, Any], use):
+    """`use(alloy)` of the compiled model's path, compiled now or earlier."""
+    arguments = flags(options)
+    for attempt in (1, 2):
+        alloy = _ensure_compiled(path, data, arguments)
+        try:
+            return use(alloy)
+        except (NoSuchFile, InvalidModel):
+            # Evicted or damaged since: compile again, once.
+            if attempt == 2:
+                raise
+            Path(alloy).unlink(missing_ok=True)
+    raise AssertionError("unreachable")
+
+
+def flags(options: dict[str, Any]) -> list[str]:
+    """Command line of `permalloy compile` for keyword arguments, in a canonical order."""
+    arguments = []
+    for name in sorted(options):
+        value = options[name]
+        if name == "dims":
+            arguments += _dim_flags(value)
+            continue
+        flag = "--" + name.replace("_", "-")
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            if item is True:
+                arguments.append(flag)
+            elif item is not False and item is not None:
+                arguments += [flag, str(item)]
+    return arguments
+
+
+def find_compiler() -> str:
+    """Path of the `permalloy` binary: $PERMALLOY_COMPILER, beside this package, or on PATH."""
+    named = os.environ.get("PERMALLOY_COMPILER")
+    if named:
+        if not os.access(named, os.X_OK):
+            raise CompileError(f"PERMALLOY_COMPILER is '{named}', which is no executable file")
+        return named
+    package = Path(__file__).resolve().parent
+    # Installed, and in a build tree.
+    for place in (package / "bin" / "permalloy", package.parent.parent / "bin" / "permalloy"):
+        if os.access(place, os.X_OK):
+            return str(place)
+    found = shutil.which("permalloy")
+    if found:
+        return found
+    raise CompileError(
+        "the compiler 'permalloy' is not beside the Python package and not on PATH; set "
+        "PERMALLOY_COMPILER to it, or open a .alloy file compiled elsewhere"
+    )
+
+
+def _dim_flags(dims) -> list[str]:
+    if not hasattr(dims, "items"):
+        raise InvalidArgument(
+            f"dims is {dims!r}, expected a dict such as {{'batch': '1..32', 'seq': 128}}"
+        )
+    arguments = []
+    for name, value in sorted(dims.items()):
+        if isinstance(value, (tuple, list)):
+            value = "..".join(map(str, value))
+        arguments += ["--dim", f"{name}={value}"]
+    return arguments
+
+
+def _ensure_compiled(path, data, arguments) -> str:
+    """The cached .alloy of a model, compiled when it is not there."""
+    compiler = find_compiler()
+    alloy = cache.directory() / f"{_key(path, data, compiler, arguments)}.alloy"
+    if cache.touch(alloy):
+        return str(alloy)
+    with _model_file(path, data) as source:
+        _run_compiler(source, str(alloy), arguments)
+    cache.evict(keep=alloy)
+    return str(alloy)
+
+
+def _key(path, data, compiler, arguments) -> str:
+    """Content of the model, compiler, options and CPU features, as one hash."""
+    digest = hashlib.sha256()
+
+    def add(text: str | bytes):
+        text = text.encode() if isinstance(text, str) else text
+        digest.update(len(text).to_bytes(8, "little"))
+        digest.update(text)
+
+    binary = os.stat(compiler)
+    add(_native.version())
+    add(f"{binary.st_size} {binary.st_mtime_ns}")
+    add(_native.cpu_features())
+    for argument in arguments:
+        add(argument)
+    for content in cache.model_hashes(path, data):
+        add(content)
+    return digest.hexdigest()
+
+
+class _model_file:
+    """A path that the compiler can read; for bytes, a temporary file."""
+
+    def __init__(self, path, data: bytes | None):
+        self._path, self._data, self._temporary = path, data, None
+
+    def __enter__(self) -> str:
+        if self._data is None:
+            return os.fsdecode(self._path)
+        self._temporary = tempfile.NamedTemporaryFile(suffix=".onnx", prefix="permalloy-")
+        self._temporary.write(self._data)
+        self._temporary.flush()
+        return self._temporary.name
+
+    def __exit__(self, *_):
+        if self._temporary:
+            self._temporary.close()
+
+
+def _run_compiler(source: str, output: str, arguments: list[str]):
+    command = [find_compiler(), "compile", source, "-o", output, *arguments]
+    result = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True)
+    if result.returncode == 0:
+        return
+    said = result.stderr.decode(errors="replace").strip()
+    if result.returncode < 0:
+        name = signal.Signals(-result.returncode).name
+        raise CompileError(f"the compiler was ended by {name}\n{said}".rstrip())
+    raise CompileError(said or f"the compiler failed with exit code {result.returncode}")

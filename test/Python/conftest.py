@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Models for the tests of the Python package: one made without the compiler, one through it."""
+
+import os
+import stat
+import subprocess
+import textwrap
+from pathlib import Path
+
+import pytest
+
+try:
+    import permalloy
+except ImportError:
+    permalloy = None  # each test file then skips with the reason
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> str:
+    """The runtime tests' model: y = (x * w + b) * m, s = row sums of x * w + b, c = x."""
+    # The package in a build tree is <build>/python/permalloy.
+    build = Path(permalloy.__file__).resolve().parent.parent.parent
+    build = Path(os.environ.get("PERMALLOY_BUILD_DIR", build))
+    tool = build / "bin" / "permalloy-make-tiny"
+    if not tool.exists():
+        pytest.skip(f"{tool} is not built")
+    path = tmp_path_factory.mktemp("tiny") / "tiny.alloy"
+    subprocess.run([tool, path], check=True)
+    return str(path)
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> Path:
+    """A cache of this test's own; gives the folder of models."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "permalloy" / "models"
+
+
+@pytest.fixture
+def fake_compiler(tiny, tmp_path, monkeypatch, own_cache):
+    """A compiler that writes `tiny` whatever it is given; gives a function that reads its log."""
+    log, script = tmp_path / "log", tmp_path / "fake-permalloy"
+    script.write_text(
+        textwrap.dedent(
+            f"""\
+            #!/bin/bash
+            # compile MODEL -o OUT [flags]
+            echo "$@" >> {log}
+            case "$(head -c 5 "$2")" in
+              BAD*) echo "error: not an ONNX model" >&2; exit 1 ;;
+              CRASH) kill -SEGV $$ ;;
+            esac
+            cp {tiny} "$4.tmp.$$" && mv "$4.tmp.$$" "$4"
+            """
+        )
+    )
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PERMALLOY_COMPILER", str(script))
+    return lambda: log.read_text().splitlines() if log.exists() else []
+
+
+@pytest.fixture
+def compiler(own_cache) -> str:
+    """The real compiler, or a skip."""
+    try:
+        return permalloy.compiler.find_compiler()
+    except permalloy.CompileError as error:
+        pytest.skip(str(error))

@@ -25,4 +25,30 @@ def CheckInterpret : Pass<"check-interpret", "::mlir::ModuleOp"> {
   }];
 }
 
+def CheckEquivalent : Pass<"check-equivalent", "::mlir::ModuleOp"> {
+  let summary = "Interpret functions before and after a pipeline, and compare";
+  let description = [{
+    For each public function: makes seeded random inputs, interprets, runs `pipeline` on a clone of the module, interprets the
+    clone on the same inputs, and fails where a result differs by more than the tolerance. On the way, in both modules, what
+    `SymbolicShapes` derives for each value must be its real shape. The IR is left alone.
+
+    `sizes` gives the named dimensions, several sets separated by semicolons; without it, two sets are run: 2, 3, 4, ... in
+    order of appearance, and all 1. Integers lie in [0, 4), floats are normal, bools fair; an argument attribute
+    `tfm.test_range = [lo, hi]` says otherwise. With `idempotent`, running the pipeline again must change nothing.
+
+    ```mlir
+    // permalloy-opt --check-equivalent="pipeline=tfm-fuse-gelu sizes=batch=2,seq=5;batch=1,seq=1 rtol=1e-6"
+    func.func @main(%ids: tensor<?x?xi64> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<seq>], tfm.test_range = [0, 30522]})
+    ```
+  }];
+  let options = [
+    Option<"pipeline", "pipeline", "std::string", "", "textual pass pipeline, without the outer builtin.module()">,
+    Option<"sizes", "sizes", "std::string", "", "sizes of named dimensions, e.g. batch=2,seq=5;batch=1,seq=1">,
+    Option<"seed", "seed", "unsigned", "1", "seed of the inputs">,
+    Option<"rtol", "rtol", "double", "1e-6", "relative tolerance">,
+    Option<"atol", "atol", "double", "1e-6", "absolute tolerance">,
+    Option<"idempotent", "idempotent", "bool", "false", "the pipeline must change nothing when run again">,
+  ];
+}
+
 #endif

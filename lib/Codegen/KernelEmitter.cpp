@@ -52,11 +52,20 @@ LogicalResult permalloy::codegen::emitKernel(kern::KernelOp kernel, const CpuTar
 }
 
 llvm::Expected<SmallVector<char, 0>>
-permalloy::codegen::compileKernel(kern::KernelOp kernel, const CpuTarget &target, StringRef name) {
+permalloy::codegen::compileKernel(kern::KernelOp kernel, const CpuTarget &target, StringRef name,
+                                  const KernelCache *cache) {
   OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
   // The reason stands in the diagnostics of the kernel's context.
   if (failed(emitKernel(kernel, target, name, *module)) || failed(verify(*module)) ||
       failed(lowerToLLVM(*module, target)))
     return llvm::createStringError("kernel '" + name + "' could not be compiled");
-  return emitObject(*module, target);
+  if (!cache)
+    return emitObject(*module, target);
+  std::string key = KernelCache::keyOf(*module, target);
+  if (auto known = cache->lookup(key))
+    return std::move(*known);
+  auto object = emitObject(*module, target);
+  if (object)
+    cache->store(key, *object);
+  return object;
 }

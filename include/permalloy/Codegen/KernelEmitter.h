@@ -5,6 +5,7 @@
 
 #include "Kern/Kern.h"
 #include "permalloy/Codegen/CPU/Target.h"
+#include "permalloy/Codegen/Common/KernelCache.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/SmallVector.h"
@@ -22,10 +23,11 @@ mlir::LogicalResult selectSchedule(kern::KernelOp kernel, const CpuTarget &targe
 mlir::LogicalResult emitKernel(kern::KernelOp kernel, const CpuTarget &target, llvm::StringRef name,
                                mlir::ModuleOp module);
 
-/// emitKernel, lowerToLLVM and emitObject in one. Safe to call from several threads for kernels of
-/// different contexts.
+/// emitKernel, lowerToLLVM and emitObject in one; `cache` (may be null) spares the last where it can.
+/// Safe to call from several threads.
 llvm::Expected<llvm::SmallVector<char, 0>> compileKernel(kern::KernelOp kernel, const CpuTarget &target,
-                                                         llvm::StringRef name);
+                                                         llvm::StringRef name,
+                                                         const KernelCache *cache = nullptr);
 
 } // namespace permalloy::codegen
 

@@ -56,6 +56,8 @@ llvm::SmallVector<int64_t> staticShape(llvm::ArrayRef<DimExprAttr> dims);
 DimExprAttr broadcastDim(DimExprAttr lhs, DimExprAttr rhs, bool &ok);
 /// numpy broadcasting of two shapes; nullopt when they cannot.
 std::optional<Dims> broadcastDims(llvm::ArrayRef<DimExprAttr> lhs, llvm::ArrayRef<DimExprAttr> rhs);
+/// ONNX clamping of the start or end of a slice with a positive step: negative counts from the end, then into [0, extent].
+DimExprAttr clampSliceBound(DimExprAttr bound, DimExprAttr extent);
 /// `value` as a dimension array attribute and back.
 mlir::ArrayAttr dimArray(mlir::MLIRContext *context, llvm::ArrayRef<DimExprAttr> dims);
 Dims dimsOf(mlir::ArrayAttr array);

@@ -339,8 +339,7 @@ LogicalResult GatherNDOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string
   return success();
 }
 
-/// ONNX clamping of one bound: negative counts from the end, then clamp into [low, high] (all as expressions).
-static DimExprAttr clampBound(DimExprAttr bound, DimExprAttr extent) {
+DimExprAttr permalloy::tfm::clampSliceBound(DimExprAttr bound, DimExprAttr extent) {
   if (!bound || !extent)
     return {};
   MLIRContext *context = extent.getContext();
@@ -384,7 +383,7 @@ LogicalResult SliceOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &e
       dims[axis] = whole ? extent : DimExprAttr();
       continue;
     }
-    DimExprAttr begin = clampBound((*starts)[i], extent), end = clampBound((*ends)[i], extent);
+    DimExprAttr begin = clampSliceBound((*starts)[i], extent), end = clampSliceBound((*ends)[i], extent);
     DimExprAttr size = DimExprAttr::ceilDiv(DimExprAttr::sub(end, begin), step);
     dims[axis] = begin && begin.isConstant(0) && size ? size
                                                        : DimExprAttr::max(size, cst(getContext(), 0));

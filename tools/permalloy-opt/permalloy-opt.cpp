@@ -6,6 +6,8 @@
 #include "Tfm/Tfm.h"
 #include "permalloy/Conversion/Passes.h"
 #include "permalloy/Reference/Passes.h"
+#include "permalloy/Pipelines/TfmPipeline.h"
+#include "permalloy/Transforms/Passes.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
 
@@ -16,5 +18,7 @@ int main(int argc, char **argv) {
   mlir::registerTransformsPasses();
   permalloy::registerConversionPasses();
   permalloy::reference::registerReferencePasses();
+  permalloy::registerTransformsPasses();
+  permalloy::registerTfmPipeline();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Permalloy pass driver\n", registry));
 }

@@ -39,6 +39,11 @@ public:
 
   /// Tells the dimensions of a value that no rule gives, such as an argument under construction.
   void setDims(mlir::Value value, tfm::Dims dims) { known[value] = std::move(dims); }
+  /// Drops what is remembered of a value that changes or goes away.
+  void forget(mlir::Value value) {
+    known.erase(value);
+    knownContents.erase(value);
+  }
 
 private:
   tfm::Dims derive(mlir::Value value);

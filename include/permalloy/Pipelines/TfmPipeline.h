@@ -1,0 +1,26 @@
+//===- TfmPipeline.h - from imported tfm to fused tfm ------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef PERMALLOY_PIPELINES_TFMPIPELINE_H
+#define PERMALLOY_PIPELINES_TFMPIPELINE_H
+
+#include "mlir/Pass/PassOptions.h"
+
+namespace mlir {
+class OpPassManager;
+} // namespace mlir
+
+namespace permalloy {
+
+struct TfmPipelineOptions : mlir::PassPipelineOptions<TfmPipelineOptions> {
+  Option<bool> raise{*this, "raise", llvm::cl::desc("rebuild layer_norm, gelu, linear and attention"), llvm::cl::init(true)};
+};
+
+/// Clean-up and fusion of a module as imported: `tfm` in, `tfm` out.
+void buildTfmPipeline(mlir::OpPassManager &manager, const TfmPipelineOptions &options);
+/// Makes the pipeline known as `--tfm-pipeline`.
+void registerTfmPipeline();
+
+} // namespace permalloy
+
+#endif

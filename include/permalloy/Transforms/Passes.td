@@ -1,0 +1,231 @@
+//===- Passes.td - passes from tfm to tfm ------------------------*- tablegen -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// In pipeline order. Every pass may run twice; the second run changes nothing.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PERMALLOY_TRANSFORMS_PASSES_TD
+#define PERMALLOY_TRANSFORMS_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+class TfmPass<string flag, string operation = "::mlir::func::FuncOp"> : Pass<flag, operation> {
+  let dependentDialects = ["::permalloy::tfm::TfmDialect"];
+}
+
+//===----------------------------------------------------------------------===//
+// Cleanup
+//===----------------------------------------------------------------------===//
+
+def ResolveShapes : TfmPass<"resolve-shapes"> {
+  let summary = "turn shape arithmetic into symbolic dimensions";
+  let description = [{
+    Precondition: graph inputs carry `tfm.dims`. Asks `Analysis/SymbolicShapes` and then
+    - gives reshape, broadcast, slice and range their `dims`, `sizes`, `offsets`, ... as attributes and drops the operands, when
+      every expression is over named symbols only;
+    - turns an integer value whose every element is such an expression into `tfm.dim_values` or a constant;
+    - refines types to the static extents that are known, those of the function included, and writes `tfm.dims` on results;
+    - removes a reshape, broadcast or slice that keeps every dimension, and dead operations.
+
+    A slice clamps its end, so `ids[0:seq]` of 512 positions has `min(512, seq)` elements. Where that meets `seq` in a
+    broadcast, a larger `seq` could only fail (512 and seq do not broadcast): `seq <= 512` is written to `tfm.dim_max` of the
+    function, which the runtime checks, and the minimum becomes `seq`.
+
+    Left alone: what depends on data or on dimensions without a name.
+
+    ```mlir
+    %s = tfm.shape_of %x : (tensor<?x?x384xf32>) -> tensor<3xi64>          // dims [batch, seq, 384]
+    %t = ... concat of elements of %s, -1 and 32 ...
+    %r = tfm.reshape %x shape %t : (tensor<?x?x384xf32>, tensor<4xi64>) -> tensor<?x?x?x?xf32>
+    ```
+    becomes
+    ```mlir
+    %r = tfm.reshape %x dims [#tfm.dim<batch>, #tfm.dim<seq>, #tfm.dim<12>, #tfm.dim<32>]
+           : (tensor<?x?x384xf32>) -> tensor<?x?x12x32xf32>
+    ```
+  }];
+  let statistics = [
+    Statistic<"numResolved", "resolved", "operations whose shape operand became attributes">,
+    Statistic<"numValues", "values", "integer values replaced by what they hold">,
+    Statistic<"numIdentities", "identities", "reshapes, broadcasts and slices that kept every dimension">];
+}
+
+def FoldConstants : TfmPass<"fold-constants"> {
+  let summary = "fold what is known without running the model";
+  let description = [{
+    - A comparison of integers that their ranges decide (an iota is at least its start) is true or false everywhere.
+    - `and`, `or` with such a value, `select` on it, and integer `x + 0`, `x * 1` give the other operand, broadcast where needed.
+    - `select(not c, a, b)` is `select(c, b, a)`.
+    - An operation on constants is evaluated by the reference interpreter when its result has at most `max-bytes`.
+
+    Left alone: floating-point `x + 0`, which turns -0 into 0.
+
+    ```mlir
+    %q = tfm.range from #tfm.dim<0> size #tfm.dim<seq> step 1 : () -> tensor<?xi64>
+    %c = tfm.compare ge %q, %zero : (tensor<?xi64>, tensor<i64>) -> tensor<?xi1>
+    %m = tfm.binary and %c, %mask : (tensor<?xi1>, tensor<?x?xi1>) -> tensor<?x?xi1>
+    ```
+    becomes `%mask`.
+  }];
+  let options = [Option<"maxBytes", "max-bytes", "int64_t", "65536", "largest result that is evaluated, in bytes">];
+  let statistics = [Statistic<"numFolded", "folded", "operations folded">];
+}
+
+def SimplifyIndexing : TfmPass<"simplify-indexing"> {
+  let summary = "turn gathers in disguise into reshapes and slices";
+  let description = [{
+    Expresses the elements of an index tensor as a constant plus a coefficient times the position in each dimension, through
+    range, constants, reshape, broadcast, cast, add, sub, mul. A gather or gather_nd whose index counts 0, 1, 2, ... over all of
+    what it indexes is a reshape; one that counts over a part is a slice.
+
+    Where a slice is only inside of its table when a symbol is not too large (positions 0 ... seq - 1 of 512), the limit is
+    written to `tfm.dim_max`: a larger value is an index out of range in the model.
+
+    ```mlir
+    %i = tfm.concat %batch, %key {axis = 4 : i64}      // [b, j] at [b, 0, 0, j]
+    %m = tfm.gather_nd %mask, %i : (tensor<?x?xi1>, tensor<?x1x1x?x2xi64>) -> tensor<?x1x1x?xi1>
+    ```
+    becomes
+    ```mlir
+    %m = tfm.reshape %mask dims [#tfm.dim<batch>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<seq>]
+           : (tensor<?x?xi1>) -> tensor<?x1x1x?xi1>
+    ```
+  }];
+  let statistics = [Statistic<"numReshapes", "reshapes", "gathers that were reshapes">,
+                    Statistic<"numSlices", "slices", "gathers that were slices">];
+}
+
+def SinkBroadcasts : TfmPass<"sink-broadcasts"> {
+  let summary = "repeat elements as late as possible";
+  let description = [{
+    A broadcast that feeds an elementwise operation or the mask of an attention is dropped there, because these broadcast
+    themselves; where the result would shrink, it is broadcast instead. A gather with broadcast indices gathers first. So masks
+    keep one row: [b, 1, 1, s] rather than [b, 1, s, s].
+
+    ```mlir
+    %e = tfm.broadcast %m dims [b, 1, s, s] : (tensor<?x1x1x?xi1>) -> tensor<?x1x?x?xi1>
+    %f = tfm.select %e, %zero, %inf : ... -> tensor<?x1x?x?xf32>
+    %a = tfm.binary add %scores, %f : (tensor<?x12x?x?xf32>, tensor<?x1x?x?xf32>) -> tensor<?x12x?x?xf32>
+    ```
+    becomes
+    ```mlir
+    %f = tfm.select %m, %zero, %inf : ... -> tensor<?x1x1x?xf32>
+    %a = tfm.binary add %scores, %f : (tensor<?x12x?x?xf32>, tensor<?x1x1x?xf32>) -> tensor<?x12x?x?xf32>
+    ```
+  }];
+  let statistics = [Statistic<"numSunk", "sunk", "broadcasts moved below their user or dropped">];
+}
+
+def SimplifyLayout : TfmPass<"simplify-layout"> {
+  let summary = "cancel reshapes and transposes";
+  let description = [{
+    - A reshape that keeps every dimension goes; reshapes and transposes in a row merge.
+    - reshape, transpose, reshape back is one transpose (K^T through three dimensions); a transpose that only moves dimensions
+      of size one is a reshape.
+    - A transpose or reshape of `x * c` or `x / c`, with c a number, moves above it, and a transpose above an elementwise
+      function of a transpose, so that they meet.
+    - A linear layer on reshaped rows runs on the rows as they were: `linear(reshape(x))` is `reshape(linear(x))`.
+  }];
+  let statistics = [Statistic<"numSimplified", "simplified", "reshapes and transposes merged, moved or dropped">];
+}
+
+def FoldWeights : TfmPass<"fold-weights", "::mlir::ModuleOp"> {
+  let summary = "record transformations of weights in new weights";
+  let description = [{
+    A cast, transpose, reshape, concat or slice of weights only (constants may take part) moves into the body of a new
+    `tfm.weight`, carried out once when the artifact is written. Equal bodies give one weight.
+
+    ```mlir
+    %0 = tfm.get_weight @w : tensor<64x32xf32>
+    %1 = tfm.transpose %0 [1, 0] : (tensor<64x32xf32>) -> tensor<32x64xf32>
+    ```
+    becomes
+    ```mlir
+    tfm.weight @w_transpose : tensor<32x64xf32> { ... }
+    %1 = tfm.get_weight @w_transpose : tensor<32x64xf32>
+    ```
+  }];
+  let statistics = [Statistic<"numWeights", "weights", "new weights">];
+}
+
+//===----------------------------------------------------------------------===//
+// Fusion: raise what exporters decompose
+//===----------------------------------------------------------------------===//
+
+def RaiseLayerNorm : TfmPass<"raise-layer-norm"> {
+  let summary = "rebuild layer_norm from its parts";
+  let description = [{
+    d = x - mean(x); v = mean(d * d or d^2); d / sqrt(v + eps), d * (1 / sqrt(v + eps)) or d * (v + eps)^-0.5; then a scale and
+    perhaps a bias over the last dimension, operands of products and sums in either order. Means are over the last axis and keep
+    it. Floating-point results differ by rounding only.
+  }];
+  let statistics = [Statistic<"numRaised", "raised", "layer norms raised">];
+}
+
+def RaiseGelu : TfmPass<"raise-gelu"> {
+  let summary = "rebuild gelu from its parts";
+  let description = [{
+    A product of x, 1/2 and 1 + erf(x / sqrt 2), in any order and association, with constants on either side and divisions for
+    reciprocals, is `gelu_erf`; of x, 1/2 and 1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)), the cube as a power or as products, is
+    `gelu_tanh`. `1/2 + 1/2 erf` counts as well. Constants match to 1e-6 relative.
+  }];
+  let statistics = [Statistic<"numRaised", "raised", "gelus raised">];
+}
+
+def RaiseLinear : TfmPass<"raise-linear"> {
+  let summary = "make linear layers of matrix products with weights";
+  let description = [{
+    A matmul whose right operand is a weight or constant of rank 2 is a linear layer; a bias of rank 1 added to its only use, on
+    either side, and an activation of its only use join it. A transposed weight gets a `tfm.transpose`, which `fold-weights`
+    records in the weight.
+
+    Left alone: products of two activations, products with a transposed left operand.
+
+    ```mlir
+    %0 = tfm.matmul %x, %w : (tensor<?x?x384xf32>, tensor<384x1536xf32>) -> tensor<?x?x1536xf32>
+    %1 = tfm.binary add %b, %0 : (tensor<1536xf32>, tensor<?x?x1536xf32>) -> tensor<?x?x1536xf32>
+    %2 = tfm.unary gelu_erf %1 : (tensor<?x?x1536xf32>) -> tensor<?x?x1536xf32>
+    ```
+    becomes
+    ```mlir
+    %2 = tfm.linear %x, %w bias %b activation gelu_erf : ...
+    ```
+  }];
+  let statistics = [Statistic<"numLinear", "linear", "matrix products raised">,
+                    Statistic<"numBias", "bias", "biases joined">,
+                    Statistic<"numActivation", "activation", "activations joined">];
+}
+
+def RaiseAttention : TfmPass<"raise-attention"> {
+  let summary = "rebuild attention from its parts";
+  let description = [{
+    matmul(softmax(scale * Q K^T + mask), V) becomes `tfm.attention`. The scale may stand on Q, on K, on both or on the product, as
+    a product or a quotient. The mask may be added on either side, or chosen by `select(mask, scores, lowest)`. When heads
+    were split from [batch, sequence, width] by reshape and transpose on all three sides, the attention works on the packed
+    layout directly and its result needs no transpose.
+
+    Masks and rows without any key to see:
+    - `select(m, 0, -inf)` is the bool mask m; with the guard `select(isnan(p), 0, p)` after the softmax such rows are zero,
+      without it NaN;
+    - `select(m, 0, c)` with c <= -1e30 is the bool mask m, and such rows are the mean of all values: f32 scores below 2^76 are
+      lost in c, so they are all equal;
+    - any other mask is added as it is.
+
+    Left alone, with the reason in the fusion report: grouped heads, several float masks, a softmax over another axis.
+  }];
+  let statistics = [Statistic<"numRaised", "raised", "attentions raised">,
+                    Statistic<"numPacked", "packed", "attentions that work on packed heads">];
+}
+
+def FusionReport : Pass<"tfm-fusion-report", "::mlir::ModuleOp"> {
+  let summary = "print what was raised and what stopped the rest";
+  let description = [{
+    Changes nothing. For each function: the number of attentions, norms, linear layers and gelus, then one line for each softmax,
+    matrix product, erf, tanh and variance left over, with the reason that its pattern gave. Prints to the standard output,
+    or to the standard error with `to-stderr`.
+  }];
+  let options = [Option<"toStderr", "to-stderr", "bool", "false", "print to the standard error">];
+}
+
+#endif

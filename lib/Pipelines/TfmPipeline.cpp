@@ -1,0 +1,54 @@
+//===- TfmPipeline.cpp - from imported tfm to fused tfm ----------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "permalloy/Pipelines/TfmPipeline.h"
+#include "permalloy/Transforms/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace permalloy;
+
+void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOptions &options) {
+  OpPassManager &functions = manager.nest<func::FuncOp>();
+  auto tidy = [&] {
+    functions.addPass(createCanonicalizerPass());
+    functions.addPass(createCSEPass());
+  };
+
+  // 1. Shape arithmetic becomes attributes, so that everything below sees dimensions rather than tensors of them.
+  functions.addPass(createResolveShapes());
+  tidy();
+  // 2. Masks: facts about iotas, gathers in disguise, broadcasts that were only there to line shapes up. Each uncovers work for
+  //    the one before it: a gather that became a reshape shows a bool that is true everywhere.
+  functions.addPass(createFoldConstants());
+  functions.addPass(createSimplifyIndexing());
+  functions.addPass(createFoldConstants());
+  functions.addPass(createSinkBroadcasts());
+  tidy();
+  // 3. Norms and gelus are raised as they were written, before layout moves a number of theirs.
+  if (options.raise) {
+    functions.addPass(createRaiseLayerNorm());
+    functions.addPass(createRaiseGelu());
+  }
+  // 4. Layout: K^T and the like as one transpose, numbers below it, where the attention matcher looks for them.
+  functions.addPass(createSimplifyLayout());
+  tidy();
+  if (!options.raise)
+    return;
+  // 5. Gelus are there to become the activation of their linear layer; attention takes the outputs of linear layers.
+  functions.addPass(createRaiseLinear());
+  functions.addPass(createRaiseAttention());
+  // 6. What was between the parts: splits and merges of heads, rows of Gemm layers; then activations that now touch their layer.
+  functions.addPass(createSimplifyLayout());
+  functions.addPass(createSinkBroadcasts());
+  functions.addPass(createRaiseLinear());
+  tidy();
+  // 7. Transposes that are left on weights are carried out once, when the artifact is written.
+  manager.addPass(createFoldWeights());
+}
+
+void permalloy::registerTfmPipeline() {
+  PassPipelineRegistration<TfmPipelineOptions>("tfm-pipeline", "clean up and fuse imported tfm", buildTfmPipeline);
+}

@@ -1,0 +1,40 @@
+//===- DimBounds.h - largest values of symbols -------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A model of 512 positions slices them to seq and so makes min(512, seq) rows, which it adds to seq rows. For seq > 512 that
+// addition fails; so seq <= 512 holds in every run that succeeds, min(512, seq) is seq, and the runtime checks the bound. The
+// bounds of a function stand in its attribute `tfm.dim_max`.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef PERMALLOY_LIB_TRANSFORMS_CLEANUP_DIMBOUNDS_H
+#define PERMALLOY_LIB_TRANSFORMS_CLEANUP_DIMBOUNDS_H
+
+#include "permalloy/Analysis/SymbolicShapes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace permalloy {
+
+class DimBounds {
+public:
+  /// Reads `tfm.dim_max`.
+  explicit DimBounds(mlir::func::FuncOp function);
+  /// Adds the bounds that the broadcasts of the function imply.
+  void addImplied(mlir::func::FuncOp function);
+  /// Writes `tfm.dim_max`.
+  void store(mlir::func::FuncOp function) const;
+
+  std::optional<int64_t> max(llvm::StringRef symbol) const;
+  void add(llvm::StringRef symbol, int64_t max);
+  /// `expr` with each min(constant, symbol) that the bounds decide replaced.
+  tfm::DimExprAttr simplify(tfm::DimExprAttr expr) const;
+  /// `expr` <= `limit` in every run, by the bounds.
+  bool atMost(tfm::DimExprAttr expr, tfm::DimExprAttr limit) const;
+
+private:
+  std::map<std::string, int64_t> bounds;
+};
+
+} // namespace permalloy
+
+#endif

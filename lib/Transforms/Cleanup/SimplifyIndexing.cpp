@@ -1,0 +1,140 @@
+//===- SimplifyIndexing.cpp - gathers that are reshapes or slices -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "../Rewriting.h"
+#include "DimBounds.h"
+#include "IndexFunction.h"
+#include "permalloy/Transforms/Passes.h"
+
+namespace permalloy {
+#define GEN_PASS_DEF_SIMPLIFYINDEXING
+#include "permalloy/Transforms/Passes.h.inc"
+} // namespace permalloy
+
+using namespace mlir;
+using namespace permalloy;
+using namespace permalloy::tfm;
+
+static DimExprAttr product(MLIRContext *context, ArrayRef<DimExprAttr> dims) {
+  DimExprAttr result = DimExprAttr::constant(context, 1);
+  for (DimExprAttr dim : dims)
+    result = DimExprAttr::mul(result, dim);
+  return result;
+}
+
+namespace {
+
+/// gather whose indices count up from a constant.
+struct SimplifyGather : ShapePattern<GatherOp> {
+  SimplifyGather(MLIRContext *context, SymbolicShapes &shapes, Pass::Statistic &reshapes, Pass::Statistic &slices, DimBounds &bounds)
+      : ShapePattern(context, shapes, reshapes), slices(slices), bounds(bounds) {}
+
+  LogicalResult matchAndRewrite(GatherOp op, PatternRewriter &rewriter) const override {
+    auto index = indexFunction(op.getIndices(), shapes);
+    if (!index)
+      return rewriter.notifyMatchFailure(op, "the indices are no affine function of their position");
+    if (!index->countsUp() || !index->base.asConstant() || *index->base.asConstant() < 0)
+      return rewriter.notifyMatchFailure(op, "the indices do not count up from a constant");
+    Dims result = shapes.dims(op.getResult()), input = shapes.dims(op.getInput());
+    DimExprAttr count = product(op.getContext(), index->dims), extent = input[op.getAxis()];
+    if (!allDerived(result) || !allDerived(input))
+      return rewriter.notifyMatchFailure(op, "a dimension depends on data");
+    Value source = op.getInput();
+    if (!index->base.isConstant(0) || count != extent) {
+      if (!isInside(DimExprAttr::add(index->base, count), extent))
+        return rewriter.notifyMatchFailure(op, "the indices may lie outside of the input");
+      source = createSlice(op, rewriter, *index, count);
+      ++slices;
+    } else {
+      ++count_();
+    }
+    return replaceRefined(rewriter, op, createReshape(rewriter, op.getLoc(), shapes, source, result));
+  }
+
+private:
+  Pass::Statistic &count_() const { return ShapePattern::count; }
+
+  /// `end` <= `extent`, perhaps because a larger symbol would index outside of the input and so fail.
+  bool isInside(DimExprAttr end, DimExprAttr extent) const {
+    if (bounds.atMost(end, extent))
+      return true;
+    if (end.getKind() != DimKind::Symbol || !extent.asConstant())
+      return false;
+    bounds.add(end.getName(), *extent.asConstant());
+    return true;
+  }
+
+  Value createSlice(GatherOp op, PatternRewriter &rewriter, const IndexFunction &index, DimExprAttr count) const {
+    Dims sizes = shapes.dims(op.getInput());
+    Dims offsets(sizes.size(), DimExprAttr::constant(op.getContext(), 0));
+    SmallVector<int64_t> strides(sizes.size(), 1);
+    sizes[op.getAxis()] = count;
+    offsets[op.getAxis()] = index.base;
+    auto type = RankedTensorType::get(staticShape(sizes), getElementTypeOrSelf(op.getType()));
+    return SliceOp::create(rewriter, op.getLoc(), type, op.getInput(), Value(), Value(), Value(), DenseI64ArrayAttr(),
+                           dimArray(op.getContext(), offsets), dimArray(op.getContext(), sizes), rewriter.getDenseI64ArrayAttr(strides));
+  }
+
+  Pass::Statistic &slices;
+  DimBounds &bounds;
+};
+
+/// gather_nd whose tuples count through all of the leading dimensions.
+struct SimplifyGatherND : ShapePattern<GatherNDOp> {
+  using ShapePattern::ShapePattern;
+
+  LogicalResult matchAndRewrite(GatherNDOp op, PatternRewriter &rewriter) const override {
+    auto concat = op.getIndices().getDefiningOp<ConcatOp>();
+    Dims indices = shapes.dims(op.getIndices()), input = shapes.dims(op.getInput()), result = shapes.dims(op.getResult());
+    if (op.getBatchDims() != 0 || !concat || concat.getAxis() + 1 != indices.size())
+      return rewriter.notifyMatchFailure(op, "the indices are no concat of their columns, or there are batch dimensions");
+    if (!allDerived(result) || !allDerived(input))
+      return rewriter.notifyMatchFailure(op, "a dimension depends on data");
+    size_t columns = concat.getInputs().size();
+    std::optional<IndexFunction> flat;
+    for (auto [k, column] : llvm::enumerate(concat.getInputs())) {
+      auto index = columnFunction(column);
+      if (!index)
+        return rewriter.notifyMatchFailure(op, "a column of the indices is no affine function of its position");
+      DimExprAttr largest = index->largest();
+      DimExprAttr room = DimExprAttr::sub(input[k], largest);
+      if (!room || !room.asConstant() || *room.asConstant() < 1 || !index->base.asConstant() || *index->base.asConstant() < 0)
+        return rewriter.notifyMatchFailure(op, "a column may lie outside of its dimension");
+      DimExprAttr stride = product(op.getContext(), ArrayRef(input).slice(k + 1, columns - k - 1));
+      IndexFunction zero{DimExprAttr::constant(op.getContext(), 0), Dims(index->dims.size(), DimExprAttr::constant(op.getContext(), 0)), index->dims};
+      flat = addScaled(flat ? *flat : zero, *index, stride);
+      if (!flat)
+        return rewriter.notifyMatchFailure(op, "the columns do not broadcast");
+    }
+    DimExprAttr extent = product(op.getContext(), ArrayRef(input).take_front(columns));
+    if (!flat->countsUp() || !flat->base.isConstant(0) || product(op.getContext(), flat->dims) != extent)
+      return rewriter.notifyMatchFailure(op, "the tuples do not count through all of the input");
+    ++count;
+    return replaceRefined(rewriter, op, createReshape(rewriter, op.getLoc(), shapes, op.getInput(), result));
+  }
+
+  /// The index function of a column [..., 1] without its last dimension.
+  std::optional<IndexFunction> columnFunction(Value column) const {
+    auto index = indexFunction(column, shapes);
+    if (!index || index->dims.empty() || !index->dims.back().isConstant(1))
+      return std::nullopt;
+    index->dims.pop_back();
+    index->coefficients.pop_back();
+    return index;
+  }
+};
+
+class SimplifyIndexing : public permalloy::impl::SimplifyIndexingBase<SimplifyIndexing> {
+  void runOnOperation() override {
+    SymbolicShapes shapes;
+    DimBounds bounds(getOperation());
+    RewritePatternSet patterns(&getContext());
+    patterns.add<SimplifyGather>(&getContext(), shapes, numReshapes, numSlices, bounds);
+    patterns.add<SimplifyGatherND>(&getContext(), shapes, numReshapes);
+    if (failed(rewriteWithShapes(getOperation(), shapes, std::move(patterns))))
+      return signalPassFailure();
+    bounds.store(getOperation());
+  }
+};
+
+} // namespace

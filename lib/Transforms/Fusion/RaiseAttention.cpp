@@ -1,0 +1,100 @@
+//===- RaiseAttention.cpp - rebuild attention --------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "../Rewriting.h"
+#include "Match.h"
+#include "permalloy/Transforms/Passes.h"
+
+namespace permalloy {
+#define GEN_PASS_DEF_RAISEATTENTION
+#include "permalloy/Transforms/Passes.h.inc"
+} // namespace permalloy
+
+using namespace mlir;
+using namespace permalloy;
+using namespace permalloy::tfm;
+
+namespace {
+
+/// matmul(softmax(...), V) on separate heads becomes attention of rank 4.
+struct RaiseProduct : ShapePattern<MatmulOp> {
+  using ShapePattern::ShapePattern;
+  LogicalResult matchAndRewrite(MatmulOp op, PatternRewriter &rewriter) const override {
+    std::string reason;
+    auto match = matchAttention(op, shapes, reason);
+    if (!match)
+      return rewriter.notifyMatchFailure(op, reason);
+    Location loc = rewriter.getFusedLoc({match->scores.getLoc(), match->softmax.getLoc(), op.getLoc()});
+    Value key = match->keyIsRows ? match->key : createTranspose(rewriter, loc, match->key, {0, 1, 3, 2});
+    Value mask = createMask(match->mask, loc, rewriter);
+    if (match->mask.value && !mask)
+      return rewriter.notifyMatchFailure(op, "a dimension of the mask depends on data");
+    auto attention = AttentionOp::create(rewriter, loc, op.getType(), match->query, key, match->value, mask, match->heads, match->heads,
+                                         APFloat(float(match->scale)), /*causal=*/false, match->mask.emptyRows);
+    rewriter.replaceOp(op, attention);
+    ++count;
+    return success();
+  }
+
+  /// The mask with rank 4, true where it attends.
+  Value createMask(const MaskMatch &mask, Location loc, PatternRewriter &rewriter) const {
+    if (!mask.value)
+      return {};
+    Value value = mask.value;
+    Dims dims = shapes.dims(value);
+    if (!allDerived(dims))
+      return {};
+    if (mask.inverted)
+      value = UnaryOp::create(rewriter, loc, value.getType(), UnaryKind::Not, value);
+    while (dims.size() < 4)
+      dims.insert(dims.begin(), DimExprAttr::constant(rewriter.getContext(), 1));
+    return createReshape(rewriter, loc, shapes, value, dims);
+  }
+};
+
+/// Attention on heads that were all split off a packed layout works on that layout.
+struct PackHeads : ShapePattern<AttentionOp> {
+  using ShapePattern::ShapePattern;
+  LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
+    if (cast<RankedTensorType>(op.getType()).getRank() != 4)
+      return rewriter.notifyMatchFailure(op, "the heads are packed");
+    SmallVector<Value> operands;
+    for (Value operand : {op.getQuery(), op.getKey(), op.getValue()}) {
+      auto transpose = operand.getDefiningOp<TransposeOp>();
+      if (!transpose || transpose.getPerm() != ArrayRef<int64_t>{0, 2, 1, 3})
+        return rewriter.notifyMatchFailure(op, "an operand is no transpose of [batch, sequence, heads, size]");
+      operands.push_back(transpose.getInput());
+    }
+    Dims result = shapes.dims(op.getResult());
+    if (!allDerived(result))
+      return rewriter.notifyMatchFailure(op, "a dimension depends on data");
+    for (Value &operand : operands) {
+      Dims dims = shapes.dims(operand);
+      if (!allDerived(dims))
+        return rewriter.notifyMatchFailure(op, "a dimension depends on data");
+      operand = createReshape(rewriter, op.getLoc(), shapes, operand, {dims[0], dims[1], DimExprAttr::mul(dims[2], dims[3])});
+    }
+    Dims packed = {result[0], result[2], DimExprAttr::mul(result[1], result[3])};
+    auto type = RankedTensorType::get(staticShape(packed), getElementTypeOrSelf(op.getType()));
+    Value attention = AttentionOp::create(rewriter, op.getLoc(), type, operands[0], operands[1], operands[2], op.getMask(),
+                                          op.getNumHeads(), op.getNumKvHeads(), op.getScale(), op.getCausal(), op.getEmptyRows());
+    Value split = createReshape(rewriter, op.getLoc(), shapes, attention, {result[0], result[2], result[1], result[3]});
+    ++count;
+    return replaceRefined(rewriter, op, createTranspose(rewriter, op.getLoc(), split, {0, 2, 1, 3}));
+  }
+};
+
+class RaiseAttention : public permalloy::impl::RaiseAttentionBase<RaiseAttention> {
+  void runOnOperation() override {
+    SymbolicShapes shapes;
+    RewritePatternSet patterns(&getContext());
+    patterns.add<RaiseProduct>(&getContext(), shapes, numRaised);
+    patterns.add<PackHeads>(&getContext(), shapes, numPacked);
+    ReshapeOp::getCanonicalizationPatterns(patterns, &getContext());
+    TransposeOp::getCanonicalizationPatterns(patterns, &getContext());
+    if (failed(rewriteWithShapes(getOperation(), shapes, std::move(patterns))))
+      signalPassFailure();
+  }
+};
+
+} // namespace

@@ -9,6 +9,9 @@ using namespace mlir;
 static constexpr int64_t kPanelColumns = 16;
 static constexpr int64_t kPanelRowBytes = 64;
 
+/// The longest K that is done in one go; longer ones accumulate blocks in scratch.
+static constexpr int64_t kMaxBlockSteps = 1024;
+
 static int64_t panelsOf(int64_t n) { return llvm::divideCeil(n, kPanelColumns); }
 
 ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t n, int64_t k) {
@@ -22,9 +25,11 @@ ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t
     std::tie(schedule.rows, schedule.panels) = std::pair(12u, 2u);
   else
     std::tie(schedule.rows, schedule.panels) = std::pair(8u, 3u);
-  // A block of A of at most 1 MB, and at least a few tiles.
-  int64_t rows = std::clamp<int64_t>((1 << 18) / k, 64, 240);
-  schedule.blockRows = llvm::divideCeil(rows, schedule.rows) * schedule.rows;
+  // Blocks of K of equal length, short enough that 240 rows of A, and the panels of this block and the
+  // next, stay in an L2 cache of 2 MB.
+  int64_t blocks = llvm::divideCeil(k, kMaxBlockSteps);
+  schedule.blockSteps = llvm::divideCeil(llvm::divideCeil(k, blocks), 16) * 16;
+  schedule.blockRows = llvm::divideCeil(240, schedule.rows) * schedule.rows;
   schedule.prefetchPeriod = 8;
   return schedule;
 }
@@ -46,97 +51,136 @@ class ContractionEmitter {
 public:
   ContractionEmitter(KernelBuilder &b, const Contraction &c, const ContractionSchedule &s)
       : b(b), c(c), s(s), groups(contractionGroups(s, c.n)), groupColumns(s.panels * kPanelColumns),
-        rowBytes(groupColumns * 4), tile(b.stackBuffer(s.rows * rowBytes)) {}
+        rowBytes(groupColumns * 4), stepBlock(std::min(s.blockSteps, c.k)), accumulates(stepBlock < c.k),
+        products(accumulates ? b.scratch() : b.stackBuffer(s.rows * rowBytes)) {}
 
-  void emit() {
-    // Blocks of equal height rather than whole ones and a rest: 256 rows are 128 + 128, not 240 + 16.
-    Value blocks = b.max(b.ceilDiv(c.rows, s.blockRows), b.i64(1));
-    Value blockTiles = b.ceilDiv(b.div(b.add(c.rows, b.sub(blocks, 1)), blocks), s.rows);
-    Value height = b.mul(blockTiles, s.rows);
-    b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value index) {
-      Value group = b.rem(index, groups);
-      Value first = b.mul(b.div(index, groups), height);
-      Value last = b.min(b.add(first, height), c.rows);
-      int64_t lastColumns = c.n - (groups - 1) * groupColumns;
-      if (lastColumns == groupColumns)
-        return emitGroup(group, groupColumns, first, last);
-      if (groups == 1)
-        return emitGroup(group, lastColumns, first, last);
-      // The last group is narrower: its own code, with its own register tile.
-      b.ifElse(
-          b.less(group, b.i64(groups - 1)), [&] { emitGroup(group, groupColumns, first, last); },
-          [&] { emitGroup(group, lastColumns, first, last); });
-    });
-  }
+  void emit();
 
 private:
-  /// All rows [first, last) of one group of panels, of which `columns` columns exist.
-  void emitGroup(Value group, int64_t columns, Value first, Value last) {
-    Value panels = b.at(c.weights, b.mul(group, s.panels * c.k * kPanelRowBytes));
-    Value column = b.mul(group, groupColumns);
-    b.loop(first, last, s.rows, [&](Value row) {
-      Value count = b.min(b.sub(last, row), b.i64(s.rows));
-      Value ahead = prefetchStart(panels, b.sub(row, first));
-      // A tile of fewer rows has its own code: no masks in the loop over K.
-      b.switchOn(b.sub(b.i64(s.rows), count), s.rows, [&](unsigned missing) {
-        emitProduct(s.rows - missing, panels, columns, row, missing == 0 ? ahead : Value());
-      });
-      b.loop(b.i64(0), count, 1, [&](Value r) { emitRowEpilogue(r, b.add(row, r), column, columns); });
-    });
-  }
-
-  unsigned vectorsOf(int64_t columns) const { return llvm::divideCeil(columns, b.target().lanes()); }
-
-  /// The product of one register tile, into the tile buffer. The buffer costs one store and one load
-  /// of each accumulator, and buys one copy of the epilogue for all heights of the tile.
-  void emitProduct(unsigned rows, Value panels, int64_t columns, Value row, Value ahead) {
-    TileOperands operands;
-    operands.a = b.at(c.a, b.mul(row, c.k * 4));
-    operands.aRowStride = c.k * 4;
-    operands.aStepStride = 4;
-    operands.b = panels;
-    operands.bStepStride = kPanelRowBytes;
-    int64_t lanes = b.target().lanes();
-    for (int64_t col = 0; col < columns; col += lanes)
-      operands.bVectorOffsets.push_back(col / kPanelColumns * c.k * kPanelRowBytes + col % kPanelColumns * 4);
-    TilePrefetch prefetch{s.prefetchPeriod};
-    auto fetch = [&](Value step) {
-      Value line = b.at(ahead, b.mul(b.div(step, s.prefetchPeriod), kPanelRowBytes));
-      for (int64_t panel = 0; panel < panelsOf(columns); ++panel)
-        b.prefetch(b.at(line, panel * c.k * kPanelRowBytes));
-    };
-    if (ahead && s.prefetchPeriod)
-      prefetch.emit = fetch;
-    SmallVector<Value> zero = zeroTile(b, rows * operands.bVectorOffsets.size());
-    storeTile(b, emitTile(b, rows, operands, b.i64(c.k), zero, prefetch), rows, tile, rowBytes);
-  }
-
-  /// Each tile of rows fetches its share of the next group's panels: K / period lines of each.
-  Value prefetchStart(Value panels, Value blockRow) {
-    if (!s.prefetchPeriod)
-      return {};
-    Value next = b.at(panels, s.panels * c.k * kPanelRowBytes);
-    int64_t share = c.k / s.prefetchPeriod;
-    return b.at(next, b.mul(b.div(blockRow, s.rows), share * kPanelRowBytes));
-  }
-
-  void emitRowEpilogue(Value tileRow, Value row, Value column, int64_t columns) {
-    int64_t lanes = b.target().lanes();
-    Value products = b.at(tile, b.mul(tileRow, rowBytes));
-    for (int64_t col = 0; col < columns; col += lanes) {
-      unsigned valid = std::min(lanes, columns - col);
-      Value product = b.loadVector(b.at(products, col * 4), lanes * 4);
-      c.epilogue({row, b.add(column, col), valid}, product);
-    }
+  void emitGroup(int64_t columns);
+  void emitStepBlock(Value firstStep, int64_t columns);
+  void emitProduct(unsigned rows, Value row, Value firstStep, int64_t columns, Value ahead);
+  SmallVector<Value> initialTile(unsigned rows, unsigned vectors, Value row);
+  Value prefetchStart(Value row, Value firstStep);
+  void emitRowEpilogue(Value productRow, Value row, int64_t columns);
+  /// Where the products of a tile of rows stand: the whole block's when they accumulate over blocks of
+  /// K, else one tile's, used again and again.
+  Value tileAt(Value row) {
+    return accumulates ? b.at(products, b.mul(b.sub(row, first), rowBytes)) : products;
   }
 
   KernelBuilder &b;
   const Contraction &c;
   const ContractionSchedule &s;
-  int64_t groups, groupColumns, rowBytes;
-  Value tile;
+  int64_t groups, groupColumns, rowBytes, stepBlock;
+  bool accumulates;
+  Value products;
+
+  // The tile of the grid at hand: its rows, the column and the panels of its group.
+  Value first, last, column, panels;
 };
 } // namespace
+
+void ContractionEmitter::emit() {
+  // Blocks of equal height rather than whole ones and a rest: 256 rows are 128 + 128, not 240 + 16.
+  Value blocks = b.max(b.ceilDiv(c.rows, s.blockRows), b.i64(1));
+  Value blockTiles = b.ceilDiv(b.div(b.add(c.rows, b.sub(blocks, 1)), blocks), s.rows);
+  Value height = b.mul(blockTiles, s.rows);
+  b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value index) {
+    Value group = b.rem(index, groups);
+    first = b.mul(b.div(index, groups), height);
+    last = b.min(b.add(first, height), c.rows);
+    column = b.mul(group, groupColumns);
+    panels = b.at(c.weights, b.mul(group, s.panels * c.k * kPanelRowBytes));
+    int64_t lastColumns = c.n - (groups - 1) * groupColumns;
+    if (groups == 1 || lastColumns == groupColumns)
+      return emitGroup(lastColumns);
+    // The last group is narrower: its own code, with its own register tile.
+    b.ifElse(
+        b.less(group, b.i64(groups - 1)), [&] { emitGroup(groupColumns); }, [&] { emitGroup(lastColumns); });
+  });
+}
+
+/// All rows [first, last) of one group of panels, of which `columns` columns exist.
+void ContractionEmitter::emitGroup(int64_t columns) {
+  if (!accumulates)
+    return emitStepBlock(b.i64(0), columns);
+  b.loop(b.i64(0), b.mul(b.sub(last, first), rowBytes), b.target().lanes() * 4,
+         [&](Value offset) { b.store(b.splat(0), b.at(products, offset), b.target().lanes() * 4); });
+  b.loop(b.i64(0), b.i64(c.k), stepBlock, [&](Value step) { emitStepBlock(step, columns); });
+  b.loop(first, last, 1, [&](Value row) { emitRowEpilogue(b.sub(row, first), row, columns); });
+}
+
+/// The products of one block of K, for all rows; with the epilogue, where that is all of K.
+void ContractionEmitter::emitStepBlock(Value firstStep, int64_t columns) {
+  b.loop(first, last, s.rows, [&](Value row) {
+    Value count = b.min(b.sub(last, row), b.i64(s.rows));
+    Value ahead = prefetchStart(row, firstStep);
+    // A tile of fewer rows has its own code: no masks in the loop over K.
+    b.switchOn(b.sub(b.i64(s.rows), count), s.rows, [&](unsigned missing) {
+      emitProduct(s.rows - missing, row, firstStep, columns, missing == 0 ? ahead : Value());
+    });
+    if (!accumulates)
+      b.loop(b.i64(0), count, 1, [&](Value r) { emitRowEpilogue(r, b.add(row, r), columns); });
+  });
+}
+
+/// The product of one register tile, by way of memory: that costs one store and one load of each
+/// accumulator, and buys one copy of the epilogue for all heights of the tile.
+void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, int64_t columns, Value ahead) {
+  TileOperands operands;
+  operands.a = b.at(b.at(c.a, b.mul(row, c.k * 4)), b.mul(firstStep, 4));
+  operands.aRowStride = c.k * 4;
+  operands.aStepStride = 4;
+  operands.b = b.at(panels, b.mul(firstStep, kPanelRowBytes));
+  operands.bStepStride = kPanelRowBytes;
+  for (int64_t col = 0; col < columns; col += b.target().lanes())
+    operands.bVectorOffsets.push_back(col / kPanelColumns * c.k * kPanelRowBytes + col % kPanelColumns * 4);
+  auto fetch = [&](Value step) {
+    Value line = b.at(ahead, b.mul(b.div(step, s.prefetchPeriod), kPanelRowBytes));
+    for (int64_t panel = 0; panel < panelsOf(columns); ++panel)
+      b.prefetch(b.at(line, panel * c.k * kPanelRowBytes));
+  };
+  TilePrefetch prefetch{s.prefetchPeriod};
+  if (ahead)
+    prefetch.emit = fetch;
+  bool divides = c.k % stepBlock == 0;
+  Value depth = divides ? b.i64(stepBlock) : b.min(b.sub(b.i64(c.k), firstStep), b.i64(stepBlock));
+  SmallVector<Value> init = initialTile(rows, operands.bVectorOffsets.size(), row);
+  storeTile(b, emitTile(b, rows, operands, depth, init, prefetch), rows, tileAt(row), rowBytes);
+}
+
+SmallVector<Value> ContractionEmitter::initialTile(unsigned rows, unsigned vectors, Value row) {
+  if (!accumulates)
+    return zeroTile(b, rows * vectors);
+  return loadTile(b, rows, vectors, tileAt(row), rowBytes);
+}
+
+/// Each tile of rows fetches its share of what is read next, stepBlock / period lines of each panel:
+/// the next block of K, or the next group's first.
+Value ContractionEmitter::prefetchStart(Value row, Value firstStep) {
+  if (!s.prefetchPeriod)
+    return {};
+  Value nextStep = b.add(firstStep, stepBlock);
+  Value offset = b.select(b.less(nextStep, b.i64(c.k)), b.mul(nextStep, kPanelRowBytes),
+                          b.i64(s.panels * c.k * kPanelRowBytes));
+  Value share = b.mul(b.div(b.sub(row, first), s.rows), stepBlock / s.prefetchPeriod * kPanelRowBytes);
+  return b.at(panels, b.add(offset, share));
+}
+
+void ContractionEmitter::emitRowEpilogue(Value productRow, Value row, int64_t columns) {
+  int64_t lanes = b.target().lanes();
+  Value from = b.at(products, b.mul(productRow, rowBytes));
+  for (int64_t col = 0; col < columns; col += lanes) {
+    unsigned valid = std::min(lanes, columns - col);
+    Value product = b.loadVector(b.at(from, col * 4), lanes * 4);
+    c.epilogue({row, b.add(column, col), valid}, product);
+  }
+}
+
+int64_t permalloy::codegen::contractionScratchBytes(const ContractionSchedule &schedule, int64_t k) {
+  return schedule.blockSteps < k ? schedule.blockRows * schedule.panels * kPanelRowBytes : 0;
+}
 
 void permalloy::codegen::emitContraction(KernelBuilder &b, const Contraction &contraction,
                                          const ContractionSchedule &schedule) {

@@ -9,7 +9,8 @@ using namespace permalloy::codegen;
 using namespace mlir;
 
 static constexpr llvm::StringLiteral kRows = "tile_rows", kPanels = "tile_panels",
-                                     kBlockRows = "block_rows", kPrefetch = "prefetch_period";
+                                     kBlockRows = "block_rows", kBlockSteps = "block_steps",
+                                     kPrefetch = "prefetch_period";
 
 static FailureOr<tfm::LinearOp> findRoot(kern::KernelOp kernel) {
   auto linears = kernel.getBlock().getOps<tfm::LinearOp>();
@@ -58,6 +59,7 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
       builder.getNamedAttr(kRows, builder.getI64IntegerAttr(schedule.rows)),
       builder.getNamedAttr(kPanels, builder.getI64IntegerAttr(schedule.panels)),
       builder.getNamedAttr(kBlockRows, builder.getI64IntegerAttr(schedule.blockRows)),
+      builder.getNamedAttr(kBlockSteps, builder.getI64IntegerAttr(schedule.blockSteps)),
       builder.getNamedAttr(kPrefetch, builder.getI64IntegerAttr(schedule.prefetchPeriod)),
   }));
   SymbolicShapes shapes;
@@ -66,7 +68,7 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
   auto constant = [&](int64_t value) { return tfm::DimExprAttr::constant(kernel.getContext(), value); };
   auto blocks = tfm::DimExprAttr::ceilDiv(rowsOf(shapes, linear->getInput()), constant(schedule.blockRows));
   kernel.setTilesAttr(tfm::DimExprAttr::mul(blocks, constant(contractionGroups(schedule, weight[1]))));
-  kernel.setScratchBytesAttr(constant(0));
+  kernel.setScratchBytesAttr(constant(contractionScratchBytes(schedule, weight[0])));
   return success();
 }
 
@@ -79,12 +81,13 @@ static FailureOr<ContractionSchedule> readSchedule(kern::KernelOp kernel, const 
   ContractionSchedule schedule;
   int64_t rows = read(kRows), panels = read(kPanels);
   schedule.blockRows = read(kBlockRows);
+  schedule.blockSteps = read(kBlockSteps);
   schedule.prefetchPeriod = read(kPrefetch);
   schedule.rows = rows > 0 && rows <= target.vectorRegisters ? rows : 0;
   schedule.panels = panels > 0 && panels <= target.vectorRegisters ? panels : 0;
-  if (!schedule.fits(target) || schedule.blockRows <= 0 || schedule.prefetchPeriod < 0)
+  if (!schedule.fits(target) || schedule.blockRows <= 0 || schedule.blockSteps <= 0 || schedule.prefetchPeriod < 0)
     return kernel.emitError("schedule ") << attributes << " does not fit " << target.name << ": " << kRows
-                                         << ", " << kPanels << " and " << kBlockRows
+                                         << ", " << kPanels << ", " << kBlockRows << " and " << kBlockSteps
                                          << " must be positive, and the tile within "
                                          << target.vectorRegisters << " registers";
   return schedule;

@@ -23,7 +23,10 @@ static InnerLoop countLoop(llvm::ArrayRef<StringRef> lines) {
     loop.fmas += code.starts_with("vfmadd") || code.starts_with("vfnmadd");
     loop.loads += code.starts_with("vmovups") || code.starts_with("vmovaps") ||
                   code.starts_with("vbroadcastss");
-    loop.spills += line.contains("Spill") || line.contains("Reload");
+    if (!line.contains("Spill") && !line.contains("Reload"))
+      continue;
+    ++loop.spills;
+    loop.vectorSpills += code.starts_with("v");
   }
   return loop;
 }

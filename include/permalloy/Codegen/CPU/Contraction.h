@@ -15,6 +15,9 @@ struct ContractionSchedule {
   unsigned panels = 0;
   /// Rows of A in one tile of the grid; A's block of that height should stay in the L2 cache.
   int64_t blockRows = 0;
+  /// Steps of K done for all rows of a block before the next ones. Less than K: the products
+  /// accumulate in scratch.
+  int64_t blockSteps = 0;
   /// Steps of K between two prefetches of one line of each of the next panels; 0: no prefetch.
   int64_t prefetchPeriod = 0;
 
@@ -46,6 +49,9 @@ struct Contraction {
 /// has ceil(M / blockRows) * groups tiles, groups fastest, so that a worker keeps a block of A in its
 /// cache and streams the weights past it.
 int64_t contractionGroups(const ContractionSchedule &schedule, int64_t n);
+
+/// Bytes of scratch that a worker needs.
+int64_t contractionScratchBytes(const ContractionSchedule &schedule, int64_t k);
 
 /// Emits the loop over the tiles [tileBegin, tileEnd) of the kernel's grid.
 void emitContraction(KernelBuilder &b, const Contraction &contraction, const ContractionSchedule &schedule);

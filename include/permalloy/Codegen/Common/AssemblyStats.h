@@ -16,6 +16,8 @@ struct InnerLoop {
   /// Values kept on the stack inside the loop: LLVM's "Spill" and "Reload" comments. A tile whose
   /// accumulators spill runs at a fraction of its speed, so tests demand zero.
   unsigned spills = 0;
+  /// Those of them that are vectors. (An address reloaded once a row of an epilogue costs nothing.)
+  unsigned vectorSpills = 0;
 };
 
 /// The innermost loops of `assembly` (those that LLVM's comments call inner loops, up to the jump back

@@ -5,7 +5,11 @@
 
 #include "permalloy/Codegen/CPU/KernelFrame.h"
 
+#include <memory>
+
 namespace permalloy::codegen {
+
+class ValueEmitter;
 
 /// A place in a domain of shape [leading dims..., columns]: `lanes` consecutive columns of one row.
 /// Rows number the leading dimensions in row-major order.
@@ -23,6 +27,7 @@ class ExprEmitter {
 public:
   /// `domain` is the value whose shape sites refer to; all trees broadcast to it.
   ExprEmitter(KernelFrame &frame, mlir::Value domain);
+  ~ExprEmitter();
 
   /// Whether emitVector can produce `value`: f32 trees of unary, binary and the like. `leaf` (may be
   /// null) counts as computed. On failure the first operation that cannot stands in `culprit`.
@@ -35,6 +40,9 @@ public:
 private:
   KernelFrame &frame;
   mlir::Value domain;
+  std::unique_ptr<ValueEmitter> values;
+  /// Masks of the first lanes, by number.
+  llvm::SmallVector<mlir::Value> masks;
 };
 
 /// `activation` of x, a scalar or vector of f32.

@@ -1,0 +1,118 @@
+//===- Generic.cpp - the emitter that takes everything -----------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Right before fast: each yielded value is walked element by element (or native vector by native vector, where its tree has
+// that form), and ValueEmitter says what stands there.
+//
+//===----------------------------------------------------------------------===//
+
+#include "TileGrid.h"
+#include "ValueEmitter.h"
+#include "permalloy/Codegen/CPU/Emitters.h"
+#include "permalloy/Codegen/CPU/ExprEmitter.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+using tfm::DimExprAttr;
+
+static bool isPacked(Value value) {
+  return isa_and_nonnull<tfm::PanelsAttr>(cast<RankedTensorType>(value.getType()).getEncoding());
+}
+
+/// The dimensions that a yielded value is walked in: its own, or the panels [N/16 * K, 16] of a packed one.
+static tfm::Dims walkedDims(Value value, ArrayRef<DimExprAttr> dims) {
+  if (!isPacked(value))
+    return tfm::Dims(dims);
+  DimExprAttr width = DimExprAttr::constant(value.getContext(), 16);
+  return {DimExprAttr::mul(DimExprAttr::ceilDiv(dims[1], width), dims[0]), width};
+}
+
+static SymbolicShapes shapesOf(kern::KernelOp kernel) {
+  SymbolicShapes shapes;
+  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
+    shapes.setDims(argument, kern::argDims(kernel, index));
+  return shapes;
+}
+
+LogicalResult codegen::scheduleGenericKernel(kern::KernelOp kernel, const CpuTarget &target) {
+  SymbolicShapes shapes = shapesOf(kernel);
+  return setTileSchedule(kernel, /*elements=*/1024, ScratchLayout(kernel, shapes).bytes, shapes);
+}
+
+static Site siteOf(ArrayRef<DimExprAttr> dims, Value row, Value column) {
+  if (dims.empty())
+    return Site::full({});
+  return dims.size() == 1 ? Site::full({column}) : Site::rows(row, column);
+}
+
+/// Element [k, n] of a packed value at a place of the walk; zero past N.
+static Value packedElement(ValueEmitter &values, Value tensor, Value row, Value lane) {
+  KernelBuilder &b = values.builder();
+  tfm::Dims dims = values.dims(tensor);
+  Value k = values.extent(dims[0]);
+  Value n = b.add(b.mul(b.div(row, k), 16), lane);
+  Value zero = values.elements().constant(Element::of(tensor), 0.0);
+  return values.choose(
+      b.less(n, values.extent(dims[1])),
+      [&] { return SmallVector<Value>{values.at(tensor, Site::full({b.rem(row, k), n}))}; },
+      [&] { return SmallVector<Value>{zero}; })[0];
+}
+
+/// Whether the tree under `tensor` has a vector form along its last dimension, found by emitting it for nothing.
+static bool hasVectorForm(kern::KernelOp kernel, const CpuTarget &target, Value tensor) {
+  if (!Element::of(tensor).hasVectors() || isPacked(tensor) || cast<RankedTensorType>(tensor.getType()).getRank() == 0)
+    return false;
+  ScopedDiagnosticHandler quiet(kernel.getContext(), [](Diagnostic &) { return success(); });
+  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
+  unsigned buffers = kernel.getBlock().getNumArguments() + kernel.yielded().size();
+  KernelBuilder b(*module, kernel.getLoc(), "trial", target, buffers, kernel.getSymbols().size());
+  KernelFrame frame(b, kernel);
+  ValueEmitter values(frame);
+  Site site = siteOf(values.dims(tensor), b.tileBegin(), b.tileEnd());
+  site.lane = site.indices.size() - 1;
+  site.aligned = true;
+  values.vectorAt(tensor, site);
+  return !values.lostLanes() && !values.failed();
+}
+
+static void emitRow(ValueEmitter &values, Value tensor, Value base, bool vectorize, Value row, Value first, Value end) {
+  KernelBuilder &b = values.builder();
+  ElementOps &ops = values.elements();
+  Element e = Element::of(tensor);
+  tfm::Dims dims = values.dims(tensor);
+  Value width = isPacked(tensor) ? b.i64(16) : dims.empty() ? b.i64(1) : values.extent(dims.back());
+  Value start = b.mul(row, width);
+  auto address = [&](Value column) { return b.at(base, b.mul(b.add(start, column), e.bytes())); };
+  Value scalarFrom = first;
+  if (vectorize) {
+    int64_t lanes = b.target().lanes();
+    scalarFrom = b.add(first, b.mul(b.div(b.sub(end, first), lanes), lanes));
+    b.loop(first, scalarFrom, lanes, [&](Value column) {
+      Site site = siteOf(dims, row, column);
+      site.lane = site.indices.size() - 1;
+      site.aligned = true;
+      ops.storeVector(e, values.vectorAt(tensor, site), address(column), {});
+    });
+  }
+  b.loop(scalarFrom, end, 1, [&](Value column) {
+    Value value = isPacked(tensor) ? packedElement(values, tensor, row, column)
+                                   : values.at(tensor, siteOf(dims, row, column));
+    ops.store(e, value, address(column));
+  });
+}
+
+LogicalResult codegen::emitGenericKernel(KernelFrame &frame) {
+  kern::KernelOp kernel = frame.kernel();
+  ValueEmitter values(frame);
+  auto extent = [&](DimExprAttr expr) { return values.extent(expr); };
+  for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
+    bool vectorize = hasVectorForm(kernel, frame.builder().target(), value);
+    TileGrid grid(walkedDims(value, values.dims(value)), kernel.getContext(), tileElements(kernel));
+    Value tensor = value, base = frame.result(index);
+    grid.forEachRow(frame, extent, [&](Value row, Value first, Value end) {
+      emitRow(values, tensor, base, vectorize, row, first, end);
+    });
+  }
+  return failure(values.failed());
+}

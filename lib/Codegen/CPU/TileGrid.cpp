@@ -1,0 +1,66 @@
+//===- TileGrid.cpp - how results are cut into tiles -------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "TileGrid.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+using tfm::DimExprAttr;
+
+TileGrid::TileGrid(ArrayRef<DimExprAttr> dims, MLIRContext *context, int64_t elements) {
+  auto constant = [&](int64_t value) { return DimExprAttr::constant(context, value); };
+  rows = constant(1);
+  columns = dims.empty() ? constant(1) : dims.back();
+  for (DimExprAttr dim : dims.drop_back(dims.empty() ? 0 : 1))
+    rows = DimExprAttr::mul(rows, dim);
+  if (rows.isConstant(1)) {
+    columnsPerTile = llvm::alignTo(elements, 64);
+    tiles = DimExprAttr::ceilDiv(columns, constant(columnsPerTile));
+    return;
+  }
+  if (auto width = columns.asConstant())
+    rowsPerTile = std::max<int64_t>(1, elements / std::max<int64_t>(1, *width));
+  tiles = DimExprAttr::ceilDiv(rows, constant(rowsPerTile));
+}
+
+void TileGrid::forEachRow(KernelFrame &frame, function_ref<Value(DimExprAttr)> extent, Body body) const {
+  KernelBuilder &b = frame.builder();
+  Value width = extent(columns), count = extent(rows);
+  Value end = b.min(b.tileEnd(), extent(tiles));
+  if (columnsPerTile) {
+    b.loop(b.tileBegin(), end, 1, [&](Value tile) {
+      Value first = b.mul(tile, columnsPerTile);
+      body(b.i64(0), first, b.min(b.add(first, columnsPerTile), width));
+    });
+    return;
+  }
+  Value first = b.mul(b.tileBegin(), rowsPerTile), last = b.min(b.mul(end, rowsPerTile), count);
+  b.loop(first, last, 1, [&](Value row) { body(row, b.i64(0), width); });
+}
+
+LogicalResult codegen::setTileSchedule(kern::KernelOp kernel, int64_t elements, DimExprAttr scratchBytes,
+                                       SymbolicShapes &shapes) {
+  Builder builder(kernel.getContext());
+  DimExprAttr tiles;
+  for (Value value : kernel.yielded()) {
+    tfm::Dims dims = shapes.dims(value);
+    for (DimExprAttr dim : dims)
+      if (!isDerived(dim))
+        return kernel.emitError("unsupported in a compiled kernel: a result of dimensions ")
+               << tfm::str(dims) << " whose size depends on data";
+    DimExprAttr own = TileGrid(dims, kernel.getContext(), elements).tiles;
+    tiles = tiles ? DimExprAttr::max(tiles, own) : own;
+  }
+  if (!isDerived(scratchBytes))
+    return kernel.emitError("unsupported in a compiled kernel: a row whose size depends on data");
+  kernel.setScheduleAttr(builder.getDictionaryAttr(
+      builder.getNamedAttr("tile_elements", builder.getI64IntegerAttr(elements))));
+  kernel.setTilesAttr(tiles);
+  kernel.setScratchBytesAttr(scratchBytes);
+  return success();
+}
+
+int64_t codegen::tileElements(kern::KernelOp kernel) {
+  auto attr = kernel.getScheduleAttr() ? kernel.getScheduleAttr().getAs<IntegerAttr>("tile_elements") : IntegerAttr();
+  return attr ? attr.getInt() : 1024;
+}

@@ -1,0 +1,154 @@
+//===- KernelCheck.cpp - a function as one kernel, against the interpreter -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "KernelCheck.h"
+#include "permalloy/Codegen/KernelEmitter.h"
+
+#include "mlir/IR/IRMapping.h"
+#include "mlir/Parser/Parser.h"
+
+#include <sys/mman.h>
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace permalloy::codegen::test;
+using llvm::SmallVector;
+
+GuardedBuffer::GuardedBuffer(size_t size) {
+  constexpr size_t page = 4096;
+  mapped = llvm::alignTo(size + 1, page) + page;
+  base = static_cast<char *>(mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  mprotect(base + mapped - page, page, PROT_NONE);
+  start = base + mapped - page - size;
+}
+
+GuardedBuffer::~GuardedBuffer() { munmap(base, mapped); }
+
+/// The body of `function` as a kernel behind it.
+static kern::KernelOp makeKernel(mlir::func::FuncOp function, kern::Emitter emitter) {
+  mlir::OpBuilder builder(function.getContext());
+  builder.setInsertionPointAfter(function);
+  SmallVector<mlir::Attribute> symbols, dims;
+  for (const std::string &name : reference::dimensionNames(function))
+    symbols.push_back(builder.getStringAttr(name));
+  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
+    auto own = function.getArgAttrOfType<mlir::ArrayAttr>(i, tfm::TfmDialect::kDimsAttr);
+    auto type = mlir::cast<mlir::RankedTensorType>(function.getArgumentTypes()[i]);
+    dims.push_back(own ? own : tfm::dimArray(function.getContext(), tfm::dimsOfType(type)));
+  }
+  auto kernel = kern::KernelOp::create(builder, function.getLoc(), builder.getStringAttr("kernel"),
+                                       kern::EmitterAttr::get(function.getContext(), emitter),
+                                       builder.getArrayAttr(symbols), builder.getArrayAttr(dims), nullptr, nullptr, nullptr);
+  mlir::Block *block = builder.createBlock(&kernel.getBody());
+  mlir::IRMapping mapping;
+  for (mlir::BlockArgument argument : function.getArguments())
+    mapping.map(argument, block->addArgument(argument.getType(), argument.getLoc()));
+  for (mlir::Operation &op : function.getBody().front().without_terminator())
+    builder.clone(op, mapping);
+  SmallVector<mlir::Value> results;
+  for (mlir::Value value : function.getBody().front().getTerminator()->getOperands())
+    results.push_back(mapping.lookup(value));
+  kern::YieldOp::create(builder, function.getLoc(), results);
+  return kernel;
+}
+
+KernelCheck::KernelCheck(llvm::StringRef text, llvm::StringRef emitter) {
+  mlir::DialectRegistry registry;
+  registerKernelDialects(registry);
+  registry.insert<mlir::func::FuncDialect, tfm::TfmDialect, kern::KernDialect>();
+  context.appendDialectRegistry(registry);
+  context.loadAllAvailableDialects();
+  context.disableMultithreading();
+  module = mlir::parseSourceString<mlir::ModuleOp>(text, &context);
+  auto kind = kern::symbolizeEmitter(emitter);
+  if (!module || !kind) {
+    ADD_FAILURE() << "the test does not parse";
+    return;
+  }
+  kernel = makeKernel(function(), *kind);
+}
+
+std::string KernelCheck::assembly(const CpuTarget &target) {
+  mlir::OwningOpRef<mlir::ModuleOp> built = mlir::ModuleOp::create(kernel.getLoc());
+  if (failed(selectSchedule(kernel, target)) || failed(emitKernel(kernel, target, "kernel", *built)) ||
+      failed(lowerToLLVM(*built, target))) {
+    ADD_FAILURE() << "the kernel does not compile";
+    return "";
+  }
+  auto text = emitAssembly(*built, target);
+  if (!text) {
+    ADD_FAILURE() << llvm::toString(text.takeError());
+    return "";
+  }
+  return *text;
+}
+
+KernelCheck::Compiled KernelCheck::compile(const CpuTarget &target, llvm::StringRef sizes) {
+  Compiled result;
+  std::string error;
+  auto symbols = reference::parseSizes(sizes, error);
+  if (failed(symbols) || failed(selectSchedule(kernel, target))) {
+    ADD_FAILURE() << "no schedule " << error;
+    return result;
+  }
+  auto object = compileKernel(kernel, target, "kernel");
+  if (!object) {
+    ADD_FAILURE() << llvm::toString(object.takeError());
+    return result;
+  }
+  auto linked = linkImage({llvm::ArrayRef<char>(*object)});
+  if (!linked) {
+    ADD_FAILURE() << llvm::toString(linked.takeError());
+    return result;
+  }
+  for (mlir::Attribute symbol : kernel.getSymbols())
+    result.scalars.push_back(symbols->lookup(mlir::cast<mlir::StringAttr>(symbol).getValue()));
+  result.tiles = *reference::evaluate(*kernel.getTiles(), *symbols, error);
+  result.scratchBytes = *reference::evaluate(*kernel.getScratchBytes(), *symbols, error);
+  result.image = std::make_unique<MappedImage>(linked->bytes);
+  result.function = result.image->at(linked->entries.at("kernel"));
+  return result;
+}
+
+void KernelCheck::run(const CpuTarget &target, llvm::StringRef sizes, reference::Tolerance tolerance, Change change) {
+  SCOPED_TRACE("sizes " + sizes.str() + " on " + target.name.str());
+  std::string error;
+  auto symbols = reference::parseSizes(sizes, error);
+  ASSERT_TRUE(succeeded(symbols)) << error;
+  auto inputs = reference::randomInputs(function(), *symbols, 7);
+  ASSERT_TRUE(succeeded(inputs));
+  if (change)
+    change(*inputs);
+  auto expected = reference::interpret(function(), *inputs);
+  ASSERT_TRUE(succeeded(expected));
+  Compiled compiled = compile(target, sizes);
+  ASSERT_TRUE(compiled.function);
+
+  std::vector<std::unique_ptr<GuardedBuffer>> memory;
+  SmallVector<void *> buffers;
+  auto allocate = [&](size_t size) {
+    memory.push_back(std::make_unique<GuardedBuffer>(size));
+    return memory.back()->data();
+  };
+  for (const reference::Tensor &input : *inputs) {
+    buffers.push_back(allocate(input.bytes().size()));
+    memcpy(buffers.back(), input.bytes().data(), input.bytes().size());
+  }
+  for (const reference::Tensor &output : *expected) {
+    buffers.push_back(allocate(output.bytes().size()));
+    memset(buffers.back(), 0x5a, output.bytes().size());
+  }
+  void *scratch = allocate(compiled.scratchBytes);
+  memset(scratch, 0, compiled.scratchBytes);
+  // Ranges of 1, 2, 4, ... tiles, the last one first: order and sharing must not matter.
+  SmallVector<std::pair<int64_t, int64_t>> ranges;
+  for (int64_t begin = 0, step = 1; begin < compiled.tiles; begin += step, step *= 2)
+    ranges.push_back({begin, std::min(begin + step, compiled.tiles)});
+  for (auto [begin, end] : llvm::reverse(ranges))
+    compiled.function(buffers.data(), compiled.scalars.data(), begin, end, scratch);
+  for (auto [index, output] : llvm::enumerate(*expected)) {
+    reference::Tensor actual(output.type());
+    memcpy(actual.mutableBytes().data(), buffers[inputs->size() + index], output.bytes().size());
+    reference::Difference difference = reference::compare(actual, output, tolerance);
+    EXPECT_FALSE(difference) << "result " << index << ": " << difference.message;
+  }
+}

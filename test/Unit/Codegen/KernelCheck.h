@@ -1,0 +1,62 @@
+//===- KernelCheck.h - a function as one kernel, against the interpreter -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_TEST_UNIT_CODEGEN_KERNELCHECK_H
+#define PERMALLOY_TEST_UNIT_CODEGEN_KERNELCHECK_H
+
+#include "KernelRunner.h"
+#include "Kern/Kern.h"
+#include "permalloy/Reference/Inputs.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace permalloy::codegen::test {
+
+/// Memory of exactly `size` bytes that ends at a page without access, so that reading past it faults.
+class GuardedBuffer {
+public:
+  explicit GuardedBuffer(size_t size);
+  ~GuardedBuffer();
+  GuardedBuffer(const GuardedBuffer &) = delete;
+  void *data() const { return start; }
+
+private:
+  char *base = nullptr, *start = nullptr;
+  size_t mapped = 0;
+};
+
+/// One test kernel: the body of `func.func @main` of a module, as one kern.kernel.
+class KernelCheck {
+public:
+  /// Parses `text`; `emitter` is "row" or "generic".
+  KernelCheck(llvm::StringRef text, llvm::StringRef emitter);
+  explicit operator bool() const { return bool(kernel); }
+
+  /// Runs the kernel for `target` on random inputs at these sizes ("b=2,s=5"), its grid in several uneven ranges, and
+  /// compares every result with the interpreter. `change` may edit the inputs.
+  using Change = std::function<void(llvm::MutableArrayRef<reference::Tensor>)>;
+  void run(const CpuTarget &target, llvm::StringRef sizes, reference::Tolerance tolerance, Change change = nullptr);
+
+  /// The kernel's assembly.
+  std::string assembly(const CpuTarget &target);
+
+  /// The kernel as a function, its scratch size and grid at these sizes; for timing.
+  struct Compiled {
+    std::unique_ptr<MappedImage> image;
+    KernelFunction function = nullptr;
+    llvm::SmallVector<int64_t> scalars;
+    int64_t tiles = 0, scratchBytes = 0;
+  };
+  Compiled compile(const CpuTarget &target, llvm::StringRef sizes);
+
+  mlir::func::FuncOp function() { return mlir::cast<mlir::func::FuncOp>(module->lookupSymbol("main")); }
+  kern::KernelOp kernelOp() { return kernel; }
+
+private:
+  mlir::MLIRContext context;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  kern::KernelOp kernel;
+};
+
+} // namespace permalloy::codegen::test
+
+#endif // PERMALLOY_TEST_UNIT_CODEGEN_KERNELCHECK_H

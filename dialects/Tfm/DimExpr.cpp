@@ -169,7 +169,10 @@ DimExprAttr DimExprAttr::floorDiv(DimExprAttr lhs, DimExprAttr rhs) {
 DimExprAttr DimExprAttr::ceilDiv(DimExprAttr lhs, DimExprAttr rhs) {
   if (!lhs || !rhs)
     return {};
-  return floorDiv(add(lhs, sub(rhs, constant(lhs.getContext(), 1))), rhs);
+  DimExprAttr minusOne = constant(lhs.getContext(), -1);
+  if (auto divisor = rhs.asConstant(); divisor && *divisor < 0) // the sum below rounds up for positive divisors only
+    return ceilDiv(mul(lhs, minusOne), mul(rhs, minusOne));
+  return floorDiv(add(lhs, add(rhs, minusOne)), rhs);
 }
 
 DimExprAttr DimExprAttr::mod(DimExprAttr lhs, DimExprAttr rhs) {

@@ -123,7 +123,8 @@ def Tfm_RangeOp : Tfm_ShapedOp<"range", ["inferContents", "inferElementType"]> {
   let arguments = (ins Variadic<Tfm_Tensor>:$bounds, OptionalAttr<Tfm_DimExprAttr>:$from,
                        OptionalAttr<Tfm_DimExprAttr>:$size, DefaultValuedAttr<I64Attr, "1">:$step);
   let results = (outs Tfm_Tensor:$result);
-  let assemblyFormat = "($bounds^)? (`from` $from^ `size` $size)? (`step` $step^)? attr-dict `:` functional-type(operands, results)";
+  // The step is always printed: a `:` right after a #tfm.dim would be read as the type of the attribute.
+  let assemblyFormat = "($bounds^)? (`from` $from^ `size` $size `step` $step)? attr-dict `:` functional-type(operands, results)";
 }
 
 //===----------------------------------------------------------------------===//

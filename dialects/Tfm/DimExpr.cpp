@@ -184,12 +184,23 @@ DimExprAttr DimExprAttr::mod(DimExprAttr lhs, DimExprAttr rhs) {
   return makeNode(lhs.getContext(), DimKind::Mod, {lhs, rhs});
 }
 
-/// max and min: equal operands and constants fold; the rest is one node with operands in text order.
+/// `node` is a max or min with `operand` among its operands.
+static bool isExtremumOf(DimExprAttr node, DimKind kind, DimExprAttr operand) {
+  return node.getKind() == kind && llvm::is_contained(node.getOperands(), Attribute(operand));
+}
+
+/// max and min: equal operands and constants fold, and so does max(x, min(x, y)) = x (a slice of position ids up to `seq` has
+/// min(512, seq) elements and is added to `seq` others); the rest is one node with operands in text order.
 static DimExprAttr extremum(DimKind kind, DimExprAttr lhs, DimExprAttr rhs) {
   if (!lhs || !rhs)
     return {};
   if (auto difference = DimExprAttr::sub(lhs, rhs).asConstant())
     return (*difference >= 0) == (kind == DimKind::Max) ? lhs : rhs;
+  DimKind dual = kind == DimKind::Max ? DimKind::Min : DimKind::Max;
+  if (isExtremumOf(rhs, dual, lhs) || isExtremumOf(lhs, kind, rhs))
+    return lhs;
+  if (isExtremumOf(lhs, dual, rhs) || isExtremumOf(rhs, kind, lhs))
+    return rhs;
   if (rhs.str() < lhs.str())
     std::swap(lhs, rhs);
   return makeNode(lhs.getContext(), kind, {lhs, rhs});

@@ -1,0 +1,33 @@
+//===- WeightStore.h - tensors of the model as values ------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef PERMALLOY_LIB_IMPORT_WEIGHTSTORE_H
+#define PERMALLOY_LIB_IMPORT_WEIGHTSTORE_H
+
+#include "Tensors.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/StringSet.h"
+
+namespace permalloy {
+
+/// Turns tensors of the model into tfm.constant, or into tfm.weight before `function` and tfm.get_weight.
+class WeightStore {
+public:
+  WeightStore(TensorReader &reader, mlir::func::FuncOp function) : reader(reader), function(function) {
+    names.insert(function.getName());
+  }
+
+  /// The value of `tensor`; a weight is named `name`, made unique.
+  llvm::Expected<mlir::Value> materialize(mlir::OpBuilder &builder, llvm::StringRef name, const onnx::TensorProto &tensor);
+
+  TensorReader &reader;
+
+private:
+  mlir::func::FuncOp function;
+  llvm::StringSet<> names;
+};
+
+} // namespace permalloy
+
+#endif

@@ -77,7 +77,7 @@ private:
   Value products;
 
   // The tile of the grid at hand: its rows, the column and the panels of its group.
-  Value first, last, column, panels;
+  Value first, last, column, panels, linesAtOnce;
 };
 } // namespace
 
@@ -91,6 +91,8 @@ void ContractionEmitter::emit() {
     first = b.mul(b.div(index, groups), height);
     last = b.min(b.add(first, height), c.rows);
     column = b.mul(group, groupColumns);
+    Value wholeTiles = b.max(b.div(b.sub(last, first), s.rows), b.i64(1));
+    linesAtOnce = b.max(b.div(b.i64(s.prefetchPeriod), wholeTiles), b.i64(1));
     panels = b.at(c.weights, b.mul(group, s.panels * c.k * kPanelRowBytes));
     int64_t lastColumns = c.n - (groups - 1) * groupColumns;
     if (groups == 1 || lastColumns == groupColumns)
@@ -137,9 +139,11 @@ void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, 
   for (int64_t col = 0; col < columns; col += b.target().lanes())
     operands.bVectorOffsets.push_back(col / kPanelColumns * c.k * kPanelRowBytes + col % kPanelColumns * 4);
   auto fetch = [&](Value step) {
-    Value line = b.at(ahead, b.mul(b.div(step, s.prefetchPeriod), kPanelRowBytes));
-    for (int64_t panel = 0; panel < panelsOf(columns); ++panel)
-      b.prefetch(b.at(line, panel * c.k * kPanelRowBytes));
+    Value lines = b.at(ahead, b.mul(b.mul(b.div(step, s.prefetchPeriod), linesAtOnce), kPanelRowBytes));
+    b.loop(b.i64(0), linesAtOnce, 1, [&](Value line) {
+      for (int64_t panel = 0; panel < panelsOf(columns); ++panel)
+        b.prefetch(b.at(b.at(lines, b.mul(line, kPanelRowBytes)), panel * c.k * kPanelRowBytes));
+    });
   };
   TilePrefetch prefetch{s.prefetchPeriod};
   if (ahead)
@@ -156,16 +160,17 @@ SmallVector<Value> ContractionEmitter::initialTile(unsigned rows, unsigned vecto
   return loadTile(b, rows, vectors, tileAt(row), rowBytes);
 }
 
-/// Each tile of rows fetches its share of what is read next, stepBlock / period lines of each panel:
-/// the next block of K, or the next group's first.
+/// Each tile of rows fetches its share of what is read next: the next block of K, or the next group's
+/// first. Every period steps it takes linesAtOnce lines of each panel: one, or more where the tiles are
+/// fewer than the period.
 Value ContractionEmitter::prefetchStart(Value row, Value firstStep) {
   if (!s.prefetchPeriod)
     return {};
   Value nextStep = b.add(firstStep, stepBlock);
   Value offset = b.select(b.less(nextStep, b.i64(c.k)), b.mul(nextStep, kPanelRowBytes),
                           b.i64(s.panels * c.k * kPanelRowBytes));
-  Value share = b.mul(b.div(b.sub(row, first), s.rows), stepBlock / s.prefetchPeriod * kPanelRowBytes);
-  return b.at(panels, b.add(offset, share));
+  Value share = b.mul(linesAtOnce, stepBlock / s.prefetchPeriod * kPanelRowBytes);
+  return b.at(panels, b.add(offset, b.mul(b.div(b.sub(row, first), s.rows), share)));
 }
 
 void ContractionEmitter::emitRowEpilogue(Value productRow, Value row, int64_t columns) {

@@ -12,7 +12,8 @@ namespace permalloy {
 
 using namespace artifact;
 
-/// Below this many floating point operations or bytes a launch is not worth waking threads.
+/// Below this many floating point operations or bytes a launch is not worth waking threads (about
+/// 2 us of work).
 static constexpr int64_t kSerialWork = 16384;
 
 CallContext::CallContext(const Artifact &artifact, size_t target,
@@ -134,10 +135,19 @@ Status CallContext::bindLaunch(const Step &step, BoundStep &bound) {
   launch.scratchStride = scratchStride_;
   if (launch.tiles < 0 || value(grid.scratchBytes) < 0)
     return {StatusCode::internal, "step '" + step.name + "' has a negative size"};
-  bool known = step.flops != kNone || step.bytes != kNone;
-  bool tiny = known && std::max(value(step.flops), value(step.bytes)) < kSerialWork;
-  bound.parallel = launch.tiles > 1 && !tiny;
+  bound.parallel = launch.tiles > 1 && workOf(step) >= kSerialWork;
   return {};
+}
+
+/// The larger of a launch's operations and bytes; without estimates, the size of its buffers.
+int64_t CallContext::workOf(const Step &step) const {
+  if (step.flops != kNone || step.bytes != kNone)
+    return std::max(value(step.flops), value(step.bytes));
+  int64_t bytes = 0;
+  for (const Operand &operand : step.operands)
+    if (__builtin_add_overflow(bytes, operandBytes(operand), &bytes))
+      return INT64_MAX;
+  return bytes;
 }
 
 Status CallContext::bindSteps() {

@@ -166,11 +166,11 @@ TEST(Session, ProfilesEachStep) {
 TEST(Session, TheCallersFloatModeChangesNothing) {
   auto session = openSession(oneKernelModel("control_word", {}), {.threads = 2});
   ASSERT_TRUE(session);
-  std::vector<float> x(64);
-  std::vector<uint32_t> words(64);
-  std::vector<InputTensor> inputs = {{DType::f32, {64}, x.data()}};
+  std::vector<float> x(4096); // enough work for two threads
+  std::vector<uint32_t> words(4096);
+  std::vector<InputTensor> inputs = {{DType::f32, {4096}, x.data()}};
   std::vector<OutputTensor> outputs(1);
-  outputs[0] = {words.data(), 256, DType::f32, {}};
+  outputs[0] = {words.data(), words.size() * 4, DType::f32, {}};
   unsigned saved = _mm_getcsr();
   _mm_setcsr(saved | 0x8040); // flush to zero, denormals are zero
   ASSERT_TRUE(session->run(inputs, outputs).ok());

@@ -65,6 +65,7 @@ private:
   Status bindOperand(const artifact::Step &step, const artifact::Operand &operand,
                      int64_t leastBytes);
   int64_t operandBytes(const artifact::Operand &operand) const;
+  int64_t workOf(const artifact::Step &step) const;
   int64_t value(uint32_t expr) const { return expr == artifact::kNone ? 0 : values_[expr]; }
   Status placeStaging();
   void patchBuffers(std::span<const InputTensor> inputs, std::span<void *const> outputs);

@@ -26,6 +26,8 @@ def Tfm_Dialect : Dialect {
     static constexpr llvm::StringLiteral kNameAttr = "tfm.name";
     /// Symbolic dimensions of a graph input or output: an array of `#tfm.dim`.
     static constexpr llvm::StringLiteral kDimsAttr = "tfm.dims";
+    /// What symbols may be, ends included, on `func.func`: `{seq = [1, 512]}`. The runtime refuses other values.
+    static constexpr llvm::StringLiteral kDimRangesAttr = "tfm.dim_ranges";
   }];
 }
 

@@ -47,6 +47,7 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
   tidy();
   // 7. Transposes that are left on weights are carried out once, when the artifact is written.
   manager.addPass(createFoldWeights());
+  manager.addNestedPass<func::FuncOp>(createCSEPass());
 }
 
 void permalloy::registerTfmPipeline() {

@@ -11,10 +11,6 @@
 
 namespace permalloy {
 
-/// On a function: the largest value that a symbol may have without the model failing, a dictionary from symbol name to
-/// i64. The passes that rely on it write it (`resolve-shapes`, `simplify-indexing`); the runtime refuses larger values.
-inline constexpr llvm::StringLiteral kDimMaxAttr = "tfm.dim_max";
-
 /// Says in text what was raised to attention, layer_norm, gelu and linear in each function of `module` and, for what was
 /// left over, what stopped it. One line per function and per left-over, without colours, ends with a newline.
 void printFusionReport(mlir::ModuleOp module, llvm::raw_ostream &os);

@@ -29,8 +29,8 @@ def ResolveShapes : TfmPass<"resolve-shapes"> {
     - removes a reshape, broadcast or slice that keeps every dimension, and dead operations.
 
     A slice clamps its end, so `ids[0:seq]` of 512 positions has `min(512, seq)` elements. Where that meets `seq` in a
-    broadcast, a larger `seq` could only fail (512 and seq do not broadcast): `seq <= 512` is written to `tfm.dim_max` of the
-    function, which the runtime checks, and the minimum becomes `seq`.
+    broadcast, a larger `seq` could only fail (512 and seq do not broadcast): `seq <= 512` is written to `tfm.dim_ranges` of
+    the function, which the runtime checks, and the minimum becomes `seq`.
 
     Left alone: what depends on data or on dimensions without a name.
 
@@ -80,7 +80,7 @@ def SimplifyIndexing : TfmPass<"simplify-indexing"> {
     what it indexes is a reshape; one that counts over a part is a slice.
 
     Where a slice is only inside of its table when a symbol is not too large (positions 0 ... seq - 1 of 512), the limit is
-    written to `tfm.dim_max`: a larger value is an index out of range in the model.
+    written to `tfm.dim_ranges`: a larger value is an index out of range in the model.
 
     ```mlir
     %i = tfm.concat %batch, %key {axis = 4 : i64}      // [b, j] at [b, 0, 0, j]

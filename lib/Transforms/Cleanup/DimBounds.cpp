@@ -3,36 +3,41 @@
 
 #include "DimBounds.h"
 #include "../Rewriting.h"
-#include "permalloy/Transforms/Passes.h"
 
 using namespace mlir;
 using namespace permalloy;
 using namespace permalloy::tfm;
 
 DimBounds::DimBounds(func::FuncOp function) {
-  if (auto stored = function->getAttrOfType<DictionaryAttr>(kDimMaxAttr))
-    for (NamedAttribute entry : stored)
-      if (auto value = dyn_cast<IntegerAttr>(entry.getValue()))
-        bounds[entry.getName().str()] = value.getInt();
+  auto stored = function->getAttrOfType<DictionaryAttr>(TfmDialect::kDimRangesAttr);
+  if (!stored)
+    return;
+  for (NamedAttribute entry : stored) {
+    auto ends = dyn_cast<ArrayAttr>(entry.getValue());
+    auto low = ends && ends.size() == 2 ? dyn_cast<IntegerAttr>(ends[0]) : IntegerAttr();
+    auto high = low ? dyn_cast<IntegerAttr>(ends[1]) : IntegerAttr();
+    if (high)
+      ranges[entry.getName().str()] = {low.getInt(), high.getInt()};
+  }
 }
 
 void DimBounds::store(func::FuncOp function) const {
   Builder builder(function.getContext());
   SmallVector<NamedAttribute> entries;
-  for (auto &[name, value] : bounds)
-    entries.push_back(builder.getNamedAttr(name, builder.getI64IntegerAttr(value)));
+  for (auto &[name, range] : ranges)
+    entries.push_back(builder.getNamedAttr(name, builder.getI64ArrayAttr({range.low, range.high})));
   if (!entries.empty())
-    function->setAttr(kDimMaxAttr, builder.getDictionaryAttr(entries));
+    function->setAttr(TfmDialect::kDimRangesAttr, builder.getDictionaryAttr(entries));
 }
 
 std::optional<int64_t> DimBounds::max(StringRef symbol) const {
-  auto it = bounds.find(symbol.str());
-  return it == bounds.end() ? std::nullopt : std::optional(it->second);
+  auto it = ranges.find(symbol.str());
+  return it == ranges.end() ? std::nullopt : std::optional(it->second.high);
 }
 
 void DimBounds::add(StringRef symbol, int64_t max) {
-  auto [it, inserted] = bounds.try_emplace(symbol.str(), max);
-  it->second = std::min(it->second, max);
+  int64_t &high = ranges[symbol.str()].high;
+  high = std::min(high, max);
 }
 
 /// The symbol and the constant of min(constant, symbol).
@@ -68,7 +73,7 @@ void DimBounds::addImplied(func::FuncOp function) {
 }
 
 DimExprAttr DimBounds::simplify(DimExprAttr expr) const {
-  if (bounds.empty() || !expr || expr.getOperands().empty())
+  if (ranges.empty() || !expr || expr.getOperands().empty())
     return expr;
   if (auto clamped = asClampedSymbol(expr))
     if (auto bound = max(clamped->first.getName()); bound && *bound <= clamped->second)

@@ -3,7 +3,7 @@
 //
 // A model of 512 positions slices them to seq and so makes min(512, seq) rows, which it adds to seq rows. For seq > 512 that
 // addition fails; so seq <= 512 holds in every run that succeeds, min(512, seq) is seq, and the runtime checks the bound. The
-// bounds of a function stand in its attribute `tfm.dim_max`.
+// bounds of a function stand in its attribute `tfm.dim_ranges`.
 //
 //===----------------------------------------------------------------------===//
 
@@ -17,11 +17,11 @@ namespace permalloy {
 
 class DimBounds {
 public:
-  /// Reads `tfm.dim_max`.
+  /// Reads `tfm.dim_ranges`.
   explicit DimBounds(mlir::func::FuncOp function);
   /// Adds the bounds that the broadcasts of the function imply.
   void addImplied(mlir::func::FuncOp function);
-  /// Writes `tfm.dim_max`.
+  /// Writes `tfm.dim_ranges`.
   void store(mlir::func::FuncOp function) const;
 
   std::optional<int64_t> max(llvm::StringRef symbol) const;
@@ -32,7 +32,10 @@ public:
   bool atMost(tfm::DimExprAttr expr, tfm::DimExprAttr limit) const;
 
 private:
-  std::map<std::string, int64_t> bounds;
+  struct Range {
+    int64_t low = 0, high = INT64_MAX;
+  };
+  std::map<std::string, Range> ranges;
 };
 
 } // namespace permalloy

@@ -3,6 +3,7 @@
 
 #include "../Rewriting.h"
 #include "../Splat.h"
+#include "permalloy/Reference/Interpreter.h"
 #include "permalloy/Transforms/Passes.h"
 
 namespace permalloy {
@@ -168,12 +169,40 @@ struct FoldSelect : ShapePattern<SelectOp> {
   }
 };
 
+/// An operation over constants, evaluated by the reference interpreter.
+struct Evaluate : RewritePattern {
+  Evaluate(MLIRContext *context, Pass::Statistic &count, int64_t maxBytes)
+      : RewritePattern(MatchAnyOpTypeTag(), 1, context), count(count), maxBytes(maxBytes) {}
+  LogicalResult matchAndRewrite(Operation *op, PatternRewriter &rewriter) const override {
+    if (!isa<ShapeOpInterface>(op) || op->getNumOperands() == 0 || op->getNumResults() != 1)
+      return rewriter.notifyMatchFailure(op, "no operation of tfm with operands and one result");
+    SmallVector<Attribute> constants, results;
+    for (Value operand : op->getOperands()) {
+      auto constant = operand.getDefiningOp<ConstantOp>();
+      if (!constant)
+        return rewriter.notifyMatchFailure(op, "an operand is no constant");
+      constants.push_back(constant.getValue());
+    }
+    if (failed(reference::foldWithInterpreter(op, constants, results, maxBytes)))
+      return rewriter.notifyMatchFailure(op, "the result is too large, its size is not known, or the operation cannot be evaluated");
+    auto value = dyn_cast<ElementsAttr>(results.front());
+    if (!value || value.getType() != op->getResult(0).getType())
+      return rewriter.notifyMatchFailure(op, "the result has another type");
+    rewriter.replaceOpWithNewOp<ConstantOp>(op, value);
+    ++count;
+    return success();
+  }
+  Pass::Statistic &count;
+  int64_t maxBytes;
+};
+
 class FoldConstants : public permalloy::impl::FoldConstantsBase<FoldConstants> {
   using FoldConstantsBase::FoldConstantsBase;
   void runOnOperation() override {
     SymbolicShapes shapes;
     RewritePatternSet patterns(&getContext());
     patterns.add<DecideCompare, DropNeutral, FoldAbsorbing, FoldSelect>(&getContext(), shapes, numFolded);
+    patterns.add<Evaluate>(&getContext(), numFolded, maxBytes);
     if (failed(rewriteWithShapes(getOperation(), shapes, std::move(patterns))))
       signalPassFailure();
   }

@@ -34,7 +34,7 @@ void FoldWeights::runOnOperation() {
   made.clear();
   symbols.emplace(getOperation());
   for (auto weight : getOperation().getOps<WeightOp>()) // what an earlier run recorded is found again
-    if (!weight.getBody().empty() && llvm::hasSingleElement(weight.getBody().front().without_terminator()) == false)
+    if (!weight.getBody().empty())
       if (Operation *op = cast<YieldOp>(weight.getBody().front().getTerminator()).getValue().getDefiningOp(); op && isFoldable(op))
         made.try_emplace(key(op), weight);
   for (auto function : getOperation().getOps<func::FuncOp>())
@@ -69,7 +69,11 @@ void FoldWeights::fold(Operation *op) {
   OpBuilder builder(op);
   Value value = GetWeightOp::create(builder, op->getLoc(), op->getResult(0).getType(), FlatSymbolRefAttr::get(it->second.getSymNameAttr()));
   op->getResult(0).replaceAllUsesWith(value);
+  SmallVector<Value> operands(op->getOperands());
   op->erase();
+  for (Value operand : operands)
+    if (operand.use_empty())
+      operand.getDefiningOp()->erase();
 }
 
 WeightOp FoldWeights::makeWeight(Operation *op) {

@@ -193,7 +193,7 @@ Value ElementOps::intDivide(Element e, Value x, Value y, bool remainder) {
 }
 
 /// x^y by squaring; a negative y gives 0, but for x = 1 and -1.
-Value ElementOps::intPower(Value x, Value y) {
+Value ElementOps::intPower(Element e, Value x, Value y) {
   Value zero = integer(x, 0), one = integer(x, 1);
   unsigned width = x.getType().getIntOrFloatBitWidth();
   auto power = b.loop(b.i64(0), b.i64(width), 1, {one, x, y}, [&](Value, ValueRange v) {
@@ -207,7 +207,7 @@ Value ElementOps::intPower(Value x, Value y) {
   Value unit = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, magnitude, one);
   Value negative = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, y, zero);
   Value vanishes = arith::AndIOp::create(b, negative, arith::XOrIOp::create(b, unit, integer(unit, 1)));
-  return arith::SelectOp::create(b, vanishes, zero, power[0]);
+  return e.isUnsigned() ? power[0] : arith::SelectOp::create(b, vanishes, zero, power[0]).getResult();
 }
 
 Value ElementOps::intBinary(BinaryKind kind, Element e, Value x, Value y) {
@@ -217,7 +217,7 @@ Value ElementOps::intBinary(BinaryKind kind, Element e, Value x, Value y) {
   case BinaryKind::Mul: return arith::MulIOp::create(b, x, y);
   case BinaryKind::Div: return intDivide(e, x, y, /*remainder=*/false);
   case BinaryKind::Mod: return intDivide(e, x, y, /*remainder=*/true);
-  case BinaryKind::Pow: return intPower(x, y);
+  case BinaryKind::Pow: return intPower(e, x, y);
   case BinaryKind::Max:
     return e.isUnsigned() ? arith::MaxUIOp::create(b, x, y).getResult() : arith::MaxSIOp::create(b, x, y).getResult();
   case BinaryKind::Min:

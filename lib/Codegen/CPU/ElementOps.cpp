@@ -189,9 +189,17 @@ Value ElementOps::floatToInt(Element to, Value value) {
   return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr(name), ValueRange{value}).getResult(0);
 }
 
+/// Integers that f32 would round before f16 or bf16 does: these go through f64.
+static bool needsDouble(Element from, Element to) {
+  return !from.isFloat() && to.isHalf() && from.stored.getIntOrFloatBitWidth() > 16;
+}
+
+bool ElementOps::castHasVectorForm(Element from, Element to) {
+  return from.hasVectors() && to.hasVectors() && !needsDouble(from, to);
+}
+
 Value ElementOps::intToFloat(Element from, Element to, Value value) {
-  // Through f64 where f32 would round first.
-  bool wide = to.isHalf() && from.stored.getIntOrFloatBitWidth() > 16;
+  bool wide = needsDouble(from, to);
   Type type = like(wide ? Type(b.getF64Type()) : to.registerType(), value);
   Value result = from.isUnsigned() || from.isBool() ? arith::UIToFPOp::create(b, type, value).getResult()
                                                     : arith::SIToFPOp::create(b, type, value).getResult();

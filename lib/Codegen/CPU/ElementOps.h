@@ -70,6 +70,7 @@ public:
   /// Whether the vector form of a kind exists.
   static bool hasVectorForm(tfm::UnaryKind kind, Element e);
   static bool hasVectorForm(tfm::BinaryKind kind, Element e);
+  static bool castHasVectorForm(Element from, Element to);
 
   /// Makes a scalar a vector where the other operand is one.
   void match(Value &x, Value &y);
@@ -89,7 +90,7 @@ private:
   Value floatBinary(tfm::BinaryKind kind, Value x, Value y);
   Value intBinary(tfm::BinaryKind kind, Element e, Value x, Value y);
   Value intDivide(Element e, Value x, Value y, bool remainder);
-  Value intPower(Value x, Value y);
+  Value intPower(Element e, Value x, Value y);
 
   KernelBuilder &b;
 };

@@ -30,7 +30,9 @@ static bool hasVectorForm(Operation *op) {
     return ElementOps::hasVectorForm(unary.getKind(), Element::of(unary.getInput()));
   if (auto binary = dyn_cast<tfm::BinaryOp>(op))
     return ElementOps::hasVectorForm(binary.getKind(), Element::of(binary.getLhs()));
-  return isa<tfm::CompareOp, tfm::SelectOp, tfm::CastOp, tfm::ConstantOp, tfm::BroadcastOp>(op);
+  if (auto cast = dyn_cast<tfm::CastOp>(op))
+    return ElementOps::castHasVectorForm(Element::of(cast.getInput()), Element::of(cast.getResult()));
+  return isa<tfm::CompareOp, tfm::SelectOp, tfm::ConstantOp, tfm::BroadcastOp>(op);
 }
 
 /// The last dimension of an operand is 1 or, as its type shows, the result's: lanes are neighbours or all alike.

@@ -9,6 +9,8 @@ using namespace mlir;
 Value ValueEmitter::emit(tfm::CastOp op, const Site &site) {
   Element from = Element::of(op.getInput()), to = Element::of(op.getResult());
   Value x = at(op.getInput(), site);
+  if (isa<VectorType>(x.getType()) && !ElementOps::castHasVectorForm(from, to))
+    return lose(op, site);
   return ops.cast(from, to, x);
 }
 

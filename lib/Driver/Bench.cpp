@@ -1,0 +1,301 @@
+//===- Bench.cpp - `permalloy bench` -----------------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Times are taken turn by turn, ours then the peer's, on the same inputs, so that whatever the
+// machine does beside us hits both; the ratio is the median of the pairs' ratios. Outputs are
+// compared before anything is timed.
+//
+//===----------------------------------------------------------------------===//
+#include "Compare.h"
+#include "Inputs.h"
+#include "Model.h"
+#include "Peer.h"
+#include "Report.h"
+#include "Statistics.h"
+
+#include "permalloy/Support/Text.h"
+
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/MemoryBuffer.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+
+namespace permalloy {
+
+using Clock = std::chrono::steady_clock;
+
+/// Above this, the machine was not quiet enough for the numbers to mean much.
+static constexpr double kNoisyVariation = 0.05;
+static constexpr unsigned kWarmUp = 5, kLeastRuns = 10, kMostRuns = 10000;
+
+namespace {
+/// What was measured on one combination of sizes.
+struct Measured {
+  std::string shapes; ///< of the inputs
+  Sizes sizes;
+  std::vector<double> ours, theirs; ///< seconds
+  double relativeError = 0;         ///< largest over the outputs; only with a peer
+
+  MedianInterval ratio() const {
+    std::vector<double> ratios;
+    for (size_t i = 0; i < theirs.size(); ++i)
+      ratios.push_back(ours[i] / theirs[i]);
+    return medianInterval(std::move(ratios));
+  }
+};
+
+/// Runs the model again and again without giving its outputs back.
+class Repeater {
+public:
+  Repeater(OpenModel &model, std::span<const NamedArray> arrays)
+      : session(*model.session), inputs(inputTensors(arrays)),
+        outputs(model.artifact().manifest().outputs.size()) {}
+  ~Repeater() {
+    for (OutputTensor &output : outputs)
+      std::free(output.data);
+  }
+
+  /// Seconds of one run, memory for the outputs included, as in the peer's.
+  Result<double> run() {
+    for (OutputTensor &output : outputs)
+      std::free(output.data), output = {};
+    Clock::time_point start = Clock::now();
+    Status status = session.run(inputs, outputs);
+    double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    if (!status.ok())
+      return status;
+    return seconds;
+  }
+
+private:
+  Session &session;
+  std::vector<InputTensor> inputs;
+  std::vector<OutputTensor> outputs;
+};
+} // namespace
+
+/// Whether our outputs are the peer's within the tolerance; the largest relative error.
+static Result<double> compareOutputs(OpenModel &model, Peer &peer,
+                                     std::span<const NamedArray> inputs, double tolerance) {
+  Result<std::vector<NamedArray>> ours = model.run(inputs);
+  if (!ours.ok())
+    return ours.status();
+  Result<std::vector<NamedArray>> theirs = peer.run();
+  if (!theirs.ok())
+    return theirs.status();
+  double worst = 0;
+  for (const NamedArray &expected : *theirs)
+    for (const NamedArray &actual : *ours) {
+      if (actual.name != expected.name)
+        continue;
+      Difference difference = compareArrays(actual.array, expected.array);
+      worst = std::max(worst, difference.relative());
+      if (!difference.within(tolerance))
+        return Status(StatusCode::invalidArgument,
+                      "output '" + actual.name + "' differs from onnxruntime's: " +
+                          (difference.mismatch.empty()
+                               ? formatNumber(difference.relative()) +
+                                     " of its largest magnitude, allowed are " +
+                                     formatNumber(tolerance)
+                               : difference.mismatch) +
+                          "; `permalloy verify --bisect` finds the node, and nothing was timed");
+    }
+  return worst;
+}
+
+/// Between turns with more than one thread: the other side's workers may still spin.
+static void settle(int threads) {
+  if (threads > 1)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+}
+
+static Status measure(OpenModel &model, Peer *peer, std::span<const NamedArray> inputs,
+                      const BenchCommand &command, Measured &measured) {
+  Repeater repeater(model, inputs);
+  Clock::time_point start = Clock::now();
+  auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  for (unsigned i = 0; i < kWarmUp + kMostRuns; ++i) {
+    if (i == kWarmUp)
+      start = Clock::now();
+    unsigned runs = i < kWarmUp ? 0 : i - kWarmUp;
+    if (command.repeats ? runs >= command.repeats
+                        : runs >= kLeastRuns && elapsed() > command.seconds)
+      break;
+    Result<double> ours = repeater.run();
+    if (!ours.ok())
+      return ours.status();
+    settle(peer ? command.threads : 1);
+    Result<int64_t> theirs = peer ? peer->time() : Result<int64_t>(int64_t(0));
+    if (!theirs.ok())
+      return theirs.status();
+    settle(peer ? command.threads : 1);
+    if (i < kWarmUp)
+      continue;
+    measured.ours.push_back(*ours);
+    if (peer)
+      measured.theirs.push_back(static_cast<double>(*theirs) * 1e-9);
+  }
+  return {};
+}
+
+//===-- Output ------------------------------------------------------------===//
+
+static std::string cpuModel() {
+  auto file = llvm::MemoryBuffer::getFileAsStream("/proc/cpuinfo");
+  if (!file)
+    return "unknown CPU";
+  llvm::StringRef text = (*file)->getBuffer();
+  size_t at = text.find("model name");
+  if (at == llvm::StringRef::npos)
+    return "unknown CPU";
+  return text.substr(at).split('\n').first.split(':').second.trim().str();
+}
+
+static void printRow(Table &table, const std::string &who, const std::vector<double> &times) {
+  Summary summary = summarize(times);
+  table.row({who, formatSeconds(summary.median), formatSeconds(summary.minimum),
+             formatSeconds(summary.p90), formatNumber(100 * summary.variation, 2) + " %"});
+}
+
+static void printMeasured(const Measured &measured, const std::string &peerName) {
+  llvm::outs() << measured.shapes << ", "
+               << formatCount(measured.ours.size(), measured.theirs.empty() ? "run" : "pair")
+               << "\n";
+  Table table("  ");
+  table.alignRight({1, 2, 3, 4});
+  table.row({"", "median", "min", "p90", "variation"});
+  printRow(table, "permalloy", measured.ours);
+  if (!measured.theirs.empty())
+    printRow(table, peerName, measured.theirs);
+  table.print(llvm::outs());
+  if (!measured.theirs.empty()) {
+    MedianInterval ratio = measured.ratio();
+    llvm::outs() << "  permalloy takes " << formatNumber(ratio.median) << "x of " << peerName
+                 << "'s time (95% interval " << formatNumber(ratio.low) << " to "
+                 << formatNumber(ratio.high) << "), outputs within "
+                 << formatNumber(measured.relativeError, 2) << " of their largest magnitude\n";
+  }
+  for (const std::vector<double> *times : {&measured.ours, &measured.theirs})
+    if (double variation = summarize(*times).variation; variation > kNoisyVariation)
+      warn((times == &measured.ours ? "permalloy" : peerName) + "'s times vary by " +
+           formatNumber(100 * variation, 2) + " %: the machine is not quiet; use more --seconds");
+}
+
+static llvm::json::Object timesJson(const std::vector<double> &times) {
+  Summary summary = summarize(times);
+  return llvm::json::Object{{"median_s", summary.median},
+                            {"min_s", summary.minimum},
+                            {"p90_s", summary.p90},
+                            {"mean_s", summary.mean},
+                            {"coefficient_of_variation", summary.variation},
+                            {"runs", static_cast<int64_t>(times.size())}};
+}
+
+static llvm::json::Object measuredJson(const Measured &measured) {
+  llvm::json::Object sizes, object;
+  for (const auto &[name, value] : measured.sizes)
+    sizes[name] = value;
+  object["dimensions"] = std::move(sizes);
+  object["inputs"] = measured.shapes;
+  object["permalloy"] = timesJson(measured.ours);
+  if (!measured.theirs.empty()) {
+    MedianInterval ratio = measured.ratio();
+    object["peer"] = timesJson(measured.theirs);
+    object["ratio"] = llvm::json::Object{
+        {"median", ratio.median}, {"low_95", ratio.low}, {"high_95", ratio.high}};
+    object["relative_error"] = measured.relativeError;
+  }
+  return object;
+}
+
+static void printResults(const BenchCommand &command, const OpenModel &model, const Peer *peer,
+                         const std::vector<Measured> &results) {
+  std::string target = model.artifact().program().targets[model.session->targetIndex()].name;
+  std::string peerName = peer ? command.against + " " + peer->version() : "";
+  if (!command.json) {
+    llvm::outs() << cpuModel() << ", "
+                 << formatCount(static_cast<uint64_t>(command.threads), "thread") << ", permalloy "
+                 << PERMALLOY_VERSION << " " << command.settings.precision << " " << target
+                 << (peer ? ", " + peerName + " CPU f32" : "") << "\n";
+    for (const Measured &measured : results)
+      printMeasured(measured, command.against);
+    return;
+  }
+  llvm::json::Array rows;
+  for (const Measured &measured : results)
+    rows.push_back(measuredJson(measured));
+  llvm::json::OStream json(llvm::outs(), 2);
+  json.value(llvm::json::Object{{"machine", cpuModel()},
+                                {"threads", command.threads},
+                                {"permalloy", PERMALLOY_VERSION},
+                                {"precision", command.settings.precision},
+                                {"target", target},
+                                {"peer", peerName},
+                                {"model", command.model},
+                                {"compile_s", model.compileSeconds},
+                                {"results", std::move(rows)}});
+  llvm::outs() << "\n";
+}
+
+//===-- The command -------------------------------------------------------===//
+
+static Result<Measured> benchOne(OpenModel &model, Peer *peer, const BenchCommand &command,
+                                 const Sizes &sizes) {
+  InputSettings settings = command.inputs;
+  settings.random = true;
+  Result<std::vector<NamedArray>> inputs = makeInputs(model.artifact(), settings, sizes);
+  if (!inputs.ok())
+    return inputs.status();
+  Measured measured;
+  measured.sizes = sizes;
+  measured.shapes = shapesText(*inputs);
+  if (peer) {
+    if (Status status = peer->feed(*inputs); !status.ok())
+      return status;
+    Result<double> error = compareOutputs(model, *peer, *inputs, command.tolerance);
+    if (!error.ok())
+      return error.status();
+    measured.relativeError = *error;
+  }
+  if (Status status = measure(model, peer, *inputs, command, measured); !status.ok())
+    return status;
+  return measured;
+}
+
+int runBench(const BenchCommand &command) {
+  Result<std::vector<Sizes>> combinations = parseSizes(command.inputs.sizes);
+  if (!combinations.ok())
+    return fail(combinations.status());
+  if (!command.against.empty() && isArtifact(command.model))
+    return fail("--against " + command.against + " needs the .onnx model that '" + command.model +
+                "' was compiled from; write: permalloy bench MODEL.onnx " + command.model);
+  std::optional<Peer> peer;
+  if (!command.against.empty()) {
+    Result<Peer> started = Peer::start();
+    if (!started.ok())
+      return fail(started.status());
+    peer.emplace(std::move(*started));
+    if (Status status = peer->load(command.model, command.threads); !status.ok())
+      return fail(status);
+  }
+  Result<std::optional<OpenModel>> model =
+      openModel(command.artifact.empty() ? command.model : command.artifact, command.settings,
+                command.threads);
+  if (!model.ok())
+    return fail(model.status());
+  if (!*model)
+    return 1;
+  std::vector<Measured> results;
+  for (const Sizes &sizes : *combinations) {
+    Result<Measured> measured = benchOne(**model, peer ? &*peer : nullptr, command, sizes);
+    if (!measured.ok())
+      return fail(measured.status());
+    results.push_back(std::move(*measured));
+  }
+  printResults(command, **model, peer ? &*peer : nullptr, results);
+  return 0;
+}
+
+} // namespace permalloy

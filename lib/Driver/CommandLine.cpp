@@ -1,0 +1,236 @@
+//===- CommandLine.cpp - the arguments of `permalloy` ------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The only file that sees CLI11, which throws: compiled with exceptions, without the precompiled
+// header. Commands run after parsing, outside of anything that throws.
+//
+//===----------------------------------------------------------------------===//
+#include "Commands.h"
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <iostream>
+
+namespace permalloy {
+
+namespace {
+/// All commands with their defaults; the parser writes into these.
+struct Parsed {
+  CompileCommand compile;
+  ImportCommand import;
+  RunCommand run;
+  BenchCommand bench;
+  VerifyCommand verify;
+  InspectCommand inspect;
+};
+} // namespace
+
+static constexpr const char *kDimHelp =
+    "Fix or narrow a named dimension: batch=4 or batch=1..32 (may be repeated). "
+    "`permalloy inspect` and `permalloy import` show the names";
+static constexpr const char *kSizeHelp =
+    "Size of a named dimension of random inputs: sequence=128, or several: batch=1,3,8 (may be "
+    "repeated; every combination is taken). Default: 2 for the first dimension, 16 for others";
+
+static void addCompileSettings(CLI::App *app, CompileSettings &settings,
+                               const char *jobs = "--jobs") {
+  app->add_option("--target", settings.targets,
+                  "Instruction sets, comma separated: host, x86-64-v3 (AVX2), x86-64-v4 (AVX-512); "
+                  "the file carries code for each and picks when it is loaded")
+      ->delimiter(',')
+      ->capture_default_str();
+  app->add_option(jobs, settings.jobs, "Threads of the compiler; 0: all CPUs")
+      ->capture_default_str();
+  app->add_option("--precision", settings.precision, "Arithmetic of the model")
+      ->check(CLI::IsMember({"f32"}))
+      ->capture_default_str();
+  app->add_flag("--no-cache", settings.noCache, "Neither read nor write the kernel cache");
+}
+
+static void addVerbose(CLI::App *app, bool &verbose) {
+  app->add_flag("-v,--verbose", verbose, "Print the time of each stage");
+}
+
+static void addDims(CLI::App *app, std::vector<std::string> &dims) {
+  app->add_option("--dim", dims, kDimHelp)->allow_extra_args(false);
+}
+
+static void addInputs(CLI::App *app, InputSettings &inputs) {
+  app->add_option("--input", inputs.files, "An input: name=file.npy (may be repeated)")
+      ->allow_extra_args(false);
+  app->add_option("--inputs", inputs.npz, "All inputs: an .npz file with their names");
+  app->add_option("--dim", inputs.sizes, kSizeHelp)->allow_extra_args(false);
+  app->add_option(
+         "--seed", inputs.seed,
+         "Seed of random inputs: small token ids, masks with some padding, floats in [-1, 1)")
+      ->capture_default_str();
+}
+
+static CLI::App *addCompile(CLI::App &app, CompileCommand &command) {
+  CLI::App *sub =
+      app.add_subcommand("compile", "Compile an ONNX model into one file of native code");
+  sub->add_option("model", command.model, "The model, .onnx")->required();
+  sub->add_option("-o,--output", command.output,
+                  "File to write; default: the model's name with .alloy, in the current folder; "
+                  "text goes to the standard output");
+  addCompileSettings(sub, command.settings, "--threads,--jobs");
+  addDims(sub, command.settings.dims);
+  addVerbose(sub, command.settings.verbose);
+  sub->add_option("--emit", command.emit,
+                  "What to write: alloy, or the text of a stage: tfm (graph after fusion), kern "
+                  "(kernels, launches, slots), llvm or asm (of the first target)")
+      ->check(CLI::IsMember({"alloy", "tfm", "kern", "llvm", "asm"}))
+      ->capture_default_str();
+  sub->add_flag("--fusion-report", command.fusionReport,
+                "Print what fusion raised and what stopped what it did not");
+  sub->add_flag("--print-ir-after-all", command.printIrAfterAll,
+                "Print the IR after each pass to stderr");
+  sub->add_option("--print-ir-after", command.printIrAfter,
+                  "Print the IR after this pass, such as raise-attention, to stderr")
+      ->allow_extra_args(false);
+  return sub;
+}
+
+static CLI::App *addImport(CLI::App &app, ImportCommand &command) {
+  CLI::App *sub =
+      app.add_subcommand("import", "Translate an ONNX model into MLIR, the tfm dialect");
+  sub->add_option("model", command.model, "The model, .onnx")->required();
+  sub->add_option("-o,--output", command.output, "File to write; -: standard output")
+      ->capture_default_str();
+  addDims(sub, command.dims);
+  return sub;
+}
+
+static CLI::App *addRun(CLI::App &app, RunCommand &command) {
+  CLI::App *sub = app.add_subcommand("run", "Run a model on arrays in numpy's files");
+  sub->add_option("model", command.model, "A compiled .alloy, or an .onnx to be compiled first")
+      ->required();
+  addInputs(sub, command.inputs);
+  sub->add_flag("--random", command.inputs.random, "Make up inputs that are not given");
+  sub->add_option("--output-dir", command.outputFolder, "Write each output to DIR/<name>.npy");
+  sub->add_option("--outputs", command.outputFile, "Write all outputs to one .npz file");
+  sub->add_option("--threads", command.threads,
+                  "Threads; 0: as many as the cpuset and cgroup allow")
+      ->capture_default_str();
+  sub->add_flag("--profile", command.profile, "Print the time of each step and kernel");
+  addCompileSettings(sub, command.settings);
+  addVerbose(sub, command.settings.verbose);
+  return sub;
+}
+
+static CLI::App *addBench(CLI::App &app, BenchCommand &command) {
+  CLI::App *sub = app.add_subcommand(
+      "bench", "Time a model, if wanted turn by turn with onnxruntime on the same inputs");
+  sub->add_option("model", command.model, "An .onnx model, or a compiled .alloy without --against")
+      ->required();
+  sub->add_option("artifact", command.artifact,
+                  "The .alloy compiled from it; default: compile now");
+  sub->add_option("--against", command.against,
+                  "Peer: onnxruntime, of the Python that PERMALLOY_PYTHON names or of python3")
+      ->check(CLI::IsMember({"onnxruntime"}));
+  addInputs(sub, command.inputs);
+  sub->add_option("--threads", command.threads, "Threads of both")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sub->add_option("--seconds", command.seconds, "How long to measure, without warm-up")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sub->add_option("--repeats", command.repeats, "Number of runs, instead of --seconds");
+  sub->add_option("--tolerance", command.tolerance,
+                  "Largest difference of the outputs, relative to the output's largest magnitude")
+      ->capture_default_str();
+  sub->add_flag("--json", command.json, "Print the result as JSON");
+  addCompileSettings(sub, command.settings);
+  addVerbose(sub, command.settings.verbose);
+  return sub;
+}
+
+static CLI::App *addVerify(CLI::App &app, VerifyCommand &command) {
+  CLI::App *sub = app.add_subcommand(
+      "verify", "Compare a compiled model with onnxruntime and with the reference interpreter");
+  sub->add_option("model", command.model, "The model, .onnx")->required();
+  sub->add_option("artifact", command.artifact,
+                  "The .alloy compiled from it; default: compile now");
+  addInputs(sub, command.inputs);
+  sub->add_option("--threads", command.threads, "Threads of the compiled model")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sub->add_option("--tolerance", command.tolerance,
+                  "Largest difference, relative to the output's largest magnitude")
+      ->capture_default_str();
+  sub->add_flag("--no-interpreter", command.noInterpreter,
+                "Leave out the interpreter, which is slow on large models");
+  sub->add_flag("--bisect", command.bisect,
+                "Where outputs differ from onnxruntime's, name the first node that does");
+  addCompileSettings(sub, command.settings);
+  addVerbose(sub, command.settings.verbose);
+  return sub;
+}
+
+static CLI::App *addInspect(CLI::App &app, InspectCommand &command) {
+  CLI::App *sub = app.add_subcommand("inspect", "Print what stands in a compiled model");
+  sub->add_option("artifact", command.artifact, "The compiled model, .alloy")->required();
+  sub->add_flag("--kernels", command.kernels, "List the kernels");
+  sub->add_flag("--steps", command.steps, "List the steps with kernel and node names");
+  sub->add_flag("--weights", command.weights, "List the weights");
+  sub->add_flag("--json", command.json, "Print everything as JSON");
+  sub->add_flag("--verify", command.verify, "Read all weights and compare their checksums");
+  sub->add_option("--emit", command.emit,
+                  "Write the code instead: elf (for objdump, perf, gdb) or asm")
+      ->check(CLI::IsMember({"elf", "asm"}));
+  sub->add_option("--target", command.target, "Whose code; default: the first target of the file");
+  sub->add_option("-o,--output", command.output, "File for the code; -: standard output")
+      ->capture_default_str();
+  return sub;
+}
+
+/// Declares all commands and what each runs.
+static std::vector<std::pair<CLI::App *, std::function<int()>>> declare(CLI::App &app,
+                                                                        Parsed &parsed) {
+  return {{addCompile(app, parsed.compile), [&] { return runCompile(parsed.compile); }},
+          {addRun(app, parsed.run), [&] { return runRun(parsed.run); }},
+          {addVerify(app, parsed.verify), [&] { return runVerify(parsed.verify); }},
+          {addBench(app, parsed.bench), [&] { return runBench(parsed.bench); }},
+          {addInspect(app, parsed.inspect), [&] { return runInspect(parsed.inspect); }},
+          {addImport(app, parsed.import), [&] { return runImport(parsed.import); }}};
+}
+
+/// Like CLI11's own report, but an error is one line in the voice of all others.
+static int reportParse(const CLI::App &app, const CLI::ParseError &error) {
+  if (error.get_exit_code() == 0)
+    return app.exit(error);
+  std::string message = error.what();
+  for (char &c : message)
+    if (c == '\n')
+      c = ' ';
+  const CLI::App *used = &app;
+  for (const CLI::App *sub : app.get_subcommands())
+    used = sub;
+  std::string command = used == &app ? "permalloy" : "permalloy " + used->get_name();
+  std::cerr << "permalloy: error: " << message << " (see " << command << " --help)\n";
+  return 2;
+}
+
+int runCommandLine(int argc, char **argv) {
+  Parsed parsed;
+  CLI::App app("Compiles transformer models: ONNX in, one file of native code out.", "permalloy");
+  app.require_subcommand(0, 1);
+  bool version = false;
+  app.add_flag("--version", version, "Print versions and what this CPU offers");
+  auto commands = declare(app, parsed);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    return reportParse(app, error);
+  }
+  if (version)
+    return runVersion();
+  for (auto &[sub, run] : commands)
+    if (sub->parsed())
+      return run();
+  std::cout << app.help();
+  return 2;
+}
+
+} // namespace permalloy

@@ -1,0 +1,113 @@
+//===- Commands.h - the subcommands and their options ------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// CommandLine.cpp fills one of these structs and calls the function below it, which reports errors
+// itself and returns the exit code.
+//
+//===----------------------------------------------------------------------===//
+#ifndef PERMALLOY_LIB_DRIVER_COMMANDS_H
+#define PERMALLOY_LIB_DRIVER_COMMANDS_H
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace permalloy {
+
+/// What several commands take to compile a model.
+struct CompileSettings {
+  std::vector<std::string> targets = {"host"};
+  std::vector<std::string> dims; ///< "name=4", "name=1..32"
+  unsigned jobs = 0;
+  std::string precision = "f32";
+  bool noCache = false;
+  bool verbose = false;
+};
+
+struct CompileCommand {
+  CompileSettings settings;
+  std::string model;
+  std::string
+      output; ///< "-": standard output, for text; empty: beside the model or standard output
+  std::string emit = "alloy";
+  bool fusionReport = false;
+  bool printIrAfterAll = false;
+  std::vector<std::string> printIrAfter; ///< pass flags
+};
+int runCompile(const CompileCommand &command);
+
+struct ImportCommand {
+  std::string model;
+  std::string output = "-";
+  std::vector<std::string> dims;
+};
+int runImport(const ImportCommand &command);
+
+/// Where inputs come from and how large they are.
+struct InputSettings {
+  std::vector<std::string> files; ///< "name=file.npy"
+  std::string npz;
+  bool random = false; ///< make up what is not given
+  uint64_t seed = 0;
+  std::vector<std::string> sizes; ///< "name=4" or "name=1,3,8", of dimensions of random inputs
+};
+
+struct RunCommand {
+  CompileSettings settings;
+  InputSettings inputs;
+  std::string model;
+  std::string outputFolder; ///< one .npy for each output
+  std::string outputFile;   ///< one .npz
+  int threads = 0;
+  bool profile = false;
+};
+int runRun(const RunCommand &command);
+
+struct BenchCommand {
+  CompileSettings settings;
+  InputSettings inputs;
+  std::string model;
+  std::string artifact; ///< already compiled from `model`; empty: compile it
+  std::string against;  ///< "onnxruntime" or empty
+  int threads = 1;
+  double seconds = 3;
+  unsigned repeats = 0; ///< 0: as many as fit into `seconds`
+  double tolerance = 2e-4;
+  bool json = false;
+};
+int runBench(const BenchCommand &command);
+
+struct VerifyCommand {
+  CompileSettings settings;
+  InputSettings inputs;
+  std::string model;
+  std::string artifact; ///< already compiled from `model`; empty: compile it
+  int threads = 1;
+  double tolerance = 2e-4;
+  bool noInterpreter = false;
+  bool bisect = false;
+};
+int runVerify(const VerifyCommand &command);
+
+struct InspectCommand {
+  std::string artifact;
+  bool kernels = false;
+  bool steps = false;
+  bool weights = false;
+  bool json = false;
+  bool verify = false;
+  std::string emit;   ///< "elf", "asm" or empty
+  std::string target; ///< whose code; empty: the first
+  std::string output = "-";
+};
+int runInspect(const InspectCommand &command);
+
+/// Prints versions of the program, LLVM, the artifact format, and the CPU's features.
+int runVersion();
+
+/// Fills the struct that the arguments name and runs it.
+int runCommandLine(int argc, char **argv);
+
+} // namespace permalloy
+
+#endif // PERMALLOY_LIB_DRIVER_COMMANDS_H

@@ -1,0 +1,173 @@
+//===- Compile.cpp - `permalloy compile` -------------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "CompileModel.h"
+#include "CrashReport.h"
+#include "ImportModel.h"
+#include "Report.h"
+
+#include "permalloy/Codegen/CPU/Target.h"
+#include "permalloy/Pipelines/Compile.h"
+#include "permalloy/Support/Files.h"
+#include "permalloy/Support/Progress.h"
+#include "permalloy/Support/Text.h"
+
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Support/Path.h"
+
+#include <sys/stat.h>
+
+namespace permalloy {
+
+/// $XDG_CACHE_HOME/permalloy/kernels, or below ~/.cache; empty when there is no such place.
+static std::string kernelCache() {
+  const char *base = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
+  std::string folder;
+  if (base && base[0] == '/')
+    folder = std::string(base) + "/permalloy";
+  else if (home && home[0] == '/')
+    folder = std::string(home) + "/.cache/permalloy";
+  else
+    return "";
+  if (!createFolders(folder).ok())
+    return "";
+  ::chmod(folder.c_str(), 0700);
+  return folder + "/kernels";
+}
+
+/// Targets by their own names, "host" resolved, each once; what the file says must not depend on
+/// how it was asked for.
+static Result<std::vector<std::string>> resolveTargets(const std::vector<std::string> &names) {
+  std::vector<std::string> targets;
+  for (const std::string &name : names) {
+    llvm::Expected<codegen::CpuTarget> target = codegen::CpuTarget::parse(name);
+    if (!target)
+      return Status(StatusCode::invalidArgument, "--target: " + llvm::toString(target.takeError()));
+    if (!llvm::is_contained(targets, target->name))
+      targets.push_back(target->name.str());
+  }
+  return targets;
+}
+
+/// The options that shape the file, as one would type them.
+static std::string optionsText(const CompileSettings &settings,
+                               const std::vector<std::string> &targets) {
+  std::string text = "--target " + joined(targets, ",") + " --precision " + settings.precision;
+  for (const std::string &dim : settings.dims)
+    text += " --dim " + dim;
+  return text;
+}
+
+/// Shows the IR between passes; MLIR then wants one thread.
+static llvm::LogicalResult printIr(const CompileCommand &command, mlir::PassManager &passes) {
+  llvm::StringSet<> wanted;
+  for (const std::string &name : command.printIrAfter)
+    wanted.insert(name);
+  passes.getContext()->disableMultithreading();
+  passes.enableIRPrinting(
+      nullptr,
+      [wanted, all = command.printIrAfterAll](mlir::Pass *pass, mlir::Operation *) {
+        return all || wanted.contains(pass->getArgument());
+      },
+      /*printModuleScope=*/false, /*printAfterOnlyOnChange=*/true);
+  return llvm::success();
+}
+
+/// Beside the model's name, in the current folder.
+static std::string outputOf(const CompileCommand &command) {
+  if (!command.output.empty())
+    return command.output;
+  return command.emit == "alloy" ? llvm::sys::path::stem(command.model).str() + ".alloy" : "-";
+}
+
+static void printSummary(const CompileCommand &command, const Progress &progress,
+                         const CompileReport &report) {
+  if (command.settings.verbose) {
+    Table table("  ");
+    table.alignRight({1});
+    double total = 0;
+    for (const auto &[stage, seconds] : progress.stages()) {
+      table.row({stage, formatSeconds(seconds)});
+      total += seconds;
+    }
+    table.row({"total", formatSeconds(total)});
+    table.print(llvm::errs());
+  }
+  llvm::errs() << outputOf(command) << ": " << formatBytes(report.fileSize) << ", "
+               << formatCount(report.kernels, "kernel") << " (" << report.kernelsFromCache
+               << " from the cache), " << formatCount(report.launches, "step") << "\n";
+}
+
+static std::optional<EmitKind> textKind(const std::string &emit) {
+  if (emit == "tfm")
+    return EmitKind::Tfm;
+  if (emit == "kern")
+    return EmitKind::Kern;
+  if (emit == "llvm")
+    return EmitKind::Llvm;
+  if (emit == "asm")
+    return EmitKind::Asm;
+  return std::nullopt;
+}
+
+/// Writes what `command.emit` names. False after an error, which was reported.
+static bool emitModule(mlir::ModuleOp module, const CompileCommand &command,
+                       const CompileOptions &options, CompileReport &report) {
+  std::string output = outputOf(command);
+  std::optional<EmitKind> kind = textKind(command.emit);
+  if (!kind)
+    return llvm::succeeded(compileToArtifact(module, options, output, &report));
+  bool compiled = true;
+  Status status = writeText(output, [&](llvm::raw_ostream &os) -> Status {
+    compiled = llvm::succeeded(compileToText(module, options, *kind, os, &report));
+    // A failure that was reported already: only keep the file from being written.
+    return compiled ? Status() : Status(StatusCode::internal, "");
+  });
+  if (compiled && !status.ok())
+    fail(status);
+  return compiled && status.ok();
+}
+
+static CompileOptions makeOptions(const CompileCommand &command, Progress &progress,
+                                  std::vector<std::string> targets) {
+  CompileOptions options;
+  options.commandLine = optionsText(command.settings, targets);
+  options.targets = std::move(targets);
+  options.jobs = command.settings.jobs;
+  options.cacheDir = command.settings.noCache ? "" : kernelCache();
+  options.fusionReport = command.fusionReport ? &llvm::errs() : nullptr;
+  options.progress = [&progress](llvm::StringRef stage, unsigned done, unsigned total) {
+    progress.update(stage.str(), done, total);
+  };
+  if (command.printIrAfterAll || !command.printIrAfter.empty())
+    options.configure = [&command](mlir::PassManager &passes) { return printIr(command, passes); };
+  return options;
+}
+
+bool compileModel(const CompileCommand &command, bool summary) {
+  Result<std::vector<std::string>> targets = resolveTargets(command.settings.targets);
+  if (!targets.ok())
+    return fail(targets.status()), false;
+  Progress progress;
+  CompileOptions options = makeOptions(command, progress, *targets);
+  CrashReport crash(options.commandLine);
+  ToolContext context(command.settings.jobs);
+  progress.update("import");
+  mlir::OwningOpRef<mlir::ModuleOp> module =
+      importModel(command.model, command.settings.dims, context.get());
+  if (!module)
+    return false;
+  crash.remember(*module);
+  CompileReport report;
+  if (!emitModule(*module, command, options, report))
+    return false;
+  progress.finish();
+  if (summary && command.emit == "alloy")
+    printSummary(command, progress, report);
+  return true;
+}
+
+int runCompile(const CompileCommand &command) {
+  return compileModel(command, /*summary=*/true) ? 0 : 1;
+}
+
+} // namespace permalloy

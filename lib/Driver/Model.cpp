@@ -1,0 +1,85 @@
+//===- Model.cpp - a compiled model, from either kind of file ----*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Model.h"
+
+#include "CompileModel.h"
+
+#include "permalloy/Runtime/Binding.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+
+namespace permalloy {
+
+bool isArtifact(const std::string &path) {
+  Result<std::vector<std::byte>> start = readFileStart(path, sizeof artifact::kMagic);
+  return start.ok() && start->size() == sizeof artifact::kMagic &&
+         std::memcmp(start->data(), artifact::kMagic, sizeof artifact::kMagic) == 0;
+}
+
+std::vector<InputTensor> inputTensors(std::span<const NamedArray> arrays) {
+  std::vector<InputTensor> inputs;
+  for (const NamedArray &entry : arrays)
+    inputs.push_back({entry.array.dtype, entry.array.dims, entry.array.data.data()});
+  return inputs;
+}
+
+Result<std::vector<NamedArray>> OpenModel::run(std::span<const NamedArray> inputs,
+                                               std::span<int64_t> stepNanoseconds) {
+  const std::vector<artifact::TensorInfo> &infos = artifact().manifest().outputs;
+  std::vector<OutputTensor> outputs(infos.size());
+  if (Status status = session->run(inputTensors(inputs), outputs, {stepNanoseconds}); !status.ok())
+    return status;
+  std::vector<NamedArray> arrays;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const std::byte *data = static_cast<const std::byte *>(outputs[i].data);
+    size_t size = static_cast<size_t>(tensorBytes(outputs[i].dtype, outputs[i].dims));
+    arrays.push_back({infos[i].name, {outputs[i].dtype, outputs[i].dims, {data, data + size}}});
+    std::free(outputs[i].data);
+  }
+  return arrays;
+}
+
+/// Compiles `path` into a folder of its own.
+static Status compileInto(OpenModel &model, const std::string &path,
+                          const CompileSettings &settings, bool &compiled) {
+  Result<TempFolder> folder = TempFolder::create();
+  if (!folder.ok())
+    return folder.status();
+  model.folder = std::move(*folder);
+  model.path = model.folder->file("model.alloy");
+  CompileCommand command;
+  command.settings = settings;
+  command.model = path;
+  command.output = model.path;
+  auto start = std::chrono::steady_clock::now();
+  compiled = compileModel(command, /*summary=*/settings.verbose);
+  model.compileSeconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return {};
+}
+
+Result<std::optional<OpenModel>> openModel(const std::string &path, const CompileSettings &settings,
+                                           int threads) {
+  OpenModel model;
+  model.path = path;
+  bool compiled = true;
+  if (!isArtifact(path))
+    if (Status status = compileInto(model, path, settings, compiled); !status.ok())
+      return status;
+  if (!compiled)
+    return std::optional<OpenModel>();
+  Result<std::shared_ptr<const Artifact>> artifact = Artifact::open(model.path);
+  if (!artifact.ok())
+    return artifact.status();
+  SessionOptions options;
+  options.threads = threads;
+  Result<std::unique_ptr<Session>> session = Session::create(*artifact, options);
+  if (!session.ok())
+    return session.status();
+  model.session = std::move(*session);
+  return std::optional<OpenModel>(std::move(model));
+}
+
+} // namespace permalloy

@@ -1,0 +1,43 @@
+//===- Model.h - a compiled model, from either kind of file ------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_LIB_DRIVER_MODEL_H
+#define PERMALLOY_LIB_DRIVER_MODEL_H
+
+#include "Commands.h"
+
+#include "permalloy/Runtime/Session.h"
+#include "permalloy/Support/Files.h"
+#include "permalloy/Support/Npy.h"
+
+#include <optional>
+
+namespace permalloy {
+
+/// Whether the file begins like a model.alloy; false when it cannot be read, too.
+bool isArtifact(const std::string &path);
+
+/// A session, and the temporary artifact below it where the model had to be compiled first.
+struct OpenModel {
+  std::optional<TempFolder> folder;
+  std::string path; ///< of the artifact
+  std::unique_ptr<Session> session;
+  double compileSeconds = 0; ///< 0 when it was compiled before
+
+  const Artifact &artifact() const { return session->artifact(); }
+
+  /// Runs once; the outputs in the manifest's order. `stepNanoseconds` may be empty.
+  Result<std::vector<NamedArray>> run(std::span<const NamedArray> inputs,
+                                      std::span<int64_t> stepNanoseconds = {});
+};
+
+/// Opens `path`, an artifact, or an ONNX model that is compiled into a temporary folder. Nothing
+/// when the compiler failed, which it has reported itself.
+Result<std::optional<OpenModel>> openModel(const std::string &path, const CompileSettings &settings,
+                                           int threads);
+
+/// Inputs as a session takes them; they refer to `arrays`.
+std::vector<InputTensor> inputTensors(std::span<const NamedArray> arrays);
+
+} // namespace permalloy
+
+#endif // PERMALLOY_LIB_DRIVER_MODEL_H

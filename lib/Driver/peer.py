@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""onnxruntime as a child process of `permalloy verify` and `permalloy bench`.
+
+Reads one JSON object a line from stdin ({"command": "load", ...}) and answers with one on stdout
+({"error": ...} when it failed). Embedded in the driver; arrays travel in .npz files.
+"""
+
+import json
+import os
+import sys
+import time
+
+channel = os.fdopen(os.dup(1), "w", buffering=1)
+os.dup2(2, 1)  # what libraries print is not an answer
+state = {}
+
+
+def hello():
+    import numpy
+    import onnxruntime
+
+    versions = {"python": sys.version.split()[0], "numpy": numpy.__version__}
+    return {"version": onnxruntime.__version__, **versions}
+
+
+def load(model, threads):
+    """Opens a model; the session stays until the next load."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    begin = time.perf_counter()
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    state["session"] = session
+    return {"seconds": time.perf_counter() - begin}
+
+
+def feed(inputs):
+    """Takes the arrays of an .npz file as the inputs of the runs to come."""
+    import numpy
+
+    wanted = {item.name for item in state["session"].get_inputs()}
+    with numpy.load(inputs) as file:
+        arrays = {name: file[name] for name in file.files}
+    state["feed"] = {name: array for name, array in arrays.items() if name in wanted}
+    return {}
+
+
+def run(outputs):
+    """Runs once and writes all outputs to an .npz file."""
+    import numpy
+
+    session = state["session"]
+    values = session.run(None, state["feed"])
+    names = [item.name for item in session.get_outputs()]
+    numpy.savez(outputs, **dict(zip(names, values)))
+    return {"outputs": names}
+
+
+def measure(repeats):
+    """Nanoseconds of each of `repeats` runs."""
+    session, arrays, times = state["session"], state["feed"], []
+    for _ in range(repeats):
+        begin = time.perf_counter_ns()
+        session.run(None, arrays)
+        times.append(time.perf_counter_ns() - begin)
+    return {"nanoseconds": times}
+
+
+def nodes(model):
+    """The candidates of a bisection: [node name, op type, first output] in the graph's order."""
+    import onnx
+
+    graph = onnx.load(model, load_external_data=False).graph
+    rows = []
+    for index, node in enumerate(graph.node):
+        outputs = [name for name in node.output if name]
+        if outputs:
+            rows.append([node.name or f"#{index}", node.op_type, outputs[0]])
+    return {"nodes": rows}
+
+
+def prefix(model, value, output):
+    """Writes the part of the model that computes `value`, as its only output."""
+    import onnx
+
+    base = os.path.dirname(os.path.abspath(model))
+    proto = onnx.load(model, load_external_data=False)
+    graph = proto.graph
+    makers = {name: node for node in graph.node for name in node.output}
+    needed, pending = set(), [value]
+    while pending:
+        node = makers.get(pending.pop())
+        if node is not None and id(node) not in needed:
+            needed.add(id(node))
+            pending.extend(node.input)
+            for attribute in node.attribute:
+                for body in (attribute.g, *attribute.graphs):
+                    pending.extend(name for inner in body.node for name in inner.input)
+    kept = [node for node in graph.node if id(node) in needed]
+    used = {name for node in kept for name in node.input} | {value}
+    weights = [tensor for tensor in graph.initializer if tensor.name in used]
+    for field, items in (("node", kept), ("initializer", weights)):
+        copies = [type(item).FromString(item.SerializeToString()) for item in items]
+        del getattr(graph, field)[:]
+        getattr(graph, field).extend(copies)
+    known = {item.name: item for item in (*graph.value_info, *graph.output)}
+    result = onnx.ValueInfoProto()
+    result.CopyFrom(known[value]) if value in known else setattr(result, "name", value)
+    del graph.output[:], graph.value_info[:]
+    graph.output.append(result)
+    for tensor in graph.initializer:  # external data stays where it is
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                source = os.path.join(base, entry.value)
+                target = os.path.join(os.path.dirname(output), entry.value)
+                if not os.path.exists(target):
+                    os.makedirs(os.path.dirname(target), exist_ok=True)
+                    os.link(source, target)
+    if value not in known or not result.type.HasField("tensor_type"):
+        # Without a type neither side takes the output: infer it.
+        proto = onnx.shape_inference.infer_shapes(proto, data_prop=True)
+    onnx.save(proto, output)
+    return {}
+
+
+COMMANDS = {function.__name__: function for function in (hello, load, feed, run, measure, nodes, prefix)}
+
+
+def main():
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            reply = COMMANDS[request.pop("command")](**request)
+        except Exception as error:  # every failure is an answer
+            text = " ".join(str(error).split()) or "no message"
+            reply = {"error": f"{type(error).__name__}: {text}"}
+        channel.write(json.dumps(reply) + "\n")
+
+
+main()

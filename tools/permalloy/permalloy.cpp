@@ -1,0 +1,5 @@
+//===- permalloy.cpp - compiles and runs models ------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Driver/Driver.h"
+
+int main(int argc, char **argv) { return permalloy::permalloyMain(argc, argv); }

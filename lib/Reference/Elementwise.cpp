@@ -243,9 +243,8 @@ static Wide saturate(Element element, Wide value) {
   return std::clamp(value, low, high);
 }
 
-Result reference::evaluate(tfm::CastOp op, Operands in, Scope &) {
-  const Tensor &x = in[0];
-  Tensor result(getElementTypeOrSelf(op.getType()), x.shape());
+Tensor reference::castElements(const Tensor &x, Type elementType) {
+  Tensor result(elementType, x.shape());
   Element from = x.element(), to = result.element();
   for (int64_t i = 0; i < x.size(); ++i) {
     if (isFloat(from) && isFloat(to))
@@ -260,4 +259,8 @@ Result reference::evaluate(tfm::CastOp op, Operands in, Scope &) {
       result.setInteger(i, x.integer(i));
   }
   return result;
+}
+
+Result reference::evaluate(tfm::CastOp op, Operands in, Scope &) {
+  return castElements(in[0], getElementTypeOrSelf(op.getType()));
 }

@@ -85,6 +85,16 @@ void forEachIndex(llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<Shape> strides,
 /// Prints `[2, 3]`.
 std::string str(llvm::ArrayRef<int64_t> shape);
 
+/// `x` converted as tfm.cast says.
+Tensor castElements(const Tensor &x, mlir::Type elementType);
+
+/// Where a slice starts, how far it steps and how many it takes, per dimension.
+struct SliceBox {
+  Shape offsets, steps, sizes;
+};
+/// The box of a slice of a tensor of `shape`; `bounds` are the operands after the first.
+llvm::FailureOr<SliceBox> sliceBox(tfm::SliceOp op, llvm::ArrayRef<int64_t> shape, Operands bounds, Scope &scope);
+
 /// A packed matrix as a plain one.
 Tensor unpack(const Tensor &packed);
 

@@ -6,8 +6,6 @@
 #include "Evaluate.h"
 #include "Kern/Kern.h"
 
-#include "llvm/Support/MathExtras.h"
-#include "llvm/Support/MemoryBuffer.h"
 
 using namespace mlir;
 using namespace permalloy;
@@ -172,11 +170,11 @@ private:
   FailureOr<SmallVector<Tensor>> runBlock(Block &block, Operands inputs, const Symbols &symbols);
   FailureOr<SmallVector<Tensor>> runOp(Operation *op, Operands in, const Symbols &symbols);
   FailureOr<SmallVector<Tensor>> runLaunch(kern::LaunchOp launch, Operands in, Scope &scope);
-  FailureOr<Tensor> readFile(tfm::WeightOp weight, tfm::FileAttr file);
 
   const InterpreterOptions &options;
   llvm::DenseMap<Operation *, Tensor> weights;
-  llvm::StringMap<std::shared_ptr<llvm::MemoryBuffer>> files;
+  llvm::SmallVector<tfm::WeightOp> open; // being computed: a weight may not refer to itself
+  FileCache files;
   SymbolTableCollection symbolTables;
 };
 
@@ -290,7 +288,8 @@ FailureOr<SmallVector<Tensor>> Interpreter::runFunction(func::FuncOp function, O
   return runBlock(function.getBody().front(), inputs, *symbols);
 }
 
-FailureOr<Tensor> Interpreter::readFile(tfm::WeightOp weight, tfm::FileAttr file) {
+FailureOr<Tensor> reference::readWeightFile(tfm::WeightOp weight, FileCache &files) {
+  auto file = cast<tfm::FileAttr>(*weight.getSource());
   auto type = cast<RankedTensorType>(weight.getType());
   std::shared_ptr<llvm::MemoryBuffer> &buffer = files[file.getPath()];
   if (!buffer) {
@@ -310,12 +309,16 @@ FailureOr<Tensor> Interpreter::runWeight(tfm::WeightOp weight) {
   if (auto it = weights.find(weight); it != weights.end())
     return it->second;
   FailureOr<Tensor> result = failure();
+  if (llvm::is_contained(open, weight))
+    return weight.emitError("refers to itself");
   if (!weight.getBody().empty()) {
+    open.push_back(weight);
     auto yielded = runBlock(weight.getBody().front(), {}, {});
+    open.pop_back();
     if (succeeded(yielded))
       result = yielded->front();
-  } else if (auto file = dyn_cast<tfm::FileAttr>(*weight.getSource())) {
-    result = readFile(weight, file);
+  } else if (isa<tfm::FileAttr>(*weight.getSource())) {
+    result = readWeightFile(weight, files);
   } else {
     auto seeded = cast<tfm::SeededAttr>(*weight.getSource());
     Tensor tensor(cast<RankedTensorType>(weight.getType()));

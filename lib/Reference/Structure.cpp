@@ -199,13 +199,6 @@ Result reference::evaluate(tfm::GatherNDOp op, Operands in, Scope &scope) {
   return result;
 }
 
-namespace {
-/// Where a slice starts, how far it steps and how many it takes, per dimension.
-struct SliceBox {
-  Shape offsets, steps, sizes;
-};
-} // namespace
-
 /// ONNX: negative bounds count from the end, then clamp; a negative step walks down from start to before end.
 static LogicalResult clampAxis(SliceBox &box, int64_t axis, int64_t start, int64_t end, int64_t step, Scope &scope) {
   if (step == 0)
@@ -227,8 +220,8 @@ static LogicalResult clampAxis(SliceBox &box, int64_t axis, int64_t start, int64
   return success();
 }
 
-static FailureOr<SliceBox> sliceBox(tfm::SliceOp op, Operands in, Scope &scope) {
-  SliceBox box{Shape(in[0].rank(), 0), Shape(in[0].rank(), 1), Shape(in[0].shape())};
+FailureOr<SliceBox> reference::sliceBox(tfm::SliceOp op, ArrayRef<int64_t> shape, Operands bounds, Scope &scope) {
+  SliceBox box{Shape(shape.size(), 0), Shape(shape.size(), 1), Shape(shape)};
   if (op.getSizes()) {
     FailureOr<Shape> offsets = scope.values(*op.getOffsets()), sizes = scope.values(*op.getSizes());
     if (failed(offsets) || failed(sizes))
@@ -236,17 +229,17 @@ static FailureOr<SliceBox> sliceBox(tfm::SliceOp op, Operands in, Scope &scope) 
     return SliceBox{*offsets, Shape(*op.getStrides()), *sizes};
   }
   for (auto [i, axis] : llvm::enumerate(*op.getAxes())) {
-    if (int64_t(i) >= in[1].size() || int64_t(i) >= in[2].size() || (op.getSteps() && int64_t(i) >= in[3].size()))
+    if (llvm::any_of(bounds, [i = int64_t(i)](const Tensor &bound) { return i >= bound.size(); }))
       return scope.fail("slice has fewer bounds than axes");
-    int64_t step = op.getSteps() ? int64_t(in[3].integer(i)) : 1;
-    if (failed(clampAxis(box, axis, in[1].integer(i), in[2].integer(i), step, scope)))
+    int64_t step = op.getSteps() ? int64_t(bounds[2].integer(i)) : 1;
+    if (failed(clampAxis(box, axis, bounds[0].integer(i), bounds[1].integer(i), step, scope)))
       return failure();
   }
   return box;
 }
 
 Result reference::evaluate(tfm::SliceOp op, Operands in, Scope &scope) {
-  FailureOr<SliceBox> box = sliceBox(op, in, scope);
+  FailureOr<SliceBox> box = sliceBox(op, in[0].shape(), in.drop_front(), scope);
   if (failed(box))
     return failure();
   Shape strides = stridesOf(in[0].shape());

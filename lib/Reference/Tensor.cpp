@@ -24,11 +24,6 @@ Tensor::Tensor(RankedTensorType type)
 }
 
 Tensor Tensor::view(RankedTensorType type, ArrayRef<char> bytes, std::shared_ptr<const void> owner) {
-  if (reinterpret_cast<uintptr_t>(bytes.data()) % elementBytes(elementOf(type.getElementType())) != 0) {
-    Tensor copy(type);
-    llvm::copy(bytes, copy.mutableBytes().begin());
-    return copy;
-  }
   Tensor result;
   result.tensorType = type;
   result.kind = elementOf(type.getElementType());
@@ -86,11 +81,8 @@ MutableArrayRef<char> Tensor::mutableBytes() {
 
 std::vector<double> Tensor::numbers() const {
   std::vector<double> result(length / elementBytes(kind));
-  if (kind == Element::F32)
-    llvm::copy(as<float>(), result.begin());
-  else
-    for (size_t i = 0; i < result.size(); ++i)
-      result[i] = number(i);
+  for (size_t i = 0; i < result.size(); ++i)
+    result[i] = number(i);
   return result;
 }
 

@@ -17,6 +17,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/Support/MemoryBuffer.h"
 
 namespace permalloy::reference {
 
@@ -42,7 +43,13 @@ llvm::FailureOr<llvm::SmallVector<Tensor>> interpretOp(mlir::Operation *op, llvm
 llvm::LogicalResult foldWithInterpreter(mlir::Operation *op, llvm::ArrayRef<mlir::Attribute> constants,
                                         llvm::SmallVectorImpl<mlir::Attribute> &results, int64_t maxBytes = 1024);
 
-/// The value of a weight of `module`: file region, seeded elements, or interpreted body.
+/// Mapped files by path.
+using FileCache = llvm::StringMap<std::shared_ptr<llvm::MemoryBuffer>>;
+
+/// The bytes of a weight whose source is `#tfm.file`, still in the mapped file. On failure an error was emitted.
+llvm::FailureOr<Tensor> readWeightFile(tfm::WeightOp weight, FileCache &files);
+
+/// The value of a weight: file region, seeded elements, or interpreted body.
 llvm::FailureOr<Tensor> weightValue(tfm::WeightOp weight);
 
 /// `expr` at the given sizes; nullopt and a message when a symbol has no value or a divisor is zero.

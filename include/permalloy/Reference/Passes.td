@@ -51,4 +51,16 @@ def CheckEquivalent : Pass<"check-equivalent", "::mlir::ModuleOp"> {
   ];
 }
 
+def CheckWeights : Pass<"check-weights", "::mlir::ModuleOp"> {
+  let summary = "Evaluate weights by streaming and by interpreting, and compare";
+  let description = [{
+    Each `tfm.weight` is evaluated by `WeightEvaluator`, piece by piece, and by the interpreter; the bytes must be the same. The
+    IR is left alone.
+  }];
+  let options = [
+    Option<"print", "print", "bool", "false", "print name, size in bytes and content hash of each weight">,
+    Option<"interpret", "interpret", "bool", "true", "compare with the interpreter">,
+  ];
+}
+
 #endif

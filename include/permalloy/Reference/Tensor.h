@@ -52,7 +52,7 @@ public:
       : Tensor(mlir::RankedTensorType::get(shape, elementType)) {}
   /// The elements of a constant; null bytes (`!tensor`) when the attribute holds none (a resource that is not loaded).
   static Tensor fromAttribute(mlir::ElementsAttr attribute);
-  /// Bytes that `owner` keeps alive, such as a part of a mapped file. Misaligned bytes are copied.
+  /// Bytes that `owner` keeps alive, such as a part of a mapped file. They may have any alignment.
   static Tensor view(mlir::RankedTensorType type, llvm::ArrayRef<char> bytes, std::shared_ptr<const void> owner);
   /// A rank 1 tensor of i64.
   static Tensor ofShape(mlir::MLIRContext *context, llvm::ArrayRef<int64_t> values);
@@ -70,9 +70,6 @@ public:
 
   llvm::ArrayRef<char> bytes() const { return {data, size_t(length)}; }
   llvm::MutableArrayRef<char> mutableBytes();
-  template <typename T> llvm::ArrayRef<T> as() const {
-    return {reinterpret_cast<const T *>(data), size_t(length) / sizeof(T)};
-  }
 
   /// Floating-point element `i` in storage order.
   double number(int64_t i) const;

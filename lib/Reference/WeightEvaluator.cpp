@@ -1,0 +1,146 @@
+//===- WeightEvaluator.cpp - recorded transformations, streamed --*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "permalloy/Reference/WeightEvaluator.h"
+#include "WeightStream.h"
+
+using namespace mlir;
+using namespace permalloy;
+using namespace permalloy::reference;
+
+/// What may be interpreted in memory, operands and result together.
+static constexpr int64_t kInterpretedBytes = 64 << 20;
+/// Elements handed to the sink at a time.
+static constexpr int64_t kPiece = 1 << 16;
+
+WeightEvaluator::WeightEvaluator() = default;
+WeightEvaluator::~WeightEvaluator() = default;
+
+Stream WeightEvaluator::streamOf(tfm::WeightOp weight) {
+  auto type = cast<RankedTensorType>(weight.getType());
+  if (llvm::is_contained(open, weight)) {
+    weight.emitError("refers to itself");
+    return nullptr;
+  }
+  if (!weight.getBody().empty()) {
+    open.push_back(weight);
+    Stream result = streamOf(cast<tfm::YieldOp>(weight.getBody().front().getTerminator()).getValue());
+    open.pop_back();
+    return result;
+  }
+  if (auto seeded = dyn_cast<tfm::SeededAttr>(*weight.getSource()))
+    return streamSeeded(type, seeded);
+  FailureOr<Tensor> file = readWeightFile(weight, files);
+  return succeeded(file) ? streamTensor(*file) : nullptr;
+}
+
+/// A slice as a strided view, when its bounds are constants.
+static Stream streamSlice(tfm::SliceOp op, Stream input, Operands bounds, Scope &scope) {
+  FailureOr<SliceBox> box = sliceBox(op, input->type.getShape(), bounds, scope);
+  if (failed(box))
+    return nullptr;
+  Shape strides = stridesOf(input->type.getShape());
+  int64_t start = 0;
+  for (size_t d = 0; d < strides.size(); ++d) {
+    start += box->offsets[d] * strides[d];
+    strides[d] *= box->steps[d];
+  }
+  return streamStrided(cast<RankedTensorType>(op.getType()), input, start, strides);
+}
+
+static Stream streamTranspose(tfm::TransposeOp op, Stream input) {
+  Shape from = stridesOf(input->type.getShape()), strides;
+  for (int64_t axis : op.getPerm())
+    strides.push_back(from[axis]);
+  return streamStrided(cast<RankedTensorType>(op.getType()), input, 0, strides);
+}
+
+static Tensor tensorOf(const Stream &stream) {
+  size_t bytes = stream->count * stream->width;
+  return Tensor::view(stream->type, ArrayRef(stream->materialized(), bytes), stream);
+}
+
+Stream WeightEvaluator::interpreted(Operation *op, ArrayRef<Stream> inputs) {
+  int64_t bytes = 0;
+  SmallVector<Tensor> operands;
+  for (Type type : op->getResultTypes())
+    bytes += storageBytes(cast<RankedTensorType>(type));
+  for (const Stream &input : inputs)
+    bytes += input->count * input->width;
+  if (bytes > kInterpretedBytes) {
+    op->emitError("over ") << bytes << " bytes of weights is unsupported: only get_weight, cast, transpose, reshape, slice, "
+                           << "concat and pack are streamed, other operations may take " << kInterpretedBytes << " bytes";
+    return nullptr;
+  }
+  for (const Stream &input : inputs)
+    operands.push_back(tensorOf(input));
+  std::string error;
+  auto results = interpretOp(op, operands, {}, error);
+  if (succeeded(results))
+    return streamTensor(results->front());
+  op->emitError(error);
+  return nullptr;
+}
+
+Stream WeightEvaluator::streamOf(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (auto get = dyn_cast<tfm::GetWeightOp>(op)) {
+    auto weight = SymbolTable::lookupNearestSymbolFrom<tfm::WeightOp>(op, get.getWeightAttr());
+    if (!weight)
+      op->emitError("no weight ") << get.getWeightAttr();
+    return weight ? streamOf(weight) : nullptr;
+  }
+  std::vector<Stream> inputs;
+  for (Value operand : op->getOperands()) {
+    inputs.push_back(streamOf(operand));
+    if (!inputs.back())
+      return nullptr;
+  }
+  auto type = cast<RankedTensorType>(value.getType());
+  if (isa<tfm::ReshapeOp>(op))
+    return streamReshape(type, inputs[0]);
+  if (isa<tfm::CastOp>(op))
+    return streamCast(type, inputs[0]);
+  if (auto transpose = dyn_cast<tfm::TransposeOp>(op))
+    return streamTranspose(transpose, inputs[0]);
+  if (auto concat = dyn_cast<tfm::ConcatOp>(op))
+    return streamConcat(type, inputs, concat.getAxis());
+  if (isa<tfm::PackOp>(op) && type.getElementType().isF32())
+    return streamPack(type, inputs[0]);
+  if (auto slice = dyn_cast<tfm::SliceOp>(op)) {
+    Scope scope{{}, {}};
+    auto bounds = llvm::map_to_vector(ArrayRef(inputs).drop_front(), tensorOf);
+    Stream result = streamSlice(slice, inputs[0], bounds, scope);
+    if (!result)
+      op->emitError(scope.error);
+    return result;
+  }
+  return interpreted(op, inputs);
+}
+
+LogicalResult WeightEvaluator::evaluate(tfm::WeightOp weight, const ByteSink &sink) {
+  Stream stream = streamOf(weight);
+  if (!stream)
+    return failure();
+  if (const char *bytes = stream->direct())
+    return sink(ArrayRef(bytes, stream->count * stream->width));
+  std::vector<char> buffer(std::min(kPiece, stream->count) * stream->width);
+  for (int64_t begin = 0; begin < stream->count; begin += kPiece) {
+    int64_t n = std::min(kPiece, stream->count - begin);
+    stream->read(begin, n, buffer.data());
+    if (failed(sink(ArrayRef(buffer.data(), n * stream->width))))
+      return failure();
+  }
+  return success();
+}
+
+FailureOr<Hash128> WeightEvaluator::hash(tfm::WeightOp weight) {
+  Hasher128 hasher;
+  LogicalResult done = evaluate(weight, [&](ArrayRef<char> bytes) {
+    hasher.update(bytes.data(), bytes.size());
+    return success();
+  });
+  if (failed(done))
+    return failure();
+  return hasher.digest();
+}

@@ -1,0 +1,156 @@
+//===- WeightStream.cpp - elements computed when read ------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "WeightStream.h"
+
+#include <cstring>
+
+using namespace mlir;
+using namespace permalloy;
+using namespace permalloy::reference;
+
+WeightStream::WeightStream(RankedTensorType type)
+    : type(type), width(elementBytes(elementOf(type.getElementType()))), count(storageBytes(type) / width) {}
+
+const char *WeightStream::materialized() {
+  if (const char *bytes = direct())
+    return bytes;
+  if (kept.empty()) {
+    kept.resize(count * width);
+    read(0, count, kept.data());
+  }
+  return kept.data();
+}
+
+namespace {
+
+struct TensorStream : WeightStream {
+  TensorStream(Tensor tensor) : WeightStream(tensor.type()), tensor(std::move(tensor)) {}
+  void read(int64_t begin, int64_t n, char *out) override { std::memcpy(out, direct() + begin * width, n * width); }
+  const char *direct() override { return tensor.bytes().data(); }
+  Tensor tensor;
+};
+
+struct SeededStream : WeightStream {
+  SeededStream(RankedTensorType type, tfm::SeededAttr seeded) : WeightStream(type), seeded(seeded) {}
+  void read(int64_t begin, int64_t n, char *out) override {
+    Tensor part(type.getElementType(), {n});
+    for (int64_t i = 0; i < n; ++i)
+      part.setNumber(i, seededElement(seeded.getSeed(), begin + i, seeded.getScale().getValueAsDouble()));
+    std::memcpy(out, part.bytes().data(), n * width);
+  }
+  tfm::SeededAttr seeded;
+};
+
+struct ReshapeStream : WeightStream {
+  ReshapeStream(RankedTensorType type, Stream input) : WeightStream(type), input(std::move(input)) {}
+  void read(int64_t begin, int64_t n, char *out) override { input->read(begin, n, out); }
+  const char *direct() override { return input->direct(); }
+  Stream input;
+};
+
+struct CastStream : WeightStream {
+  CastStream(RankedTensorType type, Stream input) : WeightStream(type), input(std::move(input)) {}
+  void read(int64_t begin, int64_t n, char *out) override {
+    constexpr int64_t piece = 4096;
+    for (int64_t done = 0; done < n; done += piece) {
+      Tensor part(input->type.getElementType(), {std::min(piece, n - done)});
+      input->read(begin + done, part.size(), part.mutableBytes().data());
+      Tensor converted = castElements(part, type.getElementType());
+      std::memcpy(out + done * width, converted.bytes().data(), part.size() * width);
+    }
+  }
+  Stream input;
+};
+
+struct StridedStream : WeightStream {
+  StridedStream(RankedTensorType type, Stream input, int64_t start, Shape strides)
+      : WeightStream(type), input(std::move(input)), start(start), strides(std::move(strides)), sizes(type.getShape()) {}
+
+  void read(int64_t begin, int64_t n, char *out) override {
+    int64_t inner = sizes.empty() ? 1 : sizes.back();
+    while (n > 0) { // one run along the last dimension at a time
+      int64_t column = begin % inner, run = std::min(n, inner - column);
+      readRun(offsetOf(begin), run, out);
+      begin += run;
+      n -= run;
+      out += run * width;
+    }
+  }
+
+private:
+  int64_t offsetOf(int64_t position) const {
+    int64_t offset = start;
+    for (size_t d = sizes.size(); d-- > 0; position /= sizes[d])
+      offset += position % sizes[d] * strides[d];
+    return offset;
+  }
+  void readRun(int64_t offset, int64_t run, char *out) {
+    int64_t stride = strides.empty() ? 1 : strides.back();
+    if (stride == 1)
+      return input->read(offset, run, out);
+    const char *from = input->materialized();
+    for (int64_t i = 0; i < run; ++i)
+      std::memcpy(out + i * width, from + (offset + i * stride) * width, width);
+  }
+  Stream input;
+  int64_t start;
+  Shape strides, sizes;
+};
+
+struct ConcatStream : WeightStream {
+  ConcatStream(RankedTensorType type, std::vector<Stream> inputs, size_t axis) : WeightStream(type), inputs(std::move(inputs)) {
+    for (const Stream &input : this->inputs)
+      blocks.push_back(product(input->type.getShape().drop_front(axis)));
+    period = product(type.getShape().drop_front(axis));
+  }
+  void read(int64_t begin, int64_t n, char *out) override {
+    while (n > 0) {
+      int64_t outer = begin / period, within = begin % period;
+      size_t i = 0;
+      for (; within >= blocks[i]; ++i)
+        within -= blocks[i];
+      int64_t run = std::min(n, blocks[i] - within);
+      inputs[i]->read(outer * blocks[i] + within, run, out);
+      begin += run;
+      n -= run;
+      out += run * width;
+    }
+  }
+  std::vector<Stream> inputs;
+  std::vector<int64_t> blocks; // elements that each input gives in turn
+  int64_t period;              // and their sum
+};
+
+struct PackStream : WeightStream {
+  PackStream(RankedTensorType type, Stream input)
+      : WeightStream(type), input(std::move(input)), rows(type.getDimSize(0)), columns(type.getDimSize(1)) {}
+  void read(int64_t begin, int64_t n, char *out) override {
+    while (n > 0) {
+      int64_t lane = begin % 16, k = begin / 16 % rows, column = begin / 16 / rows * 16 + lane;
+      int64_t run = std::min(n, 16 - lane), real = std::clamp<int64_t>(columns - column, 0, run);
+      if (real > 0)
+        input->read(k * columns + column, real, out);
+      std::memset(out + real * width, 0, (run - real) * width);
+      begin += run;
+      n -= run;
+      out += run * width;
+    }
+  }
+  Stream input;
+  int64_t rows, columns;
+};
+
+} // namespace
+
+Stream reference::streamTensor(Tensor tensor) { return std::make_shared<TensorStream>(std::move(tensor)); }
+Stream reference::streamSeeded(RankedTensorType type, tfm::SeededAttr seeded) { return std::make_shared<SeededStream>(type, seeded); }
+Stream reference::streamReshape(RankedTensorType type, Stream input) { return std::make_shared<ReshapeStream>(type, std::move(input)); }
+Stream reference::streamCast(RankedTensorType type, Stream input) { return std::make_shared<CastStream>(type, std::move(input)); }
+Stream reference::streamStrided(RankedTensorType type, Stream input, int64_t start, Shape strides) {
+  return std::make_shared<StridedStream>(type, std::move(input), start, std::move(strides));
+}
+Stream reference::streamConcat(RankedTensorType type, std::vector<Stream> inputs, size_t axis) {
+  return std::make_shared<ConcatStream>(type, std::move(inputs), axis);
+}
+Stream reference::streamPack(RankedTensorType type, Stream input) { return std::make_shared<PackStream>(type, std::move(input)); }

@@ -100,7 +100,10 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
   FailureOr<ContractionSchedule> schedule = readSchedule(kernel, b.target());
   if (failed(linear) || failed(schedule) || failed(checkContraction(kernel, *linear)))
     return failure();
-  ArrayRef<int64_t> weight = cast<RankedTensorType>(linear->getWeight().getType()).getShape();
+  auto weightType = cast<RankedTensorType>(linear->getWeight().getType());
+  if (!isa_and_nonnull<tfm::PanelsAttr>(weightType.getEncoding()))
+    return linear->emitError("the contraction emitter takes a packed weight, not ") << weightType << "; run pack-weights first";
+  ArrayRef<int64_t> weight = weightType.getShape();
   int64_t n = weight[1];
   ExprEmitter expressions(frame, linear->getResult());
   auto epilogue = [&](const EpilogueSite &site, Value product) {

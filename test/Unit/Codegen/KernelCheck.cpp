@@ -65,6 +65,23 @@ KernelCheck::KernelCheck(llvm::StringRef text, llvm::StringRef emitter) {
     return;
   }
   kernel = makeKernel(function(), *kind);
+  if (*kind != kern::Emitter::Contraction)
+    return;
+  for (auto linear : kernel.getBlock().getOps<tfm::LinearOp>()) {
+    auto type = mlir::cast<mlir::RankedTensorType>(linear.getWeight().getType());
+    linear.getWeight().setType(type.cloneWithEncoding(tfm::PanelsAttr::get(&context)));
+  }
+}
+
+/// A matrix [K, N] in panels [ceil(N/16)][K][16].
+static std::vector<float> packPanels(const reference::Tensor &matrix) {
+  int64_t k = matrix.type().getDimSize(0), n = matrix.type().getDimSize(1);
+  std::vector<float> panels((n + 15) / 16 * 16 * k);
+  auto *source = reinterpret_cast<const float *>(matrix.bytes().data());
+  for (int64_t row = 0; row < k; ++row)
+    for (int64_t column = 0; column < n; ++column)
+      panels[(column / 16 * k + row) * 16 + column % 16] = source[row * n + column];
+  return panels;
 }
 
 std::string KernelCheck::assembly(const CpuTarget &target) {
@@ -129,7 +146,13 @@ void KernelCheck::run(const CpuTarget &target, llvm::StringRef sizes, reference:
     memory.push_back(std::make_unique<GuardedBuffer>(size));
     return memory.back()->data();
   };
-  for (const reference::Tensor &input : *inputs) {
+  for (auto [argument, input] : llvm::zip(kernel.getBlock().getArguments(), *inputs)) {
+    if (mlir::cast<mlir::RankedTensorType>(argument.getType()).getEncoding()) {
+      std::vector<float> panels = packPanels(input);
+      buffers.push_back(allocate(panels.size() * sizeof(float)));
+      memcpy(buffers.back(), panels.data(), panels.size() * sizeof(float));
+      continue;
+    }
     buffers.push_back(allocate(input.bytes().size()));
     memcpy(buffers.back(), input.bytes().data(), input.bytes().size());
   }

@@ -27,7 +27,8 @@ private:
 /// One test kernel: the body of `func.func @main` of a module, as one kern.kernel.
 class KernelCheck {
 public:
-  /// Parses `text`; `emitter` is "row" or "generic".
+  /// Parses `text`; `emitter` is "row", "generic", "contraction" (the weight of its tfm.linear is then
+  /// packed) or "attention".
   KernelCheck(llvm::StringRef text, llvm::StringRef emitter);
   explicit operator bool() const { return bool(kernel); }
 

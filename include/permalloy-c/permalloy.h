@@ -110,7 +110,8 @@ typedef struct permalloy_tensor {
   int32_t rank;
   int64_t dims[PERMALLOY_MAX_RANK];
   /** Inputs: the elements, aligned to their type (no more is needed); only read.
-   *  Outputs: the caller's memory, or NULL for memory that the run allocates. */
+   *  Outputs: the caller's memory, which may not overlap an input's, or NULL for memory that the
+   *  run allocates. */
   void *data;
   /** Outputs with the caller's memory: its size in bytes. Otherwise ignored. */
   size_t capacity;

@@ -34,8 +34,9 @@ public:
       shared_.idleContexts.pop_back();
     }
     if (!context_)
-      context_ = std::make_unique<CallContext>(*session.artifact_, session.target_, session.kernels_,
-                                               session.threads_, session.guarded_);
+      context_ =
+          std::make_unique<CallContext>(*session.artifact_, session.target_, session.kernels_,
+                                        session.threads_, session.guarded_);
   }
   ~Call() {
     std::lock_guard lock(shared_.contextsLock);
@@ -138,31 +139,47 @@ Status Session::inferShapes(std::span<const InputTensor> inputs,
   return {};
 }
 
-Status Session::prepareOutputs(CallContext &context, std::span<OutputTensor> outputs,
-                               std::vector<void *> &pointers, std::vector<void *> &allocated) {
+/// Whether the caller's memory for an output can take it.
+static Status checkOutputMemory(const TensorInfo &info, const OutputTensor &output, uint64_t bytes,
+                                const Manifest &manifest, std::span<const InputTensor> inputs) {
+  std::string what = "the buffer given for output '" + info.name + "'";
+  if (output.capacity < bytes)
+    return {StatusCode::invalidArgument,
+            "output '" + info.name + "' of shape " + shapeText(output.dims) + " needs " +
+                std::to_string(bytes) + " bytes, the buffer given has " +
+                std::to_string(output.capacity)};
+  auto begin = reinterpret_cast<uintptr_t>(output.data);
+  if (begin % dtypeSize(info.dtype) != 0)
+    return {StatusCode::invalidArgument, what + " is not aligned to its elements"};
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    auto input = reinterpret_cast<uintptr_t>(inputs[i].data);
+    if (begin < input + tensorBytes(inputs[i].dtype, inputs[i].dims) && input < begin + bytes)
+      return {StatusCode::invalidArgument,
+              what + " overlaps input '" + manifest.inputs[i].name + "'"};
+  }
+  return {};
+}
+
+Status Session::prepareOutputs(CallContext &context, std::span<const InputTensor> inputs,
+                               std::span<OutputTensor> outputs, std::vector<void *> &pointers,
+                               std::vector<void *> &allocated) {
+  const Manifest &manifest = artifact_->manifest();
   for (size_t i = 0; i < outputs.size(); ++i) {
-    const TensorInfo &info = artifact_->manifest().outputs[i];
+    const TensorInfo &info = manifest.outputs[i];
     OutputTensor &output = outputs[i];
     output.dtype = info.dtype;
     output.dims = context.outputDims(i);
     uint64_t bytes = tensorBytes(info.dtype, output.dims);
-    if (!output.data) {
-      pointers.push_back(allocateOutput(bytes));
-      allocated.push_back(pointers.back());
-      if (!pointers.back())
-        return {StatusCode::outOfMemory, "cannot allocate the " + std::to_string(bytes) +
-                                             " bytes of output '" + info.name + "'"};
+    if (output.data) {
+      PERMALLOY_TRY(checkOutputMemory(info, output, bytes, manifest, inputs));
+      pointers.push_back(output.data);
       continue;
     }
-    if (output.capacity < bytes)
-      return {StatusCode::invalidArgument,
-              "output '" + info.name + "' of shape " + shapeText(output.dims) + " needs " +
-                  std::to_string(bytes) + " bytes, the buffer given has " +
-                  std::to_string(output.capacity)};
-    if (reinterpret_cast<uintptr_t>(output.data) % dtypeSize(info.dtype) != 0)
-      return {StatusCode::invalidArgument,
-              "the buffer given for output '" + info.name + "' is not aligned to its elements"};
-    pointers.push_back(output.data);
+    pointers.push_back(allocateOutput(bytes));
+    allocated.push_back(pointers.back());
+    if (!pointers.back())
+      return {StatusCode::outOfMemory, "cannot allocate the " + std::to_string(bytes) +
+                                           " bytes of output '" + info.name + "'"};
   }
   return {};
 }
@@ -186,7 +203,7 @@ Status Session::run(std::span<const InputTensor> inputs, std::span<OutputTensor>
   CallContext &context = call.context();
   PERMALLOY_TRY(context.prepare(symbols, inputs));
   std::vector<void *> pointers, allocated;
-  if (Status status = prepareOutputs(context, outputs, pointers, allocated); !status.ok()) {
+  if (Status status = prepareOutputs(context, inputs, outputs, pointers, allocated); !status.ok()) {
     for (void *memory : allocated)
       std::free(memory);
     return status;

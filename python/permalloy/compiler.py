@@ -17,6 +17,8 @@ from .errors import CompileError, InvalidArgument, InvalidModel, NoSuchFile
 
 #: First bytes of a .alloy file.
 ALLOY_MAGIC = b"\x89ALY\r\n\x1a\n"
+# Start of the name of the file that a model given as bytes is written to.
+_TEMPORARY = "permalloy-bytes-"
 
 
 def compile(model: Any, output: str | os.PathLike | None = None, **options) -> str:
@@ -148,7 +150,7 @@ class _model_file:
     def __enter__(self) -> str:
         if self._data is None:
             return os.fsdecode(self._path)
-        self._temporary = tempfile.NamedTemporaryFile(suffix=".onnx", prefix="permalloy-")
+        self._temporary = tempfile.NamedTemporaryFile(suffix=".onnx", prefix=_TEMPORARY)
         self._temporary.write(self._data)
         self._temporary.flush()
         return self._temporary.name
@@ -164,6 +166,8 @@ def _run_compiler(source: str, output: str, arguments: list[str]):
     if result.returncode == 0:
         return
     said = result.stderr.decode(errors="replace").strip()
+    if os.path.basename(source).startswith(_TEMPORARY):
+        said = said.replace(source, "<bytes>")
     if result.returncode < 0:
         name = signal.Signals(-result.returncode).name
         raise CompileError(f"the compiler was ended by {name}\n{said}".rstrip())

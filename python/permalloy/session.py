@@ -33,6 +33,7 @@ _TYPES = {
 }
 _NUMBERS = {name: number for number, (_, name) in _TYPES.items()}
 _BFLOAT16 = 16
+_KNOWN_DTYPES = {np.dtype(name): number for name, number in _NUMBERS.items() if number != _BFLOAT16}
 
 
 class NodeArg:
@@ -198,7 +199,9 @@ def _is_alloy(path) -> bool:
 def _to_array(name, value):
     """The value as a C-contiguous, aligned, native-endian array, and its type number."""
     array = np.asarray(value)
-    number = _NUMBERS.get(array.dtype.name)
+    number = _KNOWN_DTYPES.get(array.dtype)
+    if number is None:  # another byte order, or a package's bfloat16
+        number = _NUMBERS.get(array.dtype.name)
     if number is None:
         raise InvalidArgument(
             f"input '{name}' has dtype {array.dtype}, which no model takes; supported are "

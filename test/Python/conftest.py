@@ -47,7 +47,7 @@ def fake_compiler(tiny, tmp_path, monkeypatch, own_cache):
             # compile MODEL -o OUT [flags]
             echo "$@" >> {log}
             case "$(head -c 5 "$2")" in
-              BAD*) echo "error: not an ONNX model" >&2; exit 1 ;;
+              BAD*) echo "error: $2: not an ONNX model" >&2; exit 1 ;;
               CRASH) kill -SEGV $$ ;;
             esac
             cp {tiny} "$4.tmp.$$" && mv "$4.tmp.$$" "$4"

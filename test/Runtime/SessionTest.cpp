@@ -64,6 +64,16 @@ TEST(Session, WritesToTheCallersMemory) {
   std::free(outputs[2].data);
 }
 
+TEST(Session, RefusesOutputsThatOverlapInputs) {
+  auto session = openSession(tinyModel());
+  ASSERT_TRUE(session);
+  TinyCase tiny(2, 3);
+  std::vector<OutputTensor> outputs(3);
+  outputs[0] = {tiny.x.data(), tiny.x.size() * 4, DType::f32, {}};
+  EXPECT_EQ(session->run(tiny.inputs(), outputs).message(),
+            "the buffer given for output 'y' overlaps input 'x'");
+}
+
 TEST(Session, InfersShapesWithoutData) {
   auto session = openSession(tinyModel());
   ASSERT_TRUE(session);

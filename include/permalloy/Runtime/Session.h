@@ -72,8 +72,9 @@ private:
   Session() = default;
   Status load(const SessionOptions &options);
   Shared &shared();
-  Status prepareOutputs(class CallContext &context, std::span<OutputTensor> outputs,
-                        std::vector<void *> &pointers, std::vector<void *> &allocated);
+  Status prepareOutputs(class CallContext &context, std::span<const InputTensor> inputs,
+                        std::span<OutputTensor> outputs, std::vector<void *> &pointers,
+                        std::vector<void *> &allocated);
 
   std::shared_ptr<const Artifact> artifact_;
   CodeImage image_;

@@ -53,7 +53,7 @@ LogicalResult permalloy::codegen::emitKernel(kern::KernelOp kernel, const CpuTar
 
 llvm::Expected<SmallVector<char, 0>>
 permalloy::codegen::compileKernel(kern::KernelOp kernel, const CpuTarget &target, StringRef name,
-                                  const KernelCache *cache) {
+                                  const KernelCache *cache, bool *fromCache) {
   OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
   // The reason stands in the diagnostics of the kernel's context.
   if (failed(emitKernel(kernel, target, name, *module)) || failed(verify(*module)) ||
@@ -62,8 +62,11 @@ permalloy::codegen::compileKernel(kern::KernelOp kernel, const CpuTarget &target
   if (!cache)
     return emitObject(*module, target);
   std::string key = KernelCache::keyOf(*module, target);
-  if (auto known = cache->lookup(key))
+  if (auto known = cache->lookup(key)) {
+    if (fromCache)
+      *fromCache = true;
     return std::move(*known);
+  }
   auto object = emitObject(*module, target);
   if (object)
     cache->store(key, *object);

@@ -202,7 +202,7 @@ void GraphBuilder::noteRanges() {
       ranges.set(name, builder.getI64ArrayAttr({lo, hi}));
   }
   if (!ranges.empty())
-    function->setAttr(kDimRangesAttr, ranges.getDictionary(builder.getContext()));
+    function->setAttr(TfmDialect::kDimRangesAttr, ranges.getDictionary(builder.getContext()));
 }
 
 //===----------------------------------------------------------------------===//

@@ -23,11 +23,13 @@ mlir::LogicalResult selectSchedule(kern::KernelOp kernel, const CpuTarget &targe
 mlir::LogicalResult emitKernel(kern::KernelOp kernel, const CpuTarget &target, llvm::StringRef name,
                                mlir::ModuleOp module);
 
-/// emitKernel, lowerToLLVM and emitObject in one; `cache` (may be null) spares the last where it can.
+/// emitKernel, lowerToLLVM and emitObject in one; `cache` (may be null) spares the last where it can, and
+/// then sets `fromCache`.
 /// Safe to call from several threads.
 llvm::Expected<llvm::SmallVector<char, 0>> compileKernel(kern::KernelOp kernel, const CpuTarget &target,
                                                          llvm::StringRef name,
-                                                         const KernelCache *cache = nullptr);
+                                                         const KernelCache *cache = nullptr,
+                                                         bool *fromCache = nullptr);
 
 } // namespace permalloy::codegen
 

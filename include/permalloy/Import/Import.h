@@ -43,8 +43,6 @@ struct ImportOptions {
   bool verify = true;
 };
 
-/// Name of the function attribute with the ranges of `ImportOptions::dims`.
-inline constexpr llvm::StringLiteral kDimRangesAttr = "tfm.dim_ranges";
 /// Name of the module attribute with what the model says about itself: producer, versions, opsets, metadata.
 inline constexpr llvm::StringLiteral kOnnxAttr = "tfm.onnx";
 

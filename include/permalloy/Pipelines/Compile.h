@@ -54,10 +54,10 @@ struct CompileReport {
   uint64_t weightBytes = 0; ///< bytes of stored weights
 };
 
-/// Appends the passes from imported `tfm` up to planned kernels (or, with `EmitKind::Tfm`, up to
-/// fused `tfm`).
-void buildCompilePipeline(mlir::OpPassManager &passes, const CompileOptions &options,
-                          EmitKind until = EmitKind::Kern);
+/// Appends the passes from fused `tfm` (see TfmPipeline.h) to kernels, launches and slots.
+void buildKernPipeline(mlir::OpPassManager &passes);
+/// Makes the pipelines known as `--tfm-pipeline` and `--kern-pipeline`.
+void registerCompilePipelines();
 
 /// Compiles `module`, which is changed, and writes `path`, complete or not at all. Errors are
 /// emitted as diagnostics.

@@ -1,0 +1,19 @@
+//===- Passes.td - decisions of code generation ------------------*- tablegen -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#ifndef PERMALLOY_CODEGEN_PASSES_TD
+#define PERMALLOY_CODEGEN_PASSES_TD
+
+include "mlir/Pass/PassBase.td"
+
+def SelectSchedules : Pass<"select-schedules", "::permalloy::kern::KernelOp"> {
+  let summary = "give every kernel a schedule for one target";
+  let description = [{
+    Writes `schedule`, `tiles` and `scratch_bytes` on a `kern.kernel` that has none yet: the default of its emitter for this
+    target and these shapes. A schedule that stands there is kept, so it can be edited. Every legal schedule gives the same bits.
+  }];
+  let options = [Option<"target", "target", "std::string", "\"host\"",
+                        "instruction set: host, x86-64-v3, x86-64-v4">];
+}
+
+#endif

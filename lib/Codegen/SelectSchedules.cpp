@@ -1,0 +1,32 @@
+//===- SelectSchedules.cpp - a schedule for every kernel ---------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "permalloy/Codegen/KernelEmitter.h"
+#include "permalloy/Codegen/Passes.h"
+
+using namespace permalloy;
+
+namespace permalloy::codegen {
+#define GEN_PASS_DEF_SELECTSCHEDULES
+#include "permalloy/Codegen/Passes.h.inc"
+} // namespace permalloy::codegen
+
+namespace {
+
+struct SelectSchedules : codegen::impl::SelectSchedulesBase<SelectSchedules> {
+  using SelectSchedulesBase::SelectSchedulesBase;
+
+  void runOnOperation() override {
+    if (getOperation().getSchedule())
+      return;
+    auto cpu = codegen::CpuTarget::parse(target);
+    if (!cpu) {
+      getOperation().emitError(llvm::toString(cpu.takeError()));
+      return signalPassFailure();
+    }
+    if (failed(codegen::selectSchedule(getOperation(), *cpu)))
+      signalPassFailure();
+  }
+};
+
+} // namespace

@@ -1,0 +1,316 @@
+//===- BuildArtifact.cpp - launches in the IR into the tables of model.alloy *- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "BuildArtifact.h"
+#include "ExprTable.h"
+#include "permalloy/Analysis/SymbolicShapes.h"
+#include "permalloy/Conversion/Passes.h"
+#include "permalloy/Import/Import.h"
+#include "permalloy/Reference/Interpreter.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+using namespace permalloy;
+using namespace permalloy::artifact;
+using tfm::DimExprAttr;
+using tfm::TfmDialect;
+
+namespace {
+
+std::optional<DType> dtypeOf(Type type) {
+  if (type.isF32()) return DType::f32;
+  if (type.isF64()) return DType::f64;
+  if (type.isF16()) return DType::f16;
+  if (type.isBF16()) return DType::bf16;
+  if (type.isInteger(1)) return DType::boolean;
+  if (type.isInteger(8)) return type.isUnsignedInteger() ? DType::u8 : DType::i8;
+  if (type.isInteger(16)) return type.isUnsignedInteger() ? DType::u16 : DType::i16;
+  if (type.isInteger(32)) return type.isUnsignedInteger() ? DType::u32 : DType::i32;
+  if (type.isInteger(64)) return type.isUnsignedInteger() ? DType::u64 : DType::i64;
+  return std::nullopt;
+}
+
+/// ONNX node names of a launch, joined: "a + b".
+void collectNames(Location loc, SetVector<StringRef> &names) {
+  if (auto name = dyn_cast<NameLoc>(loc))
+    names.insert(name.getName());
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location inner : fused.getLocations())
+      collectNames(inner, names);
+}
+
+std::string stepName(Location loc) {
+  SetVector<StringRef> names;
+  collectNames(loc, names);
+  return llvm::join(names, " + ");
+}
+
+/// Evaluates a weight when the writer asks for it.
+WeightSource weightSource(tfm::WeightOp weight) {
+  return [weight](const WeightSink &sink) mutable -> Status {
+    auto value = reference::weightValue(weight);
+    if (failed(value))
+      return {StatusCode::internal, "weight '" + weight.getSymName().str() + "' cannot be evaluated"};
+    return sink(value->bytes().data(), value->bytes().size());
+  };
+}
+
+WeightSource constantSource(tfm::ConstantOp constant) {
+  return [constant](const WeightSink &sink) mutable -> Status {
+    reference::Tensor value = reference::Tensor::fromAttribute(constant.getValue());
+    return sink(value.bytes().data(), value.bytes().size());
+  };
+}
+
+class ArtifactBuilder {
+public:
+  ArtifactBuilder(ModuleOp module, ArrayRef<TargetImage> targets, ArtifactContents &contents)
+      : module(module), symbolTable(module), targets(targets), contents(contents), exprs(contents.program.expressions) {}
+
+  LogicalResult run(func::FuncOp main);
+
+private:
+  LogicalResult addInputs(func::FuncOp main);
+  LogicalResult addOutputs(func::FuncOp main);
+  LogicalResult tensorInfo(Value value, StringAttr name, const Twine &fallback, TensorInfo &info);
+  void declareSymbols(func::FuncOp main);
+  LogicalResult addWeight(Value value, StringRef name, RankedTensorType type, WeightSource source);
+  LogicalResult addSources(func::FuncOp main);
+  void addSlots(func::FuncOp main);
+  LogicalResult addKernels();
+  void placeResults(func::FuncOp main);
+  LogicalResult addLaunch(kern::LaunchOp launch);
+  void addCopies(func::FuncOp main);
+  Operand operandOf(Value value);
+  ModuleOp module;
+  SymbolTable symbolTable;
+  ArrayRef<TargetImage> targets;
+  ArtifactContents &contents;
+  ExprTable exprs;
+  SymbolicShapes shapes;
+  DenseMap<Value, Operand> places;
+  llvm::StringMap<uint32_t> kernelIndex;
+};
+
+Value storageOf(Value value) {
+  while (auto view = value.getDefiningOp<kern::ViewOp>())
+    value = view.getInput();
+  return value;
+}
+
+/// The values that a symbol may take: what the user promised and what the model can stand.
+void setRange(func::FuncOp main, Symbol &symbol) {
+  auto ranges = main->getAttrOfType<DictionaryAttr>(TfmDialect::kDimRangesAttr);
+  if (auto range = ranges ? ranges.getAs<ArrayAttr>(symbol.name) : ArrayAttr()) {
+    symbol.min = cast<IntegerAttr>(range[0]).getInt();
+    symbol.max = cast<IntegerAttr>(range[1]).getInt();
+  }
+}
+
+/// A symbol is bound by the first input axis that is exactly this symbol.
+void ArtifactBuilder::declareSymbols(func::FuncOp main) {
+  for (BlockArgument argument : main.getArguments())
+    for (auto [axis, dim] : llvm::enumerate(shapes.dims(argument))) {
+      if (dim.getKind() != tfm::DimKind::Symbol || exprs.knows(dim.getName()))
+        continue;
+      Symbol symbol{dim.getName().str(), 0, INT64_MAX, argument.getArgNumber(), uint32_t(axis)};
+      setRange(main, symbol);
+      exprs.declareSymbol(dim.getName(), contents.manifest.symbols.size());
+      contents.manifest.symbols.push_back(symbol);
+    }
+}
+
+LogicalResult ArtifactBuilder::tensorInfo(Value value, StringAttr name, const Twine &fallback, TensorInfo &info) {
+  info.name = name ? name.str() : fallback.str();
+  auto dtype = dtypeOf(getElementTypeOrSelf(value.getType()));
+  if (!dtype)
+    return emitError(value.getLoc()) << "tensor '" << info.name << "' has elements " << getElementTypeOrSelf(value.getType())
+                                     << ", which an artifact cannot hold";
+  info.dtype = *dtype;
+  for (DimExprAttr dim : shapes.dims(value)) {
+    bool known = isDerived(dim);
+    dim.walkSymbols([&](StringRef symbol) { known &= exprs.knows(symbol); });
+    if (!known)
+      return emitError(value.getLoc()) << "dimension " << dim.str() << " of tensor '" << info.name
+                                       << "' does not follow from the dimensions of the inputs; that is unsupported";
+    info.dims.push_back({exprs.row(dim), dim.getKind() == tfm::DimKind::Symbol ? dim.getName().str() : dim.str()});
+  }
+  return success();
+}
+
+LogicalResult ArtifactBuilder::addInputs(func::FuncOp main) {
+  declareSymbols(main);
+  for (BlockArgument argument : main.getArguments()) {
+    unsigned index = argument.getArgNumber();
+    auto name = main.getArgAttrOfType<StringAttr>(index, TfmDialect::kNameAttr);
+    if (failed(tensorInfo(argument, name, "input_" + Twine(index), contents.manifest.inputs.emplace_back())))
+      return failure();
+    places[argument] = {OperandKind::input, index, kNone};
+  }
+  return success();
+}
+
+LogicalResult ArtifactBuilder::addOutputs(func::FuncOp main) {
+  for (auto [index, value] : llvm::enumerate(main.getBody().front().getTerminator()->getOperands())) {
+    auto name = main.getResultAttrOfType<StringAttr>(index, TfmDialect::kNameAttr);
+    if (failed(tensorInfo(value, name, "output_" + Twine(index), contents.manifest.outputs.emplace_back())))
+      return failure();
+  }
+  return success();
+}
+
+LogicalResult ArtifactBuilder::addWeight(Value value, StringRef name, RankedTensorType type, WeightSource source) {
+  places[value] = {OperandKind::weight, uint32_t(contents.program.weights.size()), kNone};
+  artifact::Weight weight;
+  weight.name = name.str();
+  weight.size = reference::storageBytes(type);
+  contents.program.weights.push_back(weight);
+  contents.weightSources.push_back(std::move(source));
+  return success();
+}
+
+/// Weights and constants that launches (or outputs) read.
+LogicalResult ArtifactBuilder::addSources(func::FuncOp main) {
+  unsigned constants = 0;
+  for (Operation &op : main.getBody().front()) {
+    if (auto use = dyn_cast<tfm::GetWeightOp>(op)) {
+      auto weight = symbolTable.lookup<tfm::WeightOp>(use.getWeight());
+      if (failed(addWeight(use, weight.getSymName(), cast<RankedTensorType>(use.getType()), weightSource(weight))))
+        return failure();
+    }
+    if (auto constant = dyn_cast<tfm::ConstantOp>(op)) {
+      std::string name = "constant." + std::to_string(constants++);
+      if (failed(addWeight(constant, name, cast<RankedTensorType>(constant.getType()), constantSource(constant))))
+        return failure();
+    }
+  }
+  return success();
+}
+
+void ArtifactBuilder::addSlots(func::FuncOp main) {
+  for (DimExprAttr size : tfm::dimsOf(main->getAttrOfType<ArrayAttr>(kSlotsAttr)))
+    contents.program.slots.push_back({exprs.row(size)});
+}
+
+LogicalResult ArtifactBuilder::addKernels() {
+  for (const TargetImage &target : targets) {
+    contents.program.targets.push_back({target.name, target.features, {}});
+    contents.images.push_back(target.elf);
+  }
+  for (auto kernel : module.getOps<kern::KernelOp>()) {
+    kernelIndex[kernel.getSymName()] = contents.program.kernels.size();
+    Block &block = kernel.getBlock();
+    contents.program.kernels.push_back({kernel.getSymName().str(), uint32_t(block.getNumArguments() + kernel.yielded().size()),
+                                        uint32_t(kernel.getSymbols().size())});
+    for (auto [target, row] : llvm::zip(targets, contents.program.targets)) {
+      auto entry = target.entryPoints.find(kernel.getSymName());
+      if (entry == target.entryPoints.end())
+        return kernel.emitError("has no code in the image of target ") << target.name;
+      row.entryPoints.push_back(entry->second);
+    }
+  }
+  return success();
+}
+
+/// Where launches write: their slots, or the first output that shows the value.
+void ArtifactBuilder::placeResults(func::FuncOp main) {
+  for (auto launch : main.getOps<kern::LaunchOp>())
+    for (auto [result, slot] : llvm::zip(launch.getOutputs(), *launch.getSlots()))
+      if (slot >= 0)
+        places[result] = {OperandKind::slot, uint32_t(slot), kNone};
+  for (auto [index, value] : llvm::enumerate(main.getBody().front().getTerminator()->getOperands()))
+    places.try_emplace(storageOf(value), Operand{OperandKind::output, uint32_t(index), kNone});
+}
+
+Operand ArtifactBuilder::operandOf(Value value) { return places.at(storageOf(value)); }
+
+LogicalResult ArtifactBuilder::addLaunch(kern::LaunchOp launch) {
+  Step step;
+  step.kind = StepKind::launch;
+  step.name = stepName(launch.getLoc());
+  step.kernel = kernelIndex.lookup(launch.getKernel());
+  for (Value input : launch.getInputs())
+    step.operands.push_back(operandOf(input));
+  for (Value output : launch.getOutputs())
+    step.operands.push_back(operandOf(output));
+  for (DimExprAttr scalar : tfm::dimsOf(launch.getScalars()))
+    step.scalars.push_back(exprs.row(scalar));
+  for (const TargetImage &target : targets) {
+    kern::KernelOp kernel = target.kernels.lookup(launch.getKernel());
+    auto rowAt = [&](DimExprAttr expr) { return exprs.row(kern::atLaunch(expr, kernel, launch)); };
+    step.grids.push_back({rowAt(*kernel.getTiles()), rowAt(*kernel.getScratchBytes())});
+  }
+  contents.program.steps.push_back(std::move(step));
+  return success();
+}
+
+/// Outputs that no launch writes: an input, a weight, or a value that another output shows as well.
+void ArtifactBuilder::addCopies(func::FuncOp main) {
+  for (auto [index, value] : llvm::enumerate(main.getBody().front().getTerminator()->getOperands())) {
+    Operand from = operandOf(value);
+    if (from.kind == OperandKind::output && from.index == index)
+      continue;
+    Step step;
+    step.kind = StepKind::copy;
+    step.name = contents.manifest.outputs[index].name;
+    step.operands = {from, {OperandKind::output, uint32_t(index), kNone}};
+    DimExprAttr width = DimExprAttr::constant(module.getContext(), reference::elementBytes(reference::elementOf(getElementTypeOrSelf(value.getType()))));
+    step.copyBytes = exprs.row(DimExprAttr::mul(shapes.numElements(value), width));
+    contents.program.steps.push_back(std::move(step));
+  }
+}
+
+LogicalResult ArtifactBuilder::run(func::FuncOp main) {
+  if (failed(addInputs(main)) || failed(addOutputs(main)) || failed(addSources(main)) || failed(addKernels()))
+    return failure();
+  addSlots(main);
+  placeResults(main);
+  for (auto launch : main.getOps<kern::LaunchOp>())
+    if (failed(addLaunch(launch)))
+      return failure();
+  addCopies(main);
+  return success();
+}
+
+void addModelInfo(ModuleOp module, ModelInfo &info) {
+  auto onnx = module->getAttrOfType<DictionaryAttr>(kOnnxAttr);
+  if (!onnx)
+    return;
+  auto text = [&](StringRef key, std::string &field) {
+    if (auto value = onnx.getAs<StringAttr>(key))
+      field = value.str();
+  };
+  text("graph_name", info.graphName);
+  text("graph_description", info.graphDescription);
+  text("producer_name", info.producerName);
+  text("producer_version", info.producerVersion);
+  text("domain", info.domain);
+  text("description", info.description);
+  if (auto version = onnx.getAs<IntegerAttr>("model_version"))
+    info.version = version.getInt();
+  if (auto version = onnx.getAs<IntegerAttr>("ir_version"))
+    info.irVersion = version.getInt();
+  if (auto opsets = onnx.getAs<DictionaryAttr>("opset"))
+    for (NamedAttribute opset : opsets)
+      info.opsets.push_back({opset.getName().str(), std::to_string(cast<IntegerAttr>(opset.getValue()).getInt())});
+  if (auto custom = onnx.getAs<DictionaryAttr>("metadata"))
+    for (NamedAttribute entry : custom)
+      if (auto value = dyn_cast<StringAttr>(entry.getValue()))
+        info.custom.push_back({entry.getName().str(), value.str()});
+}
+
+} // namespace
+
+LogicalResult permalloy::buildArtifact(ModuleOp module, ArrayRef<TargetImage> targets, StringRef commandLine,
+                                       ArtifactContents &contents) {
+  auto main = module.lookupSymbol<func::FuncOp>("main");
+  if (!main)
+    return module.emitError("has no function 'main'");
+  contents.manifest.producer = "permalloy";
+  contents.manifest.producerVersion = PERMALLOY_VERSION;
+  contents.manifest.options = commandLine.str();
+  addModelInfo(module, contents.manifest.model);
+  return ArtifactBuilder(module, targets, contents).run(main);
+}

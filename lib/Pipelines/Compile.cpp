@@ -1,0 +1,143 @@
+//===- Compile.cpp - from an imported model to model.alloy -------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "permalloy/Pipelines/Compile.h"
+#include "CompileKernels.h"
+#include "permalloy/Conversion/Passes.h"
+#include "permalloy/Pipelines/TfmPipeline.h"
+#include "permalloy/Transforms/Passes.h"
+
+
+#include <chrono>
+
+using namespace mlir;
+using namespace permalloy;
+
+namespace {
+
+/// Times stages and tells the user which one begins.
+class Stages {
+public:
+  Stages(const CompileOptions &options, CompileReport *report) : options(options), report(report) {}
+  ~Stages() { close(); }
+
+  void begin(StringRef name) {
+    close();
+    current = name.str();
+    start = Clock::now();
+    if (options.progress)
+      options.progress(name, 0, 0);
+  }
+
+private:
+  using Clock = std::chrono::steady_clock;
+  void close() {
+    if (report && !current.empty())
+      report->stageSeconds.push_back({current, std::chrono::duration<double>(Clock::now() - start).count()});
+  }
+
+  const CompileOptions &options;
+  CompileReport *report;
+  std::string current;
+  Clock::time_point start;
+};
+
+LogicalResult runPasses(ModuleOp module, const CompileOptions &options, function_ref<void(OpPassManager &)> build) {
+  PassManager passes(module.getContext());
+  if (options.configure && failed(options.configure(passes)))
+    return failure();
+  build(passes);
+  return passes.run(module);
+}
+
+/// Everything before code generation. The fusion report comes between: kernels no longer show what was raised.
+LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitKind until, Stages &stages) {
+  stages.begin("fuse");
+  if (failed(runPasses(module, options, [](OpPassManager &passes) { buildTfmPipeline(passes, TfmPipelineOptions()); })))
+    return failure();
+  if (options.fusionReport)
+    printFusionReport(module, *options.fusionReport);
+  if (until == EmitKind::Tfm)
+    return success();
+  stages.begin("plan kernels");
+  return runPasses(module, options, buildKernPipeline);
+}
+
+FailureOr<SmallVector<codegen::CpuTarget>> parseTargets(ModuleOp module, const CompileOptions &options) {
+  SmallVector<codegen::CpuTarget> targets;
+  for (const std::string &name : options.targets) {
+    auto target = codegen::CpuTarget::parse(name);
+    if (!target)
+      return module.emitError(llvm::toString(target.takeError()));
+    targets.push_back(*target);
+  }
+  return targets;
+}
+
+} // namespace
+
+void permalloy::buildKernPipeline(OpPassManager &passes) {
+  // 1. Which operations share a kernel, and the kernels themselves. Each distinct one is compiled once.
+  passes.addNestedPass<func::FuncOp>(createPlanKernels());
+  passes.addPass(createOutlineKernels());
+  // 2. The layout that contraction kernels read. After outlining: only then is it known who reads a weight.
+  passes.addPass(createPackWeights());
+  // 3. Memory. Last: every launch is known now.
+  passes.addNestedPass<func::FuncOp>(createPlanSlots());
+}
+
+void permalloy::registerCompilePipelines() {
+  registerTfmPipeline();
+  PassPipelineRegistration<>("kern-pipeline", "turn fused tfm into kernels, launches and slots", buildKernPipeline);
+}
+
+LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions &options, StringRef path, CompileReport *report) {
+  Stages stages(options, report);
+  auto targets = parseTargets(module, options);
+  if (failed(targets) || failed(runFrontHalf(module, options, EmitKind::Kern, stages)))
+    return failure();
+  stages.begin("generate code");
+  std::vector<ScheduledKernels> scheduled;
+  std::vector<TargetImage> images;
+  unsigned fromCache = 0;
+  for (const codegen::CpuTarget &target : *targets) {
+    auto kernels = scheduleKernels(module, target);
+    if (failed(kernels))
+      return failure();
+    scheduled.push_back(std::move(*kernels));
+    auto image = compileKernels(scheduled.back(), options, fromCache);
+    if (failed(image))
+      return failure();
+    images.push_back(std::move(*image));
+  }
+  stages.begin("write");
+  artifact::ArtifactContents contents;
+  if (failed(buildArtifact(module, images, options.commandLine, contents)))
+    return failure();
+  artifact::WriteReport written;
+  if (Status status = artifact::writeArtifact(path.str(), contents, &written); !status.ok())
+    return emitError(UnknownLoc::get(module.getContext())) << status.message();
+  if (report) {
+    report->kernels = contents.program.kernels.size();
+    report->kernelsFromCache = fromCache;
+    report->launches = contents.program.steps.size();
+    report->fileSize = written.fileSize;
+    report->weightBytes = written.weightBytes;
+  }
+  return success();
+}
+
+LogicalResult permalloy::compileToText(ModuleOp module, const CompileOptions &options, EmitKind kind, raw_ostream &out,
+                                       CompileReport *report) {
+  Stages stages(options, report);
+  auto targets = parseTargets(module, options);
+  if (failed(targets) || failed(runFrontHalf(module, options, kind, stages)))
+    return failure();
+  if (kind == EmitKind::Tfm || kind == EmitKind::Kern) {
+    module.print(out);
+    return success();
+  }
+  stages.begin("generate code");
+  auto kernels = scheduleKernels(module, targets->front());
+  return failed(kernels) ? failure() : printKernels(*kernels, kind, out);
+}

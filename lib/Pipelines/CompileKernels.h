@@ -1,0 +1,30 @@
+//===- CompileKernels.h - all kernels of a module into one image -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_LIB_PIPELINES_COMPILEKERNELS_H
+#define PERMALLOY_LIB_PIPELINES_COMPILEKERNELS_H
+
+#include "BuildArtifact.h"
+#include "permalloy/Codegen/CPU/Target.h"
+#include "permalloy/Pipelines/Compile.h"
+
+namespace permalloy {
+
+/// The kernels of one target: clones with their schedules, in a module of their own.
+struct ScheduledKernels {
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  codegen::CpuTarget target;
+};
+
+/// Clones the kernels of `module` and gives each its schedule for `target`.
+llvm::FailureOr<ScheduledKernels> scheduleKernels(mlir::ModuleOp module, const codegen::CpuTarget &target);
+
+/// Generates code for every kernel, in parallel, each in a context of its own, and links the image. Counts kernels taken from
+/// the cache in `fromCache`.
+llvm::FailureOr<TargetImage> compileKernels(ScheduledKernels &kernels, const CompileOptions &options, unsigned &fromCache);
+
+/// Prints LLVM IR or assembly of every kernel.
+llvm::LogicalResult printKernels(ScheduledKernels &kernels, EmitKind kind, llvm::raw_ostream &out);
+
+} // namespace permalloy
+
+#endif

@@ -28,8 +28,8 @@ struct SessionOptions {
 
 /// A tensor the session makes.
 struct OutputTensor {
-  /// The caller's memory, or null: the session allocates (64-byte aligned) and the caller frees
-  /// with std::free.
+  /// The caller's memory, which may not overlap an input's, or null: the session allocates (64-byte
+  /// aligned) and the caller frees with std::free.
   void *data = nullptr;
   uint64_t capacity = 0; ///< bytes at `data` when the caller brings it
   artifact::DType dtype = artifact::DType::f32;

@@ -1,0 +1,89 @@
+// RUN: permalloy-opt %s --simplify-indexing --canonicalize | FileCheck %s
+// RUN: permalloy-opt %s --check-equivalent="pipeline=func.func(simplify-indexing) sizes=batch=2,seq=5,n=3;batch=1,seq=1,n=1;batch=3,seq=6,n=4 rtol=0 atol=0 idempotent" -o /dev/null
+
+// mask[b, j] as the dynamo exporter writes it.
+// CHECK-LABEL: @gather_nd(
+// CHECK-NEXT: %[[R:.*]] = tfm.reshape %arg0 dims [#tfm.dim<batch>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<seq>]
+// CHECK-NEXT: return %[[R]]
+func.func @gather_nd(%m: tensor<?x?xi1> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<seq>]}) -> tensor<?x1x1x?xi1> {
+  %b0 = tfm.range from #tfm.dim<0> size #tfm.dim<batch> step 1 : () -> tensor<?xi64>
+  %s0 = tfm.range from #tfm.dim<0> size #tfm.dim<seq> step 1 : () -> tensor<?xi64>
+  %b1 = tfm.reshape %b0 dims [#tfm.dim<batch>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<1>] : (tensor<?xi64>) -> tensor<?x1x1x1xi64>
+  %s1 = tfm.reshape %s0 dims [#tfm.dim<1>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<seq>] : (tensor<?xi64>) -> tensor<1x1x1x?xi64>
+  %b2 = tfm.broadcast %b1 dims [#tfm.dim<batch>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<seq>] : (tensor<?x1x1x1xi64>) -> tensor<?x1x1x?xi64>
+  %s2 = tfm.broadcast %s1 dims [#tfm.dim<batch>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<seq>] : (tensor<1x1x1x?xi64>) -> tensor<?x1x1x?xi64>
+  %b3 = tfm.reshape %b2 dims [#tfm.dim<batch>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<seq>, #tfm.dim<1>] : (tensor<?x1x1x?xi64>) -> tensor<?x1x1x?x1xi64>
+  %s3 = tfm.reshape %s2 dims [#tfm.dim<batch>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<seq>, #tfm.dim<1>] : (tensor<?x1x1x?xi64>) -> tensor<?x1x1x?x1xi64>
+  %i = tfm.concat %b3, %s3 {axis = 4 : i64} : (tensor<?x1x1x?x1xi64>, tensor<?x1x1x?x1xi64>) -> tensor<?x1x1x?x2xi64>
+  %r = tfm.gather_nd %m, %i : (tensor<?x?xi1>, tensor<?x1x1x?x2xi64>) -> tensor<?x1x1x?xi1>
+  return %r : tensor<?x1x1x?xi1>
+}
+
+// The same as the TorchScript exporter writes it: flat, at b * seq + j.
+// CHECK-LABEL: @flat_gather(
+// CHECK-NEXT: %[[R:.*]] = tfm.reshape %arg0 dims [#tfm.dim<batch>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<seq>, #tfm.dim<1>]
+// CHECK-NEXT: return %[[R]]
+func.func @flat_gather(%m: tensor<?x?xi1> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<seq>]}) -> tensor<?x1x1x?x1xi1> {
+  %n = tfm.dim_values [#tfm.dim<seq>] : tensor<1xi64>
+  %b0 = tfm.range from #tfm.dim<0> size #tfm.dim<batch> step 1 : () -> tensor<?xi64>
+  %s0 = tfm.range from #tfm.dim<0> size #tfm.dim<seq> step 1 : () -> tensor<?xi64>
+  %b1 = tfm.reshape %b0 dims [#tfm.dim<batch>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<1>] : (tensor<?xi64>) -> tensor<?x1x1x1xi64>
+  %s1 = tfm.reshape %s0 dims [#tfm.dim<1>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<seq>] : (tensor<?xi64>) -> tensor<1x1x1x?xi64>
+  %bn = tfm.binary mul %b1, %n : (tensor<?x1x1x1xi64>, tensor<1xi64>) -> tensor<?x1x1x1xi64>
+  %i = tfm.binary add %s1, %bn : (tensor<1x1x1x?xi64>, tensor<?x1x1x1xi64>) -> tensor<?x1x1x?xi64>
+  %flat = tfm.reshape %m dims [#tfm.dim<batch * seq>, #tfm.dim<1>] : (tensor<?x?xi1>) -> tensor<?x1xi1>
+  %r = tfm.gather %flat, %i {axis = 0 : i64} : (tensor<?x1xi1>, tensor<?x1x1x?xi64>) -> tensor<?x1x1x?x1xi1>
+  return %r : tensor<?x1x1x?x1xi1>
+}
+
+// Positions 0 ... seq - 1 of a table are a slice of it; a seq of more than 6 would index outside of it.
+// CHECK-LABEL: @positions(
+// CHECK-SAME: tfm.dim_ranges = {seq = [0, 6]}
+// CHECK: %[[S:.*]] = tfm.slice %arg1 offsets [#tfm.dim<0>, #tfm.dim<0>] sizes [#tfm.dim<seq>, #tfm.dim<4>] strides [1, 1]
+// CHECK-NEXT: %[[R:.*]] = tfm.reshape %[[S]] dims [#tfm.dim<1>, #tfm.dim<seq>, #tfm.dim<4>]
+// CHECK-NEXT: return %[[R]]
+func.func @positions(%x: tensor<?xf32> {tfm.dims = [#tfm.dim<seq>]}, %table: tensor<6x4xf32>) -> tensor<1x?x4xf32> {
+  %i = tfm.range from #tfm.dim<0> size #tfm.dim<seq> step 1 : () -> tensor<?xi64>
+  %j = tfm.reshape %i dims [#tfm.dim<1>, #tfm.dim<seq>] : (tensor<?xi64>) -> tensor<1x?xi64>
+  %r = tfm.gather %table, %j {axis = 0 : i64} : (tensor<6x4xf32>, tensor<1x?xi64>) -> tensor<1x?x4xf32>
+  return %r : tensor<1x?x4xf32>
+}
+
+// A constant that counts: columns 1 and 2.
+// CHECK-LABEL: @columns(
+// CHECK: tfm.slice %arg0 offsets [#tfm.dim<0>, #tfm.dim<1>] sizes [#tfm.dim<n>, #tfm.dim<2>] strides [1, 1]
+func.func @columns(%x: tensor<?x4xf32> {tfm.dims = [#tfm.dim<n>, #tfm.dim<4>]}) -> tensor<?x2xf32> {
+  %i = tfm.constant dense<[1, 2]> : tensor<2xi64>
+  %r = tfm.gather %x, %i {axis = 1 : i64} : (tensor<?x4xf32>, tensor<2xi64>) -> tensor<?x2xf32>
+  return %r : tensor<?x2xf32>
+}
+
+// Near misses: a transposing gather, a stride of two, an index from data.
+// CHECK-LABEL: @transposing(
+// CHECK: tfm.gather
+func.func @transposing(%x: tensor<?x?xf32> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<seq>]}) -> tensor<?x?xf32> {
+  %n = tfm.dim_values [#tfm.dim<seq>] : tensor<1xi64>
+  %b0 = tfm.range from #tfm.dim<0> size #tfm.dim<batch> step 1 : () -> tensor<?xi64>
+  %s0 = tfm.range from #tfm.dim<0> size #tfm.dim<seq> step 1 : () -> tensor<?xi64>
+  %bn = tfm.binary mul %b0, %n : (tensor<?xi64>, tensor<1xi64>) -> tensor<?xi64>
+  %s1 = tfm.reshape %s0 dims [#tfm.dim<seq>, #tfm.dim<1>] : (tensor<?xi64>) -> tensor<?x1xi64>
+  %i = tfm.binary add %s1, %bn : (tensor<?x1xi64>, tensor<?xi64>) -> tensor<?x?xi64>
+  %flat = tfm.reshape %x dims [#tfm.dim<batch * seq>] : (tensor<?x?xf32>) -> tensor<?xf32>
+  %r = tfm.gather %flat, %i {axis = 0 : i64} : (tensor<?xf32>, tensor<?x?xi64>) -> tensor<?x?xf32>
+  return %r : tensor<?x?xf32>
+}
+
+// CHECK-LABEL: @uneven(
+// CHECK: tfm.gather
+func.func @uneven(%x: tensor<?x4xf32> {tfm.dims = [#tfm.dim<n>, #tfm.dim<4>]}) -> tensor<?x2xf32> {
+  %i = tfm.constant dense<[0, 2]> : tensor<2xi64>
+  %r = tfm.gather %x, %i {axis = 1 : i64} : (tensor<?x4xf32>, tensor<2xi64>) -> tensor<?x2xf32>
+  return %r : tensor<?x2xf32>
+}
+
+// CHECK-LABEL: @from_data(
+// CHECK: tfm.gather
+func.func @from_data(%x: tensor<4x3xf32>, %i: tensor<?xi64> {tfm.dims = [#tfm.dim<n>]}) -> tensor<?x3xf32> {
+  %r = tfm.gather %x, %i {axis = 0 : i64} : (tensor<4x3xf32>, tensor<?xi64>) -> tensor<?x3xf32>
+  return %r : tensor<?x3xf32>
+}

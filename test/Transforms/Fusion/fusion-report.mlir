@@ -1,0 +1,27 @@
+// RUN: permalloy-opt %s --tfm-fusion-report -o /dev/null | FileCheck %s
+
+// CHECK: @left_over: 1 layer_norm, 1 linear, 1 linear with relu
+// CHECK-NEXT: softmax without attention at "scores": more than one mask
+// CHECK-NEXT: erf without gelu at "bent": the argument of erf is not x / sqrt(2)
+// CHECK-NEXT: variance without layer_norm at "variance": what is squared is not x - mean(x)
+// CHECK-NEXT: softmax without attention at "alone": its result is no left operand of a matrix product
+func.func @left_over(%q: tensor<1x2x3x4xf32>, %m: tensor<1x1x1x3xf32>, %w: tensor<4x4xf32>, %g: tensor<4xf32>)
+    -> (tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x1xf32>, tensor<1x2x3x4xf32>) {
+  %half = tfm.constant dense<0.5> : tensor<f32>
+  %one = tfm.constant dense<1.0> : tensor<f32>
+  %n = tfm.layer_norm %q, %g {axis = 3 : i64, epsilon = 1.0e-5 : f32} : (tensor<1x2x3x4xf32>, tensor<4xf32>) -> tensor<1x2x3x4xf32>
+  %l = tfm.linear %n, %w activation relu : (tensor<1x2x3x4xf32>, tensor<4x4xf32>) -> tensor<1x2x3x4xf32>
+  %x = tfm.matmul %l, %l {transpose_b} : (tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>) -> tensor<1x2x3x3xf32>
+  %y = tfm.binary add %x, %m : (tensor<1x2x3x3xf32>, tensor<1x1x1x3xf32>) -> tensor<1x2x3x3xf32>
+  %z = tfm.binary add %y, %m : (tensor<1x2x3x3xf32>, tensor<1x1x1x3xf32>) -> tensor<1x2x3x3xf32>
+  %p = tfm.softmax %z {axis = 3 : i64} : (tensor<1x2x3x3xf32>) -> tensor<1x2x3x3xf32> loc("scores")
+  %o = tfm.matmul %p, %l : (tensor<1x2x3x3xf32>, tensor<1x2x3x4xf32>) -> tensor<1x2x3x4xf32>
+  %e = tfm.unary erf %q : (tensor<1x2x3x4xf32>) -> tensor<1x2x3x4xf32> loc("bent")
+  %f = tfm.binary add %e, %one : (tensor<1x2x3x4xf32>, tensor<f32>) -> tensor<1x2x3x4xf32>
+  %h = tfm.binary mul %q, %half : (tensor<1x2x3x4xf32>, tensor<f32>) -> tensor<1x2x3x4xf32>
+  %u = tfm.binary mul %h, %f : (tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>) -> tensor<1x2x3x4xf32>
+  %s = tfm.binary mul %q, %q : (tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>) -> tensor<1x2x3x4xf32>
+  %v = tfm.reduce mean %s axes [3] {keep_dims} : (tensor<1x2x3x4xf32>) -> tensor<1x2x3x1xf32> loc("variance")
+  %a = tfm.softmax %q {axis = 3 : i64} : (tensor<1x2x3x4xf32>) -> tensor<1x2x3x4xf32> loc("alone")
+  return %o, %u, %v, %a : tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x1xf32>, tensor<1x2x3x4xf32>
+}

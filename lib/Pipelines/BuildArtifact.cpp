@@ -6,7 +6,7 @@
 #include "permalloy/Analysis/SymbolicShapes.h"
 #include "permalloy/Conversion/Passes.h"
 #include "permalloy/Import/Import.h"
-#include "permalloy/Reference/Interpreter.h"
+#include "permalloy/Reference/WeightEvaluator.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/SetVector.h"
@@ -47,13 +47,17 @@ std::string stepName(Location loc) {
   return llvm::join(names, " + ");
 }
 
-/// Evaluates a weight when the writer asks for it.
-WeightSource weightSource(tfm::WeightOp weight) {
-  return [weight](const WeightSink &sink) mutable -> Status {
-    auto value = reference::weightValue(weight);
-    if (failed(value))
-      return {StatusCode::internal, "weight '" + weight.getSymName().str() + "' cannot be evaluated"};
-    return sink(value->bytes().data(), value->bytes().size());
+/// Streams a weight when the writer asks for it. All weights of a module share one evaluator and so its mapped files.
+WeightSource weightSource(tfm::WeightOp weight, std::shared_ptr<reference::WeightEvaluator> evaluator) {
+  return [weight, evaluator](const WeightSink &sink) -> Status {
+    Status status;
+    LogicalResult result = evaluator->evaluate(weight, [&](ArrayRef<char> bytes) {
+      status = sink(bytes.data(), bytes.size());
+      return success(status.ok());
+    });
+    if (failed(result) && status.ok())
+      return {StatusCode::internal, "weight '" + tfm::WeightOp(weight).getSymName().str() + "' cannot be evaluated"};
+    return status;
   };
 }
 
@@ -174,10 +178,11 @@ LogicalResult ArtifactBuilder::addWeight(Value value, StringRef name, RankedTens
 /// Weights and constants that launches (or outputs) read.
 LogicalResult ArtifactBuilder::addSources(func::FuncOp main) {
   unsigned constants = 0;
+  auto evaluator = std::make_shared<reference::WeightEvaluator>();
   for (Operation &op : main.getBody().front()) {
     if (auto use = dyn_cast<tfm::GetWeightOp>(op)) {
       auto weight = symbolTable.lookup<tfm::WeightOp>(use.getWeight());
-      if (failed(addWeight(use, weight.getSymName(), cast<RankedTensorType>(use.getType()), weightSource(weight))))
+      if (failed(addWeight(use, weight.getSymName(), cast<RankedTensorType>(use.getType()), weightSource(weight, evaluator))))
         return failure();
     }
     if (auto constant = dyn_cast<tfm::ConstantOp>(op)) {

@@ -126,7 +126,9 @@ def prefix(model, value, output):
     return {}
 
 
-COMMANDS = {function.__name__: function for function in (hello, load, feed, run, measure, nodes, prefix)}
+COMMANDS = {
+    function.__name__: function for function in (hello, load, feed, run, measure, nodes, prefix)
+}
 
 
 def main():
@@ -134,7 +136,7 @@ def main():
         request = json.loads(line)
         try:
             reply = COMMANDS[request.pop("command")](**request)
-        except Exception as error:  # every failure is an answer
+        except Exception as error:  # noqa: BLE001 - every failure is an answer
             text = " ".join(str(error).split()) or "no message"
             reply = {"error": f"{type(error).__name__}: {text}"}
         channel.write(json.dumps(reply) + "\n")

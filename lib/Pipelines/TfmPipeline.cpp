@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "permalloy/Pipelines/TfmPipeline.h"
-#include "permalloy/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
+#include "permalloy/Transforms/Passes.h"
 
 using namespace mlir;
 using namespace permalloy;
@@ -17,10 +17,12 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
     functions.addPass(createCSEPass());
   };
 
-  // 1. Shape arithmetic becomes attributes, so that everything below sees dimensions rather than tensors of them.
+  // 1. Shape arithmetic becomes attributes, so that everything below sees dimensions rather than
+  // tensors of them.
   functions.addPass(createResolveShapes());
   tidy();
-  // 2. Masks: facts about iotas, gathers in disguise, broadcasts that were only there to line shapes up. Each uncovers work for
+  // 2. Masks: facts about iotas, gathers in disguise, broadcasts that were only there to line
+  // shapes up. Each uncovers work for
   //    the one before it: a gather that became a reshape shows a bool that is true everywhere.
   functions.addPass(createFoldConstants());
   functions.addPass(createSimplifyIndexing());
@@ -32,15 +34,18 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
     functions.addPass(createRaiseLayerNorm());
     functions.addPass(createRaiseGelu());
   }
-  // 4. Layout: K^T and the like as one transpose, numbers below it, where the attention matcher looks for them.
+  // 4. Layout: K^T and the like as one transpose, numbers below it, where the attention matcher
+  // looks for them.
   functions.addPass(createSimplifyLayout());
   tidy();
   if (!options.raise)
     return;
-  // 5. Gelus are there to become the activation of their linear layer; attention takes the outputs of linear layers.
+  // 5. Gelus are there to become the activation of their linear layer; attention takes the outputs
+  // of linear layers.
   functions.addPass(createRaiseLinear());
   functions.addPass(createRaiseAttention());
-  // 6. What was between the parts: splits and merges of heads, rows of Gemm layers; then activations that now touch their layer.
+  // 6. What was between the parts: splits and merges of heads, rows of Gemm layers; then
+  // activations that now touch their layer.
   functions.addPass(createSimplifyLayout());
   functions.addPass(createSinkBroadcasts());
   functions.addPass(createRaiseLinear());
@@ -51,5 +56,6 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
 }
 
 void permalloy::registerTfmPipeline() {
-  PassPipelineRegistration<TfmPipelineOptions>("tfm-pipeline", "clean up and fuse imported tfm", buildTfmPipeline);
+  PassPipelineRegistration<TfmPipelineOptions>("tfm-pipeline", "clean up and fuse imported tfm",
+                                               buildTfmPipeline);
 }

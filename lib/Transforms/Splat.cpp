@@ -15,7 +15,8 @@ Attribute permalloy::splatElement(Value value) {
     }
     auto constant = dyn_cast<ConstantOp>(op);
     auto dense = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : DenseElementsAttr();
-    return dense && dense.isSplat() && dense.getNumElements() > 0 ? dense.getSplatValue<Attribute>() : Attribute();
+    return dense && dense.isSplat() && dense.getNumElements() > 0 ? dense.getSplatValue<Attribute>()
+                                                                  : Attribute();
   }
   return {};
 }
@@ -25,7 +26,8 @@ std::optional<double> permalloy::splatNumber(Value value) {
   if (auto number = dyn_cast_or_null<FloatAttr>(element))
     return number.getValueAsDouble();
   if (auto number = dyn_cast_or_null<IntegerAttr>(element))
-    return number.getType().isInteger(1) ? double(number.getValue().getZExtValue()) : double(number.getValue().getSExtValue());
+    return number.getType().isInteger(1) ? double(number.getValue().getZExtValue())
+                                         : double(number.getValue().getSExtValue());
   return std::nullopt;
 }
 
@@ -38,10 +40,12 @@ bool permalloy::isSplatOf(Value value, double expected) {
   return number && isNear(*number, expected);
 }
 
-/// A number of rank at most that of `other`, with no dimension but 1, so a product with it has the shape of `other`.
+/// A number of rank at most that of `other`, with no dimension but 1, so a product with it has the
+/// shape of `other`.
 static bool keepsShape(Value number, Value other) {
   auto type = cast<RankedTensorType>(number.getType());
-  return type.hasStaticShape() && type.getNumElements() == 1 && type.getRank() <= cast<RankedTensorType>(other.getType()).getRank();
+  return type.hasStaticShape() && type.getNumElements() == 1 &&
+         type.getRank() <= cast<RankedTensorType>(other.getType()).getRank();
 }
 
 std::optional<Scaled> permalloy::stripOneScale(Value value) {
@@ -53,7 +57,8 @@ std::optional<Scaled> permalloy::stripOneScale(Value value) {
     return std::nullopt;
   if (auto number = splatNumber(op.getRhs()); number && keepsShape(op.getRhs(), op.getLhs()))
     return Scaled{op.getLhs(), product ? *number : 1 / *number};
-  if (auto number = splatNumber(op.getLhs()); product && number && keepsShape(op.getLhs(), op.getRhs()))
+  if (auto number = splatNumber(op.getLhs());
+      product && number && keepsShape(op.getLhs(), op.getRhs()))
     return Scaled{op.getRhs(), *number};
   return std::nullopt;
 }
@@ -65,11 +70,14 @@ Scaled permalloy::stripScale(Value value) {
   return result;
 }
 
-Value permalloy::createSplat(OpBuilder &builder, Location loc, TypedAttr element, ArrayRef<DimExprAttr> dims) {
+Value permalloy::createSplat(OpBuilder &builder, Location loc, TypedAttr element,
+                             ArrayRef<DimExprAttr> dims) {
   auto type = RankedTensorType::get(staticShape(dims), element.getType());
   if (type.hasStaticShape())
     return ConstantOp::create(builder, loc, DenseElementsAttr::get(type, Attribute(element)));
-  auto scalar = DenseElementsAttr::get(RankedTensorType::get({}, element.getType()), Attribute(element));
+  auto scalar =
+      DenseElementsAttr::get(RankedTensorType::get({}, element.getType()), Attribute(element));
   Value constant = ConstantOp::create(builder, loc, scalar);
-  return BroadcastOp::create(builder, loc, type, constant, Value(), dimArray(builder.getContext(), dims));
+  return BroadcastOp::create(builder, loc, type, constant, Value(),
+                             dimArray(builder.getContext(), dims));
 }

@@ -9,8 +9,8 @@
 
 namespace permalloy {
 
-/// The element that all of `value` hold (IntegerAttr or FloatAttr), looking through operations that only move or repeat
-/// elements; null when there is none.
+/// The element that all of `value` hold (IntegerAttr or FloatAttr), looking through operations that
+/// only move or repeat elements; null when there is none.
 mlir::Attribute splatElement(mlir::Value value);
 /// The same as a number; bool is 0 or 1.
 std::optional<double> splatNumber(mlir::Value value);
@@ -23,13 +23,16 @@ struct Scaled {
   mlir::Value value;
   double factor = 1;
 };
-/// Walks up through products and quotients with one number that keep the shape of the other operand.
+/// Walks up through products and quotients with one number that keep the shape of the other
+/// operand.
 Scaled stripScale(mlir::Value value);
 /// One step of `stripScale`: nullopt when `value` is no product or quotient with a number.
 std::optional<Scaled> stripOneScale(mlir::Value value);
 
-/// A value of `dims` whose every element is `element`: a constant, or a scalar constant that is broadcast.
-mlir::Value createSplat(mlir::OpBuilder &builder, mlir::Location loc, mlir::TypedAttr element, llvm::ArrayRef<tfm::DimExprAttr> dims);
+/// A value of `dims` whose every element is `element`: a constant, or a scalar constant that is
+/// broadcast.
+mlir::Value createSplat(mlir::OpBuilder &builder, mlir::Location loc, mlir::TypedAttr element,
+                        llvm::ArrayRef<tfm::DimExprAttr> dims);
 
 } // namespace permalloy
 

@@ -13,7 +13,9 @@ class OpPassManager;
 namespace permalloy {
 
 struct TfmPipelineOptions : mlir::PassPipelineOptions<TfmPipelineOptions> {
-  Option<bool> raise{*this, "raise", llvm::cl::desc("rebuild layer_norm, gelu, linear and attention"), llvm::cl::init(true)};
+  Option<bool> raise{*this, "raise",
+                     llvm::cl::desc("rebuild layer_norm, gelu, linear and attention"),
+                     llvm::cl::init(true)};
 };
 
 /// Clean-up and fusion of a module as imported: `tfm` in, `tfm` out.

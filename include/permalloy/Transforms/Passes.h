@@ -11,8 +11,9 @@
 
 namespace permalloy {
 
-/// Says in text what was raised to attention, layer_norm, gelu and linear in each function of `module` and, for what was
-/// left over, what stopped it. One line per function and per left-over, without colours, ends with a newline.
+/// Says in text what was raised to attention, layer_norm, gelu and linear in each function of
+/// `module` and, for what was left over, what stopped it. One line per function and per left-over,
+/// without colours, ends with a newline.
 void printFusionReport(mlir::ModuleOp module, llvm::raw_ostream &os);
 
 #define GEN_PASS_DECL

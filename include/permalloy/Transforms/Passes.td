@@ -100,8 +100,8 @@ def SinkBroadcasts : TfmPass<"sink-broadcasts"> {
   let summary = "repeat elements as late as possible";
   let description = [{
     A broadcast that feeds an elementwise operation or the mask of an attention is dropped there, because these broadcast
-    themselves; where the result would shrink, it is broadcast instead. A gather with broadcast indices gathers first. So masks
-    keep one row: [b, 1, 1, s] rather than [b, 1, s, s].
+    themselves; where the result would shrink, it is broadcast instead. A gather with broadcast indices gathers first, a reduction
+    over other dimensions reduces first. So masks keep one row: [b, 1, 1, s] rather than [b, 1, s, s].
 
     ```mlir
     %e = tfm.broadcast %m dims [b, 1, s, s] : (tensor<?x1x1x?xi1>) -> tensor<?x1x?x?xi1>
@@ -208,11 +208,12 @@ def RaiseAttention : TfmPass<"raise-attention"> {
     Masks and rows without any key to see:
     - `select(m, 0, -inf)` is the bool mask m; with the guard `select(isnan(p), 0, p)` after the softmax such rows are zero,
       without it NaN;
-    - `select(m, 0, c)` with c <= -1e30 is the bool mask m, and such rows are the mean of all values: f32 scores below 2^76 are
+    - `select(m, 0, c)` with c <= -1e30 is the bool mask m, and such rows are the mean of all values: f32 scores below 2^75 are
       lost in c, so they are all equal;
     - any other mask is added as it is.
 
-    Left alone, with the reason in the fusion report: grouped heads, several float masks, a softmax over another axis.
+    Left alone, with the reason in the fusion report: grouped heads, several masks, a softmax over another axis, probabilities that
+    are used elsewhere as well.
   }];
   let statistics = [Statistic<"numRaised", "raised", "attentions raised">,
                     Statistic<"numPacked", "packed", "attentions that work on packed heads">];

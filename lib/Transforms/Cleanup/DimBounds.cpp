@@ -52,8 +52,8 @@ static std::optional<std::pair<DimExprAttr, int64_t>> asClampedSymbol(DimExprAtt
   return std::pair(b, *a.asConstant());
 }
 
-/// `a` and `b` are broadcast together: where `b` is a symbol and `a` clamps it, the symbol is at most the clamp. With a clamp
-/// of 1 a larger symbol is legal broadcasting and says nothing.
+/// `a` and `b` are broadcast together: where `b` is a symbol and `a` clamps it, the symbol is at
+/// most the clamp. With a clamp of 1 a larger symbol is legal broadcasting and says nothing.
 static void learn(DimBounds &bounds, DimExprAttr a, DimExprAttr b) {
   auto clamped = asClampedSymbol(a);
   if (clamped && clamped->first == b && clamped->second > 1 && isDerived(b))
@@ -82,14 +82,27 @@ DimExprAttr DimBounds::simplify(DimExprAttr expr) const {
   for (unsigned i = 1, e = expr.getOperands().size(); i < e; ++i) {
     DimExprAttr next = simplify(expr.operand(i));
     switch (expr.getKind()) {
-    case DimKind::Add: result = DimExprAttr::add(result, next); break;
-    case DimKind::Mul: result = DimExprAttr::mul(result, next); break;
-    case DimKind::FloorDiv: result = DimExprAttr::floorDiv(result, next); break;
-    case DimKind::Mod: result = DimExprAttr::mod(result, next); break;
-    case DimKind::Max: result = DimExprAttr::max(result, next); break;
-    case DimKind::Min: result = DimExprAttr::min(result, next); break;
+    case DimKind::Add:
+      result = DimExprAttr::add(result, next);
+      break;
+    case DimKind::Mul:
+      result = DimExprAttr::mul(result, next);
+      break;
+    case DimKind::FloorDiv:
+      result = DimExprAttr::floorDiv(result, next);
+      break;
+    case DimKind::Mod:
+      result = DimExprAttr::mod(result, next);
+      break;
+    case DimKind::Max:
+      result = DimExprAttr::max(result, next);
+      break;
+    case DimKind::Min:
+      result = DimExprAttr::min(result, next);
+      break;
     case DimKind::Constant:
-    case DimKind::Symbol: llvm_unreachable("leaves have no operands");
+    case DimKind::Symbol:
+      llvm_unreachable("leaves have no operands");
     }
   }
   return result;

@@ -1,17 +1,18 @@
 //===- DimBounds.h - largest values of symbols -------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A model of 512 positions slices them to seq and so makes min(512, seq) rows, which it adds to seq rows. For seq > 512 that
-// addition fails; so seq <= 512 holds in every run that succeeds, min(512, seq) is seq, and the runtime checks the bound. The
-// bounds of a function stand in its attribute `tfm.dim_ranges`.
+// A model of 512 positions slices them to seq and so makes min(512, seq) rows, which it adds to seq
+// rows. For seq > 512 that addition fails; so seq <= 512 holds in every run that succeeds, min(512,
+// seq) is seq, and the runtime checks the bound. The bounds of a function stand in its attribute
+// `tfm.dim_ranges`.
 //
 //===----------------------------------------------------------------------===//
 
 #ifndef PERMALLOY_LIB_TRANSFORMS_CLEANUP_DIMBOUNDS_H
 #define PERMALLOY_LIB_TRANSFORMS_CLEANUP_DIMBOUNDS_H
 
-#include "permalloy/Analysis/SymbolicShapes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "permalloy/Analysis/SymbolicShapes.h"
 
 namespace permalloy {
 

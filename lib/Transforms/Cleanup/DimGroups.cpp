@@ -20,7 +20,8 @@ static SmallVector<unsigned> withoutOnes(ArrayRef<DimExprAttr> dims) {
   return result;
 }
 
-std::optional<SmallVector<DimGroup>> permalloy::groupDims(ArrayRef<DimExprAttr> from, ArrayRef<DimExprAttr> to) {
+std::optional<SmallVector<DimGroup>> permalloy::groupDims(ArrayRef<DimExprAttr> from,
+                                                          ArrayRef<DimExprAttr> to) {
   SmallVector<unsigned> a = withoutOnes(from), b = withoutOnes(to);
   SmallVector<DimGroup> groups;
   size_t i = 0, j = 0;

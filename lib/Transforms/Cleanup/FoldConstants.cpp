@@ -60,13 +60,15 @@ static Interval intervalOf(Value value, unsigned depth) {
   if (auto range = dyn_cast<RangeOp>(op); range && range.getFrom() && range.getStep() > 0)
     return {(*range.getFrom()).asConstant(), std::nullopt};
   if (isa<DimValuesOp>(op)) { // symbols are sizes
-    bool sizes = llvm::all_of(dimsOf(cast<DimValuesOp>(op).getValues()), [](DimExprAttr e) { return e.getKind() == DimKind::Symbol; });
+    bool sizes = llvm::all_of(dimsOf(cast<DimValuesOp>(op).getValues()),
+                              [](DimExprAttr e) { return e.getKind() == DimKind::Symbol; });
     return {sizes ? std::optional<int64_t>(0) : std::nullopt, std::nullopt};
   }
   if (isa<ReshapeOp, BroadcastOp, TransposeOp, SliceOp, GatherOp>(op))
     return intervalOf(op->getOperand(0), depth - 1);
   if (auto cast = dyn_cast<CastOp>(op))
-    return cast.getType().getElementTypeBitWidth() >= 32 ? intervalOf(cast.getInput(), depth - 1) : Interval();
+    return cast.getType().getElementTypeBitWidth() >= 32 ? intervalOf(cast.getInput(), depth - 1)
+                                                         : Interval();
   if (auto binary = dyn_cast<BinaryOp>(op))
     return intervalOfBinary(binary, depth - 1);
   return {};
@@ -75,15 +77,24 @@ static Interval intervalOf(Value value, unsigned depth) {
 /// The value of a comparison of anything in `a` with anything in `b`, when it is always the same.
 static std::optional<bool> decide(CompareKind kind, Interval a, Interval b) {
   bool less = a.high && b.low && *a.high < *b.low, greater = a.low && b.high && *a.low > *b.high;
-  bool atMost = a.high && b.low && *a.high <= *b.low, atLeast = a.low && b.high && *a.low >= *b.high;
-  auto either = [](bool yes, bool no) { return yes ? std::optional(true) : no ? std::optional(false) : std::nullopt; };
+  bool atMost = a.high && b.low && *a.high <= *b.low,
+       atLeast = a.low && b.high && *a.low >= *b.high;
+  auto either = [](bool yes, bool no) {
+    return yes ? std::optional(true) : no ? std::optional(false) : std::nullopt;
+  };
   switch (kind) {
-  case CompareKind::Lt: return either(less, atLeast);
-  case CompareKind::Le: return either(atMost, greater);
-  case CompareKind::Gt: return either(greater, atMost);
-  case CompareKind::Ge: return either(atLeast, less);
-  case CompareKind::Eq: return either(atMost && atLeast, less || greater);
-  case CompareKind::Ne: return either(less || greater, atMost && atLeast);
+  case CompareKind::Lt:
+    return either(less, atLeast);
+  case CompareKind::Le:
+    return either(atMost, greater);
+  case CompareKind::Gt:
+    return either(greater, atMost);
+  case CompareKind::Ge:
+    return either(atLeast, less);
+  case CompareKind::Eq:
+    return either(atMost && atLeast, less || greater);
+  case CompareKind::Ne:
+    return either(less || greater, atMost && atLeast);
   }
   return std::nullopt;
 }
@@ -96,9 +107,11 @@ struct DecideCompare : ShapePattern<CompareOp> {
     auto answer = decide(op.getKind(), intervalOf(op.getLhs()), intervalOf(op.getRhs()));
     Dims dims = shapes.dims(op.getResult());
     if (!answer || !allDerived(dims))
-      return rewriter.notifyMatchFailure(op, "the ranges of the operands do not decide it, or a dimension depends on data");
+      return rewriter.notifyMatchFailure(
+          op, "the ranges of the operands do not decide it, or a dimension depends on data");
     ++count;
-    return replaceRefined(rewriter, op, createSplat(rewriter, op.getLoc(), rewriter.getBoolAttr(*answer), dims));
+    return replaceRefined(rewriter, op,
+                          createSplat(rewriter, op.getLoc(), rewriter.getBoolAttr(*answer), dims));
   }
 };
 
@@ -122,14 +135,21 @@ struct DropNeutral : ShapePattern<BinaryOp> {
     auto number = splatNumber(value);
     bool integer = isa<IntegerType>(getElementTypeOrSelf(value.getType()));
     switch (kind) {
-    case BinaryKind::And: return number == 1;
+    case BinaryKind::And:
+      return number == 1;
     case BinaryKind::Or:
-    case BinaryKind::Xor: return number == 0;
-    case BinaryKind::Add: return integer && number == 0;
-    case BinaryKind::Sub: return integer && isRhs && number == 0;
-    case BinaryKind::Mul: return number == 1;
-    case BinaryKind::Div: return isRhs && number == 1;
-    default: return false;
+    case BinaryKind::Xor:
+      return number == 0;
+    case BinaryKind::Add:
+      return integer && number == 0;
+    case BinaryKind::Sub:
+      return integer && isRhs && number == 0;
+    case BinaryKind::Mul:
+      return number == 1;
+    case BinaryKind::Div:
+      return isRhs && number == 1;
+    default:
+      return false;
     }
   }
 };
@@ -142,30 +162,37 @@ struct FoldAbsorbing : ShapePattern<BinaryOp> {
       return rewriter.notifyMatchFailure(op, "neither and nor or");
     bool absorbing = op.getKind() == BinaryKind::Or;
     Dims dims = shapes.dims(op.getResult());
-    bool found = splatNumber(op.getLhs()) == double(absorbing) || splatNumber(op.getRhs()) == double(absorbing);
+    bool found = splatNumber(op.getLhs()) == double(absorbing) ||
+                 splatNumber(op.getRhs()) == double(absorbing);
     if (!found || !allDerived(dims))
-      return rewriter.notifyMatchFailure(op, "no operand decides it, or a dimension depends on data");
+      return rewriter.notifyMatchFailure(op,
+                                         "no operand decides it, or a dimension depends on data");
     ++count;
-    return replaceRefined(rewriter, op, createSplat(rewriter, op.getLoc(), rewriter.getBoolAttr(absorbing), dims));
+    return replaceRefined(
+        rewriter, op, createSplat(rewriter, op.getLoc(), rewriter.getBoolAttr(absorbing), dims));
   }
 };
 
 struct FoldSelect : ShapePattern<SelectOp> {
   using ShapePattern::ShapePattern;
   LogicalResult matchAndRewrite(SelectOp op, PatternRewriter &rewriter) const override {
-    if (auto inverted = op.getCondition().getDefiningOp<UnaryOp>(); inverted && inverted.getKind() == UnaryKind::Not) {
+    if (auto inverted = op.getCondition().getDefiningOp<UnaryOp>();
+        inverted && inverted.getKind() == UnaryKind::Not) {
       Value onTrue = op.getOnTrue(), onFalse = op.getOnFalse();
-      rewriter.modifyOpInPlace(op, [&] { op->setOperands({inverted.getInput(), onFalse, onTrue}); });
+      rewriter.modifyOpInPlace(op,
+                               [&] { op->setOperands({inverted.getInput(), onFalse, onTrue}); });
       ++count;
       return success();
     }
     auto condition = splatNumber(op.getCondition());
     Dims dims = shapes.dims(op.getResult());
     if (!condition || !allDerived(dims))
-      return rewriter.notifyMatchFailure(op, "the condition is not the same everywhere, or a dimension depends on data");
+      return rewriter.notifyMatchFailure(
+          op, "the condition is not the same everywhere, or a dimension depends on data");
     Value chosen = *condition ? op.getOnTrue() : op.getOnFalse();
     ++count;
-    return replaceRefined(rewriter, op, createBroadcast(rewriter, op.getLoc(), shapes, chosen, dims));
+    return replaceRefined(rewriter, op,
+                          createBroadcast(rewriter, op.getLoc(), shapes, chosen, dims));
   }
 };
 
@@ -184,7 +211,9 @@ struct Evaluate : RewritePattern {
       constants.push_back(constant.getValue());
     }
     if (failed(reference::foldWithInterpreter(op, constants, results, maxBytes)))
-      return rewriter.notifyMatchFailure(op, "the result is too large, its size is not known, or the operation cannot be evaluated");
+      return rewriter.notifyMatchFailure(
+          op,
+          "the result is too large, its size is not known, or the operation cannot be evaluated");
     auto value = dyn_cast<ElementsAttr>(results.front());
     if (!value || value.getType() != op->getResult(0).getType())
       return rewriter.notifyMatchFailure(op, "the result has another type");
@@ -201,7 +230,8 @@ class FoldConstants : public permalloy::impl::FoldConstantsBase<FoldConstants> {
   void runOnOperation() override {
     SymbolicShapes shapes;
     RewritePatternSet patterns(&getContext());
-    patterns.add<DecideCompare, DropNeutral, FoldAbsorbing, FoldSelect>(&getContext(), shapes, numFolded);
+    patterns.add<DecideCompare, DropNeutral, FoldAbsorbing, FoldSelect>(&getContext(), shapes,
+                                                                        numFolded);
     patterns.add<Evaluate>(&getContext(), numFolded, maxBytes);
     if (failed(rewriteWithShapes(getOperation(), shapes, std::move(patterns))))
       signalPassFailure();

@@ -1,8 +1,8 @@
 //===- FoldWeights.cpp - transformations of weights, recorded ----*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "permalloy/Transforms/Passes.h"
 #include "mlir/IR/IRMapping.h"
+#include "permalloy/Transforms/Passes.h"
 
 namespace permalloy {
 #define GEN_PASS_DEF_FOLDWEIGHTS
@@ -33,9 +33,12 @@ class FoldWeights : public permalloy::impl::FoldWeightsBase<FoldWeights> {
 void FoldWeights::runOnOperation() {
   made.clear();
   symbols.emplace(getOperation());
-  for (auto weight : getOperation().getOps<WeightOp>()) // what an earlier run recorded is found again
+  for (auto weight :
+       getOperation().getOps<WeightOp>()) // what an earlier run recorded is found again
     if (!weight.getBody().empty())
-      if (Operation *op = cast<YieldOp>(weight.getBody().front().getTerminator()).getValue().getDefiningOp(); op && isFoldable(op))
+      if (Operation *op =
+              cast<YieldOp>(weight.getBody().front().getTerminator()).getValue().getDefiningOp();
+          op && isFoldable(op))
         made.try_emplace(key(op), weight);
   for (auto function : getOperation().getOps<func::FuncOp>())
     function.walk([&](Operation *op) {
@@ -44,15 +47,21 @@ void FoldWeights::runOnOperation() {
     });
 }
 
-/// A kind that has a streaming evaluator, over weights and constants, at least one of them a weight, with a static result.
+/// A kind that has a streaming evaluator, over weights and constants, at least one of them a
+/// weight, with a static result.
 bool FoldWeights::isFoldable(Operation *op) const {
-  if (!isa<CastOp, TransposeOp, ReshapeOp, ConcatOp, SliceOp>(op) || !cast<RankedTensorType>(op->getResult(0).getType()).hasStaticShape())
+  if (!isa<CastOp, TransposeOp, ReshapeOp, ConcatOp, SliceOp>(op) ||
+      !cast<RankedTensorType>(op->getResult(0).getType()).hasStaticShape())
     return false;
-  bool anyWeight = llvm::any_of(op->getOperands(), [](Value v) { return v.getDefiningOp<GetWeightOp>(); });
-  return anyWeight && llvm::all_of(op->getOperands(), [](Value v) { return isa_and_nonnull<GetWeightOp, ConstantOp>(v.getDefiningOp()); });
+  bool anyWeight =
+      llvm::any_of(op->getOperands(), [](Value v) { return v.getDefiningOp<GetWeightOp>(); });
+  return anyWeight && llvm::all_of(op->getOperands(), [](Value v) {
+           return isa_and_nonnull<GetWeightOp, ConstantOp>(v.getDefiningOp());
+         });
 }
 
-/// Text that is equal for operations that compute the same: name, attributes, operands by weight or value, type.
+/// Text that is equal for operations that compute the same: name, attributes, operands by weight or
+/// value, type.
 std::string FoldWeights::key(Operation *op) const {
   std::string text;
   llvm::raw_string_ostream os(text);
@@ -67,7 +76,8 @@ void FoldWeights::fold(Operation *op) {
   if (inserted)
     it->second = makeWeight(op);
   OpBuilder builder(op);
-  Value value = GetWeightOp::create(builder, op->getLoc(), op->getResult(0).getType(), FlatSymbolRefAttr::get(it->second.getSymNameAttr()));
+  Value value = GetWeightOp::create(builder, op->getLoc(), op->getResult(0).getType(),
+                                    FlatSymbolRefAttr::get(it->second.getSymNameAttr()));
   op->getResult(0).replaceAllUsesWith(value);
   SmallVector<Value> operands(op->getOperands());
   op->erase();

@@ -10,13 +10,17 @@ using namespace permalloy::tfm;
 
 using Result = std::optional<IndexFunction>;
 
-static DimExprAttr cst(MLIRContext *context, int64_t value) { return DimExprAttr::constant(context, value); }
+static DimExprAttr cst(MLIRContext *context, int64_t value) {
+  return DimExprAttr::constant(context, value);
+}
 
 /// Sums of products of sizes and positive numbers: symbols are sizes, at least 0.
 static bool isNotNegative(DimExprAttr expr) {
   switch (expr.getKind()) {
-  case DimKind::Constant: return expr.getValue() >= 0;
-  case DimKind::Symbol: return true;
+  case DimKind::Constant:
+    return expr.getValue() >= 0;
+  case DimKind::Symbol:
+    return true;
   default:
     for (unsigned i = 0, e = expr.getOperands().size(); i < e; ++i)
       if (!isNotNegative(expr.operand(i)))
@@ -55,7 +59,8 @@ Result permalloy::regroup(const IndexFunction &function, ArrayRef<DimExprAttr> d
   IndexFunction result{function.base, Dims(dims.size(), cst(context, 0)), Dims(dims)};
   for (const DimGroup &group : *groups) {
     DimExprAttr step = function.coefficients[group.from.back()], stride = step;
-    for (unsigned i : llvm::reverse(group.from)) { // the joined dimensions must be one long dimension
+    for (unsigned i :
+         llvm::reverse(group.from)) { // the joined dimensions must be one long dimension
       if (function.coefficients[i] != stride)
         return std::nullopt;
       stride = DimExprAttr::mul(stride, function.dims[i]);
@@ -73,7 +78,8 @@ Result permalloy::addScaled(const IndexFunction &a, const IndexFunction &b, DimE
   if (!dims)
     return std::nullopt;
   MLIRContext *context = a.base.getContext();
-  IndexFunction result{DimExprAttr::add(a.base, DimExprAttr::mul(b.base, factor)), Dims(dims->size(), cst(context, 0)), *dims};
+  IndexFunction result{DimExprAttr::add(a.base, DimExprAttr::mul(b.base, factor)),
+                       Dims(dims->size(), cst(context, 0)), *dims};
   auto accumulate = [&](const IndexFunction &f, DimExprAttr by) {
     size_t shift = dims->size() - f.dims.size();
     for (size_t i = 0; i < f.dims.size(); ++i) {
@@ -112,7 +118,8 @@ static Result ofConstant(ConstantOp op) {
     if (values[n].getSExtValue() != expected)
       return std::nullopt;
   }
-  IndexFunction result{cst(op.getContext(), base), {}, dimsOfType(cast<RankedTensorType>(op.getType()))};
+  IndexFunction result{
+      cst(op.getContext(), base), {}, dimsOfType(cast<RankedTensorType>(op.getType()))};
   for (int64_t step : steps)
     result.coefficients.push_back(cst(op.getContext(), step));
   return result;
@@ -123,10 +130,14 @@ static Result ofBinary(BinaryOp op, SymbolicShapes &shapes) {
   if (!a || !b)
     return std::nullopt;
   MLIRContext *context = op.getContext();
-  auto isNumber = [](const IndexFunction &f) { return llvm::all_of(f.coefficients, [](DimExprAttr c) { return c.isConstant(0); }); };
+  auto isNumber = [](const IndexFunction &f) {
+    return llvm::all_of(f.coefficients, [](DimExprAttr c) { return c.isConstant(0); });
+  };
   switch (op.getKind()) {
-  case BinaryKind::Add: return addScaled(*a, *b, cst(context, 1));
-  case BinaryKind::Sub: return addScaled(*a, *b, cst(context, -1));
+  case BinaryKind::Add:
+    return addScaled(*a, *b, cst(context, 1));
+  case BinaryKind::Sub:
+    return addScaled(*a, *b, cst(context, -1));
   case BinaryKind::Mul: {
     if (!isNumber(*b))
       std::swap(a, b);
@@ -135,7 +146,8 @@ static Result ofBinary(BinaryOp op, SymbolicShapes &shapes) {
     IndexFunction zero{cst(context, 0), b->coefficients, b->dims};
     return addScaled(zero, *a, b->base);
   }
-  default: return std::nullopt;
+  default:
+    return std::nullopt;
   }
 }
 
@@ -172,12 +184,14 @@ Result permalloy::indexFunction(Value value, SymbolicShapes &shapes) {
     return ofConstant(constant);
   if (auto values = dyn_cast<DimValuesOp>(op); values && values.getValues().size() == 1) {
     Dims dims = shapes.dims(value);
-    return IndexFunction{dimsOf(values.getValues()).front(), Dims(dims.size(), cst(context, 0)), dims};
+    return IndexFunction{dimsOf(values.getValues()).front(), Dims(dims.size(), cst(context, 0)),
+                         dims};
   }
   if (auto range = dyn_cast<RangeOp>(op); range && range.getSize())
     return IndexFunction{*range.getFrom(), {cst(context, range.getStep())}, {*range.getSize()}};
   if (auto cast = dyn_cast<CastOp>(op))
-    return cast.getType().getElementTypeBitWidth() >= 32 ? indexFunction(cast.getInput(), shapes) : std::nullopt;
+    return cast.getType().getElementTypeBitWidth() >= 32 ? indexFunction(cast.getInput(), shapes)
+                                                         : std::nullopt;
   if (auto reshape = dyn_cast<ReshapeOp>(op)) {
     Result input = indexFunction(reshape.getInput(), shapes);
     return input ? regroup(*input, shapes.dims(value)) : std::nullopt;

@@ -55,13 +55,15 @@ void ResolveShapes::runOnOperation() {
 /// A dimension that `tfm.dims` gives as a number is static.
 void ResolveShapes::refineArguments(func::FuncOp function) {
   for (BlockArgument argument : function.getArguments())
-    if (auto dims = function.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(), TfmDialect::kDimsAttr))
+    if (auto dims =
+            function.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(), TfmDialect::kDimsAttr))
       refineType(argument, dimsOf(dims));
 }
 
 void ResolveShapes::refineType(Value value, ArrayRef<DimExprAttr> dims) {
   auto type = cast<RankedTensorType>(value.getType());
-  auto refined = RankedTensorType::get(staticShape(dims), type.getElementType(), type.getEncoding());
+  auto refined =
+      RankedTensorType::get(staticShape(dims), type.getElementType(), type.getEncoding());
   bool accepted = llvm::all_of(value.getUsers(), [](Operation *user) {
     return isa<TfmDialect>(user->getDialect()) || isa<func::ReturnOp>(user);
   });
@@ -73,7 +75,8 @@ void ResolveShapes::resolve(Operation *op) {
   if (!isa<ShapeOpInterface>(op))
     return;
   Value result = op->getResult(0);
-  Dims dims = llvm::map_to_vector(shapes.dims(result), [&](DimExprAttr dim) { return bounds->simplify(dim); });
+  Dims dims = llvm::map_to_vector(shapes.dims(result),
+                                  [&](DimExprAttr dim) { return bounds->simplify(dim); });
   shapes.setDims(result, dims);
   refineType(result, dims);
   if (isa<ConstantOp, DimValuesOp>(op) || replaceByContents(op))
@@ -83,12 +86,14 @@ void ResolveShapes::resolve(Operation *op) {
   removeIdentity(op);
 }
 
-/// An integer or bool value whose every element is known before the run is an operation without operands.
+/// An integer or bool value whose every element is known before the run is an operation without
+/// operands.
 bool ResolveShapes::replaceByContents(Operation *op) {
   Value result = op->getResult(0);
   std::optional<Dims> contents = shapes.contents(result);
   auto type = cast<RankedTensorType>(result.getType());
-  if (!contents || !allDerived(*contents) || !type.hasStaticShape() || type.getNumElements() != int64_t(contents->size()))
+  if (!contents || !allDerived(*contents) || !type.hasStaticShape() ||
+      type.getNumElements() != int64_t(contents->size()))
     return false;
   for (DimExprAttr &element : *contents)
     element = bounds->simplify(element);
@@ -142,7 +147,8 @@ bool ResolveShapes::resolveRange(RangeOp op, DimExprAttr size) {
     return contents && contents->size() == 1 ? contents->front() : DimExprAttr();
   };
   DimExprAttr start = scalar(0), step = scalar(2);
-  if (!isDerived(start) || !step || !step.asConstant() || !isa<IntegerType>(getElementTypeOrSelf(op.getType())))
+  if (!isDerived(start) || !step || !step.asConstant() ||
+      !isa<IntegerType>(getElementTypeOrSelf(op.getType())))
     return false;
   op.getBoundsMutable().clear();
   op.setFromAttr(bounds->simplify(start));
@@ -151,7 +157,8 @@ bool ResolveShapes::resolveRange(RangeOp op, DimExprAttr size) {
   return true;
 }
 
-/// Offsets follow ONNX's clamping; a negative step is resolved for a whole reversal only, as the shape rule derives no other.
+/// Offsets follow ONNX's clamping; a negative step is resolved for a whole reversal only, as the
+/// shape rule derives no other.
 bool ResolveShapes::resolveSlice(SliceOp op, ArrayRef<DimExprAttr> sizes) {
   Builder builder(&getContext());
   if (op.getSizes()) {
@@ -168,7 +175,8 @@ bool ResolveShapes::resolveSlice(SliceOp op, ArrayRef<DimExprAttr> sizes) {
   for (auto [i, axis] : llvm::enumerate(*op.getAxes())) {
     strides[axis] = steps ? *(*steps)[i].asConstant() : 1;
     DimExprAttr last = DimExprAttr::sub(input[axis], DimExprAttr::constant(&getContext(), 1));
-    offsets[axis] = strides[axis] < 0 ? last : bounds->simplify(clampSliceBound((*starts)[i], input[axis]));
+    offsets[axis] =
+        strides[axis] < 0 ? last : bounds->simplify(clampSliceBound((*starts)[i], input[axis]));
   }
   if (!allDerived(offsets))
     return false;
@@ -185,7 +193,8 @@ bool ResolveShapes::resolveSlice(SliceOp op, ArrayRef<DimExprAttr> sizes) {
 void ResolveShapes::removeIdentity(Operation *op) {
   bool keeps = isa<ReshapeOp, BroadcastOp>(op);
   if (auto slice = dyn_cast<SliceOp>(op))
-    keeps = slice.getStrides() && llvm::all_of(*slice.getStrides(), [](int64_t s) { return s == 1; });
+    keeps =
+        slice.getStrides() && llvm::all_of(*slice.getStrides(), [](int64_t s) { return s == 1; });
   if (!keeps)
     return;
   Value input = op->getOperand(0), result = op->getResult(0);
@@ -207,7 +216,8 @@ void ResolveShapes::refineSignature(func::FuncOp function) {
   auto returned = dyn_cast<func::ReturnOp>(function.getBody().back().getTerminator());
   if (!returned || !function.getBody().hasOneBlock())
     return;
-  function.setType(FunctionType::get(&getContext(), function.getBody().getArgumentTypes(), returned.getOperandTypes()));
+  function.setType(FunctionType::get(&getContext(), function.getBody().getArgumentTypes(),
+                                     returned.getOperandTypes()));
   for (auto [i, value] : llvm::enumerate(returned.getOperands()))
     if (Dims dims = shapes.dims(value); allDerived(dims))
       function.setResultAttr(i, TfmDialect::kDimsAttr, dimArray(&getContext(), dims));

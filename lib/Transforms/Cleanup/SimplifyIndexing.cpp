@@ -26,13 +26,15 @@ namespace {
 
 /// gather whose indices count up from a constant.
 struct SimplifyGather : ShapePattern<GatherOp> {
-  SimplifyGather(MLIRContext *context, SymbolicShapes &shapes, Pass::Statistic &reshapes, Pass::Statistic &slices, DimBounds &bounds)
+  SimplifyGather(MLIRContext *context, SymbolicShapes &shapes, Pass::Statistic &reshapes,
+                 Pass::Statistic &slices, DimBounds &bounds)
       : ShapePattern(context, shapes, reshapes), slices(slices), bounds(bounds) {}
 
   LogicalResult matchAndRewrite(GatherOp op, PatternRewriter &rewriter) const override {
     auto index = indexFunction(op.getIndices(), shapes);
     if (!index)
-      return rewriter.notifyMatchFailure(op, "the indices are no affine function of their position");
+      return rewriter.notifyMatchFailure(op,
+                                         "the indices are no affine function of their position");
     if (!index->countsUp() || !index->base.asConstant() || *index->base.asConstant() < 0)
       return rewriter.notifyMatchFailure(op, "the indices do not count up from a constant");
     Dims result = shapes.dims(op.getResult()), input = shapes.dims(op.getInput());
@@ -48,13 +50,15 @@ struct SimplifyGather : ShapePattern<GatherOp> {
     } else {
       ++count_();
     }
-    return replaceRefined(rewriter, op, createReshape(rewriter, op.getLoc(), shapes, source, result));
+    return replaceRefined(rewriter, op,
+                          createReshape(rewriter, op.getLoc(), shapes, source, result));
   }
 
 private:
   Pass::Statistic &count_() const { return ShapePattern::count; }
 
-  /// `end` <= `extent`, perhaps because a larger symbol would index outside of the input and so fail.
+  /// `end` <= `extent`, perhaps because a larger symbol would index outside of the input and so
+  /// fail.
   bool isInside(DimExprAttr end, DimExprAttr extent) const {
     if (bounds.atMost(end, extent))
       return true;
@@ -64,15 +68,18 @@ private:
     return true;
   }
 
-  Value createSlice(GatherOp op, PatternRewriter &rewriter, const IndexFunction &index, DimExprAttr count) const {
+  Value createSlice(GatherOp op, PatternRewriter &rewriter, const IndexFunction &index,
+                    DimExprAttr count) const {
     Dims sizes = shapes.dims(op.getInput());
     Dims offsets(sizes.size(), DimExprAttr::constant(op.getContext(), 0));
     SmallVector<int64_t> strides(sizes.size(), 1);
     sizes[op.getAxis()] = count;
     offsets[op.getAxis()] = index.base;
     auto type = RankedTensorType::get(staticShape(sizes), getElementTypeOrSelf(op.getType()));
-    return SliceOp::create(rewriter, op.getLoc(), type, op.getInput(), Value(), Value(), Value(), DenseI64ArrayAttr(),
-                           dimArray(op.getContext(), offsets), dimArray(op.getContext(), sizes), rewriter.getDenseI64ArrayAttr(strides));
+    return SliceOp::create(rewriter, op.getLoc(), type, op.getInput(), Value(), Value(), Value(),
+                           DenseI64ArrayAttr(), dimArray(op.getContext(), offsets),
+                           dimArray(op.getContext(), sizes),
+                           rewriter.getDenseI64ArrayAttr(strides));
   }
 
   Pass::Statistic &slices;
@@ -85,9 +92,11 @@ struct SimplifyGatherND : ShapePattern<GatherNDOp> {
 
   LogicalResult matchAndRewrite(GatherNDOp op, PatternRewriter &rewriter) const override {
     auto concat = op.getIndices().getDefiningOp<ConcatOp>();
-    Dims indices = shapes.dims(op.getIndices()), input = shapes.dims(op.getInput()), result = shapes.dims(op.getResult());
+    Dims indices = shapes.dims(op.getIndices()), input = shapes.dims(op.getInput()),
+         result = shapes.dims(op.getResult());
     if (op.getBatchDims() != 0 || !concat || concat.getAxis() + 1 != indices.size())
-      return rewriter.notifyMatchFailure(op, "the indices are no concat of their columns, or there are batch dimensions");
+      return rewriter.notifyMatchFailure(
+          op, "the indices are no concat of their columns, or there are batch dimensions");
     if (!allDerived(result) || !allDerived(input))
       return rewriter.notifyMatchFailure(op, "a dimension depends on data");
     size_t columns = concat.getInputs().size();
@@ -95,22 +104,28 @@ struct SimplifyGatherND : ShapePattern<GatherNDOp> {
     for (auto [k, column] : llvm::enumerate(concat.getInputs())) {
       auto index = columnFunction(column);
       if (!index)
-        return rewriter.notifyMatchFailure(op, "a column of the indices is no affine function of its position");
+        return rewriter.notifyMatchFailure(
+            op, "a column of the indices is no affine function of its position");
       DimExprAttr largest = index->largest();
       DimExprAttr room = DimExprAttr::sub(input[k], largest);
-      if (!room || !room.asConstant() || *room.asConstant() < 1 || !index->base.asConstant() || *index->base.asConstant() < 0)
+      if (!room || !room.asConstant() || *room.asConstant() < 1 || !index->base.asConstant() ||
+          *index->base.asConstant() < 0)
         return rewriter.notifyMatchFailure(op, "a column may lie outside of its dimension");
       DimExprAttr stride = product(op.getContext(), ArrayRef(input).slice(k + 1, columns - k - 1));
-      IndexFunction zero{DimExprAttr::constant(op.getContext(), 0), Dims(index->dims.size(), DimExprAttr::constant(op.getContext(), 0)), index->dims};
+      IndexFunction zero{DimExprAttr::constant(op.getContext(), 0),
+                         Dims(index->dims.size(), DimExprAttr::constant(op.getContext(), 0)),
+                         index->dims};
       flat = addScaled(flat ? *flat : zero, *index, stride);
       if (!flat)
         return rewriter.notifyMatchFailure(op, "the columns do not broadcast");
     }
     DimExprAttr extent = product(op.getContext(), ArrayRef(input).take_front(columns));
-    if (!flat->countsUp() || !flat->base.isConstant(0) || product(op.getContext(), flat->dims) != extent)
+    if (!flat->countsUp() || !flat->base.isConstant(0) ||
+        product(op.getContext(), flat->dims) != extent)
       return rewriter.notifyMatchFailure(op, "the tuples do not count through all of the input");
     ++count;
-    return replaceRefined(rewriter, op, createReshape(rewriter, op.getLoc(), shapes, op.getInput(), result));
+    return replaceRefined(rewriter, op,
+                          createReshape(rewriter, op.getLoc(), shapes, op.getInput(), result));
   }
 
   /// The index function of a column [..., 1] without its last dimension.

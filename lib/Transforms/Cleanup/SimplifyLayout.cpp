@@ -43,12 +43,14 @@ struct TransposeOfOnes : ShapePattern<TransposeOp> {
     if (!allDerived(dims))
       return rewriter.notifyMatchFailure(op, "a dimension depends on data");
     ++count;
-    return replaceRefined(rewriter, op, createReshape(rewriter, op.getLoc(), shapes, op.getInput(), dims));
+    return replaceRefined(rewriter, op,
+                          createReshape(rewriter, op.getLoc(), shapes, op.getInput(), dims));
   }
 };
 
-/// reshape(transpose(reshape(x))), where the first joins dimensions that stay together and the last splits them again, is one
-/// transpose: K^T of the dynamo exporter, [b, 12, s, 32] -> [12 b, s, 32] -> [12 b, 32, s] -> [b, 12, 32, s].
+/// reshape(transpose(reshape(x))), where the first joins dimensions that stay together and the last
+/// splits them again, is one transpose: K^T of the dynamo exporter, [b, 12, s, 32] -> [12 b, s, 32]
+/// -> [12 b, 32, s] -> [b, 12, 32, s].
 struct TransposeThroughReshape : ShapePattern<ReshapeOp> {
   using ShapePattern::ShapePattern;
   LogicalResult matchAndRewrite(ReshapeOp op, PatternRewriter &rewriter) const override {
@@ -75,7 +77,8 @@ struct TransposeThroughReshape : ShapePattern<ReshapeOp> {
     if (permuted != shapes.dims(op.getResult()))
       return rewriter.notifyMatchFailure(op, "the last reshape does not undo the first");
     ++count;
-    return replaceRefined(rewriter, op, createTranspose(rewriter, op.getLoc(), join.getInput(), perm));
+    return replaceRefined(rewriter, op,
+                          createTranspose(rewriter, op.getLoc(), join.getInput(), perm));
   }
 };
 
@@ -88,7 +91,8 @@ template <typename OpTy> struct HoistAboveScale : ShapePattern<OpTy> {
       return rewriter.notifyMatchFailure(op, "the input is no scaled value that is used here only");
     auto scale = cast<BinaryOp>(op.getInput().getDefiningOp());
     int64_t rank = cast<RankedTensorType>(op.getType()).getRank();
-    if (cast<RankedTensorType>(scale.getLhs().getType()).getRank() > rank || cast<RankedTensorType>(scale.getRhs().getType()).getRank() > rank)
+    if (cast<RankedTensorType>(scale.getLhs().getType()).getRank() > rank ||
+        cast<RankedTensorType>(scale.getRhs().getType()).getRank() > rank)
       if (!isa<ReshapeOp>(op))
         return rewriter.notifyMatchFailure(op, "the number has a higher rank");
     Value moved = moveAbove(op, scaled->value, rewriter);
@@ -103,7 +107,8 @@ template <typename OpTy> struct HoistAboveScale : ShapePattern<OpTy> {
     return createTranspose(rewriter, op.getLoc(), value, op.getPerm());
   }
   Value moveAbove(ReshapeOp op, Value value, PatternRewriter &rewriter) const {
-    return createReshape(rewriter, op.getLoc(), this->shapes, value, this->shapes.dims(op.getResult()));
+    return createReshape(rewriter, op.getLoc(), this->shapes, value,
+                         this->shapes.dims(op.getResult()));
   }
   /// The number as a scalar, so that it fits any rank.
   static Value number(Value value, PatternRewriter &rewriter) {
@@ -116,8 +121,10 @@ struct HoistAboveUnary : ShapePattern<TransposeOp> {
   using ShapePattern::ShapePattern;
   LogicalResult matchAndRewrite(TransposeOp op, PatternRewriter &rewriter) const override {
     Operation *function = op.getInput().getDefiningOp();
-    if (!isa_and_nonnull<UnaryOp, CastOp>(function) || !op.getInput().hasOneUse() || !function->getOperand(0).getDefiningOp<TransposeOp>())
-      return rewriter.notifyMatchFailure(op, "no transpose, elementwise function, transpose in a row");
+    if (!isa_and_nonnull<UnaryOp, CastOp>(function) || !op.getInput().hasOneUse() ||
+        !function->getOperand(0).getDefiningOp<TransposeOp>())
+      return rewriter.notifyMatchFailure(op,
+                                         "no transpose, elementwise function, transpose in a row");
     Value moved = createTranspose(rewriter, op.getLoc(), function->getOperand(0), op.getPerm());
     IRMapping map;
     map.map(function->getOperand(0), moved);
@@ -136,14 +143,18 @@ struct LinearAboveReshape : ShapePattern<LinearOp> {
     auto reshape = op.getInput().getDefiningOp<ReshapeOp>();
     if (!reshape)
       return rewriter.notifyMatchFailure(op, "the input is no reshape");
-    Dims input = shapes.dims(reshape.getInput()), rows = shapes.dims(reshape.getResult()), result = shapes.dims(op.getResult());
+    Dims input = shapes.dims(reshape.getInput()), rows = shapes.dims(reshape.getResult()),
+         result = shapes.dims(op.getResult());
     if (input.empty() || input.back() != rows.back() || !allDerived(result))
-      return rewriter.notifyMatchFailure(op, "the reshape changes the last dimension, or a dimension depends on data");
+      return rewriter.notifyMatchFailure(
+          op, "the reshape changes the last dimension, or a dimension depends on data");
     input.back() = result.back();
     auto type = RankedTensorType::get(staticShape(input), getElementTypeOrSelf(op.getType()));
-    Value linear = LinearOp::create(rewriter, op.getLoc(), type, reshape.getInput(), op.getWeight(), op.getBias(), op.getActivation());
+    Value linear = LinearOp::create(rewriter, op.getLoc(), type, reshape.getInput(), op.getWeight(),
+                                    op.getBias(), op.getActivation());
     ++count;
-    return replaceRefined(rewriter, op, createReshape(rewriter, op.getLoc(), shapes, linear, result));
+    return replaceRefined(rewriter, op,
+                          createReshape(rewriter, op.getLoc(), shapes, linear, result));
   }
 };
 
@@ -151,8 +162,9 @@ class SimplifyLayout : public permalloy::impl::SimplifyLayoutBase<SimplifyLayout
   void runOnOperation() override {
     SymbolicShapes shapes;
     RewritePatternSet patterns(&getContext());
-    patterns.add<DropIdentityReshape, TransposeOfOnes, TransposeThroughReshape, HoistAboveScale<TransposeOp>, HoistAboveScale<ReshapeOp>,
-                 HoistAboveUnary, LinearAboveReshape>(&getContext(), shapes, numSimplified);
+    patterns.add<DropIdentityReshape, TransposeOfOnes, TransposeThroughReshape,
+                 HoistAboveScale<TransposeOp>, HoistAboveScale<ReshapeOp>, HoistAboveUnary,
+                 LinearAboveReshape>(&getContext(), shapes, numSimplified);
     ReshapeOp::getCanonicalizationPatterns(patterns, &getContext());
     TransposeOp::getCanonicalizationPatterns(patterns, &getContext());
     if (failed(rewriteWithShapes(getOperation(), shapes, std::move(patterns))))

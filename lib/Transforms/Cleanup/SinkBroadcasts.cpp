@@ -39,7 +39,8 @@ template <typename OpTy> struct SinkBelowElementwise : ShapePattern<OpTy> {
       return rewriter.notifyMatchFailure(op, "a dimension depends on data");
     Value small = cloneElementwise(rewriter, shapes, op, operands);
     ++this->count;
-    return replaceRefined(rewriter, op, createBroadcast(rewriter, op.getLoc(), shapes, small, dims));
+    return replaceRefined(rewriter, op,
+                          createBroadcast(rewriter, op.getLoc(), shapes, small, dims));
   }
 };
 
@@ -67,16 +68,49 @@ struct SinkBelowGather : ShapePattern<GatherOp> {
     auto broadcast = op.getIndices().getDefiningOp<BroadcastOp>();
     Dims result = shapes.dims(op.getResult());
     if (!broadcast || !allDerived(result))
-      return rewriter.notifyMatchFailure(op, "the indices are no broadcast, or a dimension depends on data");
+      return rewriter.notifyMatchFailure(
+          op, "the indices are no broadcast, or a dimension depends on data");
     size_t rank = shapes.dims(op.getIndices()).size();
     Dims dims = padded(op.getContext(), shapes.dims(broadcast.getInput()), rank);
     Value indices = createReshape(rewriter, op.getLoc(), shapes, broadcast.getInput(), dims);
     Dims small = result;
     llvm::copy(dims, small.begin() + op.getAxis());
     auto type = RankedTensorType::get(staticShape(small), getElementTypeOrSelf(op.getType()));
-    Value gathered = GatherOp::create(rewriter, op.getLoc(), type, op.getInput(), indices, op.getAxisAttr());
+    Value gathered =
+        GatherOp::create(rewriter, op.getLoc(), type, op.getInput(), indices, op.getAxisAttr());
     ++count;
-    return replaceRefined(rewriter, op, createBroadcast(rewriter, op.getLoc(), shapes, gathered, result));
+    return replaceRefined(rewriter, op,
+                          createBroadcast(rewriter, op.getLoc(), shapes, gathered, result));
+  }
+};
+
+/// A reduction over dimensions that the broadcast leaves alone runs before it.
+struct SinkBelowReduce : ShapePattern<ReduceOp> {
+  using ShapePattern::ShapePattern;
+  LogicalResult matchAndRewrite(ReduceOp op, PatternRewriter &rewriter) const override {
+    auto broadcast = op.getInput().getDefiningOp<BroadcastOp>();
+    Dims result = shapes.dims(op.getResult());
+    if (!broadcast || !allDerived(result))
+      return rewriter.notifyMatchFailure(
+          op, "the input is no broadcast, or a dimension depends on data");
+    Dims input = shapes.dims(broadcast.getInput()), wide = shapes.dims(op.getInput());
+    if (input.size() != wide.size())
+      return rewriter.notifyMatchFailure(op, "the broadcast adds dimensions");
+    for (int64_t axis : op.getAxes())
+      if (input[axis] != wide[axis])
+        return rewriter.notifyMatchFailure(op, "a reduced dimension is repeated");
+    Dims small;
+    for (auto [i, dim] : llvm::enumerate(input)) {
+      bool reduced = llvm::is_contained(op.getAxes(), int64_t(i));
+      if (!reduced || op.getKeepDims())
+        small.push_back(reduced ? DimExprAttr::constant(op.getContext(), 1) : dim);
+    }
+    auto type = RankedTensorType::get(staticShape(small), getElementTypeOrSelf(op.getType()));
+    Value reduced = ReduceOp::create(rewriter, op.getLoc(), type, op.getKind(),
+                                     broadcast.getInput(), op.getAxes(), op.getKeepDims());
+    ++count;
+    return replaceRefined(rewriter, op,
+                          createBroadcast(rewriter, op.getLoc(), shapes, reduced, result));
   }
 };
 
@@ -88,7 +122,8 @@ struct MergeBroadcasts : ShapePattern<BroadcastOp> {
       return replaceRefined(rewriter, op, op.getInput());
     auto producer = op.getInput().getDefiningOp<BroadcastOp>();
     if (!producer || !op.getDims())
-      return rewriter.notifyMatchFailure(op, "the input is no broadcast, or the dimensions are not resolved");
+      return rewriter.notifyMatchFailure(
+          op, "the input is no broadcast, or the dimensions are not resolved");
     rewriter.modifyOpInPlace(op, [&] { op.getInputMutable().assign(producer.getInput()); });
     ++count;
     return success();
@@ -99,9 +134,10 @@ class SinkBroadcasts : public permalloy::impl::SinkBroadcastsBase<SinkBroadcasts
   void runOnOperation() override {
     SymbolicShapes shapes;
     RewritePatternSet patterns(&getContext());
-    patterns.add<SinkBelowElementwise<UnaryOp>, SinkBelowElementwise<CastOp>, SinkBelowElementwise<BinaryOp>,
-                 SinkBelowElementwise<CompareOp>, SinkBelowElementwise<SelectOp>, DropAtMask, SinkBelowGather, MergeBroadcasts>(
-        &getContext(), shapes, numSunk);
+    patterns.add<SinkBelowElementwise<UnaryOp>, SinkBelowElementwise<CastOp>,
+                 SinkBelowElementwise<BinaryOp>, SinkBelowElementwise<CompareOp>,
+                 SinkBelowElementwise<SelectOp>, DropAtMask, SinkBelowGather, SinkBelowReduce,
+                 MergeBroadcasts>(&getContext(), shapes, numSunk);
     if (failed(rewriteWithShapes(getOperation(), shapes, std::move(patterns))))
       signalPassFailure();
   }

@@ -60,7 +60,8 @@ void Reporter::count(Operation *op) {
     ++counts[op->getName().stripDialect().str()];
   if (auto linear = dyn_cast<LinearOp>(op); linear && linear.getActivation() != Activation::None)
     ++counts["linear with " + stringifyActivation(linear.getActivation()).str()];
-  if (auto unary = dyn_cast<UnaryOp>(op); unary && (unary.getKind() == UnaryKind::GeluErf || unary.getKind() == UnaryKind::GeluTanh))
+  if (auto unary = dyn_cast<UnaryOp>(op);
+      unary && (unary.getKind() == UnaryKind::GeluErf || unary.getKind() == UnaryKind::GeluTanh))
     ++counts[stringifyUnaryKind(unary.getKind()).str()];
 }
 
@@ -100,10 +101,13 @@ void Reporter::explain(Operation *op) {
     return explainSoftmax(softmax);
   if (auto mean = dyn_cast<ReduceOp>(op); mean && mean.getKind() == ReduceKind::Mean) {
     auto square = mean.getInput().getDefiningOp<BinaryOp>();
-    if (square && (square.getKind() == BinaryKind::Pow || (square.getKind() == BinaryKind::Mul && square.getLhs() == square.getRhs())))
-      line(op, "variance without layer_norm", matchLayerNorm(mean, shapes, reason) ? "raise-layer-norm has not run" : reason);
+    if (square && (square.getKind() == BinaryKind::Pow ||
+                   (square.getKind() == BinaryKind::Mul && square.getLhs() == square.getRhs())))
+      line(op, "variance without layer_norm",
+           matchLayerNorm(mean, shapes, reason) ? "raise-layer-norm has not run" : reason);
   }
-  if (auto unary = dyn_cast<UnaryOp>(op); unary && (unary.getKind() == UnaryKind::Erf || unary.getKind() == UnaryKind::Tanh)) {
+  if (auto unary = dyn_cast<UnaryOp>(op);
+      unary && (unary.getKind() == UnaryKind::Erf || unary.getKind() == UnaryKind::Tanh)) {
     SmallVector<BinaryOp> products;
     productsBelow(op, 4, products);
     if (products.empty() && unary.getKind() == UnaryKind::Tanh)

@@ -1,8 +1,9 @@
 //===- Match.h - decomposed transformer operations ---------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Each matcher looks up from the last operation of a spelling. On a mismatch it returns nullopt and says in `reason` what
-// stopped it, for the pattern's notifyMatchFailure and for the fusion report: lower case, no full stop.
+// Each matcher looks up from the last operation of a spelling. On a mismatch it returns nullopt and
+// says in `reason` what stopped it, for the pattern's notifyMatchFailure and for the fusion report:
+// lower case, no full stop.
 //
 //===----------------------------------------------------------------------===//
 
@@ -29,7 +30,8 @@ struct LayerNormMatch {
   mlir::Operation *last;
 };
 /// `mean` is the variance: mean(d * d).
-std::optional<LayerNormMatch> matchLayerNorm(tfm::ReduceOp mean, SymbolicShapes &shapes, std::string &reason);
+std::optional<LayerNormMatch> matchLayerNorm(tfm::ReduceOp mean, SymbolicShapes &shapes,
+                                             std::string &reason);
 
 /// What stands between the scores and the softmax.
 struct MaskMatch {
@@ -40,10 +42,10 @@ struct MaskMatch {
 };
 
 struct AttentionMatch {
-  mlir::Value query;        ///< [B, H, Sq, D]
-  mlir::Value key;          ///< [B, H, D, Sk], or [B, H, Sk, D] when keyIsRows
+  mlir::Value query; ///< [B, H, Sq, D]
+  mlir::Value key;   ///< [B, H, D, Sk], or [B, H, Sk, D] when keyIsRows
   bool keyIsRows = false;
-  mlir::Value value;        ///< [B, H, Sk, Dv]
+  mlir::Value value; ///< [B, H, Sk, Dv]
   MaskMatch mask;
   double scale = 1;
   int64_t heads = 0;
@@ -51,7 +53,8 @@ struct AttentionMatch {
   tfm::MatmulOp scores;
 };
 /// `root` is the product with V.
-std::optional<AttentionMatch> matchAttention(tfm::MatmulOp root, SymbolicShapes &shapes, std::string &reason);
+std::optional<AttentionMatch> matchAttention(tfm::MatmulOp root, SymbolicShapes &shapes,
+                                             std::string &reason);
 
 } // namespace permalloy
 

@@ -22,13 +22,14 @@ private:
     reason = why.str();
     return false;
   }
-  bool matchSoftmax(Value probabilities);
+  bool matchSoftmax(MatmulOp root);
   bool matchMasks(Value &value);
   bool addMask(Value mask);
   bool chooseMask(SelectOp op, Value &scores);
   bool setMask(MaskMatch mask);
   bool matchScores(Value value);
   bool checkShapes(MatmulOp root);
+  bool checkMask(ArrayRef<DimExprAttr> scores);
 
   SymbolicShapes &shapes;
   std::string &reason;
@@ -53,7 +54,8 @@ static bool leadsToProduct(Value value) {
   return false;
 }
 
-/// What rows are that see `masked` everywhere; nullopt when the number is neither -inf nor lost in rounding.
+/// What rows are that see `masked` everywhere; nullopt when the number is neither -inf nor lost in
+/// rounding.
 static std::optional<EmptyRows> rowsOf(double masked, bool guarded) {
   if (masked == -std::numeric_limits<double>::infinity())
     return guarded ? EmptyRows::Zero : EmptyRows::NaN;
@@ -66,24 +68,39 @@ bool Matcher::run(MatmulOp root) {
   if (root.getTransposeA() || root.getTransposeB())
     return stop("the product with V has a transposed operand");
   match.value = root.getRhs();
-  if (!matchSoftmax(root.getLhs()))
+  if (!matchSoftmax(root))
     return false;
   Value scores = match.softmax.getInput();
   return matchMasks(scores) && matchScores(scores) && checkShapes(root);
 }
 
+/// What only leads to `users`; a model that also returns its probabilities needs them in memory.
+static bool isUsedBy(Value value, ArrayRef<Operation *> users) {
+  return llvm::all_of(value.getUsers(),
+                      [&](Operation *user) { return llvm::is_contained(users, user); });
+}
+
 /// The softmax, perhaps with the guard select(isnan(p), 0, p).
-bool Matcher::matchSoftmax(Value probabilities) {
+bool Matcher::matchSoftmax(MatmulOp root) {
+  Value probabilities = root.getLhs();
+  SmallVector<Operation *> users = {root};
   if (auto select = probabilities.getDefiningOp<SelectOp>()) {
     auto test = select.getCondition().getDefiningOp<UnaryOp>();
-    if (!test || test.getKind() != UnaryKind::IsNaN || test.getInput() != select.getOnFalse() || splatNumber(select.getOnTrue()) != 0.0)
-      return stop("the left operand of the product with V is a select that is no guard against NaN");
+    if (!test || test.getKind() != UnaryKind::IsNaN || test.getInput() != select.getOnFalse() ||
+        splatNumber(select.getOnTrue()) != 0.0)
+      return stop(
+          "the left operand of the product with V is a select that is no guard against NaN");
+    if (!isUsedBy(probabilities, users))
+      return stop("the probabilities are used elsewhere as well");
     guarded = true;
     probabilities = select.getOnFalse();
+    users = {select, test};
   }
   match.softmax = probabilities.getDefiningOp<SoftmaxOp>();
   if (!match.softmax)
     return stop("the left operand of the product with V is no softmax");
+  if (!isUsedBy(probabilities, users))
+    return stop("the probabilities are used elsewhere as well");
   int64_t rank = cast<RankedTensorType>(match.softmax.getType()).getRank();
   if (int64_t(match.softmax.getAxis()) != rank - 1)
     return stop("the softmax is over axis " + Twine(match.softmax.getAxis()) + ", not the last");
@@ -130,7 +147,8 @@ bool Matcher::chooseMask(SelectOp op, Value &scores) {
     return stop("the select before the softmax has no choice that is a number");
   auto rows = rowsOf(onTrue ? *onTrue : *onFalse, guarded);
   if (!rows)
-    return stop("masked scores become " + Twine(std::to_string(onTrue ? *onTrue : *onFalse)) + ", which is too near to be as good as -inf");
+    return stop("masked scores become " + Twine(std::to_string(onTrue ? *onTrue : *onFalse)) +
+                ", which is too near to be as good as -inf");
   scores = onTrue ? op.getOnFalse() : op.getOnTrue();
   return setMask({op.getCondition(), onTrue.has_value(), *rows});
 }
@@ -160,24 +178,37 @@ bool Matcher::matchScores(Value value) {
 bool Matcher::checkShapes(MatmulOp root) {
   Dims q = shapes.dims(match.query), k = shapes.dims(match.key), v = shapes.dims(match.value);
   if (q.size() != 4 || k.size() != 4 || v.size() != 4)
-    return stop("Q, K and V have ranks " + Twine(q.size()) + ", " + Twine(k.size()) + " and " + Twine(v.size()) + ", not 4");
+    return stop("Q, K and V have ranks " + Twine(q.size()) + ", " + Twine(k.size()) + " and " +
+                Twine(v.size()) + ", not 4");
   if (!match.keyIsRows)
     std::swap(k[2], k[3]);
   if (q[0] != k[0] || k[0] != v[0])
-    return stop("the batch dimensions " + q[0].str() + ", " + k[0].str() + " and " + v[0].str() + " of Q, K and V differ");
+    return stop("the batch dimensions " + q[0].str() + ", " + k[0].str() + " and " + v[0].str() +
+                " of Q, K and V differ");
   if (!q[1].asConstant() || q[1] != k[1] || k[1] != v[1])
-    return stop("the head dimensions " + q[1].str() + ", " + k[1].str() + " and " + v[1].str() + " of Q, K and V differ or vary");
+    return stop("the head dimensions " + q[1].str() + ", " + k[1].str() + " and " + v[1].str() +
+                " of Q, K and V differ or vary");
   if (q[3] != k[3])
     return stop("the head sizes " + q[3].str() + " and " + k[3].str() + " of Q and K differ");
   if (k[2] != v[2])
     return stop("K has " + k[2].str() + " rows and V " + v[2].str());
-  if (match.mask.value && shapes.dims(match.mask.value).size() > 4)
-    return stop("the mask has more than 4 dimensions");
   match.heads = *q[1].asConstant();
+  return !match.mask.value || checkMask({q[0], q[1], q[2], k[2]});
+}
+
+/// The mask repeats along the scores, never the other way round.
+bool Matcher::checkMask(ArrayRef<DimExprAttr> scores) {
+  Dims mask = shapes.dims(match.mask.value);
+  if (mask.size() > 4)
+    return stop("the mask has more than 4 dimensions");
+  for (auto [dim, of] : llvm::zip(llvm::reverse(mask), llvm::reverse(scores)))
+    if (!dim.isConstant(1) && dim != of)
+      return stop("the mask " + str(mask) + " does not repeat along the scores " + str(scores));
   return true;
 }
 
-std::optional<AttentionMatch> permalloy::matchAttention(MatmulOp root, SymbolicShapes &shapes, std::string &reason) {
+std::optional<AttentionMatch> permalloy::matchAttention(MatmulOp root, SymbolicShapes &shapes,
+                                                        std::string &reason) {
   Matcher matcher(shapes, reason);
   return matcher.run(root) ? std::optional(matcher.match) : std::nullopt;
 }

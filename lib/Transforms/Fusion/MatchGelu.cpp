@@ -1,8 +1,9 @@
 //===- MatchGelu.cpp - spellings of gelu -------------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A product is read as a number times factors, whatever its association: x * (0.5 * (1 + t)) and (x * (1 + t)) * 0.5 and
-// (x / 2) * (1 + t) are all 0.5 {x, 1 + t}. Sums are read the same way: a number plus terms.
+// A product is read as a number times factors, whatever its association: x * (0.5 * (1 + t)) and (x
+// * (1 + t)) * 0.5 and (x / 2) * (1 + t) are all 0.5 {x, 1 + t}. Sums are read the same way: a
+// number plus terms.
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,8 +23,8 @@ struct Product {
 
 } // namespace
 
-/// Multiplies `product` by `value`, looking into products, quotients by numbers and small powers. Inner operations must be used
-/// here only: x itself may be a product.
+/// Multiplies `product` by `value`, looking into products, quotients by numbers and small powers.
+/// Inner operations must be used here only: x itself may be a product.
 static void multiply(Product &product, Value value, bool isRoot) {
   if (auto number = splatNumber(value)) {
     product.number *= *number;
@@ -70,7 +71,8 @@ static std::optional<std::pair<double, Value>> asShifted(Value value) {
 }
 
 static bool isPowerOf(const Product &product, Value x, unsigned count) {
-  return product.factors.size() == count && llvm::all_of(product.factors, [&](Value f) { return f == x; });
+  return product.factors.size() == count &&
+         llvm::all_of(product.factors, [&](Value f) { return f == x; });
 }
 
 /// sqrt(2/pi) (x + 0.044715 x^3), or sqrt(2/pi) x (1 + 0.044715 x^2).
@@ -91,7 +93,8 @@ static bool isTanhArgument(Value value, Value x) {
     return false;
   auto shifted = asShifted(outer.factors[0] == x ? outer.factors[1] : outer.factors[0]);
   Product square = shifted ? asProduct(shifted->second) : Product();
-  return shifted && isNear(shifted->first, 1) && isNear(square.number, kCubic) && isPowerOf(square, x, 2);
+  return shifted && isNear(shifted->first, 1) && isNear(square.number, kCubic) &&
+         isPowerOf(square, x, 2);
 }
 
 std::optional<GeluMatch> permalloy::matchGelu(BinaryOp root, std::string &reason) {
@@ -110,10 +113,13 @@ std::optional<GeluMatch> permalloy::matchGelu(BinaryOp root, std::string &reason
     if (!shifted)
       continue;
     Product curve = asProduct(shifted->second);
-    auto function = curve.factors.size() == 1 ? curve.factors.front().getDefiningOp<UnaryOp>() : UnaryOp();
-    if (!function || (function.getKind() != UnaryKind::Erf && function.getKind() != UnaryKind::Tanh))
+    auto function =
+        curve.factors.size() == 1 ? curve.factors.front().getDefiningOp<UnaryOp>() : UnaryOp();
+    if (!function ||
+        (function.getKind() != UnaryKind::Erf && function.getKind() != UnaryKind::Tanh))
       continue;
-    if (!isNear(product.number * shifted->first, 0.5) || !isNear(product.number * curve.number, 0.5))
+    if (!isNear(product.number * shifted->first, 0.5) ||
+        !isNear(product.number * curve.number, 0.5))
       return mismatch("the factor of 1 + erf or tanh is not 1/2");
     if (function.getKind() == UnaryKind::Tanh) {
       if (!isTanhArgument(function.getInput(), x))
@@ -121,7 +127,8 @@ std::optional<GeluMatch> permalloy::matchGelu(BinaryOp root, std::string &reason
       return GeluMatch{x, UnaryKind::GeluTanh};
     }
     Product argument = asProduct(function.getInput());
-    if (argument.factors.size() != 1 || argument.factors.front() != x || !isNear(argument.number, 0.70710678118654752440))
+    if (argument.factors.size() != 1 || argument.factors.front() != x ||
+        !isNear(argument.number, 0.70710678118654752440))
       return mismatch("the argument of erf is not x / sqrt(2)");
     return GeluMatch{x, UnaryKind::GeluErf};
   }

@@ -10,13 +10,15 @@ using namespace permalloy::tfm;
 
 static bool isLastAxisMean(ReduceOp op) {
   int64_t rank = cast<RankedTensorType>(op.getInput().getType()).getRank();
-  return op.getKind() == ReduceKind::Mean && op.getKeepDims() && op.getAxes().size() == 1 && op.getAxes()[0] == rank - 1;
+  return op.getKind() == ReduceKind::Mean && op.getKeepDims() && op.getAxes().size() == 1 &&
+         op.getAxes()[0] == rank - 1;
 }
 
 /// x of x - mean(x).
 static Value centredInput(Value centred) {
   auto sub = centred.getDefiningOp<BinaryOp>();
-  auto mean = sub && sub.getKind() == BinaryKind::Sub ? sub.getRhs().getDefiningOp<ReduceOp>() : ReduceOp();
+  auto mean =
+      sub && sub.getKind() == BinaryKind::Sub ? sub.getRhs().getDefiningOp<ReduceOp>() : ReduceOp();
   return mean && isLastAxisMean(mean) && mean.getInput() == sub.getLhs() ? sub.getLhs() : Value();
 }
 
@@ -36,7 +38,9 @@ static BinaryOp onlyUser(Value value, BinaryKind kind) {
   return op && op.getKind() == kind ? op : BinaryOp();
 }
 
-static Value other(BinaryOp op, Value value) { return op.getLhs() == value ? op.getRhs() : op.getLhs(); }
+static Value other(BinaryOp op, Value value) {
+  return op.getLhs() == value ? op.getRhs() : op.getLhs();
+}
 
 /// d * 1/sqrt(deviation) in its spellings: what is computed from `variance + epsilon`.
 static Value normalised(Value shifted, Value centred) {
@@ -44,17 +48,20 @@ static Value normalised(Value shifted, Value centred) {
     if (auto unary = dyn_cast<UnaryOp>(op))
       return unary.getKind() == UnaryKind::Reciprocal;
     auto binary = dyn_cast<BinaryOp>(op);
-    return binary && binary.getKind() == BinaryKind::Div && binary.getRhs() == value && isSplatOf(binary.getLhs(), 1);
+    return binary && binary.getKind() == BinaryKind::Div && binary.getRhs() == value &&
+           isSplatOf(binary.getLhs(), 1);
   };
   Value inverse;
-  if (auto power = onlyUser(shifted, BinaryKind::Pow); power && isSplatOf(power.getRhs(), -0.5) && power.getLhs() == shifted) {
+  if (auto power = onlyUser(shifted, BinaryKind::Pow);
+      power && isSplatOf(power.getRhs(), -0.5) && power.getLhs() == shifted) {
     inverse = power.getResult();
   } else {
     auto root = shifted.hasOneUse() ? dyn_cast<UnaryOp>(*shifted.getUsers().begin()) : UnaryOp();
     if (!root || root.getKind() != UnaryKind::Sqrt || !root.getResult().hasOneUse())
       return {};
     Operation *user = *root.getResult().getUsers().begin();
-    if (auto quotient = dyn_cast<BinaryOp>(user); quotient && quotient.getKind() == BinaryKind::Div && quotient.getLhs() == centred)
+    if (auto quotient = dyn_cast<BinaryOp>(user);
+        quotient && quotient.getKind() == BinaryKind::Div && quotient.getLhs() == centred)
       return quotient.getResult();
     if (!isReciprocalOf(user, root.getResult()))
       return {};
@@ -71,7 +78,8 @@ static bool isRowVector(Value value, Value like, SymbolicShapes &shapes) {
          llvm::all_of(ArrayRef(dims).drop_back(), [](DimExprAttr d) { return d.isConstant(1); });
 }
 
-std::optional<LayerNormMatch> permalloy::matchLayerNorm(ReduceOp mean, SymbolicShapes &shapes, std::string &reason) {
+std::optional<LayerNormMatch> permalloy::matchLayerNorm(ReduceOp mean, SymbolicShapes &shapes,
+                                                        std::string &reason) {
   auto mismatch = [&](const char *why) {
     reason = why;
     return std::nullopt;
@@ -90,11 +98,13 @@ std::optional<LayerNormMatch> permalloy::matchLayerNorm(ReduceOp mean, SymbolicS
   if (!last)
     return mismatch("x - mean(x) is not divided by sqrt(variance + epsilon)");
   LayerNormMatch match{input, *epsilon, {}, {}, last.getDefiningOp()};
-  if (auto product = onlyUser(last, BinaryKind::Mul); product && isRowVector(other(product, last), last, shapes)) {
+  if (auto product = onlyUser(last, BinaryKind::Mul);
+      product && isRowVector(other(product, last), last, shapes)) {
     match.scale = other(product, last);
     last = product.getResult();
   }
-  if (auto sum = onlyUser(last, BinaryKind::Add); sum && isRowVector(other(sum, last), last, shapes)) {
+  if (auto sum = onlyUser(last, BinaryKind::Add);
+      sum && isRowVector(other(sum, last), last, shapes)) {
     match.bias = other(sum, last);
     last = sum.getResult();
   }

@@ -24,13 +24,16 @@ struct RaiseProduct : ShapePattern<MatmulOp> {
     auto match = matchAttention(op, shapes, reason);
     if (!match)
       return rewriter.notifyMatchFailure(op, reason);
-    Location loc = rewriter.getFusedLoc({match->scores.getLoc(), match->softmax.getLoc(), op.getLoc()});
-    Value key = match->keyIsRows ? match->key : createTranspose(rewriter, loc, match->key, {0, 1, 3, 2});
+    Location loc =
+        rewriter.getFusedLoc({match->scores.getLoc(), match->softmax.getLoc(), op.getLoc()});
+    Value key =
+        match->keyIsRows ? match->key : createTranspose(rewriter, loc, match->key, {0, 1, 3, 2});
     Value mask = createMask(match->mask, loc, rewriter);
     if (match->mask.value && !mask)
       return rewriter.notifyMatchFailure(op, "a dimension of the mask depends on data");
-    auto attention = AttentionOp::create(rewriter, loc, op.getType(), match->query, key, match->value, mask, match->heads, match->heads,
-                                         APFloat(float(match->scale)), /*causal=*/false, match->mask.emptyRows);
+    auto attention = AttentionOp::create(
+        rewriter, loc, op.getType(), match->query, key, match->value, mask, match->heads,
+        match->heads, APFloat(float(match->scale)), /*causal=*/false, match->mask.emptyRows);
     rewriter.replaceOp(op, attention);
     ++count;
     return success();
@@ -62,7 +65,8 @@ struct PackHeads : ShapePattern<AttentionOp> {
     for (Value operand : {op.getQuery(), op.getKey(), op.getValue()}) {
       auto transpose = operand.getDefiningOp<TransposeOp>();
       if (!transpose || transpose.getPerm() != ArrayRef<int64_t>{0, 2, 1, 3})
-        return rewriter.notifyMatchFailure(op, "an operand is no transpose of [batch, sequence, heads, size]");
+        return rewriter.notifyMatchFailure(
+            op, "an operand is no transpose of [batch, sequence, heads, size]");
       operands.push_back(transpose.getInput());
     }
     Dims result = shapes.dims(op.getResult());
@@ -72,15 +76,19 @@ struct PackHeads : ShapePattern<AttentionOp> {
       Dims dims = shapes.dims(operand);
       if (!allDerived(dims))
         return rewriter.notifyMatchFailure(op, "a dimension depends on data");
-      operand = createReshape(rewriter, op.getLoc(), shapes, operand, {dims[0], dims[1], DimExprAttr::mul(dims[2], dims[3])});
+      operand = createReshape(rewriter, op.getLoc(), shapes, operand,
+                              {dims[0], dims[1], DimExprAttr::mul(dims[2], dims[3])});
     }
     Dims packed = {result[0], result[2], DimExprAttr::mul(result[1], result[3])};
     auto type = RankedTensorType::get(staticShape(packed), getElementTypeOrSelf(op.getType()));
-    Value attention = AttentionOp::create(rewriter, op.getLoc(), type, operands[0], operands[1], operands[2], op.getMask(),
-                                          op.getNumHeads(), op.getNumKvHeads(), op.getScale(), op.getCausal(), op.getEmptyRows());
-    Value split = createReshape(rewriter, op.getLoc(), shapes, attention, {result[0], result[2], result[1], result[3]});
+    Value attention = AttentionOp::create(
+        rewriter, op.getLoc(), type, operands[0], operands[1], operands[2], op.getMask(),
+        op.getNumHeads(), op.getNumKvHeads(), op.getScale(), op.getCausal(), op.getEmptyRows());
+    Value split = createReshape(rewriter, op.getLoc(), shapes, attention,
+                                {result[0], result[2], result[1], result[3]});
     ++count;
-    return replaceRefined(rewriter, op, createTranspose(rewriter, op.getLoc(), split, {0, 2, 1, 3}));
+    return replaceRefined(rewriter, op,
+                          createTranspose(rewriter, op.getLoc(), split, {0, 2, 1, 3}));
   }
 };
 

@@ -26,13 +26,16 @@ struct RaiseVariance : ShapePattern<ReduceOp> {
       return rewriter.notifyMatchFailure(op, reason);
     Dims dims = shapes.dims(match->input);
     if (!dims.back().asConstant() || dims != shapes.dims(match->last->getResult(0)))
-      return rewriter.notifyMatchFailure(op, "the normalised dimension varies, or the result has another shape");
+      return rewriter.notifyMatchFailure(
+          op, "the normalised dimension varies, or the result has another shape");
     rewriter.setInsertionPoint(match->last);
     Location loc = rewriter.getFusedLoc({op.getLoc(), match->last->getLoc()});
-    Value scale = match->scale ? asRow(match->scale, loc, rewriter) : ones(match->input, loc, rewriter);
+    Value scale =
+        match->scale ? asRow(match->scale, loc, rewriter) : ones(match->input, loc, rewriter);
     Value bias = match->bias ? asRow(match->bias, loc, rewriter) : Value();
-    auto norm = LayerNormOp::create(rewriter, loc, match->input.getType(), match->input, scale, bias,
-                                    rewriter.getI64IntegerAttr(dims.size() - 1), rewriter.getF32FloatAttr(match->epsilon));
+    auto norm = LayerNormOp::create(rewriter, loc, match->input.getType(), match->input, scale,
+                                    bias, rewriter.getI64IntegerAttr(dims.size() - 1),
+                                    rewriter.getF32FloatAttr(match->epsilon));
     ++count;
     return replaceRefined(rewriter, match->last, norm);
   }

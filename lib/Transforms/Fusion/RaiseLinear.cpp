@@ -24,13 +24,20 @@ static int64_t rankOf(Value value) { return cast<RankedTensorType>(value.getType
 
 static std::optional<Activation> activationOf(UnaryKind kind) {
   switch (kind) {
-  case UnaryKind::Relu: return Activation::Relu;
-  case UnaryKind::GeluErf: return Activation::GeluErf;
-  case UnaryKind::GeluTanh: return Activation::GeluTanh;
-  case UnaryKind::Silu: return Activation::Silu;
-  case UnaryKind::Tanh: return Activation::Tanh;
-  case UnaryKind::Sigmoid: return Activation::Sigmoid;
-  default: return std::nullopt;
+  case UnaryKind::Relu:
+    return Activation::Relu;
+  case UnaryKind::GeluErf:
+    return Activation::GeluErf;
+  case UnaryKind::GeluTanh:
+    return Activation::GeluTanh;
+  case UnaryKind::Silu:
+    return Activation::Silu;
+  case UnaryKind::Tanh:
+    return Activation::Tanh;
+  case UnaryKind::Sigmoid:
+    return Activation::Sigmoid;
+  default:
+    return std::nullopt;
   }
 }
 
@@ -41,12 +48,15 @@ struct RaiseProduct : ShapePattern<MatmulOp> {
   LogicalResult matchAndRewrite(MatmulOp op, PatternRewriter &rewriter) const override {
     if (rankOf(op.getRhs()) != 2 || !isParameter(op.getRhs()))
       return rewriter.notifyMatchFailure(op, "the right operand is no weight of rank 2");
-    if (op.getTransposeA() || rankOf(op.getLhs()) < 2 || !isa<FloatType>(getElementTypeOrSelf(op.getType())))
-      return rewriter.notifyMatchFailure(op, "the left operand is transposed or a vector, or the elements are integers");
+    if (op.getTransposeA() || rankOf(op.getLhs()) < 2 ||
+        !isa<FloatType>(getElementTypeOrSelf(op.getType())))
+      return rewriter.notifyMatchFailure(
+          op, "the left operand is transposed or a vector, or the elements are integers");
     Value weight = op.getRhs();
     if (op.getTransposeB())
       weight = createTranspose(rewriter, op.getLoc(), weight, {1, 0});
-    rewriter.replaceOpWithNewOp<LinearOp>(op, op.getType(), op.getLhs(), weight, Value(), Activation::None);
+    rewriter.replaceOpWithNewOp<LinearOp>(op, op.getType(), op.getLhs(), weight, Value(),
+                                          Activation::None);
     ++count;
     return success();
   }
@@ -57,26 +67,34 @@ struct JoinBias : ShapePattern<BinaryOp> {
   LogicalResult matchAndRewrite(BinaryOp op, PatternRewriter &rewriter) const override {
     if (op.getKind() != BinaryKind::Add)
       return rewriter.notifyMatchFailure(op, "no sum");
-    for (auto [product, bias] : {std::pair(op.getLhs(), op.getRhs()), std::pair(op.getRhs(), op.getLhs())}) {
+    for (auto [product, bias] :
+         {std::pair(op.getLhs(), op.getRhs()), std::pair(op.getRhs(), op.getLhs())}) {
       auto linear = product.getDefiningOp<LinearOp>();
-      if (!linear || linear.getBias() || linear.getActivation() != Activation::None || !product.hasOneUse())
+      if (!linear || linear.getBias() || linear.getActivation() != Activation::None ||
+          !product.hasOneUse())
         continue;
       if (!isParameter(bias) || !fits(bias, linear))
-        return rewriter.notifyMatchFailure(op, "what is added to the linear layer is no vector of its width");
+        return rewriter.notifyMatchFailure(
+            op, "what is added to the linear layer is no vector of its width");
       Location loc = rewriter.getFusedLoc({linear.getLoc(), op.getLoc()});
-      Value vector = createReshape(rewriter, loc, shapes, bias, shapes.dims(linear.getWeight()).back());
-      rewriter.replaceOpWithNewOp<LinearOp>(op, linear.getType(), linear.getInput(), linear.getWeight(), vector, Activation::None)
+      Value vector =
+          createReshape(rewriter, loc, shapes, bias, shapes.dims(linear.getWeight()).back());
+      rewriter
+          .replaceOpWithNewOp<LinearOp>(op, linear.getType(), linear.getInput(), linear.getWeight(),
+                                        vector, Activation::None)
           ->setLoc(loc);
       ++count;
       return success();
     }
-    return rewriter.notifyMatchFailure(op, "no operand is a linear layer without bias and activation that is used here only");
+    return rewriter.notifyMatchFailure(
+        op, "no operand is a linear layer without bias and activation that is used here only");
   }
 
   /// [N], or with ones in front, at most as many dimensions as the result.
   bool fits(Value bias, LinearOp linear) const {
     Dims dims = shapes.dims(bias);
-    return !dims.empty() && rankOf(bias) <= rankOf(linear.getResult()) && dims.back() == shapes.dims(linear.getWeight()).back() &&
+    return !dims.empty() && rankOf(bias) <= rankOf(linear.getResult()) &&
+           dims.back() == shapes.dims(linear.getWeight()).back() &&
            llvm::all_of(ArrayRef(dims).drop_back(), [](DimExprAttr d) { return d.isConstant(1); });
   }
 };
@@ -86,10 +104,14 @@ struct JoinActivation : ShapePattern<UnaryOp> {
   LogicalResult matchAndRewrite(UnaryOp op, PatternRewriter &rewriter) const override {
     auto linear = op.getInput().getDefiningOp<LinearOp>();
     auto activation = activationOf(op.getKind());
-    if (!activation || !linear || linear.getActivation() != Activation::None || !op.getInput().hasOneUse())
-      return rewriter.notifyMatchFailure(op, "no activation of a linear layer that is used here only");
+    if (!activation || !linear || linear.getActivation() != Activation::None ||
+        !op.getInput().hasOneUse())
+      return rewriter.notifyMatchFailure(op,
+                                         "no activation of a linear layer that is used here only");
     Location loc = rewriter.getFusedLoc({linear.getLoc(), op.getLoc()});
-    rewriter.replaceOpWithNewOp<LinearOp>(op, linear.getType(), linear.getInput(), linear.getWeight(), linear.getBias(), *activation)
+    rewriter
+        .replaceOpWithNewOp<LinearOp>(op, linear.getType(), linear.getInput(), linear.getWeight(),
+                                      linear.getBias(), *activation)
         ->setLoc(loc);
     ++count;
     return success();

@@ -58,3 +58,12 @@ func.func @reduction(%x: tensor<?xf32> {tfm.dims = [#tfm.dim<n>]}) -> tensor<?xf
   %r = tfm.reduce sum %e axes [0] : (tensor<4x?xf32>) -> tensor<?xf32>
   return %r : tensor<?xf32>
 }
+
+// CHECK-LABEL: @other_dimension(
+// CHECK: %[[R:.*]] = tfm.reduce sum %arg0 axes [1] : (tensor<?x?x1xf32>) -> tensor<?x1xf32>
+// CHECK-NEXT: tfm.broadcast %[[R]] dims [#tfm.dim<b>, #tfm.dim<8>]
+func.func @other_dimension(%x: tensor<?x?x1xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<1>]}) -> tensor<?x8xf32> {
+  %e = tfm.broadcast %x dims [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<8>] : (tensor<?x?x1xf32>) -> tensor<?x?x8xf32>
+  %r = tfm.reduce sum %e axes [1] : (tensor<?x?x8xf32>) -> tensor<?x8xf32>
+  return %r : tensor<?x8xf32>
+}

@@ -45,3 +45,14 @@ func.func @layers(%x: tensor<?x?x64xf32> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<
   %5 = tfm.layer_norm %4, %b, %b {axis = 2 : i64, epsilon = 1.0e-12 : f32} : (tensor<?x?x64xf32>, tensor<64xf32>, tensor<64xf32>) -> tensor<?x?x64xf32>
   return %5 : tensor<?x?x64xf32>
 }
+
+// A linear layer whose result is the model's: nothing joins it.
+// PLAN-LABEL: @last
+// PLAN: tfm.linear {{.*}}kern.group = 0
+// KERN-LABEL: @last
+// SLOTS-LABEL: @last
+func.func @last(%x: tensor<?x64xf32> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<64>]}) -> tensor<?x64xf32> {
+  %w1 = tfm.get_weight @w1 : tensor<64x64xf32>
+  %0 = tfm.linear %x, %w1 : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}

@@ -64,8 +64,9 @@ void Planner::joinEpilogues() {
     groupOf[linear] = group;
     Operation *last = linear;
     for (Operation *next = onlyUser(last); next; next = onlyUser(last)) {
-      bool floats = isa<FloatType>(getElementTypeOrSelf(next->getResultTypes().empty() ? Type() : next->getResult(0).getType()));
-      if (!isa<UnaryOp, BinaryOp>(next) || !floats || !shapes.equalShapes(next->getResult(0), linear.getResult()))
+      if (!isa<UnaryOp, BinaryOp>(next) ||
+          !isa<FloatType>(getElementTypeOrSelf(next->getResult(0).getType())) ||
+          !shapes.equalShapes(next->getResult(0), linear.getResult()))
         break;
       groupOf[next] = group;
       last = next;

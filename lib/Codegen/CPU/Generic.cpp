@@ -6,10 +6,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Generic.h"
 #include "TileGrid.h"
-#include "ValueEmitter.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
-#include "permalloy/Codegen/CPU/ExprEmitter.h"
 
 using namespace permalloy;
 using namespace permalloy::codegen;
@@ -28,16 +27,10 @@ static tfm::Dims walkedDims(Value value, ArrayRef<DimExprAttr> dims) {
   return {DimExprAttr::mul(DimExprAttr::ceilDiv(dims[1], width), dims[0]), width};
 }
 
-static SymbolicShapes shapesOf(kern::KernelOp kernel) {
-  SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
-  return shapes;
-}
-
 LogicalResult codegen::scheduleGenericKernel(kern::KernelOp kernel, const CpuTarget &target) {
-  SymbolicShapes shapes = shapesOf(kernel);
-  return setTileSchedule(kernel, /*elements=*/1024, ScratchLayout(kernel, shapes).bytes, shapes);
+  SymbolicShapes shapes;
+  auto walked = llvm::map_to_vector(kernel.yielded(), [&](Value v) { return walkedDims(v, shapes.dims(v)); });
+  return setTileSchedule(kernel, /*elements=*/1024, ScratchLayout(kernel, shapes).bytes, walked);
 }
 
 static Site siteOf(ArrayRef<DimExprAttr> dims, Value row, Value column) {
@@ -102,17 +95,20 @@ static void emitRow(ValueEmitter &values, Value tensor, Value base, bool vectori
   });
 }
 
-LogicalResult codegen::emitGenericKernel(KernelFrame &frame) {
+void codegen::emitGenericResult(KernelFrame &frame, ValueEmitter &values, unsigned index) {
   kern::KernelOp kernel = frame.kernel();
-  ValueEmitter values(frame);
+  Value tensor = kernel.yielded()[index], base = frame.result(index);
+  bool vectorize = hasVectorForm(kernel, frame.builder().target(), tensor);
+  TileGrid grid(walkedDims(tensor, values.dims(tensor)), kernel.getContext(), tileElements(kernel));
   auto extent = [&](DimExprAttr expr) { return values.extent(expr); };
-  for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
-    bool vectorize = hasVectorForm(kernel, frame.builder().target(), value);
-    TileGrid grid(walkedDims(value, values.dims(value)), kernel.getContext(), tileElements(kernel));
-    Value tensor = value, base = frame.result(index);
-    grid.forEachRow(frame, extent, [&](Value row, Value first, Value end) {
-      emitRow(values, tensor, base, vectorize, row, first, end);
-    });
-  }
+  grid.forEachRow(frame, extent, [&](Value row, Value first, Value end) {
+    emitRow(values, tensor, base, vectorize, row, first, end);
+  });
+}
+
+LogicalResult codegen::emitGenericKernel(KernelFrame &frame) {
+  ValueEmitter values(frame);
+  for (unsigned index = 0; index < frame.kernel().yielded().size(); ++index)
+    emitGenericResult(frame, values, index);
   return failure(values.failed());
 }

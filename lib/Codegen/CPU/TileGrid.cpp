@@ -39,11 +39,10 @@ void TileGrid::forEachRow(KernelFrame &frame, function_ref<Value(DimExprAttr)> e
 }
 
 LogicalResult codegen::setTileSchedule(kern::KernelOp kernel, int64_t elements, DimExprAttr scratchBytes,
-                                       SymbolicShapes &shapes) {
+                                       ArrayRef<tfm::Dims> walked) {
   Builder builder(kernel.getContext());
   DimExprAttr tiles;
-  for (Value value : kernel.yielded()) {
-    tfm::Dims dims = shapes.dims(value);
+  for (const tfm::Dims &dims : walked) {
     for (DimExprAttr dim : dims)
       if (!isDerived(dim))
         return kernel.emitError("unsupported in a compiled kernel: a result of dimensions ")

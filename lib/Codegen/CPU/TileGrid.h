@@ -29,10 +29,10 @@ struct TileGrid {
   void forEachRow(KernelFrame &frame, llvm::function_ref<mlir::Value(tfm::DimExprAttr)> extent, Body body) const;
 };
 
-/// Writes schedule, tiles and scratch_bytes for tiles of about `elements` elements. Fails with an error at the kernel when a
-/// size depends on data.
+/// Writes schedule, tiles and scratch_bytes for tiles of about `elements` elements of values walked in the dimensions
+/// `walked`. Fails with an error at the kernel when a size depends on data.
 mlir::LogicalResult setTileSchedule(kern::KernelOp kernel, int64_t elements, tfm::DimExprAttr scratchBytes,
-                                    SymbolicShapes &shapes);
+                                    llvm::ArrayRef<tfm::Dims> walked);
 
 /// The `elements` of the schedule that setTileSchedule wrote.
 int64_t tileElements(kern::KernelOp kernel);

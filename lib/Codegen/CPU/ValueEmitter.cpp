@@ -220,7 +220,9 @@ Value ValueEmitter::at(Value tensor, const Site &site) {
   if (it != known.end() && it->second.generation == current && visible(it->second.value))
     return it->second.value;
   auto leaf = bound.find(tensor);
-  Value value = leaf != bound.end() ? leaf->second(site) : compute(tensor, site);
+  Value value = leaf != bound.end() ? leaf->second(site) : Value();
+  if (!value)
+    value = compute(tensor, site);
   known[key] = {value, current};
   return value;
 }

@@ -75,7 +75,8 @@ public:
   /// As `at`, but a vector wherever the site has lanes.
   Value vectorAt(Value tensor, const Site &site);
 
-  /// Takes `read` as the value of `tensor` at every site. Values that depend on it are forgotten.
+  /// Takes `read` as the value of `tensor`; at sites where it gives null, the operation is emitted as ever. Values that
+  /// depend on it are forgotten.
   void bind(Value tensor, std::function<Value(const Site &)> read);
 
   /// Lanes had to be neighbours and were not; what was emitted is meaningless.

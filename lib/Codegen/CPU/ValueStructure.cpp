@@ -60,7 +60,9 @@ Value ValueEmitter::emit(tfm::ConstantOp op, const Site &site) {
     OpBuilder::InsertionGuard guard(b);
     auto function = anchor->getParentOfType<LLVM::LLVMFuncOp>();
     std::string bytes = bytesOf(value, e);
-    std::string name = (function.getName() + "_table" + Twine(tables.size())).str();
+    std::string name = (function.getName() + "_table").str();
+    while (SymbolTable::lookupNearestSymbolFrom(function, b.getStringAttr(name)))
+      name += "_"; // another one's of this function
     b.setInsertionPoint(function);
     auto type = LLVM::LLVMArrayType::get(b.getI8Type(), bytes.size());
     auto global = LLVM::GlobalOp::create(b, type, /*isConstant=*/true, LLVM::Linkage::Private, name,

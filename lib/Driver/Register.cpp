@@ -6,7 +6,7 @@
 #include "Kern/Kern.h"
 #include "Tfm/Tfm.h"
 #include "permalloy/Conversion/Passes.h"
-#include "permalloy/Pipelines/TfmPipeline.h"
+#include "permalloy/Pipelines/Compile.h"
 #include "permalloy/Reference/Passes.h"
 #include "permalloy/Transforms/Passes.h"
 
@@ -24,7 +24,7 @@ void registerAllPasses() {
   registerTransformsPasses();
   registerConversionPasses();
   reference::registerReferencePasses();
-  registerTfmPipeline();
+  registerCompilePipelines();
 }
 
 } // namespace permalloy

@@ -33,7 +33,9 @@ void warn(const std::string &message) { messages() << "permalloy: warning: " << 
 /// What a location says to a user: the model's node names, or file and line of MLIR text.
 static void describe(mlir::Location location, std::vector<std::string> &names) {
   if (auto name = mlir::dyn_cast<mlir::NameLoc>(location))
-    names.push_back("node '" + name.getName().str() + "'");
+    // The module itself is named after its file.
+    names.push_back((name.getName().strref().ends_with(".onnx") ? "'" : "node '") +
+                    name.getName().str() + "'");
   else if (auto file = mlir::dyn_cast<mlir::FileLineColLoc>(location))
     names.push_back(file.getFilename().str() + (file.getLine()
                                                     ? ":" + std::to_string(file.getLine()) + ":" +

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Runs the `permalloy` of the build under test, and onnxruntime beside it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts/models"))
+
+# Where this comes from: f32 sums in another order, over at most a few thousand products per layer
+# and a few layers, leave about 1e-6 of the largest magnitude; the bound is the project's promise.
+TOLERANCE = 2e-4
+
+
+def find_tool():
+    build = os.environ.get("PERMALLOY_BUILD_DIR")
+    place = Path(build) / "bin/permalloy" if build else None
+    return str(place) if place and place.exists() else shutil.which("permalloy")
+
+
+def pytest_collection_modifyitems(items):
+    """Tests marked slow run with scripts/check --full only, and are counted as skipped otherwise."""
+    if os.environ.get("PERMALLOY_TEST_FULL") == "1":
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="slow: run with scripts/check --full"))
+
+
+@pytest.fixture(scope="session")
+def tool():
+    path = find_tool()
+    if not path:
+        pytest.skip("the compiler is not built (PERMALLOY_BUILD_DIR names no build with it)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def permalloy(tool):
+    """permalloy("compile", ...) -> the finished process; fails the test on an unexpected exit code."""
+
+    def run(*arguments, code=0, cwd=None, env=None, **options):
+        environment = os.environ | {"PERMALLOY_PYTHON": sys.executable} | (env or {})
+        command = [tool, *map(str, arguments)]
+        result = subprocess.run(
+            command, capture_output=True, cwd=cwd, env=environment, check=False, **options
+        )
+        result.out = result.stdout.decode(errors="replace")
+        result.err = result.stderr.decode(errors="replace")
+        if code is not None:
+            assert result.returncode == code, f"{command}: {result.returncode}\n{result.err}"
+        return result
+
+    return run
+
+
+@pytest.fixture
+def refused(permalloy, tmp_path):
+    """Expects one clear error that names all of `words`, and nothing left in the folder."""
+
+    def run(*arguments, words=(), code=1, **options):
+        folder = tmp_path / "work"
+        folder.mkdir(exist_ok=True)
+        before = sorted(folder.iterdir())
+        result = permalloy(*arguments, code=code, cwd=folder, **options)
+        errors = [line for line in result.err.splitlines() if line.startswith("permalloy: error: ")]
+        assert len(errors) == 1, f"expected one error line:\n{result.err}"
+        for word in words:
+            assert str(word) in result.err, f"'{word}' is not in:\n{result.err}"
+        assert sorted(folder.iterdir()) == before, "a file was left behind"
+        return result
+
+    return run
+
+
+class Engines:
+    """One model in both engines."""
+
+    def __init__(self, permalloy, onnx, alloy, folder):
+        import onnxruntime
+
+        self.permalloy, self.alloy, self.folder = permalloy, alloy, folder
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        self.peer = onnxruntime.InferenceSession(
+            str(onnx), options, providers=["CPUExecutionProvider"]
+        )
+
+    def ours(self, feed, threads=1):
+        source, target = self.folder / "in.npz", self.folder / f"out{threads}.npz"
+        np.savez(source, **feed)
+        self.permalloy(
+            *("run", self.alloy, "--inputs", source, "--outputs", target, "--threads", threads)
+        )
+        with np.load(target) as outputs:
+            return {name: outputs[name] for name in outputs.files}
+
+    def theirs(self, feed):
+        names = [output.name for output in self.peer.get_outputs()]
+        return dict(zip(names, self.peer.run(None, feed)))
+
+    def check(self, feed, tolerance=TOLERANCE):
+        """Compares with onnxruntime, and 1 with 2 threads bit by bit; the largest relative error."""
+        ours, theirs, worst = self.ours(feed), self.theirs(feed), 0.0
+        assert ours.keys() == theirs.keys()
+        for name, two in self.ours(feed, threads=2).items():
+            assert two.tobytes() == ours[name].tobytes(), "2 threads give other bits than 1"
+        for name, expected in theirs.items():
+            assert ours[name].shape == expected.shape and ours[name].dtype == expected.dtype
+            assert np.array_equal(np.isnan(ours[name]), np.isnan(expected))
+            error = np.nanmax(np.abs(ours[name] - expected)) / np.nanmax(np.abs(expected))
+            shapes = {key: value.shape for key, value in feed.items()}
+            assert error <= tolerance, f"{name} is {error:.1e} off for {shapes}"
+            worst = max(worst, float(error))
+        return worst
+
+
+@pytest.fixture
+def engines(permalloy, tmp_path):
+    """engines(onnx) compiles a model and opens it in both engines."""
+
+    def make(onnx, *options):
+        alloy = tmp_path / "model.alloy"
+        permalloy("compile", onnx, "-o", alloy, *options)
+        return Engines(permalloy, onnx, alloy, tmp_path)
+
+    return make
+
+
+def bert_feed(batch, sequence, vocabulary, padded=False, seed=0):
+    """Inputs of a BERT; `padded` hides the ends, a beginning and a middle, never a whole row."""
+    random = np.random.default_rng(seed)
+    mask = np.ones((batch, sequence), np.int64)
+    if padded and sequence > 1:
+        mask[0, (sequence + 1) // 2 :] = 0
+        if batch > 1:
+            mask[1, : sequence // 3] = 0
+        if batch > 2:
+            mask[2, 1:-1:2] = 0
+    return {
+        "input_ids": random.integers(0, vocabulary, (batch, sequence)),
+        "attention_mask": mask,
+        "token_type_ids": random.integers(0, 2, (batch, sequence)),
+    }

@@ -121,8 +121,9 @@ def SimplifyLayout : TfmPass<"simplify-layout"> {
   let summary = "cancel reshapes and transposes";
   let description = [{
     - A reshape that keeps every dimension goes; reshapes and transposes in a row merge.
-    - reshape, transpose, reshape back is one transpose (K^T through three dimensions); a transpose that only moves dimensions
-      of size one is a reshape.
+    - A transpose, a matrix product of two such operands and a softmax move above a reshape that joins leading dimensions, so
+      that it meets the one that splits them again: K^T through three dimensions is one transpose, and heads that were folded
+      into the batch come apart. A transpose that only moves dimensions of size one is a reshape.
     - A transpose or reshape of `x * c` or `x / c`, with c a number, moves above it, and a transpose above an elementwise
       function of a transpose, so that they meet.
     - A linear layer on reshaped rows runs on the rows as they were: `linear(reshape(x))` is `reshape(linear(x))`.

@@ -48,37 +48,84 @@ struct TransposeOfOnes : ShapePattern<TransposeOp> {
   }
 };
 
-/// reshape(transpose(reshape(x))), where the first joins dimensions that stay together and the last
-/// splits them again, is one transpose: K^T of the dynamo exporter, [b, 12, s, 32] -> [12 b, s, 32]
-/// -> [12 b, 32, s] -> [b, 12, 32, s].
-struct TransposeThroughReshape : ShapePattern<ReshapeOp> {
+/// A transpose of joined dimensions permutes them before they are joined, so the reshape meets the
+/// one that splits them again: K^T of the dynamo exporter, [b, 12, s, 32] -> [12 b, s, 32] -> [12
+/// b, 32, s] -> [b, 12, 32, s], is one transpose.
+struct TransposeAboveJoin : ShapePattern<TransposeOp> {
   using ShapePattern::ShapePattern;
-  LogicalResult matchAndRewrite(ReshapeOp op, PatternRewriter &rewriter) const override {
-    auto transpose = op.getInput().getDefiningOp<TransposeOp>();
-    auto join = transpose ? transpose.getInput().getDefiningOp<ReshapeOp>() : ReshapeOp();
+  LogicalResult matchAndRewrite(TransposeOp op, PatternRewriter &rewriter) const override {
+    auto join = op.getInput().getDefiningOp<ReshapeOp>();
     if (!join || !join.getDims())
-      return rewriter.notifyMatchFailure(op, "no reshape, transpose, reshape in a row");
+      return rewriter.notifyMatchFailure(op, "the input is no reshape");
     Dims input = shapes.dims(join.getInput()), joined = shapes.dims(join.getResult());
     auto groups = groupDims(input, joined);
-    if (!groups)
-      return rewriter.notifyMatchFailure(op, "the first reshape is no joining of dimensions");
+    if (!groups || input.size() <= joined.size())
+      return rewriter.notifyMatchFailure(op, "the reshape does not join dimensions");
     SmallVector<SmallVector<unsigned, 2>> members(joined.size());
     for (const DimGroup &group : *groups) {
       if (group.to.size() != 1)
-        return rewriter.notifyMatchFailure(op, "the first reshape splits a dimension");
+        return rewriter.notifyMatchFailure(op, "the reshape splits a dimension");
       members[group.to.front()] = group.from;
     }
     SmallVector<int64_t> perm;
-    for (int64_t axis : transpose.getPerm())
+    for (int64_t axis : op.getPerm())
       llvm::append_range(perm, members[axis]);
-    if (perm.size() != input.size())
-      return rewriter.notifyMatchFailure(op, "the input has dimensions of size one");
-    Dims permuted = llvm::map_to_vector(perm, [&](int64_t axis) { return input[axis]; });
-    if (permuted != shapes.dims(op.getResult()))
-      return rewriter.notifyMatchFailure(op, "the last reshape does not undo the first");
+    Dims result = shapes.dims(op.getResult());
+    if (perm.size() != input.size() || !allDerived(result))
+      return rewriter.notifyMatchFailure(
+          op, "the input has dimensions of size one, or one depends on data");
+    Value moved = createTranspose(rewriter, op.getLoc(), join.getInput(), perm);
     ++count;
     return replaceRefined(rewriter, op,
-                          createTranspose(rewriter, op.getLoc(), join.getInput(), perm));
+                          createReshape(rewriter, op.getLoc(), shapes, moved, result));
+  }
+};
+
+/// The input of a reshape that joins leading dimensions and keeps the last `kept`; null for others.
+Value joinedInput(Value value, unsigned kept, SymbolicShapes &shapes) {
+  auto join = value.getDefiningOp<ReshapeOp>();
+  if (!join || !join.getDims())
+    return {};
+  Dims input = shapes.dims(join.getInput()), joined = shapes.dims(value);
+  bool same = joined.size() == kept + 1 && input.size() > joined.size() &&
+              ArrayRef(input).take_back(kept) == ArrayRef(joined).take_back(kept);
+  return same ? join.getInput() : Value();
+}
+
+/// Products of [batch * heads, m, k] and [batch * heads, k, n] run with batch and heads apart.
+struct MatmulAboveJoin : ShapePattern<MatmulOp> {
+  using ShapePattern::ShapePattern;
+  LogicalResult matchAndRewrite(MatmulOp op, PatternRewriter &rewriter) const override {
+    Value lhs = joinedInput(op.getLhs(), 2, shapes), rhs = joinedInput(op.getRhs(), 2, shapes);
+    if (!lhs || !rhs)
+      return rewriter.notifyMatchFailure(op, "an operand has no joined leading dimensions");
+    Dims a = shapes.dims(lhs), b = shapes.dims(rhs), result = shapes.dims(op.getResult());
+    if (ArrayRef(a).drop_back(2) != ArrayRef(b).drop_back(2) || !allDerived(result))
+      return rewriter.notifyMatchFailure(op,
+                                         "the joined dimensions differ, or one depends on data");
+    llvm::copy(ArrayRef(result).take_back(2), a.end() - 2);
+    auto type = RankedTensorType::get(staticShape(a), getElementTypeOrSelf(op.getType()));
+    Value product = MatmulOp::create(rewriter, op.getLoc(), type, lhs, rhs, op.getTransposeA(),
+                                     op.getTransposeB());
+    ++count;
+    return replaceRefined(rewriter, op,
+                          createReshape(rewriter, op.getLoc(), shapes, product, result));
+  }
+};
+
+/// softmax(reshape(x)) is reshape(softmax(x)) where the rows are the same.
+struct SoftmaxAboveJoin : ShapePattern<SoftmaxOp> {
+  using ShapePattern::ShapePattern;
+  LogicalResult matchAndRewrite(SoftmaxOp op, PatternRewriter &rewriter) const override {
+    Dims result = shapes.dims(op.getResult());
+    Value input = joinedInput(op.getInput(), result.size() - 1, shapes);
+    if (!input || op.getAxis() + 1 != result.size() || !allDerived(result) || result.size() < 2)
+      return rewriter.notifyMatchFailure(
+          op, "no joined leading dimensions, or another axis than the last");
+    auto axis = rewriter.getI64IntegerAttr(shapes.dims(input).size() - 1);
+    Value rows = SoftmaxOp::create(rewriter, op.getLoc(), input.getType(), input, axis);
+    ++count;
+    return replaceRefined(rewriter, op, createReshape(rewriter, op.getLoc(), shapes, rows, result));
   }
 };
 
@@ -89,6 +136,8 @@ template <typename OpTy> struct HoistAboveScale : ShapePattern<OpTy> {
     auto scaled = stripOneScale(op.getInput());
     if (!scaled || !op.getInput().hasOneUse() || !allDerived(this->shapes.dims(op.getResult())))
       return rewriter.notifyMatchFailure(op, "the input is no scaled value that is used here only");
+    if (joinedInput(op.getResult(), 2, this->shapes)) // products of joined batches look for it
+      return rewriter.notifyMatchFailure(op, "the reshape joins leading dimensions");
     auto scale = cast<BinaryOp>(op.getInput().getDefiningOp());
     int64_t rank = cast<RankedTensorType>(op.getType()).getRank();
     if (cast<RankedTensorType>(scale.getLhs().getType()).getRank() > rank ||
@@ -162,9 +211,9 @@ class SimplifyLayout : public permalloy::impl::SimplifyLayoutBase<SimplifyLayout
   void runOnOperation() override {
     SymbolicShapes shapes;
     RewritePatternSet patterns(&getContext());
-    patterns.add<DropIdentityReshape, TransposeOfOnes, TransposeThroughReshape,
-                 HoistAboveScale<TransposeOp>, HoistAboveScale<ReshapeOp>, HoistAboveUnary,
-                 LinearAboveReshape>(&getContext(), shapes, numSimplified);
+    patterns.add<DropIdentityReshape, TransposeOfOnes, TransposeAboveJoin, MatmulAboveJoin,
+                 SoftmaxAboveJoin, HoistAboveScale<TransposeOp>, HoistAboveScale<ReshapeOp>,
+                 HoistAboveUnary, LinearAboveReshape>(&getContext(), shapes, numSimplified);
     ReshapeOp::getCanonicalizationPatterns(patterns, &getContext());
     TransposeOp::getCanonicalizationPatterns(patterns, &getContext());
     if (failed(rewriteWithShapes(getOperation(), shapes, std::move(patterns))))

@@ -14,7 +14,8 @@ func.func @key_transpose(%k: tensor<?x12x?x32xf32> {tfm.dims = [#tfm.dim<b>, #tf
 
 // Near miss: the last reshape mixes the transposed dimensions.
 // CHECK-LABEL: @no_key_transpose(
-// CHECK: tfm.transpose %{{.*}} [0, 2, 1]
+// CHECK: %[[T:.*]] = tfm.transpose %arg0 [0, 1, 3, 2]
+// CHECK-NEXT: tfm.reshape %[[T]] dims [#tfm.dim<b>, #tfm.dim<12>, #tfm.dim<s>, #tfm.dim<32>] : (tensor<?x12x32x?xf32>) -> tensor<?x12x?x32xf32>
 func.func @no_key_transpose(%k: tensor<?x12x?x32xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<12>, #tfm.dim<s>, #tfm.dim<32>]}) -> tensor<?x12x?x32xf32> {
   %a = tfm.reshape %k dims [#tfm.dim<b * 12>, #tfm.dim<s>, #tfm.dim<32>] : (tensor<?x12x?x32xf32>) -> tensor<?x?x32xf32>
   %t = tfm.transpose %a [0, 2, 1] : (tensor<?x?x32xf32>) -> tensor<?x32x?xf32>
@@ -60,4 +61,25 @@ func.func @linear(%x: tensor<?x?x8xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #
   %l = tfm.linear %r, %w : (tensor<?x8xf32>, tensor<8x4xf32>) -> tensor<?x4xf32>
   %o = tfm.reshape %l dims [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<4>] : (tensor<?x4xf32>) -> tensor<?x?x4xf32>
   return %o : tensor<?x?x4xf32>
+}
+
+// Heads that were folded into the batch (BART, CLIP) come apart.
+// CHECK-LABEL: @folded_heads(
+// CHECK: %[[X:.*]] = tfm.matmul %arg0, %arg1 {transpose_b} : (tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) -> tensor<?x2x?x?xf32>
+// CHECK-NEXT: %[[Y:.*]] = tfm.binary add %[[X]], %arg3
+// CHECK-NEXT: %[[P:.*]] = tfm.softmax %[[Y]] {axis = 3 : i64}
+// CHECK-NEXT: %[[O:.*]] = tfm.matmul %[[P]], %arg2
+// CHECK-NEXT: return %[[O]]
+func.func @folded_heads(%q: tensor<?x2x?x4xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<s>, #tfm.dim<4>]}, %k: tensor<?x2x?x4xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<s>, #tfm.dim<4>]}, %v: tensor<?x2x?x4xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<s>, #tfm.dim<4>]}, %m: tensor<?x1x?x?xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<s>, #tfm.dim<s>]}) -> tensor<?x2x?x4xf32> {
+  %q1 = tfm.reshape %q dims [#tfm.dim<b * 2>, #tfm.dim<s>, #tfm.dim<4>] : (tensor<?x2x?x4xf32>) -> tensor<?x?x4xf32>
+  %k1 = tfm.reshape %k dims [#tfm.dim<b * 2>, #tfm.dim<s>, #tfm.dim<4>] : (tensor<?x2x?x4xf32>) -> tensor<?x?x4xf32>
+  %v1 = tfm.reshape %v dims [#tfm.dim<b * 2>, #tfm.dim<s>, #tfm.dim<4>] : (tensor<?x2x?x4xf32>) -> tensor<?x?x4xf32>
+  %x = tfm.matmul %q1, %k1 {transpose_b} : (tensor<?x?x4xf32>, tensor<?x?x4xf32>) -> tensor<?x?x?xf32>
+  %x1 = tfm.reshape %x dims [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<s>, #tfm.dim<s>] : (tensor<?x?x?xf32>) -> tensor<?x2x?x?xf32>
+  %y = tfm.binary add %x1, %m : (tensor<?x2x?x?xf32>, tensor<?x1x?x?xf32>) -> tensor<?x2x?x?xf32>
+  %y1 = tfm.reshape %y dims [#tfm.dim<b * 2>, #tfm.dim<s>, #tfm.dim<s>] : (tensor<?x2x?x?xf32>) -> tensor<?x?x?xf32>
+  %p = tfm.softmax %y1 {axis = 2 : i64} : (tensor<?x?x?xf32>) -> tensor<?x?x?xf32>
+  %o = tfm.matmul %p, %v1 : (tensor<?x?x?xf32>, tensor<?x?x4xf32>) -> tensor<?x?x4xf32>
+  %o1 = tfm.reshape %o dims [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<s>, #tfm.dim<4>] : (tensor<?x?x4xf32>) -> tensor<?x2x?x4xf32>
+  return %o1 : tensor<?x2x?x4xf32>
 }

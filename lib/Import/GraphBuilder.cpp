@@ -118,7 +118,7 @@ LogicalResult GraphBuilder::addInput(const onnx::ValueInfoProto &input) {
   auto fail = [&](const Twine &message) -> LogicalResult {
     return emitError(loc) << "input '" << input.name() << "' " << message;
   };
-  if (input.name().empty() || values.contains(input.name()))
+  if (input.name().empty() || !defined.insert(input.name()).second)
     return fail(input.name().empty() ? "has no name" : "stands there twice");
   if (!input.type().has_tensor_type())
     return fail("is no tensor; sequences, maps and optionals are unsupported");

@@ -56,7 +56,7 @@ private:
   OpsetMap opsets;
   llvm::StringMap<const onnx::TensorProto *> initializers;
   llvm::StringMap<mlir::Value> values;
-  llvm::StringSet<> defined, poisonedValues; ///< names that nodes wrote
+  llvm::StringSet<> defined, poisonedValues; ///< names of inputs and of what nodes wrote
   llvm::StringSet<> used;                    ///< names that nodes or the graph's outputs read
   std::vector<FlatNode> nodes;
   llvm::MapVector<mlir::StringAttr, const DimRange *> symbols;

@@ -1,10 +1,11 @@
 //===- ExternalData.cpp - tensors in files beside the model ------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A model may name any path here, so the entries are the classic way out of its directory: `../../etc/passwd`
-// (CVE-2022-25882, CVE-2024-27318), symbolic links (CVE-2026-27489), huge or negative sizes and unknown keys
-// (CVE-2026-34445). The rule: a relative path without `..`, whose file, after symbolic links, is a regular one below the
-// model's directory; sizes are checked against the file by the caller before anything is allocated.
+// A model may name any path here, so the entries are the classic way out of its directory:
+// `../../etc/passwd` (CVE-2022-25882, CVE-2024-27318), symbolic links (CVE-2026-27489), huge or
+// negative sizes and unknown keys (CVE-2026-34445). The rule: a relative path without `..`, whose
+// file, after symbolic links, is a regular one below the model's directory; sizes are checked
+// against the file by the caller before anything is allocated.
 //
 //===----------------------------------------------------------------------===//
 
@@ -21,7 +22,8 @@ using namespace permalloy;
 static Expected<uint64_t> parseSize(StringRef key, StringRef text) {
   uint64_t value;
   if (text.empty() || !all_of(text, isDigit) || text.getAsInteger(10, value) || value > INT64_MAX)
-    return createStringError("has external data with " + key + " '" + text + "'; accepted are numbers from 0 to 2^63 - 1");
+    return createStringError("has external data with " + key + " '" + text +
+                             "'; accepted are numbers from 0 to 2^63 - 1");
   return value;
 }
 
@@ -48,16 +50,19 @@ static Error checkFile(StringRef location, StringRef path, StringRef directory) 
   if (std::error_code error = sys::fs::real_path(directory, realDirectory))
     return createStringError("has external data in " + directory + ": " + error.message());
   StringRef inside = realPath;
-  bool contained = realDirectory == "/" || (inside.consume_front(realDirectory) && inside.starts_with("/"));
+  bool contained =
+      realDirectory == "/" || (inside.consume_front(realDirectory) && inside.starts_with("/"));
   if (!contained)
-    return createStringError("has external data at '" + location + "', a symbolic link out of the model's directory, to " +
+    return createStringError("has external data at '" + location +
+                             "', a symbolic link out of the model's directory, to " +
                              realPath.str());
   if (!sys::fs::is_regular_file(realPath))
     return createStringError("has external data at '" + location + "', which is no regular file");
   return Error::success();
 }
 
-Expected<ExternalRegion> permalloy::resolveExternalData(const onnx::TensorProto &tensor, StringRef modelPath) {
+Expected<ExternalRegion> permalloy::resolveExternalData(const onnx::TensorProto &tensor,
+                                                        StringRef modelPath) {
   ExternalRegion region;
   std::string location;
   llvm::StringSet<> seen;
@@ -76,7 +81,8 @@ Expected<ExternalRegion> permalloy::resolveExternalData(const onnx::TensorProto 
       else
         region.bytes = *value;
     } else if (key != "checksum") {
-      return createStringError("has external data with an entry '" + key + "'; accepted are location, offset, length, checksum");
+      return createStringError("has external data with an entry '" + key +
+                               "'; accepted are location, offset, length, checksum");
     }
   }
   if (Error error = checkLocation(location))

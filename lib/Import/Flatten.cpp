@@ -79,7 +79,9 @@ FlatNode Flattener::bind(const onnx::NodeProto &node, const Scope &scope) {
   FlatNode flat;
   flat.domain = normalizeDomain(node.domain());
   flat.op = node.op_type();
-  flat.name = scope.nodePrefix + (node.name().empty() ? node.op_type() + "_" + std::to_string(nodes.size()) : node.name());
+  flat.name =
+      scope.nodePrefix +
+      (node.name().empty() ? node.op_type() + "_" + std::to_string(nodes.size()) : node.name());
   flat.opset = scope.opsets->lookup(flat.domain);
   for (const std::string &input : node.input())
     flat.inputs.push_back(scope.resolve(input));
@@ -97,9 +99,11 @@ FlatNode Flattener::bind(const onnx::NodeProto &node, const Scope &scope) {
 
 LogicalResult Flattener::addNode(const onnx::NodeProto &node, const Scope &scope) {
   if (nodes.size() >= kMaxNodes)
-    return emitError(loc, "the model unfolds into more than ") << kMaxNodes << " nodes, which is unsupported";
+    return emitError(loc, "the model unfolds into more than ")
+           << kMaxNodes << " nodes, which is unsupported";
   FlatNode flat = bind(node, scope);
-  if (const onnx::FunctionProto *function = functions.lookup(functionKey(node.domain(), node.op_type(), node.overload())))
+  if (const onnx::FunctionProto *function =
+          functions.lookup(functionKey(node.domain(), node.op_type(), node.overload())))
     return call(*function, flat, scope);
   nodes.push_back(std::move(flat));
   return success();
@@ -115,17 +119,22 @@ void Flattener::alias(StringRef from, StringRef to, const FlatNode &node) {
   nodes.push_back(std::move(identity));
 }
 
-LogicalResult Flattener::call(const onnx::FunctionProto &function, const FlatNode &node, const Scope &scope) {
+LogicalResult Flattener::call(const onnx::FunctionProto &function, const FlatNode &node,
+                              const Scope &scope) {
   Location nodeLoc = NameLoc::get(StringAttr::get(loc.getContext(), node.name));
   if (scope.depth >= kMaxCallDepth)
-    return emitError(nodeLoc, "function '") << function.name() << "' is nested more than " << kMaxCallDepth
-                                            << " deep; a function must not call itself";
-  if (node.inputs.size() > size_t(function.input_size()) || node.outputs.size() > size_t(function.output_size()))
-    return emitError(nodeLoc, "call of function '") << function.name() << "' with " << node.inputs.size() << " inputs and "
-                                                    << node.outputs.size() << " outputs; it has " << function.input_size()
-                                                    << " and " << function.output_size();
+    return emitError(nodeLoc, "function '")
+           << function.name() << "' is nested more than " << kMaxCallDepth
+           << " deep; a function must not call itself";
+  if (node.inputs.size() > size_t(function.input_size()) ||
+      node.outputs.size() > size_t(function.output_size()))
+    return emitError(nodeLoc, "call of function '")
+           << function.name() << "' with " << node.inputs.size() << " inputs and "
+           << node.outputs.size() << " outputs; it has " << function.input_size() << " and "
+           << function.output_size();
   if (++calls > kMaxNodes)
-    return emitError(loc, "the model has more than ") << kMaxNodes << " function calls, which is unsupported";
+    return emitError(loc, "the model has more than ")
+           << kMaxNodes << " function calls, which is unsupported";
   Scope inner;
   inner.valuePrefix = node.name + "#" + std::to_string(calls) + "/";
   inner.nodePrefix = node.name + "/";
@@ -158,7 +167,8 @@ LogicalResult Flattener::call(const onnx::FunctionProto &function, const FlatNod
 
 } // namespace
 
-FailureOr<std::vector<FlatNode>> permalloy::flatten(const onnx::ModelProto &model, const OpsetMap &opsets, Location loc) {
+FailureOr<std::vector<FlatNode>> permalloy::flatten(const onnx::ModelProto &model,
+                                                    const OpsetMap &opsets, Location loc) {
   Flattener flattener(model, loc);
   if (failed(flattener.run(opsets)))
     return failure();

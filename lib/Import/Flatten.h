@@ -4,15 +4,16 @@
 #ifndef PERMALLOY_LIB_IMPORT_FLATTEN_H
 #define PERMALLOY_LIB_IMPORT_FLATTEN_H
 
-#include "onnx.pb.h"
 #include "mlir/IR/Location.h"
+#include "onnx.pb.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringMap.h"
 
 namespace permalloy {
 
-/// A node after model-local functions have been inlined. Values have names that are unique in the model; "" is an absent
-/// input or an unused output. Attributes that refer to those of a function call are resolved.
+/// A node after model-local functions have been inlined. Values have names that are unique in the
+/// model; "" is an absent input or an unused output. Attributes that refer to those of a function
+/// call are resolved.
 struct FlatNode {
   std::string name;   ///< `call/inner`; `op_N` when the model gives none
   std::string domain; ///< "" for ai.onnx
@@ -29,9 +30,11 @@ using OpsetMap = llvm::StringMap<int64_t>;
 /// "" for the names of the default domain.
 llvm::StringRef normalizeDomain(llvm::StringRef domain);
 
-/// Inlines model-local functions, nested ones too. A function of the model goes before an operator of the same name. Fails,
-/// with an error at `loc`, on recursive functions, calls that do not fit, and models that unfold beyond a million nodes.
-llvm::FailureOr<std::vector<FlatNode>> flatten(const onnx::ModelProto &model, const OpsetMap &opsets, mlir::Location loc);
+/// Inlines model-local functions, nested ones too. A function of the model goes before an operator
+/// of the same name. Fails, with an error at `loc`, on recursive functions, calls that do not fit,
+/// and models that unfold beyond a million nodes.
+llvm::FailureOr<std::vector<FlatNode>> flatten(const onnx::ModelProto &model,
+                                               const OpsetMap &opsets, mlir::Location loc);
 
 } // namespace permalloy
 

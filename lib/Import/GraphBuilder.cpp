@@ -39,17 +39,20 @@ LogicalResult GraphBuilder::readOpsets() {
   for (const onnx::FunctionProto &function : model.functions())
     for (const onnx::OperatorSetIdProto &opset : function.opset_import())
       if (normalizeDomain(opset.domain()).empty() && opset.version() > PERMALLOY_ONNX_OPSET)
-        return emitError(loc, "function '") << function.name() << "' uses opset " << opset.version() << "; supported are 7 to "
-                                            << PERMALLOY_ONNX_OPSET;
+        return emitError(loc, "function '") << function.name() << "' uses opset " << opset.version()
+                                            << "; supported are 7 to " << PERMALLOY_ONNX_OPSET;
   if (model.ir_version() > PERMALLOY_ONNX_IR)
     return emitError(loc, "the model has IR version ")
-           << model.ir_version() << "; the newest known is " << PERMALLOY_ONNX_IR << " (onnx " PERMALLOY_ONNX_VERSION ")";
+           << model.ir_version() << "; the newest known is " << PERMALLOY_ONNX_IR
+           << " (onnx " PERMALLOY_ONNX_VERSION ")";
   auto it = opsets.find("");
   if (it == opsets.end())
-    return emitError(loc, "the model imports no opset of ai.onnx; supported are 7 to ") << PERMALLOY_ONNX_OPSET;
+    return emitError(loc, "the model imports no opset of ai.onnx; supported are 7 to ")
+           << PERMALLOY_ONNX_OPSET;
   if (it->second < 7 || it->second > PERMALLOY_ONNX_OPSET)
-    return emitError(loc, "the model uses opset ") << it->second << " of ai.onnx; supported are 7 to " << PERMALLOY_ONNX_OPSET
-                                                   << " (onnx " PERMALLOY_ONNX_VERSION ")";
+    return emitError(loc, "the model uses opset ")
+           << it->second << " of ai.onnx; supported are 7 to " << PERMALLOY_ONNX_OPSET
+           << " (onnx " PERMALLOY_ONNX_VERSION ")";
   return success();
 }
 
@@ -77,7 +80,8 @@ LogicalResult GraphBuilder::addInputs() {
       if (!dim.dim_param().empty())
         implicitSymbols.insert(dim.dim_param());
   for (const onnx::ValueInfoProto &input : model.graph().input())
-    // Up to IR version 3 each initializer was an input as well; later ones may be overridden, which is not supported.
+    // Up to IR version 3 each initializer was an input as well; later ones may be overridden, which
+    // is not supported.
     if (!initializers.contains(input.name()) && failed(addInput(input)))
       return failure();
   return success();
@@ -149,10 +153,12 @@ LogicalResult GraphBuilder::checkOverrides() {
     if (!seen.insert(range.name).second)
       return emitError(loc, "dimension '") << range.name << "' is given twice";
     if (range.lo < 0 || range.lo > range.hi)
-      return emitError(loc, "dimension '") << range.name << "' cannot range from " << range.lo << " to " << range.hi;
+      return emitError(loc, "dimension '")
+             << range.name << "' cannot range from " << range.lo << " to " << range.hi;
     if (symbols.contains(builder.getStringAttr(range.name)))
       continue;
-    InFlightDiagnostic diagnostic = emitError(loc, "the model has no dynamic dimension '") << range.name << "'; it has ";
+    InFlightDiagnostic diagnostic = emitError(loc, "the model has no dynamic dimension '")
+                                    << range.name << "'; it has ";
     for (auto [i, symbol] : llvm::enumerate(symbols))
       diagnostic << (i ? ", " : "") << symbol.first.getValue();
     if (symbols.empty())
@@ -162,8 +168,8 @@ LogicalResult GraphBuilder::checkOverrides() {
   return success();
 }
 
-/// A value of min(512, seq) elements meets one of `seq`: the model only runs while seq is at most 512. Without the bound a
-/// longer sequence would read past the shorter value.
+/// A value of min(512, seq) elements meets one of `seq`: the model only runs while seq is at most
+/// 512. Without the bound a longer sequence would read past the shorter value.
 llvm::StringMap<int64_t> GraphBuilder::impliedBounds() {
   llvm::StringMap<int64_t> bounds;
   auto note = [&](DimExprAttr symbol, DimExprAttr bounded) {
@@ -180,7 +186,8 @@ llvm::StringMap<int64_t> GraphBuilder::impliedBounds() {
       return;
     for (Value lhs : op->getOperands())
       for (Value rhs : op->getOperands())
-        for (auto [x, y] : llvm::zip(llvm::reverse(shapes.dims(lhs)), llvm::reverse(shapes.dims(rhs))))
+        for (auto [x, y] :
+             llvm::zip(llvm::reverse(shapes.dims(lhs)), llvm::reverse(shapes.dims(rhs))))
           note(x, y);
   });
   return bounds;
@@ -194,8 +201,8 @@ void GraphBuilder::noteRanges() {
     int64_t lo = range ? range->lo : 0, hi = range ? range->hi : INT64_MAX;
     if (bound != bounds.end() && bound->second < hi) {
       if (range)
-        emitWarning(loc) << "dimension '" << name.getValue() << "' can be at most " << bound->second << " in this model, not "
-                         << hi;
+        emitWarning(loc) << "dimension '" << name.getValue() << "' can be at most " << bound->second
+                         << " in this model, not " << hi;
       hi = bound->second;
     }
     if ((range || hi != INT64_MAX) && lo < hi)
@@ -273,7 +280,8 @@ LogicalResult GraphBuilder::resolveInputs(const FlatNode &node, bool &poisoned) 
         return failure();
       continue;
     }
-    InFlightDiagnostic diagnostic = emitError(nodeLoc) << node.op << " reads '" << name << "', which no earlier node writes";
+    InFlightDiagnostic diagnostic = emitError(nodeLoc) << node.op << " reads '" << name
+                                                       << "', which no earlier node writes";
     for (const FlatNode &other : nodes)
       if (llvm::is_contained(other.outputs, name))
         diagnostic.attachNote(NameLoc::get(builder.getStringAttr(other.name)))
@@ -283,10 +291,12 @@ LogicalResult GraphBuilder::resolveInputs(const FlatNode &node, bool &poisoned) 
   return success();
 }
 
-LogicalResult GraphBuilder::addInitializer(StringRef name, const onnx::TensorProto &tensor, Location nodeLoc) {
+LogicalResult GraphBuilder::addInitializer(StringRef name, const onnx::TensorProto &tensor,
+                                           Location nodeLoc) {
   auto value = weights->materialize(builder, name, tensor);
   if (!value)
-    return emitError(nodeLoc) << "initializer '" << name << "' " << llvm::toString(value.takeError());
+    return emitError(nodeLoc) << "initializer '" << name << "' "
+                              << llvm::toString(value.takeError());
   values[name] = *value;
   return success();
 }
@@ -326,13 +336,14 @@ LogicalResult GraphBuilder::addOutputs() {
       return emitError(loc) << "output '" << output.name() << "' is written by no node";
     Type declared = elementTypeOf(output.type().tensor_type().elem_type(), builder.getContext());
     if (declared && declared != getElementTypeOrSelf(value.getType()))
-      return emitError(loc) << "output '" << output.name() << "' is declared with elements " << declared << " but has "
-                            << getElementTypeOrSelf(value.getType());
+      return emitError(loc) << "output '" << output.name() << "' is declared with elements "
+                            << declared << " but has " << getElementTypeOrSelf(value.getType());
     results.push_back(value);
     names.push_back(builder.getStringAttr(output.name()));
   }
   func::ReturnOp::create(builder, loc, results);
-  function.setType(builder.getFunctionType(function.getArgumentTypes(), ValueRange(results).getTypes()));
+  function.setType(
+      builder.getFunctionType(function.getArgumentTypes(), ValueRange(results).getTypes()));
   for (auto [i, name] : llvm::enumerate(names))
     function.setResultAttr(i, TfmDialect::kNameAttr, name);
   return success();

@@ -18,7 +18,8 @@ namespace permalloy {
 
 class GraphBuilder {
 public:
-  GraphBuilder(const onnx::ModelProto &model, TensorReader &tensors, mlir::Location loc, const ImportOptions &options)
+  GraphBuilder(const onnx::ModelProto &model, TensorReader &tensors, mlir::Location loc,
+               const ImportOptions &options)
       : model(model), tensors(tensors), loc(loc), options(options), builder(loc.getContext()) {}
 
   /// Null after an error.
@@ -42,9 +43,11 @@ private:
   llvm::FailureOr<tfm::Dims> inputDims(const onnx::ValueInfoProto &input);
   tfm::DimExprAttr symbol(llvm::StringRef name);
   llvm::LogicalResult checkOverrides();
-  /// Makes each input of the node a value; true in `poisoned` when one comes from an unsupported node.
+  /// Makes each input of the node a value; true in `poisoned` when one comes from an unsupported
+  /// node.
   llvm::LogicalResult resolveInputs(const FlatNode &node, bool &poisoned);
-  llvm::LogicalResult addInitializer(llvm::StringRef name, const onnx::TensorProto &tensor, mlir::Location loc);
+  llvm::LogicalResult addInitializer(llvm::StringRef name, const onnx::TensorProto &tensor,
+                                     mlir::Location loc);
   llvm::LogicalResult define(const FlatNode &node, bool poisoned);
 
   const onnx::ModelProto &model;

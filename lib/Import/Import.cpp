@@ -9,8 +9,8 @@ using namespace mlir;
 using namespace permalloy;
 
 /// `path` is empty for a model in memory.
-static OwningOpRef<ModuleOp> importBytes(StringRef bytes, StringRef path, StringRef name, MLIRContext &context,
-                                         const ImportOptions &options) {
+static OwningOpRef<ModuleOp> importBytes(StringRef bytes, StringRef path, StringRef name,
+                                         MLIRContext &context, const ImportOptions &options) {
   context.loadDialect<func::FuncDialect, tfm::TfmDialect>();
   Location loc = NameLoc::get(StringAttr::get(&context, name));
   auto fail = [&](const Twine &message) -> OwningOpRef<ModuleOp> {
@@ -30,18 +30,21 @@ static OwningOpRef<ModuleOp> importBytes(StringRef bytes, StringRef path, String
   return GraphBuilder(model, tensors, loc, options).build();
 }
 
-OwningOpRef<ModuleOp> permalloy::importOnnx(StringRef path, MLIRContext &context, const ImportOptions &options) {
+OwningOpRef<ModuleOp> permalloy::importOnnx(StringRef path, MLIRContext &context,
+                                            const ImportOptions &options) {
   // Mapped, not read: weights of any size cost no memory.
-  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  auto buffer =
+      llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!buffer) {
-    emitError(NameLoc::get(StringAttr::get(&context, path)), "cannot read the model: ") << buffer.getError().message();
+    emitError(NameLoc::get(StringAttr::get(&context, path)), "cannot read the model: ")
+        << buffer.getError().message();
     return {};
   }
   return importBytes((*buffer)->getBuffer(), path, path, context, options);
 }
 
-OwningOpRef<ModuleOp> permalloy::importOnnx(llvm::MemoryBufferRef bytes, StringRef name, MLIRContext &context,
-                                            const ImportOptions &options) {
+OwningOpRef<ModuleOp> permalloy::importOnnx(llvm::MemoryBufferRef bytes, StringRef name,
+                                            MLIRContext &context, const ImportOptions &options) {
   return importBytes(bytes.getBuffer(), "", name, context, options);
 }
 
@@ -50,8 +53,12 @@ std::optional<DimRange> permalloy::parseDimRange(StringRef text, std::string &er
   auto [low, high] = value.split("..");
   DimRange range{name.str(), 0, 0};
   bool isRange = value.contains("..");
-  if (name.empty() || low.getAsInteger(10, range.lo) || (isRange && high.getAsInteger(10, range.hi))) {
-    error = ("'" + text + "' is no dimension; accepted are name=value and name=lo..hi, such as batch=1 or seq=1..512").str();
+  if (name.empty() || low.getAsInteger(10, range.lo) ||
+      (isRange && high.getAsInteger(10, range.hi))) {
+    error = ("'" + text +
+             "' is no dimension; accepted are name=value and name=lo..hi, such as batch=1 or "
+             "seq=1..512")
+                .str();
     return std::nullopt;
   }
   if (!isRange)

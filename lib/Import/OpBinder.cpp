@@ -8,10 +8,10 @@ using namespace permalloy;
 using namespace permalloy::tfm;
 using onnx::AttributeProto;
 
-OpBinder::OpBinder(const FlatNode &node, OpBuilder &builder, SymbolicShapes &shapes, WeightStore &weights,
-                   llvm::StringMap<Value> &values)
-    : node(node), builder(builder), loc(NameLoc::get(builder.getStringAttr(node.name))), shapes(shapes), weights(weights),
-      values(values) {}
+OpBinder::OpBinder(const FlatNode &node, OpBuilder &builder, SymbolicShapes &shapes,
+                   WeightStore &weights, llvm::StringMap<Value> &values)
+    : node(node), builder(builder), loc(NameLoc::get(builder.getStringAttr(node.name))),
+      shapes(shapes), weights(weights), values(values) {}
 
 //===----------------------------------------------------------------------===//
 // The node
@@ -19,8 +19,8 @@ OpBinder::OpBinder(const FlatNode &node, OpBuilder &builder, SymbolicShapes &sha
 
 LogicalResult OpBinder::error(const Twine &message) {
   if (!hasFailed)
-    emitError(loc) << node.op << " (" << (node.domain.empty() ? "ai.onnx" : StringRef(node.domain)) << ", opset " << node.opset
-                   << "): " << message;
+    emitError(loc) << node.op << " (" << (node.domain.empty() ? "ai.onnx" : StringRef(node.domain))
+                   << ", opset " << node.opset << "): " << message;
   hasFailed = true;
   return failure();
 }
@@ -45,8 +45,9 @@ const AttributeProto *OpBinder::attribute(StringRef name, AttributeProto::Attrib
   // Files of IR version 1 lack the type.
   if (!attribute || attribute->type() == type || attribute->type() == AttributeProto::UNDEFINED)
     return attribute;
-  (void)error("attribute '" + name + "' must be of type " + StringRef(onnx::AttributeProto_AttributeType_Name(type)).lower() +
-              ", not " + StringRef(onnx::AttributeProto_AttributeType_Name(attribute->type())).lower());
+  (void)error("attribute '" + name + "' must be of type " +
+              StringRef(onnx::AttributeProto_AttributeType_Name(type)).lower() + ", not " +
+              StringRef(onnx::AttributeProto_AttributeType_Name(attribute->type())).lower());
   return nullptr;
 }
 
@@ -68,7 +69,8 @@ std::optional<Ints> OpBinder::intsAttr(StringRef name) {
 }
 std::optional<SmallVector<float>> OpBinder::floatsAttr(StringRef name) {
   const AttributeProto *a = attribute(name, AttributeProto::FLOATS);
-  return a ? std::optional(SmallVector<float>(a->floats().begin(), a->floats().end())) : std::nullopt;
+  return a ? std::optional(SmallVector<float>(a->floats().begin(), a->floats().end()))
+           : std::nullopt;
 }
 const onnx::TensorProto *OpBinder::tensorAttr(StringRef name) {
   const AttributeProto *a = attribute(name, AttributeProto::TENSOR);
@@ -87,7 +89,8 @@ std::optional<int64_t> OpBinder::staticDim(Value value, int64_t axis) {
 std::optional<Ints> OpBinder::constantInts(Value value) {
   if (auto op = value.getDefiningOp<ConstantOp>())
     if (auto dense = dyn_cast<DenseIntElementsAttr>(op.getValue()))
-      return llvm::map_to_vector(dense.getValues<APInt>(), [](const APInt &v) { return v.getSExtValue(); });
+      return llvm::map_to_vector(dense.getValues<APInt>(),
+                                 [](const APInt &v) { return v.getSExtValue(); });
   auto contents = shapes.contents(value);
   if (!contents)
     return std::nullopt;
@@ -154,7 +157,8 @@ Value OpBinder::constant(ElementsAttr value) {
 }
 
 Value OpBinder::tensor(const onnx::TensorProto &tensor) {
-  auto value = weights.materialize(builder, node.outputs.empty() ? node.name : node.outputs.front(), tensor);
+  auto value =
+      weights.materialize(builder, node.outputs.empty() ? node.name : node.outputs.front(), tensor);
   if (value)
     return *value;
   (void)error("the tensor '" + tensor.name() + "' " + llvm::toString(value.takeError()));
@@ -165,7 +169,8 @@ DenseElementsAttr OpBinder::readTensor(const onnx::TensorProto &tensor) {
   auto data = weights.reader.read(tensor);
   if (data && data->value)
     return data->value;
-  (void)error("the tensor '" + tensor.name() + "' " + (data ? "is too large" : llvm::toString(data.takeError())));
+  (void)error("the tensor '" + tensor.name() + "' " +
+              (data ? "is too large" : llvm::toString(data.takeError())));
   return {};
 }
 
@@ -177,21 +182,25 @@ Value OpBinder::ints(ArrayRef<int64_t> elements) {
 Value OpBinder::scalar(Type elementType, double value) {
   auto type = RankedTensorType::get({}, elementType);
   if (auto floatType = dyn_cast<FloatType>(elementType))
-    return constant(DenseElementsAttr::get(type, builder.getFloatAttr(floatType, value).getValue()));
+    return constant(
+        DenseElementsAttr::get(type, builder.getFloatAttr(floatType, value).getValue()));
   auto integer = cast<IntegerType>(elementType);
-  return constant(DenseElementsAttr::get(type, APInt(integer.getWidth(), uint64_t(int64_t(value)), false, true)));
+  return constant(DenseElementsAttr::get(
+      type, APInt(integer.getWidth(), uint64_t(int64_t(value)), false, true)));
 }
 
 Value OpBinder::unary(UnaryKind kind, Value x) {
   return create<UnaryOp>(x ? elementType(x) : Type(), kind, x);
 }
 
-/// Operators with two inputs take one element type; say so in ONNX's words before the verifier does in tfm's.
+/// Operators with two inputs take one element type; say so in ONNX's words before the verifier does
+/// in tfm's.
 static bool sameElements(OpBinder &b, Value x, Value y) {
   if (b.failed() || b.elementType(x) == b.elementType(y))
     return !b.failed();
   std::string text;
-  llvm::raw_string_ostream(text) << "inputs have elements of types " << b.elementType(x) << " and " << b.elementType(y);
+  llvm::raw_string_ostream(text) << "inputs have elements of types " << b.elementType(x) << " and "
+                                 << b.elementType(y);
   (void)b.error(text);
   return false;
 }
@@ -214,7 +223,8 @@ Value OpBinder::reduce(ReduceKind kind, Value x, ArrayRef<int64_t> axes, bool ke
   return hasFailed ? Value() : create<ReduceOp>(elementType(x), kind, x, axes, keepDims);
 }
 Value OpBinder::matmul(Value x, Value y, bool transposeX, bool transposeY) {
-  return sameElements(*this, x, y) ? create<MatmulOp>(elementType(x), x, y, transposeX, transposeY) : Value();
+  return sameElements(*this, x, y) ? create<MatmulOp>(elementType(x), x, y, transposeX, transposeY)
+                                   : Value();
 }
 Value OpBinder::transpose(Value x, ArrayRef<int64_t> perm) {
   return hasFailed ? Value() : create<TransposeOp>(elementType(x), x, perm);
@@ -230,7 +240,8 @@ Value OpBinder::slice1D(Value x, int64_t start, int64_t end) {
   if (hasFailed)
     return {};
   Value starts = ints({start}), ends = ints({end});
-  return create<SliceOp>(elementType(x), x, starts, ends, Value(), builder.getDenseI64ArrayAttr({0}), ArrayAttr(), ArrayAttr(),
+  return create<SliceOp>(elementType(x), x, starts, ends, Value(),
+                         builder.getDenseI64ArrayAttr({0}), ArrayAttr(), ArrayAttr(),
                          DenseI64ArrayAttr());
 }
 
@@ -247,7 +258,8 @@ DimExprAttr OpBinder::expression(const Extent &extent) {
 }
 
 std::optional<Dims> OpBinder::expressions(ArrayRef<Extent> extents) {
-  Dims dims = llvm::map_to_vector<6>(extents, [&](const Extent &extent) { return expression(extent); });
+  Dims dims =
+      llvm::map_to_vector<6>(extents, [&](const Extent &extent) { return expression(extent); });
   return llvm::all_of(dims, isDerived) ? std::optional(dims) : std::nullopt;
 }
 
@@ -272,13 +284,16 @@ Value OpBinder::shapeTensor(ArrayRef<Extent> extents) {
   return parts.size() == 1 ? parts.front() : concat(parts, 0);
 }
 
-// Dimensions that follow from the arguments' are written as expressions; otherwise they are computed while running.
+// Dimensions that follow from the arguments' are written as expressions; otherwise they are
+// computed while running.
 Value OpBinder::reshape(Value x, ArrayRef<Extent> extents) {
   if (hasFailed)
     return {};
   if (auto dims = expressions(extents))
-    return create<ReshapeOp>(elementType(x), x, Value(), dimArray(builder.getContext(), *dims), UnitAttr());
-  return create<ReshapeOp>(elementType(x), x, shapeTensor(extents), ArrayAttr(), builder.getUnitAttr());
+    return create<ReshapeOp>(elementType(x), x, Value(), dimArray(builder.getContext(), *dims),
+                             UnitAttr());
+  return create<ReshapeOp>(elementType(x), x, shapeTensor(extents), ArrayAttr(),
+                           builder.getUnitAttr());
 }
 Value OpBinder::broadcast(Value x, ArrayRef<Extent> extents) {
   if (hasFailed)
@@ -293,8 +308,8 @@ Value OpBinder::iota(const Extent &count) {
     return {};
   Type i64 = builder.getI64Type();
   if (auto dims = expressions(count))
-    return create<RangeOp>(i64, ValueRange(), DimExprAttr::constant(builder.getContext(), 0), dims->front(),
-                           builder.getI64IntegerAttr(1));
+    return create<RangeOp>(i64, ValueRange(), DimExprAttr::constant(builder.getContext(), 0),
+                           dims->front(), builder.getI64IntegerAttr(1));
   Value limit = reduce(ReduceKind::Sum, shapeTensor(count), {0}, /*keepDims=*/false);
   SmallVector<Value> bounds = {scalar(i64, 0), limit, scalar(i64, 1)};
   return create<RangeOp>(i64, bounds, DimExprAttr(), DimExprAttr(), builder.getI64IntegerAttr(1));

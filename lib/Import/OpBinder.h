@@ -1,7 +1,8 @@
 //===- OpBinder.h - one ONNX node while it becomes tfm -----------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The function of a row of the operator table gets an OpBinder and reads from it like from the ONNX page of the operator:
+// The function of a row of the operator table gets an OpBinder and reads from it like from the ONNX
+// page of the operator:
 //
 //   LogicalResult importLeakyRelu(OpBinder &b) {
 //     Value x = b.input(0);
@@ -9,9 +10,10 @@
 //     return b.yield(b.select(b.compare(CompareKind::Lt, x, b.scalar(x, 0)), b.mul(x, slope), x));
 //   }
 //
-// Nothing has to be checked on the way: the first failure (a missing input, an attribute of the wrong type, shapes that do not
-// fit) is reported once, makes every later value null, and `yield` of null is failure. Result types are inferred by the shape
-// rules of tfm, asked through the symbolic shapes of the whole graph.
+// Nothing has to be checked on the way: the first failure (a missing input, an attribute of the
+// wrong type, shapes that do not fit) is reported once, makes every later value null, and `yield`
+// of null is failure. Result types are inferred by the shape rules of tfm, asked through the
+// symbolic shapes of the whole graph.
 //
 //===----------------------------------------------------------------------===//
 
@@ -26,7 +28,8 @@
 
 namespace permalloy {
 
-/// One dimension to be: a constant times the product of dimensions [begin, end) of a value, if there is one.
+/// One dimension to be: a constant times the product of dimensions [begin, end) of a value, if
+/// there is one.
 struct Extent {
   int64_t constant = 1;
   mlir::Value of;
@@ -42,8 +45,8 @@ using Ints = llvm::SmallVector<int64_t>;
 
 class OpBinder {
 public:
-  OpBinder(const FlatNode &node, mlir::OpBuilder &builder, SymbolicShapes &shapes, WeightStore &weights,
-           llvm::StringMap<mlir::Value> &values);
+  OpBinder(const FlatNode &node, mlir::OpBuilder &builder, SymbolicShapes &shapes,
+           WeightStore &weights, llvm::StringMap<mlir::Value> &values);
 
   const FlatNode &node;
   mlir::OpBuilder &builder;
@@ -69,16 +72,21 @@ public:
   const onnx::TensorProto *tensorAttr(llvm::StringRef name);
 
   //===--- Facts about values ---===//
-  mlir::Type elementType(mlir::Value value) const { return mlir::getElementTypeOrSelf(value.getType()); }
+  mlir::Type elementType(mlir::Value value) const {
+    return mlir::getElementTypeOrSelf(value.getType());
+  }
   bool isFloat(mlir::Value value) const { return llvm::isa<mlir::FloatType>(elementType(value)); }
   bool isBool(mlir::Value value) const { return elementType(value).isInteger(1); }
-  int64_t rank(mlir::Value value) const { return llvm::cast<mlir::RankedTensorType>(value.getType()).getRank(); }
+  int64_t rank(mlir::Value value) const {
+    return llvm::cast<mlir::RankedTensorType>(value.getType()).getRank();
+  }
   tfm::DimExprAttr dim(mlir::Value value, int64_t axis) { return shapes.dim(value, axis); }
   /// The extent, when it is static.
   std::optional<int64_t> staticDim(mlir::Value value, int64_t axis);
   /// Elements of a small integer tensor that are known while importing.
   std::optional<Ints> constantInts(mlir::Value value);
-  /// The same for input i; that they depend on data is reported as unsupported. Use after checking hasInput.
+  /// The same for input i; that they depend on data is reported as unsupported. Use after checking
+  /// hasInput.
   std::optional<Ints> constantInput(size_t i, llvm::StringRef what);
   /// `axis` counted from the front; an error when it is outside of [-rank, rank).
   int64_t normalizeAxis(int64_t axis, int64_t rank);
@@ -86,10 +94,12 @@ public:
   Ints normalizeAxes(Ints axes, int64_t rank);
 
   //===--- Building ---===//
-  template <typename OpTy, typename... Args> mlir::Value create(mlir::Type elementType, Args &&...args) {
+  template <typename OpTy, typename... Args>
+  mlir::Value create(mlir::Type elementType, Args &&...args) {
     if (hasFailed)
       return {};
-    auto placeholder = mlir::RankedTensorType::get({}, elementType ? elementType : builder.getF32Type());
+    auto placeholder =
+        mlir::RankedTensorType::get({}, elementType ? elementType : builder.getF32Type());
     return infer(OpTy::create(builder, loc, placeholder, std::forward<Args>(args)...), elementType);
   }
   mlir::Value constant(mlir::ElementsAttr value);
@@ -101,7 +111,9 @@ public:
   mlir::Value ints(llvm::ArrayRef<int64_t> values);
   /// Rank 0, of the element type given or that of `like`.
   mlir::Value scalar(mlir::Type elementType, double value);
-  mlir::Value scalar(mlir::Value like, double value) { return like ? scalar(elementType(like), value) : mlir::Value(); }
+  mlir::Value scalar(mlir::Value like, double value) {
+    return like ? scalar(elementType(like), value) : mlir::Value();
+  }
 
   mlir::Value unary(tfm::UnaryKind kind, mlir::Value x);
   mlir::Value binary(tfm::BinaryKind kind, mlir::Value x, mlir::Value y);
@@ -112,8 +124,10 @@ public:
   mlir::Value compare(tfm::CompareKind kind, mlir::Value x, mlir::Value y);
   mlir::Value select(mlir::Value condition, mlir::Value x, mlir::Value y);
   mlir::Value cast(mlir::Value x, mlir::Type elementType);
-  mlir::Value reduce(tfm::ReduceKind kind, mlir::Value x, llvm::ArrayRef<int64_t> axes, bool keepDims);
-  mlir::Value matmul(mlir::Value x, mlir::Value y, bool transposeX = false, bool transposeY = false);
+  mlir::Value reduce(tfm::ReduceKind kind, mlir::Value x, llvm::ArrayRef<int64_t> axes,
+                     bool keepDims);
+  mlir::Value matmul(mlir::Value x, mlir::Value y, bool transposeX = false,
+                     bool transposeY = false);
   mlir::Value transpose(mlir::Value x, llvm::ArrayRef<int64_t> perm);
   mlir::Value gather(mlir::Value x, mlir::Value indices, int64_t axis);
   mlir::Value concat(mlir::ValueRange values, int64_t axis);
@@ -142,7 +156,8 @@ public:
 
 private:
   mlir::Value infer(mlir::Operation *op, mlir::Type elementType);
-  const onnx::AttributeProto *attribute(llvm::StringRef name, onnx::AttributeProto::AttributeType type);
+  const onnx::AttributeProto *attribute(llvm::StringRef name,
+                                        onnx::AttributeProto::AttributeType type);
   tfm::DimExprAttr expression(const Extent &extent);
   std::optional<tfm::Dims> expressions(llvm::ArrayRef<Extent> extents);
 

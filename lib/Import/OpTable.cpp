@@ -11,14 +11,15 @@ using namespace permalloy;
 
 std::vector<const OpRow *> permalloy::allOpRows() {
   std::vector<const OpRow *> rows;
-  for (auto family : {elementwiseRows, activationRows, structureRows, indexingRows, reductionRows, matmulRows,
-                      normalizationRows, attentionRows, constantRows})
+  for (auto family : {elementwiseRows, activationRows, structureRows, indexingRows, reductionRows,
+                      matmulRows, normalizationRows, attentionRows, constantRows})
     for (const OpRow &row : family())
       rows.push_back(&row);
   return rows;
 }
 
-const OpRow *permalloy::findOpRow(StringRef domain, StringRef op, int64_t opset, std::string &reason) {
+const OpRow *permalloy::findOpRow(StringRef domain, StringRef op, int64_t opset,
+                                  std::string &reason) {
   static const auto *index = [] {
     auto *map = new llvm::StringMap<llvm::SmallVector<const OpRow *, 1>>();
     for (const OpRow *row : allOpRows())
@@ -44,10 +45,14 @@ const OpRow *permalloy::findOpRow(StringRef domain, StringRef op, int64_t opset,
 
 static llvm::StringLiteral className(OpClass kind) {
   switch (kind) {
-  case OpClass::Structure: return "structure";
-  case OpClass::Elementwise: return "elementwise";
-  case OpClass::Concept: return "concept";
-  case OpClass::Decomposed: return "decomposed";
+  case OpClass::Structure:
+    return "structure";
+  case OpClass::Elementwise:
+    return "elementwise";
+  case OpClass::Concept:
+    return "concept";
+  case OpClass::Decomposed:
+    return "decomposed";
   }
   return "";
 }
@@ -55,7 +60,9 @@ static llvm::StringLiteral className(OpClass kind) {
 std::vector<OnnxOpInfo> permalloy::supportedOnnxOps() {
   std::map<std::pair<StringRef, StringRef>, OnnxOpInfo> ops;
   for (const OpRow *row : allOpRows()) {
-    auto [it, isNew] = ops.try_emplace({row->domain, row->op}, OnnxOpInfo{row->domain, row->op, row->first, row->reviewed, className(row->kind)});
+    auto [it, isNew] =
+        ops.try_emplace({row->domain, row->op}, OnnxOpInfo{row->domain, row->op, row->first,
+                                                           row->reviewed, className(row->kind)});
     it->second.first = std::min(it->second.first, row->first);
     it->second.reviewed = std::max(it->second.reviewed, row->reviewed);
   }

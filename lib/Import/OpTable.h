@@ -1,10 +1,11 @@
 //===- OpTable.h - the operators that can be imported ------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// One row for each operator (more where a version changed the meaning so much that another function is clearer). A row holds
-// from `first` up to the next row of the operator. `reviewed` is the newest version of the definition whose meaning the
-// function covers; test/Import/op-table.test compares it with the installed onnx package, so that a new opset of ONNX is
-// noticed. To add an operator: write its function in the file of its family, add its row there, add a test; the page
+// One row for each operator (more where a version changed the meaning so much that another function
+// is clearer). A row holds from `first` up to the next row of the operator. `reviewed` is the
+// newest version of the definition whose meaning the function covers; test/Import/op-table.test
+// compares it with the installed onnx package, so that a new opset of ONNX is noticed. To add an
+// operator: write its function in the file of its family, add its row there, add a test; the page
 // docs/onnx-ops.md is generated.
 //
 //===----------------------------------------------------------------------===//
@@ -48,7 +49,8 @@ llvm::ArrayRef<OpRow> constantRows();
 std::vector<const OpRow *> allOpRows();
 
 /// The row for a node; null with the reason when there is none.
-const OpRow *findOpRow(llvm::StringRef domain, llvm::StringRef op, int64_t opset, std::string &reason);
+const OpRow *findOpRow(llvm::StringRef domain, llvm::StringRef op, int64_t opset,
+                       std::string &reason);
 
 } // namespace permalloy
 

@@ -11,23 +11,38 @@ using onnx::TensorProto;
 
 Type permalloy::elementTypeOf(int32_t onnxType, MLIRContext *context) {
   auto integer = [&](unsigned width, bool isUnsigned = false) {
-    return IntegerType::get(context, width, isUnsigned ? IntegerType::Unsigned : IntegerType::Signless);
+    return IntegerType::get(context, width,
+                            isUnsigned ? IntegerType::Unsigned : IntegerType::Signless);
   };
   switch (onnxType) {
-  case TensorProto::FLOAT: return Float32Type::get(context);
-  case TensorProto::DOUBLE: return Float64Type::get(context);
-  case TensorProto::FLOAT16: return Float16Type::get(context);
-  case TensorProto::BFLOAT16: return BFloat16Type::get(context);
-  case TensorProto::BOOL: return integer(1);
-  case TensorProto::INT8: return integer(8);
-  case TensorProto::INT16: return integer(16);
-  case TensorProto::INT32: return integer(32);
-  case TensorProto::INT64: return integer(64);
-  case TensorProto::UINT8: return integer(8, true);
-  case TensorProto::UINT16: return integer(16, true);
-  case TensorProto::UINT32: return integer(32, true);
-  case TensorProto::UINT64: return integer(64, true);
-  default: return {};
+  case TensorProto::FLOAT:
+    return Float32Type::get(context);
+  case TensorProto::DOUBLE:
+    return Float64Type::get(context);
+  case TensorProto::FLOAT16:
+    return Float16Type::get(context);
+  case TensorProto::BFLOAT16:
+    return BFloat16Type::get(context);
+  case TensorProto::BOOL:
+    return integer(1);
+  case TensorProto::INT8:
+    return integer(8);
+  case TensorProto::INT16:
+    return integer(16);
+  case TensorProto::INT32:
+    return integer(32);
+  case TensorProto::INT64:
+    return integer(64);
+  case TensorProto::UINT8:
+    return integer(8, true);
+  case TensorProto::UINT16:
+    return integer(16, true);
+  case TensorProto::UINT32:
+    return integer(32, true);
+  case TensorProto::UINT64:
+    return integer(64, true);
+  default:
+    return {};
   }
 }
 
@@ -38,7 +53,9 @@ std::string permalloy::onnxTypeName(int32_t onnxType) {
 }
 
 /// Bytes of one element as stored in raw_data.
-static uint64_t bytesPerElement(Type type) { return std::max(1u, type.getIntOrFloatBitWidth() / 8); }
+static uint64_t bytesPerElement(Type type) {
+  return std::max(1u, type.getIntOrFloatBitWidth() / 8);
+}
 
 static std::string describe(RankedTensorType type) {
   std::string text;
@@ -49,12 +66,14 @@ static std::string describe(RankedTensorType type) {
 llvm::Expected<RankedTensorType> TensorReader::typeOf(const TensorProto &tensor, uint64_t &bytes) {
   Type element = elementTypeOf(tensor.data_type(), context);
   if (!element)
-    return llvm::createStringError("has elements of type " + onnxTypeName(tensor.data_type()) + ", which is unsupported");
+    return llvm::createStringError("has elements of type " + onnxTypeName(tensor.data_type()) +
+                                   ", which is unsupported");
   int64_t count = 1;
   for (int64_t extent : tensor.dims()) {
     auto product = llvm::checkedMul(count, extent);
     if (extent < 0 || !product)
-      return llvm::createStringError("has impossible dimensions (" + Twine(extent) + " elements along one of them)");
+      return llvm::createStringError("has impossible dimensions (" + Twine(extent) +
+                                     " elements along one of them)");
     count = *product;
   }
   auto total = llvm::checkedMul(count, int64_t(bytesPerElement(element)));
@@ -96,33 +115,42 @@ static DenseElementsAttr denseFromBytes(RankedTensorType type, StringRef bytes) 
   return DenseElementsAttr::getFromRawBuffer(type, ArrayRef(bytes.data(), bytes.size()));
 }
 
-/// Shapes are folded from integer and bool tensors, so these stand inline whatever their size; not so 8-bit integers, which
-/// are quantized weights when they are large.
+/// Shapes are folded from integer and bool tensors, so these stand inline whatever their size; not
+/// so 8-bit integers, which are quantized weights when they are large.
 static bool staysInline(Type element, uint64_t bytes) {
   bool mayBeShape = isa<IntegerType>(element) && element.getIntOrFloatBitWidth() != 8;
   return mayBeShape || bytes <= kInlineBytes;
 }
 
-llvm::Expected<TensorData> TensorReader::readExternal(const TensorProto &tensor, RankedTensorType type, uint64_t bytes) {
+llvm::Expected<TensorData> TensorReader::readExternal(const TensorProto &tensor,
+                                                      RankedTensorType type, uint64_t bytes) {
   if (path.empty())
-    return llvm::createStringError("has external data, but the model is in memory and has no directory");
+    return llvm::createStringError(
+        "has external data, but the model is in memory and has no directory");
   auto region = resolveExternalData(tensor, path);
   if (!region)
     return region.takeError();
   if (region->bytes && *region->bytes != bytes)
-    return llvm::createStringError("has " + Twine(*region->bytes) + " bytes of external data but " + describe(type) + " needs " +
-                             Twine(bytes));
-  auto buffer = llvm::MemoryBuffer::getFile(region->path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+    return llvm::createStringError("has " + Twine(*region->bytes) + " bytes of external data but " +
+                                   describe(type) + " needs " + Twine(bytes));
+  auto buffer =
+      llvm::MemoryBuffer::getFile(region->path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!buffer)
-    return llvm::createStringError("has external data in " + region->path + ": " + buffer.getError().message());
+    return llvm::createStringError("has external data in " + region->path + ": " +
+                                   buffer.getError().message());
   uint64_t available = (*buffer)->getBufferSize();
   if (region->offset > available || bytes > available - region->offset)
-    return llvm::createStringError("has external data at bytes " + Twine(region->offset) + " to " + Twine(region->offset) + " + " +
-                             Twine(bytes) + " of " + region->path + ", which has " + Twine(available));
+    return llvm::createStringError("has external data at bytes " + Twine(region->offset) + " to " +
+                                   Twine(region->offset) + " + " + Twine(bytes) + " of " +
+                                   region->path + ", which has " + Twine(available));
   if (staysInline(type.getElementType(), bytes))
-    return TensorData{type, denseFromBytes(type, (*buffer)->getBuffer().substr(region->offset, bytes)), {}};
+    return TensorData{
+        type, denseFromBytes(type, (*buffer)->getBuffer().substr(region->offset, bytes)), {}};
   Builder builder(context);
-  return TensorData{type, {}, tfm::FileAttr::get(context, builder.getStringAttr(region->path), region->offset, bytes, builder.getStringAttr(""))};
+  return TensorData{type,
+                    {},
+                    tfm::FileAttr::get(context, builder.getStringAttr(region->path), region->offset,
+                                       bytes, builder.getStringAttr(""))};
 }
 
 llvm::Expected<TensorData> TensorReader::read(const TensorProto &tensor) {
@@ -151,9 +179,14 @@ llvm::Expected<TensorData> TensorReader::read(const TensorProto &tensor) {
     bytes = packed;
   }
   if (bytes.size() != needed)
-    return llvm::createStringError("has " + Twine(bytes.size()) + " bytes of data but " + describe(*type) + " needs " + Twine(needed));
+    return llvm::createStringError("has " + Twine(bytes.size()) + " bytes of data but " +
+                                   describe(*type) + " needs " + Twine(needed));
   if (!region || path.empty() || staysInline(element, needed))
     return TensorData{*type, denseFromBytes(*type, bytes), {}};
   Builder builder(context);
-  return TensorData{*type, {}, tfm::FileAttr::get(context, builder.getStringAttr(path), regions[region - 1].offset, needed, builder.getStringAttr(""))};
+  return TensorData{*type,
+                    {},
+                    tfm::FileAttr::get(context, builder.getStringAttr(path),
+                                       regions[region - 1].offset, needed,
+                                       builder.getStringAttr(""))};
 }

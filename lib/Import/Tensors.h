@@ -30,15 +30,19 @@ struct ExternalRegion {
   std::optional<uint64_t> bytes;
 };
 
-/// Checks the `external_data` entries of `tensor` of the model at `modelPath` without trusting them: the file must lie in the
-/// directory of the model, also after symbolic links, and hold the region.
-llvm::Expected<ExternalRegion> resolveExternalData(const onnx::TensorProto &tensor, llvm::StringRef modelPath);
+/// Checks the `external_data` entries of `tensor` of the model at `modelPath` without trusting
+/// them: the file must lie in the directory of the model, also after symbolic links, and hold the
+/// region.
+llvm::Expected<ExternalRegion> resolveExternalData(const onnx::TensorProto &tensor,
+                                                   llvm::StringRef modelPath);
 
 /// Reads tensors of one model.
 class TensorReader {
 public:
-  /// `path` is empty for a model in memory: then every tensor is inline. `bytes` and `regions` must outlive the reader.
-  TensorReader(mlir::MLIRContext *context, llvm::StringRef path, llvm::StringRef bytes, llvm::ArrayRef<FileRegion> regions)
+  /// `path` is empty for a model in memory: then every tensor is inline. `bytes` and `regions` must
+  /// outlive the reader.
+  TensorReader(mlir::MLIRContext *context, llvm::StringRef path, llvm::StringRef bytes,
+               llvm::ArrayRef<FileRegion> regions)
       : context(context), path(path), file(bytes), regions(regions) {}
 
   llvm::Expected<TensorData> read(const onnx::TensorProto &tensor);
@@ -46,7 +50,8 @@ public:
 private:
   /// Type and number of bytes, checked against overflow.
   llvm::Expected<mlir::RankedTensorType> typeOf(const onnx::TensorProto &tensor, uint64_t &bytes);
-  llvm::Expected<TensorData> readExternal(const onnx::TensorProto &tensor, mlir::RankedTensorType type, uint64_t bytes);
+  llvm::Expected<TensorData> readExternal(const onnx::TensorProto &tensor,
+                                          mlir::RankedTensorType type, uint64_t bytes);
 
   mlir::MLIRContext *context;
   std::string path;

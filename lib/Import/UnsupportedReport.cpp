@@ -10,7 +10,8 @@ using namespace permalloy;
 
 void UnsupportedReport::add(const FlatNode &node, StringRef reason) {
   StringRef domain = node.domain.empty() ? "ai.onnx" : StringRef(node.domain);
-  std::string key = (domain + " " + node.op + " (opset " + Twine(node.opset) + "): " + reason).str();
+  std::string key =
+      (domain + " " + node.op + " (opset " + Twine(node.opset) + "): " + reason).str();
   auto [it, isNew] = groupOf.try_emplace(key, groups.size());
   if (isNew)
     groups.push_back({key, {}});
@@ -20,7 +21,8 @@ void UnsupportedReport::add(const FlatNode &node, StringRef reason) {
 
 void UnsupportedReport::emit(Location loc, size_t numNodes) const {
   constexpr size_t kShown = 8;
-  InFlightDiagnostic diagnostic = emitError(loc) << count << " of " << numNodes << " nodes are unsupported";
+  InFlightDiagnostic diagnostic = emitError(loc)
+                                  << count << " of " << numNodes << " nodes are unsupported";
   for (const Group &group : groups) {
     Diagnostic &note = diagnostic.attachNote();
     note << group.names.size() << " x " << group.what << ": ";

@@ -6,7 +6,8 @@
 using namespace mlir;
 using namespace permalloy;
 
-llvm::Expected<Value> WeightStore::materialize(OpBuilder &builder, StringRef name, const onnx::TensorProto &tensor) {
+llvm::Expected<Value> WeightStore::materialize(OpBuilder &builder, StringRef name,
+                                               const onnx::TensorProto &tensor) {
   auto data = reader.read(tensor);
   if (!data)
     return data.takeError();

@@ -11,15 +11,18 @@
 
 namespace permalloy {
 
-/// Turns tensors of the model into tfm.constant, or into tfm.weight before `function` and tfm.get_weight.
+/// Turns tensors of the model into tfm.constant, or into tfm.weight before `function` and
+/// tfm.get_weight.
 class WeightStore {
 public:
-  WeightStore(TensorReader &reader, mlir::func::FuncOp function) : reader(reader), function(function) {
+  WeightStore(TensorReader &reader, mlir::func::FuncOp function)
+      : reader(reader), function(function) {
     names.insert(function.getName());
   }
 
   /// The value of `tensor`; a weight is named `name`, made unique.
-  llvm::Expected<mlir::Value> materialize(mlir::OpBuilder &builder, llvm::StringRef name, const onnx::TensorProto &tensor);
+  llvm::Expected<mlir::Value> materialize(mlir::OpBuilder &builder, llvm::StringRef name,
+                                          const onnx::TensorProto &tensor);
 
   TensorReader &reader;
 

@@ -93,7 +93,8 @@ private:
     return createStringError("damaged or not an ONNX model: " + what + " at byte " + Twine(offset));
   }
   Expected<uint64_t> readVarint(uint64_t &position, uint64_t end);
-  /// Moves `position` behind a field of that wire type; `length` is that of the payload of a byte string.
+  /// Moves `position` behind a field of that wire type; `length` is that of the payload of a byte
+  /// string.
   Error skipPayload(unsigned wireType, uint64_t &position, uint64_t end, uint64_t &length);
 
   StringRef file;
@@ -117,8 +118,12 @@ Error Skimmer::skipPayload(unsigned wireType, uint64_t &position, uint64_t end, 
   switch (wireType) {
   case Varint:
     return readVarint(position, end).takeError();
-  case Fixed64: length = 8; break;
-  case Fixed32: length = 4; break;
+  case Fixed64:
+    length = 8;
+    break;
+  case Fixed32:
+    length = 4;
+    break;
   case Bytes: {
     auto read = readVarint(position, end);
     if (!read)
@@ -130,12 +135,14 @@ Error Skimmer::skipPayload(unsigned wireType, uint64_t &position, uint64_t end, 
     return damaged(start, "wire type " + Twine(wireType) + " is unknown");
   }
   if (length > end - position)
-    return damaged(start, "a field of " + Twine(length) + " bytes exceeds the " + Twine(end - position) + " bytes left");
+    return damaged(start, "a field of " + Twine(length) + " bytes exceeds the " +
+                              Twine(end - position) + " bytes left");
   position += length;
   return Error::success();
 }
 
-Error Skimmer::walk(Message message, uint64_t begin, uint64_t end, unsigned depth, std::string &out) {
+Error Skimmer::walk(Message message, uint64_t begin, uint64_t end, unsigned depth,
+                    std::string &out) {
   if (depth > kMaxDepth)
     return damaged(begin, "more than " + Twine(kMaxDepth) + " nested messages");
   for (uint64_t position = begin; position < end;) {
@@ -178,7 +185,8 @@ Expected<SkimmedModel> permalloy::skimModel(StringRef model) {
   if (Error error = skimmer.walk(Message::Model, 0, model.size(), 0, result.bytes))
     return std::move(error);
   if (result.bytes.size() > INT32_MAX)
-    return createStringError("the model has more than 2 GB apart from its tensors of more than " + Twine(kInlineBytes) + " bytes");
+    return createStringError("the model has more than 2 GB apart from its tensors of more than " +
+                             Twine(kInlineBytes) + " bytes");
   result.regions = std::move(skimmer.regions);
   return result;
 }

@@ -1,10 +1,11 @@
 //===- RunOnnxCases.cpp - ONNX's node tests through the interpreter -------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// permalloy-run-onnx-cases --list-ops: the operators of the importer's table, one a line: domain, name, first and reviewed
-// version, what it becomes.
-// permalloy-run-onnx-cases DIR...: each folder is a case as onnx_cases.py writes it: model.onnx, input_0.pb, ..., output_0.pb,
-// ..., and tolerance.txt (rtol and atol). Prints one line for a case: `pass NAME`, `unsupported NAME: why`, `fail NAME: why`.
+// permalloy-run-onnx-cases --list-ops: the operators of the importer's table, one a line: domain,
+// name, first and reviewed version, what it becomes. permalloy-run-onnx-cases DIR...: each folder
+// is a case as onnx_cases.py writes it: model.onnx, input_0.pb, ..., output_0.pb,
+// ..., and tolerance.txt (rtol and atol). Prints one line for a case: `pass NAME`, `unsupported
+// NAME: why`, `fail NAME: why`.
 //
 //===----------------------------------------------------------------------===//
 
@@ -29,7 +30,8 @@ struct Case {
 std::string file(const Case &test, const Twine &name) { return (test.folder + "/" + name).str(); }
 
 /// The tensor in `path`; null when there is no such file.
-reference::Tensor readTensor(const std::string &path, MLIRContext &context, std::string *name = nullptr) {
+reference::Tensor readTensor(const std::string &path, MLIRContext &context,
+                             std::string *name = nullptr) {
   std::ifstream in(path, std::ios::binary);
   onnx::TensorProto proto;
   if (!in || !proto.ParseFromIstream(&in))
@@ -53,7 +55,8 @@ std::string run(const Case &test, MLIRContext &context) {
   auto function = module->lookupSymbol<func::FuncOp>("main");
   llvm::StringMap<reference::Tensor> inputs;
   std::string name;
-  for (unsigned i = 0; auto tensor = readTensor(file(test, "input_" + Twine(i) + ".pb"), context, &name); ++i)
+  for (unsigned i = 0;
+       auto tensor = readTensor(file(test, "input_" + Twine(i) + ".pb"), context, &name); ++i)
     inputs[name] = tensor;
   auto results = reference::interpretNamed(function, inputs);
   if (failed(results))
@@ -72,8 +75,8 @@ std::string run(const Case &test, MLIRContext &context) {
 
 static int listOps() {
   for (const OnnxOpInfo &op : supportedOnnxOps())
-    llvm::outs() << (op.domain.empty() ? "ai.onnx" : op.domain) << " " << op.op << " " << op.first << " " << op.reviewed << " "
-                 << op.kind << "\n";
+    llvm::outs() << (op.domain.empty() ? "ai.onnx" : op.domain) << " " << op.op << " " << op.first
+                 << " " << op.reviewed << " " << op.kind << "\n";
   return 0;
 }
 

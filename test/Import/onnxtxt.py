@@ -46,7 +46,7 @@ def main() -> int:
             onnx.save(model, file)
             command = ["permalloy", "import", str(file), *options]
             result = subprocess.run(
-                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
             )
             print(f"// model {number}")
             print(result.stdout.replace(folder + "/", ""), end="")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(shutil.which(TOOL) is None, reason=f"{TOOL} is n
 
 def test_backend_cases():
     script = Path(__file__).with_name("onnx_cases.py")
-    result = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-8000:] + result.stderr[-2000:]
 
 
@@ -36,5 +36,7 @@ def test_every_version_of_an_operator_has_been_reviewed():
 
 def test_the_page_of_operators_is_up_to_date():
     script = Path(__file__).parents[2] / "scripts" / "docs" / "onnx_ops.py"
-    result = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stdout + result.stderr

@@ -15,7 +15,8 @@ LogicalResult importGelu(OpBinder &b) {
   std::string approximate = b.stringAttr("approximate", "none");
   if (approximate != "none" && approximate != "tanh")
     return b.error("approximate '" + approximate + "'; accepted are none and tanh");
-  return b.yield(b.unary(approximate == "tanh" ? UnaryKind::GeluTanh : UnaryKind::GeluErf, b.input(0)));
+  return b.yield(
+      b.unary(approximate == "tanh" ? UnaryKind::GeluTanh : UnaryKind::GeluErf, b.input(0)));
 }
 
 /// com.microsoft Gelu, BiasGelu, FastGelu: with the bias, if any, added first.
@@ -32,8 +33,12 @@ Value swish(OpBinder &b, Value x, double alpha) {
     return b.unary(UnaryKind::Silu, x);
   return b.mul(x, b.unary(UnaryKind::Sigmoid, b.mul(x, b.scalar(x, alpha))));
 }
-LogicalResult importSwish(OpBinder &b) { return b.yield(swish(b, b.input(0), b.floatAttr("alpha", 1))); }
-LogicalResult importQuickGelu(OpBinder &b) { return b.yield(swish(b, b.input(0), b.floatAttr("alpha", 1.702f))); }
+LogicalResult importSwish(OpBinder &b) {
+  return b.yield(swish(b, b.input(0), b.floatAttr("alpha", 1)));
+}
+LogicalResult importQuickGelu(OpBinder &b) {
+  return b.yield(swish(b, b.input(0), b.floatAttr("alpha", 1.702f)));
+}
 
 LogicalResult importLeakyRelu(OpBinder &b) {
   Value x = b.input(0);
@@ -46,7 +51,8 @@ LogicalResult importPRelu(OpBinder &b) {
 }
 LogicalResult importThresholdedRelu(OpBinder &b) {
   Value x = b.input(0), zero = b.scalar(x, 0);
-  return b.yield(b.select(b.compare(CompareKind::Gt, x, b.scalar(x, b.floatAttr("alpha", 1))), x, zero));
+  return b.yield(
+      b.select(b.compare(CompareKind::Gt, x, b.scalar(x, b.floatAttr("alpha", 1))), x, zero));
 }
 
 /// scale * (x < 0 ? alpha * (exp(x) - 1) : x)
@@ -55,15 +61,19 @@ Value scaledElu(OpBinder &b, Value x, double alpha, double scale) {
   Value result = b.select(less(b, x, b.scalar(x, 0)), negative, x);
   return scale == 1 ? result : b.mul(result, b.scalar(x, scale));
 }
-LogicalResult importElu(OpBinder &b) { return b.yield(scaledElu(b, b.input(0), b.floatAttr("alpha", 1), 1)); }
+LogicalResult importElu(OpBinder &b) {
+  return b.yield(scaledElu(b, b.input(0), b.floatAttr("alpha", 1), 1));
+}
 LogicalResult importSelu(OpBinder &b) {
-  return b.yield(scaledElu(b, b.input(0), b.floatAttr("alpha", 1.67326319217681884765625), b.floatAttr("gamma", 1.05070102214813232421875)));
+  return b.yield(scaledElu(b, b.input(0), b.floatAttr("alpha", 1.67326319217681884765625),
+                           b.floatAttr("gamma", 1.05070102214813232421875)));
 }
 /// max(0, x) + min(0, alpha * (exp(x / alpha) - 1))
 LogicalResult importCelu(OpBinder &b) {
   Value x = b.input(0), zero = b.scalar(x, 0), alpha = b.scalar(x, b.floatAttr("alpha", 1));
   Value negative = b.mul(alpha, b.sub(b.unary(UnaryKind::Exp, b.div(x, alpha)), b.scalar(x, 1)));
-  return b.yield(b.add(b.binary(BinaryKind::Max, x, zero), b.binary(BinaryKind::Min, negative, zero)));
+  return b.yield(
+      b.add(b.binary(BinaryKind::Max, x, zero), b.binary(BinaryKind::Min, negative, zero)));
 }
 
 /// log(1 + exp(x)) as max(x, 0) + log(1 + exp(-|x|)), which does not overflow.

@@ -1,8 +1,9 @@
 //===- Attention.cpp - Attention of ONNX opsets 23 to 25 ---------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The meaning is that of onnx 1.23: a query without any key to see gives 0, and causal masks are aligned so that query i sees
-// key j <= i + offset, where offset is the length of the past, or the number of valid keys minus that of queries, or 0.
+// The meaning is that of onnx 1.23: a query without any key to see gives 0, and causal masks are
+// aligned so that query i sees key j <= i + offset, where offset is the length of the past, or the
+// number of valid keys minus that of queries, or 0.
 //
 //===----------------------------------------------------------------------===//
 
@@ -28,7 +29,8 @@ private:
   /// [batch, sequence, heads * size] to [batch, heads, sequence, size].
   Value splitHeads(Value x, int64_t heads);
   void appendToPast();
-  /// Mask of rank 4 with the given mask, the valid lengths, the window and, where tfm's flag does not say it, causality.
+  /// Mask of rank 4 with the given mask, the valid lengths, the window and, where tfm's flag does
+  /// not say it, causality.
   Value buildMask();
   void restrict(Value &mask, Value allowed);
   /// Is the offset of causality keys - queries, as tfm's flag has it?
@@ -64,8 +66,8 @@ LogicalResult AttentionImporter::readInputs() {
     return failure();
   int64_t rank = b.rank(query);
   if ((rank != 3 && rank != 4) || b.rank(key) != rank || b.rank(value) != rank)
-    return b.error("query, key and value must all have rank 3 or all rank 4, not " + Twine(rank) + ", " + Twine(b.rank(key)) +
-                   ", " + Twine(b.rank(value)));
+    return b.error("query, key and value must all have rank 3 or all rank 4, not " + Twine(rank) +
+                   ", " + Twine(b.rank(key)) + ", " + Twine(b.rank(value)));
   if (!pastKey != !pastValue || (pastKey && validKeys))
     return b.error("past_key and past_value come together, and without nonpad_kv_seqlen");
   wasPacked = isPacked = rank == 3;
@@ -103,7 +105,9 @@ Value AttentionImporter::splitHeads(Value x, int64_t heads) {
     (void)b.unsupported("with a dynamic hidden size");
     return {};
   }
-  return b.transpose(b.reshape(x, {Extent(x, 0), Extent(x, 1), Extent(heads), Extent(*width / heads)}), {0, 2, 1, 3});
+  return b.transpose(
+      b.reshape(x, {Extent(x, 0), Extent(x, 1), Extent(heads), Extent(*width / heads)}),
+      {0, 2, 1, 3});
 }
 
 /// Keys and values of rank 3 are unpacked where the past, or an output of the present, has rank 4.
@@ -124,11 +128,13 @@ bool AttentionImporter::causalFitsFlag() {
   if (validKeys || b.failed())
     return false;
   int64_t axis = isPacked ? 1 : 2;
-  DimExprAttr offset = pastKey ? b.dim(pastKey, 2) : DimExprAttr::constant(b.builder.getContext(), 0);
+  DimExprAttr offset =
+      pastKey ? b.dim(pastKey, 2) : DimExprAttr::constant(b.builder.getContext(), 0);
   return DimExprAttr::sub(b.dim(key, axis), b.dim(query, axis)) == offset;
 }
 
-/// offset + i - j of shape [queries, keys], or [batch, 1, queries, keys] when the offset differs in the batch.
+/// offset + i - j of shape [queries, keys], or [batch, 1, queries, keys] when the offset differs in
+/// the batch.
 Value AttentionImporter::distances() {
   int64_t axis = isPacked ? 1 : 2;
   Value position = b.alongAxis(b.iota(Extent(query, axis)), 0, 2);
@@ -161,7 +167,8 @@ Value AttentionImporter::buildMask() {
     }
     auto width = b.staticDim(result, rank - 1), keys = b.staticDim(key, axis);
     // ONNX pads a mask that is shorter than the keys, even one of width 1.
-    bool provable = b.dim(result, rank - 1) == b.dim(key, axis) || (!width && !keys) || (!width != !keys && width != 1);
+    bool provable = b.dim(result, rank - 1) == b.dim(key, axis) || (!width && !keys) ||
+                    (!width != !keys && width != 1);
     if (!provable) {
       (void)b.unsupported("with a mask that is shorter than the keys");
       return {};
@@ -170,7 +177,8 @@ Value AttentionImporter::buildMask() {
       result = b.cast(result, b.elementType(query));
   }
   if (validKeys)
-    restrict(result, b.compare(CompareKind::Lt, b.iota(Extent(key, axis)), b.alongAxis(validKeys, 0, 4)));
+    restrict(result,
+             b.compare(CompareKind::Lt, b.iota(Extent(key, axis)), b.alongAxis(validKeys, 0, 4)));
   bool byMask = causal && !causalFitsFlag();
   if (byMask || left >= 0 || right >= 0) {
     Value distance = distances();
@@ -202,11 +210,13 @@ LogicalResult AttentionImporter::run() {
   OpBuilder &builder = b.builder;
   Value result = b.create<AttentionOp>(
       b.elementType(query), query, key, value, fullMask, builder.getI64IntegerAttr(queryHeads),
-      builder.getI64IntegerAttr(keyHeads), builder.getF32FloatAttr(float(scale)), causal ? builder.getUnitAttr() : UnitAttr(),
+      builder.getI64IntegerAttr(keyHeads), builder.getF32FloatAttr(float(scale)),
+      causal ? builder.getUnitAttr() : UnitAttr(),
       EmptyRowsAttr::get(builder.getContext(), EmptyRows::Zero));
   if (wasPacked && !isPacked && !b.failed()) {
     int64_t valueSize = b.staticDim(result, 3).value_or(0);
-    result = b.reshape(b.transpose(result, {0, 2, 1, 3}), {Extent(query, 0), Extent(query, 2), Extent(queryHeads * valueSize)});
+    result = b.reshape(b.transpose(result, {0, 2, 1, 3}),
+                       {Extent(query, 0), Extent(query, 2), Extent(queryHeads * valueSize)});
   }
   for (auto [i, present] : {std::pair<size_t, Value>(1, key), {2, value}})
     if (b.hasOutput(i) && failed(b.yield(i, present)))

@@ -9,8 +9,10 @@ using namespace permalloy::tfm;
 
 namespace {
 
-template <typename T> Value list(OpBinder &b, Type element, ArrayRef<T> values, bool isScalar = false) {
-  auto type = isScalar ? RankedTensorType::get({}, element) : RankedTensorType::get({int64_t(values.size())}, element);
+template <typename T>
+Value list(OpBinder &b, Type element, ArrayRef<T> values, bool isScalar = false) {
+  auto type = isScalar ? RankedTensorType::get({}, element)
+                       : RankedTensorType::get({int64_t(values.size())}, element);
   return b.constant(DenseElementsAttr::get(type, values));
 }
 
@@ -39,7 +41,8 @@ LogicalResult importConstantOfShape(OpBinder &b) {
   const onnx::TensorProto *tensor = b.tensorAttr("value");
   if (b.failed())
     return failure();
-  DenseElementsAttr value = DenseElementsAttr::get(RankedTensorType::get({1}, b.builder.getF32Type()), 0.0f);
+  DenseElementsAttr value =
+      DenseElementsAttr::get(RankedTensorType::get({1}, b.builder.getF32Type()), 0.0f);
   if (tensor && !(value = b.readTensor(*tensor)))
     return failure();
   if (value.getNumElements() != 1)
@@ -50,10 +53,12 @@ LogicalResult importConstantOfShape(OpBinder &b) {
     for (int64_t extent : *known)
       if (extent < 0)
         return b.error("the shape has a negative dimension " + Twine(extent));
-    return b.yield(b.constant(DenseElementsAttr::get(RankedTensorType::get(*known, type), element)));
+    return b.yield(
+        b.constant(DenseElementsAttr::get(RankedTensorType::get(*known, type), element)));
   }
   Value scalar = b.constant(DenseElementsAttr::get(RankedTensorType::get({}, type), element));
-  return b.yield(b.create<BroadcastOp>(type, scalar, b.cast(shape, b.builder.getI64Type()), ArrayAttr()));
+  return b.yield(
+      b.create<BroadcastOp>(type, scalar, b.cast(shape, b.builder.getI64Type()), ArrayAttr()));
 }
 
 constexpr OpClass S = OpClass::Structure;

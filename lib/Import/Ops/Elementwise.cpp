@@ -9,7 +9,9 @@ using namespace permalloy::tfm;
 
 namespace {
 
-template <UnaryKind kind> LogicalResult importUnary(OpBinder &b) { return b.yield(b.unary(kind, b.input(0))); }
+template <UnaryKind kind> LogicalResult importUnary(OpBinder &b) {
+  return b.yield(b.unary(kind, b.input(0)));
+}
 template <BinaryKind kind> LogicalResult importBinary(OpBinder &b) {
   Value x = b.input(0), y = b.input(1);
   return b.yield(b.binary(kind, x, y));
@@ -26,7 +28,9 @@ Value foldInputs(OpBinder &b, BinaryKind kind) {
     result = b.binary(kind, result, b.input(i));
   return result;
 }
-template <BinaryKind kind> LogicalResult importVariadic(OpBinder &b) { return b.yield(foldInputs(b, kind)); }
+template <BinaryKind kind> LogicalResult importVariadic(OpBinder &b) {
+  return b.yield(foldInputs(b, kind));
+}
 LogicalResult importMean(OpBinder &b) {
   Value sum = foldInputs(b, BinaryKind::Add);
   return b.yield(b.div(sum, b.scalar(sum, double(b.numInputs()))));
@@ -38,19 +42,21 @@ LogicalResult importAbs(OpBinder &b) {
   return b.yield(x && b.elementType(x).isUnsignedInteger() ? x : b.unary(UnaryKind::Abs, x));
 }
 
-/// The result has the type of the base; a fractional exponent of an integer is computed in floating point.
+/// The result has the type of the base; a fractional exponent of an integer is computed in floating
+/// point.
 LogicalResult importPow(OpBinder &b) {
   Value base = b.input(0), exponent = b.input(1);
   if (b.failed())
     return failure();
   Type type = b.elementType(base);
   if (!b.isFloat(base) && b.isFloat(exponent))
-    return b.yield(b.cast(b.binary(BinaryKind::Pow, b.cast(base, b.elementType(exponent)), exponent), type));
+    return b.yield(
+        b.cast(b.binary(BinaryKind::Pow, b.cast(base, b.elementType(exponent)), exponent), type));
   return b.yield(b.binary(BinaryKind::Pow, base, b.cast(exponent, type)));
 }
 
-/// fmod = 1 takes the sign of the dividend (C's fmod), fmod = 0 that of the divisor. tfm's mod does the first for floating
-/// point and the second for integers.
+/// fmod = 1 takes the sign of the dividend (C's fmod), fmod = 0 that of the divisor. tfm's mod does
+/// the first for floating point and the second for integers.
 LogicalResult importMod(OpBinder &b) {
   Value x = b.input(0), y = b.input(1);
   if (b.failed())
@@ -58,8 +64,10 @@ LogicalResult importMod(OpBinder &b) {
   bool fmod = b.intAttr("fmod", 0) != 0;
   if (b.isFloat(x) && !fmod) { // the remainder moves by one divisor where the signs differ
     Value remainder = b.binary(BinaryKind::Mod, x, y), zero = b.scalar(x, 0);
-    Value signsDiffer = b.binary(BinaryKind::Xor, b.compare(CompareKind::Lt, remainder, zero), b.compare(CompareKind::Lt, y, zero));
-    Value moves = b.binary(BinaryKind::And, signsDiffer, b.compare(CompareKind::Ne, remainder, zero));
+    Value signsDiffer = b.binary(BinaryKind::Xor, b.compare(CompareKind::Lt, remainder, zero),
+                                 b.compare(CompareKind::Lt, y, zero));
+    Value moves =
+        b.binary(BinaryKind::And, signsDiffer, b.compare(CompareKind::Ne, remainder, zero));
     return b.yield(b.select(moves, b.add(remainder, y), remainder));
   }
   if (!b.isFloat(x) && fmod)
@@ -76,7 +84,8 @@ LogicalResult importIsInf(OpBinder &b) {
   Value zero = b.scalar(x, 0);
   if (!positive && !negative)
     return b.yield(b.binary(BinaryKind::And, isInf, b.unary(UnaryKind::Not, isInf)));
-  return b.yield(b.binary(BinaryKind::And, isInf, b.compare(positive ? CompareKind::Gt : CompareKind::Lt, x, zero)));
+  return b.yield(b.binary(BinaryKind::And, isInf,
+                          b.compare(positive ? CompareKind::Gt : CompareKind::Lt, x, zero)));
 }
 
 LogicalResult importWhere(OpBinder &b) {
@@ -99,7 +108,8 @@ LogicalResult importCastLike(OpBinder &b) {
   return b.failed() ? failure() : b.yield(b.cast(x, b.elementType(like)));
 }
 
-/// Bounds are attributes before opset 11 and optional scalars since. When they cross, the upper one wins.
+/// Bounds are attributes before opset 11 and optional scalars since. When they cross, the upper one
+/// wins.
 LogicalResult importClip(OpBinder &b) {
   Value x = b.input(0), low, high;
   if (b.opset() < 11) {

@@ -20,7 +20,8 @@ LogicalResult importGatherND(OpBinder &b) {
   Value x = b.input(0), indices = b.input(1);
   if (b.failed())
     return failure();
-  return b.yield(b.create<GatherNDOp>(b.elementType(x), x, indices, b.builder.getI64IntegerAttr(b.intAttr("batch_dims", 0))));
+  return b.yield(b.create<GatherNDOp>(b.elementType(x), x, indices,
+                                      b.builder.getI64IntegerAttr(b.intAttr("batch_dims", 0))));
 }
 
 /// Positions along the other axes are counted, so that each index becomes a tuple for gather_nd.
@@ -30,7 +31,8 @@ LogicalResult importGatherElements(OpBinder &b) {
     return failure();
   int64_t rank = b.rank(x), axis = b.normalizeAxis(b.intAttr("axis", 0), rank);
   if (b.rank(indices) != rank)
-    return b.error("indices of rank " + Twine(b.rank(indices)) + " for an input of rank " + Twine(rank));
+    return b.error("indices of rank " + Twine(b.rank(indices)) + " for an input of rank " +
+                   Twine(rank));
   indices = b.cast(indices, b.builder.getI64Type());
   SmallVector<Extent> full, tuple;
   for (int64_t i = 0; i < rank; ++i)
@@ -39,12 +41,14 @@ LogicalResult importGatherElements(OpBinder &b) {
   tuple.push_back(Extent(1));
   SmallVector<Value> coordinates;
   for (int64_t i = 0; i < rank; ++i) {
-    Value position = i == axis ? indices : b.broadcast(b.alongAxis(b.iota(Extent(indices, i)), i, rank), full);
+    Value position =
+        i == axis ? indices : b.broadcast(b.alongAxis(b.iota(Extent(indices, i)), i, rank), full);
     coordinates.push_back(b.reshape(position, tuple));
   }
   if (b.failed())
     return failure();
-  return b.yield(b.create<GatherNDOp>(b.elementType(x), x, b.concat(coordinates, rank), b.builder.getI64IntegerAttr(0)));
+  return b.yield(b.create<GatherNDOp>(b.elementType(x), x, b.concat(coordinates, rank),
+                                      b.builder.getI64IntegerAttr(0)));
 }
 
 /// Attributes before opset 10, inputs since.
@@ -82,8 +86,9 @@ LogicalResult importSlice(OpBinder &b) {
   for (Value list : {starts, ends, steps})
     if (list && b.staticDim(list, 0).value_or(axes->size()) != int64_t(axes->size()))
       return b.error("starts, ends, axes and steps differ in length");
-  return b.yield(b.create<SliceOp>(b.elementType(x), x, starts, ends, steps, b.builder.getDenseI64ArrayAttr(*axes), ArrayAttr(),
-                                   ArrayAttr(), DenseI64ArrayAttr()));
+  return b.yield(b.create<SliceOp>(b.elementType(x), x, starts, ends, steps,
+                                   b.builder.getDenseI64ArrayAttr(*axes), ArrayAttr(), ArrayAttr(),
+                                   DenseI64ArrayAttr()));
 }
 
 LogicalResult importRange(OpBinder &b) {
@@ -100,7 +105,8 @@ LogicalResult importRange(OpBinder &b) {
     computed = b.builder.getF32Type();
   for (Value &bound : bounds)
     bound = b.cast(bound, computed);
-  Value range = b.create<RangeOp>(computed, bounds, DimExprAttr(), DimExprAttr(), b.builder.getI64IntegerAttr(1));
+  Value range = b.create<RangeOp>(computed, bounds, DimExprAttr(), DimExprAttr(),
+                                  b.builder.getI64IntegerAttr(1));
   return b.yield(b.cast(range, type));
 }
 
@@ -125,8 +131,8 @@ LogicalResult importTrilu(OpBinder &b) {
   return b.yield(b.select(mask, x, b.scalar(x, 0)));
 }
 
-/// Sums of prefixes as a masked sum over pairs (i, j): y[i] = sum of x[j] where j <= i. Quadratic in the length of the axis,
-/// which is a sequence (RoBERTa counts positions so).
+/// Sums of prefixes as a masked sum over pairs (i, j): y[i] = sum of x[j] where j <= i. Quadratic
+/// in the length of the axis, which is a sequence (RoBERTa counts positions so).
 LogicalResult importCumSum(OpBinder &b) {
   Value x = b.input(0);
   auto axisInput = b.constantInput(1, "the axis");
@@ -136,7 +142,8 @@ LogicalResult importCumSum(OpBinder &b) {
   if (b.failed())
     return failure();
   bool reverse = b.intAttr("reverse", 0);
-  Value k = b.intAttr("exclusive", 0) ? b.scalar(b.builder.getI64Type(), reverse ? 1 : -1) : Value();
+  Value k =
+      b.intAttr("exclusive", 0) ? b.scalar(b.builder.getI64Type(), reverse ? 1 : -1) : Value();
   Value mask = triangle(b, Extent(x, axis), Extent(x, axis), /*upper=*/reverse, k); // [i, j]
   SmallVector<Extent> pairs, maskExtents;
   for (int64_t i = 0; i < rank; ++i) {
@@ -160,11 +167,13 @@ LogicalResult importOneHot(OpBinder &b) {
   Type i64 = b.builder.getI64Type();
   indices = b.cast(indices, i64);
   Value size = b.scalar(i64, double(depth->front()));
-  indices = b.select(b.compare(CompareKind::Lt, indices, b.scalar(i64, 0)), b.add(indices, size), indices);
+  indices = b.select(b.compare(CompareKind::Lt, indices, b.scalar(i64, 0)), b.add(indices, size),
+                     indices);
   SmallVector<Extent> extents;
   for (int64_t i = 0, source = 0; i < rank && !b.failed(); ++i)
     extents.push_back(i == axis ? Extent(1) : Extent(indices, source++));
-  Value hit = b.compare(CompareKind::Eq, b.reshape(indices, extents), b.alongAxis(b.iota(Extent(depth->front())), axis, rank));
+  Value hit = b.compare(CompareKind::Eq, b.reshape(indices, extents),
+                        b.alongAxis(b.iota(Extent(depth->front())), axis, rank));
   Value off = b.gather(values, b.scalar(i64, 0), 0), on = b.gather(values, b.scalar(i64, 1), 0);
   return b.yield(b.select(hit, on, off));
 }

@@ -9,7 +9,9 @@ using namespace permalloy::tfm;
 
 namespace {
 
-Ints axesFrom(OpBinder &b, Value x, int64_t axis) { return llvm::to_vector(llvm::seq<int64_t>(axis, b.rank(x))); }
+Ints axesFrom(OpBinder &b, Value x, int64_t axis) {
+  return llvm::to_vector(llvm::seq<int64_t>(axis, b.rank(x)));
+}
 
 Value layerNorm(OpBinder &b, Value x, Value scale, Value bias, int64_t axis, double epsilon) {
   if (b.failed())
@@ -18,7 +20,8 @@ Value layerNorm(OpBinder &b, Value x, Value scale, Value bias, int64_t axis, dou
                                b.builder.getF32FloatAttr(float(epsilon)));
 }
 
-/// Mean and 1 / sqrt(variance + epsilon), in the statistics' type f32, for the outputs that only training reads.
+/// Mean and 1 / sqrt(variance + epsilon), in the statistics' type f32, for the outputs that only
+/// training reads.
 LogicalResult yieldStatistics(OpBinder &b, Value x, int64_t axis, double epsilon) {
   if (!b.hasOutput(1) && !b.hasOutput(2))
     return success();
@@ -26,7 +29,8 @@ LogicalResult yieldStatistics(OpBinder &b, Value x, int64_t axis, double epsilon
   x = b.cast(x, b.builder.getF32Type());
   Value mean = b.reduce(ReduceKind::Mean, x, axes, true), centered = b.sub(x, mean);
   Value variance = b.reduce(ReduceKind::Mean, b.mul(centered, centered), axes, true);
-  Value inverse = b.unary(UnaryKind::Reciprocal, b.unary(UnaryKind::Sqrt, b.add(variance, b.scalar(x, epsilon))));
+  Value inverse = b.unary(UnaryKind::Reciprocal,
+                          b.unary(UnaryKind::Sqrt, b.add(variance, b.scalar(x, epsilon))));
   return success(succeeded(b.yield(1, mean)) && succeeded(b.yield(2, inverse)));
 }
 
@@ -63,10 +67,12 @@ LogicalResult importRMSNormalization(OpBinder &b) {
   return b.yield(rmsNorm(b, x, scale, axis, b.floatAttr("epsilon", 1e-5f)));
 }
 
-/// com.microsoft SkipLayerNormalization (input, skip, gamma, beta, bias) and its RMS form (input, skip, gamma, bias).
+/// com.microsoft SkipLayerNormalization (input, skip, gamma, beta, bias) and its RMS form (input,
+/// skip, gamma, bias).
 template <bool simplified> LogicalResult importSkipNorm(OpBinder &b) {
   Value x = b.input(0), skip = b.input(1), scale = b.input(2);
-  Value beta = simplified ? Value() : b.optionalInput(3), bias = b.optionalInput(simplified ? 3 : 4);
+  Value beta = simplified ? Value() : b.optionalInput(3),
+        bias = b.optionalInput(simplified ? 3 : 4);
   if (b.failed())
     return failure();
   if (b.hasOutput(1) || b.hasOutput(2))
@@ -78,13 +84,15 @@ template <bool simplified> LogicalResult importSkipNorm(OpBinder &b) {
   double epsilon = b.floatAttr("epsilon", 1e-12f);
   if (b.hasOutput(3) && failed(b.yield(3, sum)))
     return failure();
-  return b.yield(simplified ? rmsNorm(b, sum, scale, axis, epsilon) : layerNorm(b, sum, scale, beta, axis, epsilon));
+  return b.yield(simplified ? rmsNorm(b, sum, scale, axis, epsilon)
+                            : layerNorm(b, sum, scale, beta, axis, epsilon));
 }
 
 /// com.microsoft: word, position and (optional) segment embeddings, added and normalised.
 LogicalResult importEmbedLayerNorm(OpBinder &b) {
   Value ids = b.input(0), segments = b.optionalInput(1), words = b.input(2), positions = b.input(3);
-  Value segmentTable = b.optionalInput(4), gamma = b.input(5), beta = b.input(6), positionIds = b.optionalInput(8);
+  Value segmentTable = b.optionalInput(4), gamma = b.input(5), beta = b.input(6),
+        positionIds = b.optionalInput(8);
   if (b.failed())
     return failure();
   if (b.hasOutput(1) && b.hasInput(7))
@@ -100,7 +108,8 @@ LogicalResult importEmbedLayerNorm(OpBinder &b) {
   return b.yield(layerNorm(b, sum, gamma, beta, 2, b.floatAttr("epsilon", 1e-12f)));
 }
 
-/// (x - mean) / sqrt(variance + epsilon) * scale + bias along channels, dimension 1, with stored statistics.
+/// (x - mean) / sqrt(variance + epsilon) * scale + bias along channels, dimension 1, with stored
+/// statistics.
 LogicalResult importBatchNormalization(OpBinder &b) {
   Value x = b.input(0);
   if (b.failed())
@@ -117,7 +126,8 @@ LogicalResult importBatchNormalization(OpBinder &b) {
   if (b.failed())
     return failure();
   auto [scale, bias, mean, variance] = parameters;
-  Value deviation = b.unary(UnaryKind::Sqrt, b.add(variance, b.scalar(x, b.floatAttr("epsilon", 1e-5f))));
+  Value deviation =
+      b.unary(UnaryKind::Sqrt, b.add(variance, b.scalar(x, b.floatAttr("epsilon", 1e-5f))));
   return b.yield(b.add(b.mul(b.div(b.sub(x, mean), deviation), scale), bias));
 }
 
@@ -127,15 +137,17 @@ LogicalResult importLpNormalization(OpBinder &b) {
   if (b.failed())
     return failure();
   int64_t axis = b.normalizeAxis(b.intAttr("axis", -1), b.rank(x)), p = b.intAttr("p", 2);
-  Value norm = p == 1 ? b.reduce(ReduceKind::Sum, b.unary(UnaryKind::Abs, x), {axis}, true)
-                      : b.unary(UnaryKind::Sqrt, b.reduce(ReduceKind::Sum, b.mul(x, x), {axis}, true));
+  Value norm = p == 1
+                   ? b.reduce(ReduceKind::Sum, b.unary(UnaryKind::Abs, x), {axis}, true)
+                   : b.unary(UnaryKind::Sqrt, b.reduce(ReduceKind::Sum, b.mul(x, x), {axis}, true));
   // ONNX divides 0 by 0 to 0.
   Value isZero = b.compare(CompareKind::Eq, norm, b.scalar(x, 0));
   return b.yield(b.select(isZero, b.scalar(x, 0), b.div(x, norm)));
 }
 
 Value softmax(OpBinder &b, Value x, int64_t axis) {
-  return b.create<SoftmaxOp>(b.failed() ? Type() : b.elementType(x), x, b.builder.getI64IntegerAttr(axis));
+  return b.create<SoftmaxOp>(b.failed() ? Type() : b.elementType(x), x,
+                             b.builder.getI64IntegerAttr(axis));
 }
 /// x - max - log(sum(exp(x - max)))
 Value logSoftmax(OpBinder &b, Value x, int64_t axis) {
@@ -144,7 +156,8 @@ Value logSoftmax(OpBinder &b, Value x, int64_t axis) {
   return b.sub(shifted, b.unary(UnaryKind::Log, sum));
 }
 
-/// Before opset 13 the input is a matrix of the dimensions before and from `axis` (default 1), and rows are normalised.
+/// Before opset 13 the input is a matrix of the dimensions before and from `axis` (default 1), and
+/// rows are normalised.
 template <Value (*function)(OpBinder &, Value, int64_t)> LogicalResult importSoftmax(OpBinder &b) {
   Value x = b.input(0);
   if (b.failed())

@@ -15,8 +15,8 @@ struct Reduction {
   bool isNoop = false;
 };
 
-/// Axes are an attribute first and an input later (ReduceSum from opset 13 on, the others from 18); none means all, or
-/// nothing at all with noop_with_empty_axes.
+/// Axes are an attribute first and an input later (ReduceSum from opset 13 on, the others from 18);
+/// none means all, or nothing at all with noop_with_empty_axes.
 std::optional<Reduction> readReduction(OpBinder &b, Value x) {
   Reduction reduction;
   std::optional<Ints> axes = b.hasInput(1) ? b.constantInput(1, "axes") : b.intsAttr("axes");
@@ -35,7 +35,9 @@ Value apply(OpBinder &b, ReduceKind kind, Value x, const Reduction &reduction) {
   if (reduction.isNoop || b.failed())
     return x;
   if (b.isBool(x)) // ReduceMax and ReduceMin of bool, opset 20
-    kind = kind == ReduceKind::Max ? ReduceKind::Any : kind == ReduceKind::Min ? ReduceKind::All : kind;
+    kind = kind == ReduceKind::Max   ? ReduceKind::Any
+           : kind == ReduceKind::Min ? ReduceKind::All
+                                     : kind;
   return b.reduce(kind, x, reduction.axes, reduction.keepDims);
 }
 
@@ -62,7 +64,8 @@ template <SumOf what> LogicalResult importSumOf(OpBinder &b) {
   return b.yield(what == SumOf::Log ? b.unary(UnaryKind::Log, sum) : sum);
 }
 
-/// log(sum(exp(x))) with the maximum taken out, so that exp does not overflow; an infinite maximum stays in.
+/// log(sum(exp(x))) with the maximum taken out, so that exp does not overflow; an infinite maximum
+/// stays in.
 LogicalResult importLogSumExp(OpBinder &b) {
   Value x = b.input(0);
   auto reduction = readReduction(b, x);
@@ -72,10 +75,13 @@ LogicalResult importLogSumExp(OpBinder &b) {
     return b.yield(x);
   Value maximum = b.reduce(ReduceKind::Max, x, reduction->axes, /*keepDims=*/true);
   maximum = b.select(b.unary(UnaryKind::IsInf, maximum), b.scalar(x, 0), maximum);
-  Value sum = b.reduce(ReduceKind::Sum, b.unary(UnaryKind::Exp, b.sub(x, maximum)), reduction->axes, /*keepDims=*/true);
+  Value sum = b.reduce(ReduceKind::Sum, b.unary(UnaryKind::Exp, b.sub(x, maximum)), reduction->axes,
+                       /*keepDims=*/true);
   Value result = b.add(b.unary(UnaryKind::Log, sum), maximum);
   // One element along each axis: dropping them is the sum of one.
-  return b.yield(reduction->keepDims ? result : b.reduce(ReduceKind::Sum, result, reduction->axes, /*keepDims=*/false));
+  return b.yield(reduction->keepDims
+                     ? result
+                     : b.reduce(ReduceKind::Sum, result, reduction->axes, /*keepDims=*/false));
 }
 
 /// Mean over all dimensions behind batch and channel.
@@ -83,7 +89,9 @@ LogicalResult importGlobalAveragePool(OpBinder &b) {
   Value x = b.input(0);
   if (b.failed())
     return failure();
-  return b.yield(b.reduce(ReduceKind::Mean, x, llvm::to_vector(llvm::seq<int64_t>(2, std::max<int64_t>(2, b.rank(x)))), true));
+  return b.yield(b.reduce(ReduceKind::Mean, x,
+                          llvm::to_vector(llvm::seq<int64_t>(2, std::max<int64_t>(2, b.rank(x)))),
+                          true));
 }
 
 constexpr OpClass E = OpClass::Elementwise, D = OpClass::Decomposed;

@@ -9,7 +9,8 @@ using namespace permalloy::tfm;
 
 namespace {
 
-/// Axes from the input (newer opsets) or the attribute; nullopt when neither is there or on failure.
+/// Axes from the input (newer opsets) or the attribute; nullopt when neither is there or on
+/// failure.
 std::optional<Ints> axesOf(OpBinder &b, size_t inputIndex) {
   if (b.hasInput(inputIndex))
     return b.constantInput(inputIndex, "axes");
@@ -76,7 +77,8 @@ LogicalResult importSqueeze(OpBinder &b) {
     for (int64_t i = 0; i < b.rank(x); ++i) {
       auto extent = b.staticDim(x, i);
       if (!extent)
-        return b.unsupported("without axes, while dimension " + Twine(i) + " of the input is dynamic and might be 1");
+        return b.unsupported("without axes, while dimension " + Twine(i) +
+                             " of the input is dynamic and might be 1");
       if (*extent == 1)
         axes->push_back(i);
     }
@@ -136,7 +138,8 @@ LogicalResult importConcat(OpBinder &b) {
   return b.yield(b.concat(inputs, axis));
 }
 
-/// Sizes from the input or attribute; otherwise equal parts, the last one smaller when they do not divide (opset 18).
+/// Sizes from the input or attribute; otherwise equal parts, the last one smaller when they do not
+/// divide (opset 18).
 std::optional<Ints> splitSizes(OpBinder &b, Value x, int64_t axis) {
   if (b.hasInput(1))
     return b.constantInput(1, "the sizes");
@@ -167,23 +170,27 @@ LogicalResult importSplit(OpBinder &b) {
   if (b.failed())
     return failure();
   if (sizes->size() != b.node.outputs.size())
-    return b.error("has " + Twine(b.node.outputs.size()) + " outputs but " + Twine(sizes->size()) + " sizes");
+    return b.error("has " + Twine(b.node.outputs.size()) + " outputs but " + Twine(sizes->size()) +
+                   " sizes");
   int64_t offset = 0;
   for (auto [i, size] : llvm::enumerate(*sizes)) {
     if (size < 0)
       return b.error("part " + Twine(i) + " has size " + Twine(size));
-    Value part = b.create<SliceOp>(b.elementType(x), x, b.ints({offset}), b.ints({offset + size}), Value(),
-                                   b.builder.getDenseI64ArrayAttr({axis}), ArrayAttr(), ArrayAttr(), DenseI64ArrayAttr());
+    Value part = b.create<SliceOp>(b.elementType(x), x, b.ints({offset}), b.ints({offset + size}),
+                                   Value(), b.builder.getDenseI64ArrayAttr({axis}), ArrayAttr(),
+                                   ArrayAttr(), DenseI64ArrayAttr());
     if (failed(b.yield(i, part)))
       return failure();
     offset += size;
   }
   if (b.staticDim(x, axis).value_or(offset) != offset)
-    return b.error("the sizes add up to " + Twine(offset) + ", not to " + Twine(*b.staticDim(x, axis)));
+    return b.error("the sizes add up to " + Twine(offset) + ", not to " +
+                   Twine(*b.staticDim(x, axis)));
   return success();
 }
 
-/// [d0, d1] repeated (r0, r1) times: [1, d0, 1, d1] broadcast to [r0, d0, r1, d1], then [r0 * d0, r1 * d1].
+/// [d0, d1] repeated (r0, r1) times: [1, d0, 1, d1] broadcast to [r0, d0, r1, d1], then [r0 * d0,
+/// r1 * d1].
 LogicalResult importTile(OpBinder &b) {
   Value x = b.input(0);
   auto repeats = b.constantInput(1, "the repeats");
@@ -224,7 +231,8 @@ LogicalResult importPad(OpBinder &b) {
   if (pads->size() != 2 * axes.size())
     return b.error(Twine(pads->size()) + " pads for " + Twine(axes.size()) + " axes");
   for (auto [i, rawAxis] : llvm::enumerate(axes)) {
-    int64_t axis = b.normalizeAxis(rawAxis, b.rank(x)), before = (*pads)[i], after = (*pads)[i + axes.size()];
+    int64_t axis = b.normalizeAxis(rawAxis, b.rank(x)), before = (*pads)[i],
+            after = (*pads)[i + axes.size()];
     if (before < 0 || after < 0)
       return b.unsupported("negative pads");
     auto block = [&](int64_t count) {
@@ -248,18 +256,12 @@ LogicalResult importPad(OpBinder &b) {
 
 constexpr OpClass S = OpClass::Structure, D = OpClass::Decomposed;
 const OpRow rows[] = {
-    {"", "Concat", 4, 13, S, importConcat},
-    {"", "Expand", 8, 13, S, importExpand},
-    {"", "Flatten", 1, 25, S, importFlatten},
-    {"", "Pad", 2, 25, D, importPad},
-    {"", "Reshape", 5, 25, S, importReshape},
-    {"", "Shape", 1, 25, S, importShape},
-    {"", "Size", 1, 25, S, importSize},
-    {"", "Split", 2, 18, S, importSplit},
-    {"", "Squeeze", 1, 25, S, importSqueeze},
-    {"", "Tile", 6, 13, D, importTile},
-    {"", "Transpose", 1, 25, S, importTranspose},
-    {"", "Unsqueeze", 1, 25, S, importUnsqueeze},
+    {"", "Concat", 4, 13, S, importConcat},       {"", "Expand", 8, 13, S, importExpand},
+    {"", "Flatten", 1, 25, S, importFlatten},     {"", "Pad", 2, 25, D, importPad},
+    {"", "Reshape", 5, 25, S, importReshape},     {"", "Shape", 1, 25, S, importShape},
+    {"", "Size", 1, 25, S, importSize},           {"", "Split", 2, 18, S, importSplit},
+    {"", "Squeeze", 1, 25, S, importSqueeze},     {"", "Tile", 6, 13, D, importTile},
+    {"", "Transpose", 1, 25, S, importTranspose}, {"", "Unsqueeze", 1, 25, S, importUnsqueeze},
 };
 
 } // namespace

@@ -176,7 +176,8 @@ llvm::StringMap<int64_t> GraphBuilder::impliedBounds() {
     if (symbol.getKind() != DimKind::Symbol || bounded.getKind() != DimKind::Min)
       return;
     for (unsigned i : {0, 1})
-      if (auto limit = bounded.operand(i).asConstant(); limit && bounded.operand(1 - i) == symbol) {
+      if (auto limit = bounded.operand(i).asConstant();
+          limit && bounded.operand(1 - i) == symbol && *limit > 1) { // 1 may be broadcast
         auto [it, isNew] = bounds.try_emplace(symbol.getName(), *limit);
         it->second = std::min(it->second, *limit);
       }

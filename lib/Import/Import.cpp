@@ -12,7 +12,7 @@ using namespace permalloy;
 static OwningOpRef<ModuleOp> importBytes(StringRef bytes, StringRef path, StringRef name,
                                          MLIRContext &context, const ImportOptions &options) {
   context.loadDialect<func::FuncDialect, tfm::TfmDialect>();
-  Location loc = NameLoc::get(StringAttr::get(&context, name));
+  Location loc = FileLineColLoc::get(&context, name, 0, 0);
   auto fail = [&](const Twine &message) -> OwningOpRef<ModuleOp> {
     emitError(loc, message);
     return {};
@@ -36,7 +36,7 @@ OwningOpRef<ModuleOp> permalloy::importOnnx(StringRef path, MLIRContext &context
   auto buffer =
       llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!buffer) {
-    emitError(NameLoc::get(StringAttr::get(&context, path)), "cannot read the model: ")
+    emitError(FileLineColLoc::get(&context, path, 0, 0), "cannot read the model: ")
         << buffer.getError().message();
     return {};
   }

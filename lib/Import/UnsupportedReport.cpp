@@ -24,7 +24,7 @@ void UnsupportedReport::emit(Location loc, size_t numNodes) const {
   InFlightDiagnostic diagnostic = emitError(loc)
                                   << count << " of " << numNodes << " nodes are unsupported";
   for (const Group &group : groups) {
-    Diagnostic &note = diagnostic.attachNote();
+    Diagnostic &note = diagnostic.attachNote(UnknownLoc::get(loc.getContext()));
     note << group.names.size() << " x " << group.what << ": ";
     for (size_t i = 0; i < std::min(kShown, group.names.size()); ++i)
       note << (i ? ", " : "") << "'" << group.names[i] << "'";

@@ -10,7 +10,7 @@ using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
 
-LogicalResult permalloy::codegen::selectSchedule(kern::KernelOp kernel, const CpuTarget &target) {
+static LogicalResult scheduleFor(kern::KernelOp kernel, const CpuTarget &target) {
   switch (kernel.getEmitter()) {
   case kern::Emitter::Contraction:
     return scheduleContractionKernel(kernel, target);
@@ -22,6 +22,23 @@ LogicalResult permalloy::codegen::selectSchedule(kern::KernelOp kernel, const Cp
     return scheduleGenericKernel(kernel, target);
   }
   llvm_unreachable("an emitter of the enum");
+}
+
+LogicalResult permalloy::codegen::selectSchedule(kern::KernelOp kernel, const CpuTarget &target) {
+  if (kernel.getEmitter() == kern::Emitter::Generic)
+    return scheduleFor(kernel, target);
+  std::string reason;
+  {
+    ScopedDiagnosticHandler handler(kernel.getContext(), [&](Diagnostic &diagnostic) {
+      reason += (reason.empty() ? "" : "; ") + diagnostic.str();
+      return success();
+    });
+    if (succeeded(scheduleFor(kernel, target)))
+      return success();
+  }
+  kernel.emitWarning("kernel '") << kernel.getSymName() << "' takes the generic emitter, which is slow: " << reason;
+  kernel.setEmitter(kern::Emitter::Generic);
+  return scheduleFor(kernel, target);
 }
 
 static LogicalResult emitBody(KernelFrame &frame) {

@@ -13,8 +13,8 @@
 namespace permalloy::codegen {
 
 /// Writes the default `schedule`, `tiles` and `scratch_bytes` of a kernel for `target`: what
-/// select-schedules runs on every kernel that has no schedule yet. Fails with an error at the kernel
-/// when its emitter cannot take it.
+/// select-schedules runs on every kernel that has no schedule yet. A kernel that its emitter cannot take
+/// goes to the generic emitter, with a warning that says why.
 mlir::LogicalResult selectSchedule(kern::KernelOp kernel, const CpuTarget &target);
 
 /// Builds the function `name` of the kernel ABI (see KernelBuilder.h) at the end of `module`, in the

@@ -1,0 +1,27 @@
+// RUN: permalloy-opt %s --select-schedules=target=x86-64-v3 -verify-diagnostics
+// RUN: permalloy-opt %s --select-schedules=target=x86-64-v3 2>&1 | FileCheck %s
+
+// CHECK: kern.kernel @product contraction attributes {{.*}}schedule = {{.*}}tiles =
+kern.kernel @product contraction attributes {symbols = ["d0"], arg_dims = [[#tfm.dim<d0>, #tfm.dim<64>], [#tfm.dim<64>, #tfm.dim<32>]]} {
+^bb0(%x: tensor<?x64xf32>, %w: tensor<64x32xf32, #tfm.panels>):
+  %0 = tfm.linear %x, %w : (tensor<?x64xf32>, tensor<64x32xf32, #tfm.panels>) -> tensor<?x32xf32>
+  kern.yield %0 : tensor<?x32xf32>
+}
+
+// A schedule that stands there is kept.
+// CHECK: kern.kernel @edited contraction attributes {{.*}}schedule = {tile_rows = 1 : i64}, scratch_bytes = #tfm.dim<0>, symbols = ["d0"], tiles = #tfm.dim<7>
+kern.kernel @edited contraction attributes {symbols = ["d0"], arg_dims = [[#tfm.dim<d0>, #tfm.dim<64>], [#tfm.dim<64>, #tfm.dim<32>]], schedule = {tile_rows = 1 : i64}, tiles = #tfm.dim<7>, scratch_bytes = #tfm.dim<0>} {
+^bb0(%x: tensor<?x64xf32>, %w: tensor<64x32xf32, #tfm.panels>):
+  %0 = tfm.linear %x, %w : (tensor<?x64xf32>, tensor<64x32xf32, #tfm.panels>) -> tensor<?x32xf32>
+  kern.yield %0 : tensor<?x32xf32>
+}
+
+// What the contraction emitter cannot take is said, and computed all the same.
+// CHECK: kern.kernel @odd_epilogue generic attributes
+// expected-warning @below {{kernel 'odd_epilogue' takes the generic emitter, which is slow}}
+kern.kernel @odd_epilogue contraction attributes {symbols = ["d0"], arg_dims = [[#tfm.dim<d0>, #tfm.dim<64>], [#tfm.dim<64>, #tfm.dim<32>]]} {
+^bb0(%x: tensor<?x64xf32>, %w: tensor<64x32xf32, #tfm.panels>):
+  %0 = tfm.linear %x, %w : (tensor<?x64xf32>, tensor<64x32xf32, #tfm.panels>) -> tensor<?x32xf32>
+  %1 = tfm.unary sin %0 : (tensor<?x32xf32>) -> tensor<?x32xf32>
+  kern.yield %1 : tensor<?x32xf32>
+}

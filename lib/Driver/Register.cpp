@@ -5,6 +5,7 @@
 #include "Check/Check.h"
 #include "Kern/Kern.h"
 #include "Tfm/Tfm.h"
+#include "permalloy/Codegen/Passes.h"
 #include "permalloy/Conversion/Passes.h"
 #include "permalloy/Pipelines/Compile.h"
 #include "permalloy/Reference/Passes.h"
@@ -24,6 +25,7 @@ void registerAllPasses() {
   registerTransformsPasses();
   registerConversionPasses();
   reference::registerReferencePasses();
+  codegen::registerCodegenPasses();
   registerCompilePipelines();
 }
 

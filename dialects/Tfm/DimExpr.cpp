@@ -4,8 +4,8 @@
 // Every expression is kept as a polynomial over atoms (symbols and the nonlinear nodes floordiv, mod, max, min): a sorted
 // sum of sorted products. Two expressions that are equal as polynomials are therefore one attribute:
 //
-//   seq * batch + batch * seq          is  2 * batch * seq
-//   (batch * seq * 384) floordiv seq   is  384 * batch
+//   seq * batch + batch * seq          is  batch * seq * 2
+//   (batch * seq * 384) floordiv seq   is  batch * 384
 //
 //===----------------------------------------------------------------------===//
 
@@ -327,6 +327,7 @@ void DimExprAttr::print(AsmPrinter &printer) const { printer << '<' << str() << 
 
 static DimExprAttr parseSum(AsmParser &parser);
 
+/// Null where the text fits nothing; the caller reports it, once.
 static DimExprAttr parseAtom(AsmParser &parser) {
   MLIRContext *context = parser.getContext();
   int64_t value = 0;
@@ -338,19 +339,19 @@ static DimExprAttr parseAtom(AsmParser &parser) {
     return DimExprAttr::symbol(context, text);
   if (succeeded(parser.parseOptionalLParen())) {
     DimExprAttr inner = parseSum(parser);
-    return inner && succeeded(parser.parseRParen()) ? inner : DimExprAttr();
+    return inner && succeeded(parser.parseOptionalRParen()) ? inner : DimExprAttr();
   }
-  if (failed(parser.parseKeyword(&keyword)))
+  if (failed(parser.parseOptionalKeyword(&keyword)))
     return {};
   if (keyword != "max" && keyword != "min")
     return DimExprAttr::symbol(context, keyword);
-  if (failed(parser.parseLParen()))
+  if (failed(parser.parseOptionalLParen()))
     return {};
   DimExprAttr lhs = parseSum(parser);
-  if (!lhs || failed(parser.parseComma()))
+  if (!lhs || failed(parser.parseOptionalComma()))
     return {};
   DimExprAttr rhs = parseSum(parser);
-  if (!rhs || failed(parser.parseRParen()))
+  if (!rhs || failed(parser.parseOptionalRParen()))
     return {};
   return keyword == "max" ? DimExprAttr::max(lhs, rhs) : DimExprAttr::min(lhs, rhs);
 }

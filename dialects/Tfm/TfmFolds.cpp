@@ -119,12 +119,24 @@ static std::optional<double> splatFloat(Attribute attribute) {
   return value.convertToDouble();
 }
 
+/// Broadcasting with `ones` leaves the shape of `value`: an extent other than 1 must be that of `value`, statically.
+static bool leavesShape(Value ones, Value value) {
+  auto small = cast<RankedTensorType>(ones.getType()), large = cast<RankedTensorType>(value.getType());
+  if (small.getRank() > large.getRank())
+    return false;
+  for (auto [a, b] : llvm::zip(llvm::reverse(small.getShape()), llvm::reverse(large.getShape())))
+    if (a != 1 && (a != b || ShapedType::isDynamic(a)))
+      return false;
+  return true;
+}
+
 /// x * 1 and x / 1 are x (bit for bit); x + 0 is not (it turns -0 into 0), so it stays.
 OpFoldResult BinaryOp::fold(FoldAdaptor adaptor) {
   bool dropsRhs = getKind() == BinaryKind::Mul || getKind() == BinaryKind::Div;
-  if (dropsRhs && splatFloat(adaptor.getRhs()) == 1.0 && sameTensorType(getLhs(), getResult()))
+  if (dropsRhs && splatFloat(adaptor.getRhs()) == 1.0 && leavesShape(getRhs(), getLhs()) && sameTensorType(getLhs(), getResult()))
     return getLhs();
-  if (getKind() == BinaryKind::Mul && splatFloat(adaptor.getLhs()) == 1.0 && sameTensorType(getRhs(), getResult()))
+  if (getKind() == BinaryKind::Mul && splatFloat(adaptor.getLhs()) == 1.0 && leavesShape(getLhs(), getRhs()) &&
+      sameTensorType(getRhs(), getResult()))
     return getRhs();
   return {};
 }

@@ -56,7 +56,7 @@ def Tfm_WeightOp : Tfm_Op<"weight", [Symbol, NoRegionArguments]> {
     artifact is written.
 
     Constraints: (weight_c1) exactly one of source and body; (weight_c2) the type is a static tensor; (weight_c3) the body
-    yields one value of the declared type.
+    yields one value of the declared type; (weight_c4) a source is `#tfm.file`, or `#tfm.seeded` for floating-point elements.
 
     Example:
     ```mlir
@@ -92,7 +92,8 @@ def Tfm_YieldOp : Tfm_Op<"yield", [Pure, Terminator, HasParent<"WeightOp">]> {
 def Tfm_DimValuesOp : Tfm_ShapedOp<"dim_values", ["inferElementType", "inferContents"]> {
   let summary = "values of dimension expressions as a tensor";
   let description = [{
-    Rank 0 or 1, integer elements: what is left of shape arithmetic that reaches a graph output.
+    What is left of shape arithmetic that reaches a graph output. Constraint (dim_values_c1): the result is a static tensor of
+    integers, of rank 0 or 1, with one element per value.
 
     Example: `%0 = tfm.dim_values [#tfm.dim<batch>, #tfm.dim<12>] : tensor<2xi64>`
   }];
@@ -116,7 +117,7 @@ def Tfm_RangeOp : Tfm_ShapedOp<"range", ["inferContents", "inferElementType"]> {
     As imported: scalar operands start, limit, delta, with max(0, ceil((limit - start) / delta)) elements. Resolved: the
     number of elements stands in `size` and the start in `from`, and operands are absent.
 
-    Constraint (range_c1): three operands, or both attributes and an integer result.
+    Constraint (range_c1): three scalar operands of the result's element type, or both attributes and an integer result.
 
     Example: `%0 = tfm.range from #tfm.dim<0> size #tfm.dim<seq> step 1 : () -> tensor<?xi64>`
   }];
@@ -137,7 +138,8 @@ def Tfm_ReshapeOp : Tfm_ShapedOp<"reshape", ["inferContents"]> {
     As imported: an i64 shape operand with ONNX's rules (-1 is inferred; 0 copies the input's dimension unless
     `allow_zero`). Resolved: `dims`. Row-major order is kept.
 
-    Constraints: (reshape_c1) exactly one of shape operand and `dims`; (reshape_c2) equal numbers of elements where known.
+    Constraints: (reshape_c1) exactly one of shape operand and `dims`; (reshape_c2) equal numbers of elements where known;
+    (reshape_c3) a constant shape operand copies only dimensions of the input and infers at most one.
 
     Example: `%0 = tfm.reshape %x dims [#tfm.dim<batch>, #tfm.dim<seq>, #tfm.dim<12>, #tfm.dim<32>] : (tensor<?x?x384xf32>) -> tensor<?x?x12x32xf32>`
   }];
@@ -155,7 +157,8 @@ def Tfm_BroadcastOp : Tfm_ShapedOp<"broadcast", ["inferContents"]> {
     As imported: numpy broadcasting of the input with an i64 shape operand (ONNX Expand: either side may hold the 1).
     Resolved: the result's `dims`.
 
-    Constraint (broadcast_c1): exactly one of shape operand and `dims`.
+    Constraints: (broadcast_c1) exactly one of shape operand and `dims`; (broadcast_c2) the input broadcasts with the shape, to
+    the dims.
 
     Example: `%0 = tfm.broadcast %x dims [#tfm.dim<batch>, #tfm.dim<4>] : (tensor<1x4xf32>) -> tensor<?x4xf32>`
   }];
@@ -213,7 +216,7 @@ def Tfm_SliceOp : Tfm_ShapedOp<"slice", ["inferContents"], [AttrSizedOperandSegm
     As imported: 1-D i64 operands starts, ends and perhaps steps for `axes`, with ONNX's clamping and negative values.
     Resolved: `offsets`, `sizes` (one per dimension) and `strides`, and no operands.
 
-    Constraints: (slice_c1) operands with `axes`, or the three lists of length rank; (slice_c2) no stride is 0.
+    Constraints: (slice_c1) operands with `axes` below the rank, or the three lists of length rank; (slice_c2) no stride is 0.
 
     Example: `%0 = tfm.slice %x offsets [#tfm.dim<0>] sizes [#tfm.dim<seq>] strides [1] : (tensor<512xi64>) -> tensor<?xi64>`
   }];
@@ -232,7 +235,8 @@ def Tfm_SliceOp : Tfm_ShapedOp<"slice", ["inferContents"], [AttrSizedOperandSegm
 def Tfm_ConcatOp : Tfm_ShapedOp<"concat", ["inferContents"]> {
   let summary = "join along one axis";
   let description = [{
-    Constraints: (concat_c1) at least one input, equal ranks, 0 <= axis < rank; (concat_c2) other dimensions agree.
+    Constraints: (concat_c1) at least one input, equal ranks, 0 <= axis < rank; (concat_c2) other dimensions agree;
+    (concat_c3) equal element types.
 
     Example: `%0 = tfm.concat %a, %b {axis = 0 : i64} : (tensor<2xi64>, tensor<1xi64>) -> tensor<3xi64>`
   }];
@@ -340,7 +344,7 @@ def Tfm_MatmulOp : Tfm_ShapedOp<"matmul"> {
   let description = [{
     numpy.matmul of its operands, after swapping the last two dimensions of those flagged. f16 and bf16 accumulate in f32.
 
-    Constraints: (matmul_c1) equal element types; (matmul_c2) ranks of at least 1, and 2 where flagged; (matmul_c3) inner
+    Constraints: (matmul_c1) equal element types, not bool; (matmul_c2) ranks of at least 1, and 2 where flagged; (matmul_c3) inner
     dimensions agree and batch dimensions broadcast.
 
     Example: `%0 = tfm.matmul %a, %b {transpose_b} : (tensor<?x12x?x32xf32>, tensor<?x12x?x32xf32>) -> tensor<?x12x?x?xf32>`
@@ -404,7 +408,8 @@ def Tfm_AttentionOp : Tfm_ShapedOp<"attention"> {
     `empty_rows` says: nan (plain softmax of -inf), zero, or uniform (the mean of all values).
 
     Constraints: (attention_c1) ranks 3 or 4 and equal; (attention_c2) head counts divide; (attention_c3) batch, heads, keys
-    and head size agree; (attention_c4) mask is bool or the query's type and broadcasts.
+    and head size agree; (attention_c4) mask is bool or the query's type and broadcasts;
+    (attention_c5) equal element types.
 
     Example: `%0 = tfm.attention %q, %k, %v mask %m {num_heads = 12 : i64, num_kv_heads = 12 : i64, scale = 0.125 : f32} : (tensor<?x?x768xf32>, tensor<?x?x768xf32>, tensor<?x?x768xf32>, tensor<?x1x1x?xi1>) -> tensor<?x?x768xf32>`
   }];

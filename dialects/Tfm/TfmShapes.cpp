@@ -22,6 +22,18 @@ LogicalResult fail(std::string &error, const Twine &message) {
   return failure();
 }
 
+/// Both known and different: an error.
+bool differ(DimExprAttr a, DimExprAttr b) {
+  return a && b && a.asConstant() && b.asConstant() && a != b;
+}
+
+/// `dims` broadcasts with `target` and does not widen it.
+bool broadcastsTo(ArrayRef<DimExprAttr> dims, ArrayRef<DimExprAttr> target) {
+  auto joined = permalloy::tfm::broadcastDims(target, dims);
+  return dims.size() <= target.size() && joined &&
+         llvm::none_of(llvm::zip(*joined, target), [](auto pair) { return differ(std::get<0>(pair), std::get<1>(pair)); });
+}
+
 /// Broadcasts all operands of an elementwise operation.
 LogicalResult broadcastOperands(Operation *op, ShapeOracle &oracle, Dims &dims, std::string &error) {
   Dims result = oracle.dims(op->getOperand(0));
@@ -29,7 +41,7 @@ LogicalResult broadcastOperands(Operation *op, ShapeOracle &oracle, Dims &dims, 
     Dims next = oracle.dims(operand);
     auto joined = permalloy::tfm::broadcastDims(result, next);
     if (!joined)
-      return fail(error, "shapes " + str(result) + " and " + str(next) + " do not broadcast");
+      return fail(error, "shapes " + str(result) + " and " + str(next) + " do not broadcast (" + op->getName().stripDialect() + "_c2)");
     result = *joined;
   }
   dims = result;
@@ -237,12 +249,12 @@ LogicalResult ReshapeOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string 
   for (auto [i, dim] : llvm::enumerate(dims)) {
     if (dim && dim.isConstant(0) && !getAllowZero()) {
       if (i >= input.size())
-        return fail(error, "shape element " + Twine(i) + " is 0 (copy) but the input has rank " + Twine(input.size()));
+        return fail(error, "shape element " + Twine(i) + " is 0 (copy) but the input has rank " + Twine(input.size()) + " (reshape_c3)");
       dim = input[i];
     }
     if (dim && dim.isConstant(-1)) {
       if (inferred)
-        return fail(error, "more than one dimension of the shape is -1");
+        return fail(error, "more than one dimension of the shape is -1 (reshape_c3)");
       inferred = i;
     } else {
       known = DimExprAttr::mul(known, dim);
@@ -257,11 +269,13 @@ Contents ReshapeOp::inferContents(ShapeOracle &oracle) {
 }
 
 LogicalResult BroadcastOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
+  Dims input = oracle.dims(getInput());
   if (getDims()) {
     dims = dimsOf(*getDims());
+    if (!broadcastsTo(input, dims))
+      return fail(error, "input " + str(input) + " does not broadcast to " + str(dims) + " (broadcast_c2)");
     return success();
   }
-  Dims input = oracle.dims(getInput());
   Contents shape = oracle.contents(getShape());
   if (!shape) {
     Dims length = oracle.dims(getShape());
@@ -272,7 +286,7 @@ LogicalResult BroadcastOp::inferDims(ShapeOracle &oracle, Dims &dims, std::strin
   }
   auto joined = broadcastDims(input, *shape);
   if (!joined)
-    return fail(error, "input " + str(input) + " does not broadcast with shape " + str(*shape));
+    return fail(error, "input " + str(input) + " does not broadcast with shape " + str(*shape) + " (broadcast_c2)");
   dims = *joined;
   return success();
 }
@@ -294,7 +308,7 @@ LogicalResult TransposeOp::inferDims(ShapeOracle &oracle, Dims &dims, std::strin
   llvm::sort(sorted);
   for (auto [i, axis] : llvm::enumerate(sorted))
     if (axis != int64_t(i) || sorted.size() != input.size())
-      return fail(error, "perm is no permutation of " + Twine(input.size()) + " dimensions");
+      return fail(error, "perm is no permutation of " + Twine(input.size()) + " dimensions (transpose_c1)");
   for (int64_t axis : getPerm())
     dims.push_back(input[axis]);
   return success();
@@ -304,7 +318,7 @@ LogicalResult GatherOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &
   Dims input = oracle.dims(getInput()), indices = oracle.dims(getIndices());
   int64_t axis = getAxis();
   if (axis < 0 || axis >= int64_t(input.size()))
-    return fail(error, "axis " + Twine(axis) + " is outside of rank " + Twine(input.size()));
+    return fail(error, "axis " + Twine(axis) + " is outside of rank " + Twine(input.size()) + " (gather_c1)");
   dims.append(input.begin(), input.begin() + axis);
   dims.append(indices);
   dims.append(input.begin() + axis + 1, input.end());
@@ -329,7 +343,7 @@ Contents GatherOp::inferContents(ShapeOracle &oracle) {
 LogicalResult GatherNDOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
   Dims input = oracle.dims(getInput()), indices = oracle.dims(getIndices());
   if (indices.empty() || !indices.back() || !indices.back().asConstant())
-    return fail(error, "the last dimension of the indices of gather_nd must be static");
+    return fail(error, "the last dimension of the indices of gather_nd must be static (gather_nd_c1)");
   int64_t tuple = *indices.back().asConstant(), batch = getBatchDims();
   if (batch < 0 || batch >= int64_t(indices.size()) || batch + tuple > int64_t(input.size()))
     return fail(error, "index tuples of length " + Twine(tuple) + " after " + Twine(batch) +
@@ -367,7 +381,7 @@ LogicalResult SliceOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &e
   Contents steps = getSteps() ? oracle.contents(getSteps()) : Contents();
   for (auto [i, axis] : llvm::enumerate(*getAxes())) {
     if (axis < 0 || axis >= int64_t(dims.size()))
-      return fail(error, "axis " + Twine(axis) + " is outside of rank " + Twine(dims.size()));
+      return fail(error, "axis " + Twine(axis) + " is outside of rank " + Twine(dims.size()) + " (slice_c1)");
     DimExprAttr step = !getSteps() ? cst(getContext(), 1) : steps && i < steps->size() ? (*steps)[i] : DimExprAttr();
     if (!starts || !ends || i >= starts->size() || i >= ends->size() || !step || !step.asConstant()) {
       dims[axis] = DimExprAttr();
@@ -375,7 +389,7 @@ LogicalResult SliceOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &e
     }
     int64_t stride = *step.asConstant();
     if (stride == 0)
-      return fail(error, "a step of the slice is 0");
+      return fail(error, "a step of the slice is 0 (slice_c2)");
     DimExprAttr extent = dims[axis];
     if (stride < 0) { // only the whole reversal is derived
       auto s = (*starts)[i].asConstant(), e = (*ends)[i].asConstant();
@@ -420,22 +434,22 @@ Contents SliceOp::inferContents(ShapeOracle &oracle) {
 
 LogicalResult ConcatOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
   if (getInputs().empty())
-    return fail(error, "concat needs at least one input");
+    return fail(error, "concat needs at least one input (concat_c1)");
   dims = oracle.dims(getInputs().front());
   int64_t axis = getAxis();
   if (axis < 0 || axis >= int64_t(dims.size()))
-    return fail(error, "axis " + Twine(axis) + " is outside of rank " + Twine(dims.size()));
+    return fail(error, "axis " + Twine(axis) + " is outside of rank " + Twine(dims.size()) + " (concat_c1)");
   for (Value input : getInputs().drop_front()) {
     Dims next = oracle.dims(input);
     if (next.size() != dims.size())
-      return fail(error, "inputs of rank " + Twine(dims.size()) + " and " + Twine(next.size()) + " cannot be joined");
+      return fail(error, "inputs of rank " + Twine(dims.size()) + " and " + Twine(next.size()) + " cannot be joined (concat_c1)");
     for (size_t i = 0; i < dims.size(); ++i) {
       if (int64_t(i) == axis) {
         dims[i] = DimExprAttr::add(dims[i], next[i]);
         continue;
       }
       if (dims[i] && next[i] && dims[i].asConstant() && next[i].asConstant() && dims[i] != next[i])
-        return fail(error, "dimension " + Twine(i) + " is " + dims[i].str() + " in one input and " + next[i].str() + " in another");
+        return fail(error, "dimension " + Twine(i) + " is " + dims[i].str() + " in one input and " + next[i].str() + " in another (concat_c2)");
       if (!dims[i] || (next[i] && next[i].asConstant()))
         dims[i] = next[i];
     }
@@ -605,7 +619,7 @@ LogicalResult ReduceOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &
   int64_t previous = -1;
   for (int64_t axis : getAxes()) {
     if (axis <= previous || axis >= int64_t(input.size()))
-      return fail(error, "axes must be sorted, distinct and below rank " + Twine(input.size()));
+      return fail(error, "axes must be sorted, distinct and below rank " + Twine(input.size()) + " (reduce_c1)");
     previous = axis;
   }
   for (auto [i, dim] : llvm::enumerate(input)) {
@@ -622,15 +636,10 @@ LogicalResult ReduceOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &
 // Transformer concepts
 //===----------------------------------------------------------------------===//
 
-/// Both known and different: an error.
-static bool differ(DimExprAttr a, DimExprAttr b) {
-  return a && b && a.asConstant() && b.asConstant() && a != b;
-}
-
 LogicalResult MatmulOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
   Dims lhs = oracle.dims(getLhs()), rhs = oracle.dims(getRhs());
   if (lhs.empty() || rhs.empty() || (getTransposeA() && lhs.size() < 2) || (getTransposeB() && rhs.size() < 2))
-    return fail(error, "ranks " + Twine(lhs.size()) + " and " + Twine(rhs.size()) + " are too low for a matrix product");
+    return fail(error, "ranks " + Twine(lhs.size()) + " and " + Twine(rhs.size()) + " are too low for a matrix product (matmul_c2)");
   bool vectorLhs = lhs.size() == 1, vectorRhs = rhs.size() == 1;
   if (vectorLhs)
     lhs.insert(lhs.begin(), cst(getContext(), 1));
@@ -641,10 +650,10 @@ LogicalResult MatmulOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &
   if (getTransposeB())
     std::swap(rhs[rhs.size() - 2], rhs.back());
   if (differ(lhs.back(), rhs[rhs.size() - 2]))
-    return fail(error, "inner dimensions " + lhs.back().str() + " and " + rhs[rhs.size() - 2].str() + " differ");
+    return fail(error, "inner dimensions " + lhs.back().str() + " and " + rhs[rhs.size() - 2].str() + " differ (matmul_c3)");
   auto batch = broadcastDims(ArrayRef(lhs).drop_back(2), ArrayRef(rhs).drop_back(2));
   if (!batch)
-    return fail(error, "batch dimensions of " + str(lhs) + " and " + str(rhs) + " do not broadcast");
+    return fail(error, "batch dimensions of " + str(lhs) + " and " + str(rhs) + " do not broadcast (matmul_c3)");
   dims = *batch;
   if (!vectorLhs)
     dims.push_back(lhs[lhs.size() - 2]);
@@ -657,13 +666,13 @@ LogicalResult LinearOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &
   dims = oracle.dims(getInput());
   Dims weight = oracle.dims(getWeight());
   if (weight.size() != 2 || dims.empty())
-    return fail(error, "a linear layer takes an input of rank 1 or more and a weight of rank 2, not " + str(dims) + " and " + str(weight));
+    return fail(error, "a linear layer takes an input of rank 1 or more and a weight of rank 2, not " + str(dims) + " and " + str(weight) + " (linear_c1)");
   if (differ(dims.back(), weight[0]))
-    return fail(error, "the input has " + dims.back().str() + " features but the weight takes " + weight[0].str());
+    return fail(error, "the input has " + dims.back().str() + " features but the weight takes " + weight[0].str() + " (linear_c1)");
   if (getBias()) {
     Dims bias = oracle.dims(getBias());
     if (bias.size() != 1 || differ(bias[0], weight[1]))
-      return fail(error, "the bias must be " + str({weight[1]}) + ", not " + str(bias));
+      return fail(error, "the bias must be " + str({weight[1]}) + ", not " + str(bias) + " (linear_c2)");
   }
   dims.back() = weight[1];
   return success();
@@ -673,14 +682,14 @@ LogicalResult LayerNormOp::inferDims(ShapeOracle &oracle, Dims &dims, std::strin
   dims = oracle.dims(getInput());
   int64_t axis = getAxis();
   if (axis < 0 || axis >= int64_t(dims.size()))
-    return fail(error, "axis " + Twine(axis) + " is outside of rank " + Twine(dims.size()));
+    return fail(error, "axis " + Twine(axis) + " is outside of rank " + Twine(dims.size()) + " (layer_norm_c1)");
   ArrayRef<DimExprAttr> normalised = ArrayRef(dims).drop_front(axis);
   for (Value operand : {getScale(), getBias()}) {
     if (!operand)
       continue;
     Dims other = oracle.dims(operand);
-    if (other.size() > normalised.size() || !broadcastDims(normalised, other))
-      return fail(error, "scale or bias " + str(other) + " does not broadcast to the normalised dimensions " + str(normalised));
+    if (!broadcastsTo(other, normalised))
+      return fail(error, "scale or bias " + str(other) + " does not broadcast to the normalised dimensions " + str(normalised) + " (layer_norm_c2)");
   }
   return success();
 }
@@ -689,37 +698,37 @@ LogicalResult SoftmaxOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string 
   dims = oracle.dims(getInput());
   int64_t axis = getAxis();
   if (axis < 0 || axis >= int64_t(dims.size()))
-    return fail(error, "axis " + Twine(axis) + " is outside of rank " + Twine(dims.size()));
+    return fail(error, "axis " + Twine(axis) + " is outside of rank " + Twine(dims.size()) + " (softmax_c1)");
   return success();
 }
 
 LogicalResult AttentionOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
   Dims q = oracle.dims(getQuery()), k = oracle.dims(getKey()), v = oracle.dims(getValue());
   if ((q.size() != 3 && q.size() != 4) || k.size() != q.size() || v.size() != q.size())
-    return fail(error, "query, key and value must all have rank 3 or all rank 4, not " + str(q) + ", " + str(k) + ", " + str(v));
+    return fail(error, "query, key and value must all have rank 3 or all rank 4, not " + str(q) + ", " + str(k) + ", " + str(v) + " (attention_c1)");
   int64_t heads = getNumHeads(), kvHeads = getNumKvHeads();
   if (heads <= 0 || kvHeads <= 0 || heads % kvHeads != 0)
-    return fail(error, "num_heads " + Twine(heads) + " must be a positive multiple of num_kv_heads " + Twine(kvHeads));
+    return fail(error, "num_heads " + Twine(heads) + " must be a positive multiple of num_kv_heads " + Twine(kvHeads) + " (attention_c2)");
   size_t sequence = q.size() == 3 ? 1 : 2;
   if (differ(q[0], k[0]) || differ(k[0], v[0]) || differ(k[sequence], v[sequence]))
-    return fail(error, "batch or key counts of " + str(q) + ", " + str(k) + ", " + str(v) + " differ");
+    return fail(error, "batch or key counts of " + str(q) + ", " + str(k) + ", " + str(v) + " differ (attention_c3)");
   DimExprAttr h = cst(getContext(), heads), g = cst(getContext(), kvHeads);
   dims = q;
   if (q.size() == 4) {
     if (differ(q[1], h) || differ(k[1], g) || differ(v[1], g) || differ(q[3], k[3]))
-      return fail(error, "head counts or sizes of " + str(q) + ", " + str(k) + ", " + str(v) + " do not fit " + Twine(heads) + " heads over " + Twine(kvHeads));
+      return fail(error, "head counts or sizes of " + str(q) + ", " + str(k) + ", " + str(v) + " do not fit " + Twine(heads) + " heads over " + Twine(kvHeads) + " (attention_c3)");
     dims[3] = v[3];
   } else {
     DimExprAttr size = DimExprAttr::floorDiv(q[2], h);
     if (differ(DimExprAttr::mul(size, h), q[2]) || differ(DimExprAttr::mul(size, g), k[2]))
-      return fail(error, "widths of " + str(q) + " and " + str(k) + " do not fit " + Twine(heads) + " heads over " + Twine(kvHeads));
+      return fail(error, "widths of " + str(q) + " and " + str(k) + " do not fit " + Twine(heads) + " heads over " + Twine(kvHeads) + " (attention_c3)");
     dims[2] = DimExprAttr::mul(DimExprAttr::floorDiv(v[2], g), h);
   }
   if (getMask()) {
     Dims mask = oracle.dims(getMask());
     Dims scores = {q[0], h, q[sequence], k[sequence]};
-    if (mask.size() != 4 || !broadcastDims(scores, mask))
-      return fail(error, "mask " + str(mask) + " does not broadcast to the scores " + str(scores));
+    if (mask.size() != 4 || !broadcastsTo(mask, scores))
+      return fail(error, "mask " + str(mask) + " does not broadcast to the scores " + str(scores) + " (attention_c4)");
   }
   return success();
 }

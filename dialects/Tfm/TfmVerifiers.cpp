@@ -49,9 +49,9 @@ LogicalResult WeightOp::verify() {
     return emitOpError("must have a static type, not ") << type << " (weight_c2)";
   if (getBody().empty()) {
     if (!isa<FileAttr, SeededAttr>(*getSource()))
-      return emitOpError("source must be #tfm.file or #tfm.seeded, not ") << *getSource();
+      return emitOpError("source must be #tfm.file or #tfm.seeded, not ") << *getSource() << " (weight_c4)";
     if (isa<SeededAttr>(*getSource()) && !isa<FloatType>(type.getElementType()))
-      return emitOpError("a seeded weight must have floating-point elements, not ") << type.getElementType();
+      return emitOpError("a seeded weight must have floating-point elements, not ") << type.getElementType() << " (weight_c4)";
     return success();
   }
   auto yield = dyn_cast<YieldOp>(getBody().front().getTerminator());
@@ -76,7 +76,7 @@ LogicalResult DimValuesOp::verify() {
   auto type = cast<RankedTensorType>(getType());
   if (!type.getElementType().isInteger() || type.getRank() > 1 || !type.hasStaticShape() ||
       type.getNumElements() != int64_t(getValues().size()))
-    return emitOpError("of ") << getValues().size() << " values cannot have type " << type;
+    return emitOpError("of ") << getValues().size() << " values cannot have type " << type << " (dim_values_c1)";
   return success();
 }
 
@@ -88,7 +88,7 @@ LogicalResult RangeOp::verify() {
     return emitOpError("with from and size must have integer elements, not ") << elementType(getResult()) << " (range_c1)";
   for (Value bound : getBounds())
     if (cast<RankedTensorType>(bound.getType()).getRank() != 0 || elementType(bound) != elementType(getResult()))
-      return emitOpError("takes scalars of type ") << elementType(getResult()) << ", not " << bound.getType();
+      return emitOpError("takes scalars of type ") << elementType(getResult()) << ", not " << bound.getType() << " (range_c1)";
   return verifyShape(*this);
 }
 
@@ -125,7 +125,7 @@ LogicalResult SliceOp::verify() {
 LogicalResult ConcatOp::verify() {
   for (Value input : getInputs())
     if (elementType(input) != elementType(getResult()))
-      return emitOpError("joins elements ") << elementType(input) << " into " << elementType(getResult());
+      return emitOpError("joins elements ") << elementType(input) << " into " << elementType(getResult()) << " (concat_c3)";
   return verifyShape(*this);
 }
 
@@ -170,7 +170,7 @@ LogicalResult ReduceOp::verify() {
 }
 
 LogicalResult MatmulOp::verify() {
-  if (elementType(getLhs()) != elementType(getRhs()))
+  if (elementType(getLhs()) != elementType(getRhs()) || elementType(getLhs()).isInteger(1))
     return emitOpError("multiplies elements ") << elementType(getLhs()) << " and " << elementType(getRhs()) << " (matmul_c1)";
   return verifyShape(*this);
 }
@@ -184,7 +184,7 @@ LogicalResult LinearOp::verify() {
 LogicalResult AttentionOp::verify() {
   Type element = elementType(getQuery());
   if (elementType(getKey()) != element || elementType(getValue()) != element)
-    return emitOpError("mixes element types ") << element << ", " << elementType(getKey()) << ", " << elementType(getValue());
+    return emitOpError("mixes element types ") << element << ", " << elementType(getKey()) << ", " << elementType(getValue()) << " (attention_c5)";
   if (getMask() && elementType(getMask()) != element && !elementType(getMask()).isInteger(1))
     return emitOpError("takes a mask of bool or ") << element << ", not " << elementType(getMask()) << " (attention_c4)";
   return verifyShape(*this);

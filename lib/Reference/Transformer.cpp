@@ -130,8 +130,6 @@ template <typename T> static std::vector<T> multiplyAll(const std::vector<T> &a,
 
 Result reference::evaluate(tfm::MatmulOp op, Operands in, Scope &scope) {
   Tensor a = in[0], b = in[1];
-  if (a.element() == Element::Bool)
-    return scope.fail("matrix product of bool is unsupported");
   bool vectorA = a.rank() == 1, vectorB = b.rank() == 1;
   if (vectorA)
     a = a.reshaped({1, a.dim(0)});

@@ -66,16 +66,6 @@ func.func @test_resolved_slice_leaves() {
 
 // -----
 
-func.func @test_product_of_bool() {
-  %0 = tfm.constant dense<true> : tensor<2x2xi1>
-  // expected-error@+1 {{matrix product of bool is unsupported}}
-  %1 = tfm.matmul %0, %0 : (tensor<2x2xi1>, tensor<2x2xi1>) -> tensor<2x2xi1>
-  check.expect_equal %1, %0 : tensor<2x2xi1>
-  return
-}
-
-// -----
-
 func.func @test_mean_of_no_integers() {
   %0 = tfm.constant dense<> : tensor<0xi64>
   // expected-error@+1 {{mean of no integers}}

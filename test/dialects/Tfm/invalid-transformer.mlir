@@ -1,0 +1,239 @@
+// RUN: permalloy-opt %s -split-input-file -verify-diagnostics
+
+func.func @f(%a: tensor<2x3xf32>, %b: tensor<3x2xf16>) {
+  // expected-error@+1 {{multiplies elements 'f32' and 'f16' (matmul_c1)}}
+  %0 = tfm.matmul %a, %b : (tensor<2x3xf32>, tensor<3x2xf16>) -> tensor<2x2xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x2xi1>) {
+  // expected-error@+1 {{multiplies elements 'i1' and 'i1' (matmul_c1)}}
+  %0 = tfm.matmul %a, %a : (tensor<2x2xi1>, tensor<2x2xi1>) -> tensor<2x2xi1>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<f32>, %b: tensor<3xf32>) {
+  // expected-error@+1 {{ranks 0 and 1 are too low for a matrix product (matmul_c2)}}
+  %0 = tfm.matmul %a, %b : (tensor<f32>, tensor<3xf32>) -> tensor<3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<3xf32>, %b: tensor<3x3xf32>) {
+  // expected-error@+1 {{ranks 1 and 2 are too low for a matrix product (matmul_c2)}}
+  %0 = tfm.matmul %a, %b {transpose_a} : (tensor<3xf32>, tensor<3x3xf32>) -> tensor<3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>, %b: tensor<2x3xf32>) {
+  // expected-error@+1 {{inner dimensions 3 and 2 differ (matmul_c3)}}
+  %0 = tfm.matmul %a, %b : (tensor<2x3xf32>, tensor<2x3xf32>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x1x3xf32>, %b: tensor<3x3x1xf32>) {
+  // expected-error@+1 {{batch dimensions of [2, 1, 3] and [3, 3, 1] do not broadcast (matmul_c3)}}
+  %0 = tfm.matmul %a, %b : (tensor<2x1x3xf32>, tensor<3x3x1xf32>) -> tensor<2x1x1xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>, %b: tensor<3xf32>) {
+  // expected-error@+1 {{a linear layer takes an input of rank 1 or more and a weight of rank 2, not [2, 3] and [3] (linear_c1)}}
+  %0 = tfm.linear %a, %b : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>, %b: tensor<4x5xf32>) {
+  // expected-error@+1 {{the input has 3 features but the weight takes 4 (linear_c1)}}
+  %0 = tfm.linear %a, %b : (tensor<2x3xf32>, tensor<4x5xf32>) -> tensor<2x5xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>, %b: tensor<3x5xf32>, %c: tensor<3xf32>) {
+  // expected-error@+1 {{the bias must be [5], not [3] (linear_c2)}}
+  %0 = tfm.linear %a, %b bias %c : (tensor<2x3xf32>, tensor<3x5xf32>, tensor<3xf32>) -> tensor<2x5xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>, %b: tensor<3x5xf16>) {
+  // expected-error@+1 {{mixes element types 'f32' and 'f16' (linear_c3)}}
+  %0 = tfm.linear %a, %b : (tensor<2x3xf32>, tensor<3x5xf16>) -> tensor<2x5xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>, %b: tensor<3xf32>) {
+  // expected-error@+1 {{axis 2 is outside of rank 2 (layer_norm_c1)}}
+  %0 = tfm.layer_norm %a, %b {axis = 2 : i64, epsilon = 1.0e-5 : f32} : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>, %b: tensor<2xf32>) {
+  // expected-error@+1 {{scale or bias [2] does not broadcast to the normalised dimensions [3] (layer_norm_c2)}}
+  %0 = tfm.layer_norm %a, %b {axis = 1 : i64, epsilon = 1.0e-5 : f32} : (tensor<2x3xf32>, tensor<2xf32>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x1xf32>, %b: tensor<3xf32>) {
+  // expected-error@+1 {{scale or bias [3] does not broadcast to the normalised dimensions [1] (layer_norm_c2)}}
+  %0 = tfm.layer_norm %a, %b {axis = 1 : i64, epsilon = 1.0e-5 : f32} : (tensor<2x1xf32>, tensor<3xf32>) -> tensor<2x1xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>) {
+  // expected-error@+1 {{axis -1 is outside of rank 2 (softmax_c1)}}
+  %0 = tfm.softmax %a {axis = -1 : i64} : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x4xf32>, %b: tensor<2x4xf32>, %c: tensor<2x4xf32>) {
+  // expected-error@+1 {{query, key and value must all have rank 3 or all rank 4, not [2, 4], [2, 4], [2, 4] (attention_c1)}}
+  %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>) -> tensor<2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x2x2xf32>, %c: tensor<1x2x2x2xf32>) {
+  // expected-error@+1 {{query, key and value must all have rank 3 or all rank 4, not [1, 2, 4], [1, 2, 2, 2], [1, 2, 2, 2] (attention_c1)}}
+  %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<1x2x2x2xf32>, tensor<1x2x2x2xf32>) -> tensor<1x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf32>, %c: tensor<1x2x4xf32>) {
+  // expected-error@+1 {{num_heads 4 must be a positive multiple of num_kv_heads 3 (attention_c2)}}
+  %0 = tfm.attention %a, %b, %c {num_heads = 4 : i64, num_kv_heads = 3 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<1x2x4xf32>) -> tensor<1x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf32>, %c: tensor<1x2x4xf32>) {
+  // expected-error@+1 {{num_heads 0 must be a positive multiple of num_kv_heads 0 (attention_c2)}}
+  %0 = tfm.attention %a, %b, %c {num_heads = 0 : i64, num_kv_heads = 0 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<1x2x4xf32>) -> tensor<1x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<2x2x4xf32>, %c: tensor<2x2x4xf32>) {
+  // expected-error@+1 {{batch or key counts of [1, 2, 4], [2, 2, 4], [2, 2, 4] differ (attention_c3)}}
+  %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<2x2x4xf32>, tensor<2x2x4xf32>) -> tensor<1x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x3x4xf32>, %c: tensor<1x2x4xf32>) {
+  // expected-error@+1 {{batch or key counts of [1, 2, 4], [1, 3, 4], [1, 2, 4] differ (attention_c3)}}
+  %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<1x3x4xf32>, tensor<1x2x4xf32>) -> tensor<1x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x5xf32>, %b: tensor<1x2x5xf32>, %c: tensor<1x2x5xf32>) {
+  // expected-error@+1 {{widths of [1, 2, 5] and [1, 2, 5] do not fit 2 heads over 2 (attention_c3)}}
+  %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x5xf32>, tensor<1x2x5xf32>, tensor<1x2x5xf32>) -> tensor<1x2x5xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x3x2x4xf32>, %b: tensor<1x3x2x4xf32>, %c: tensor<1x3x2x4xf32>) {
+  // expected-error@+1 {{head counts or sizes of [1, 3, 2, 4], [1, 3, 2, 4], [1, 3, 2, 4] do not fit 2 heads over 2 (attention_c3)}}
+  %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x3x2x4xf32>, tensor<1x3x2x4xf32>, tensor<1x3x2x4xf32>) -> tensor<1x3x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf32>, %c: tensor<1x2x4xf32>, %d: tensor<1x1x2x3xi1>) {
+  // expected-error@+1 {{mask [1, 1, 2, 3] does not broadcast to the scores [1, 2, 2, 2] (attention_c4)}}
+  %0 = tfm.attention %a, %b, %c mask %d {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<1x1x2x3xi1>) -> tensor<1x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf32>, %c: tensor<1x2x4xf32>, %d: tensor<2x1x1x2xi1>) {
+  // expected-error@+1 {{mask [2, 1, 1, 2] does not broadcast to the scores [1, 2, 2, 2] (attention_c4)}}
+  %0 = tfm.attention %a, %b, %c mask %d {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<2x1x1x2xi1>) -> tensor<1x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf32>, %c: tensor<1x2x4xf32>, %d: tensor<2x2xi1>) {
+  // expected-error@+1 {{mask [2, 2] does not broadcast to the scores [1, 2, 2, 2] (attention_c4)}}
+  %0 = tfm.attention %a, %b, %c mask %d {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<2x2xi1>) -> tensor<1x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf32>, %c: tensor<1x2x4xf32>, %d: tensor<1x1x1x2xi64>) {
+  // expected-error@+1 {{takes a mask of bool or 'f32', not 'i64' (attention_c4)}}
+  %0 = tfm.attention %a, %b, %c mask %d {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<1x1x1x2xi64>) -> tensor<1x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf16>, %c: tensor<1x2x4xf32>) {
+  // expected-error@+1 {{mixes element types 'f32', 'f16', 'f32' (attention_c5)}}
+  %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<1x2x4xf16>, tensor<1x2x4xf32>) -> tensor<1x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<3xf32>) {
+  // expected-error@+1 {{takes a static matrix, not 'tensor<3xf32>' (pack_c1)}}
+  %0 = tfm.pack %a : (tensor<3xf32>) -> tensor<3xf32, #tfm.panels>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<?x3xf32>) {
+  // expected-error@+1 {{takes a static matrix, not 'tensor<?x3xf32>' (pack_c1)}}
+  %0 = tfm.pack %a : (tensor<?x3xf32>) -> tensor<?x3xf32, #tfm.panels>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>) {
+  // expected-error@+1 {{must turn a plain matrix into the same matrix with #tfm.panels, not 'tensor<2x3xf32>' into 'tensor<2x3xf32>' (pack_c2)}}
+  %0 = tfm.pack %a : (tensor<2x3xf32>) -> tensor<2x3xf32>
+  return
+}

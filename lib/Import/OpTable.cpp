@@ -11,8 +11,9 @@ using namespace permalloy;
 
 std::vector<const OpRow *> permalloy::allOpRows() {
   std::vector<const OpRow *> rows;
-  for (auto family : {elementwiseRows, activationRows, structureRows, indexingRows, reductionRows,
-                      matmulRows, normalizationRows, attentionRows, constantRows})
+  for (auto family :
+       {elementwiseRows, activationRows, structureRows, indexingRows, reductionRows, matmulRows,
+        normalizationRows, attentionRows, fusedAttentionRows, constantRows})
     for (const OpRow &row : family())
       rows.push_back(&row);
   return rows;

@@ -43,6 +43,7 @@ llvm::ArrayRef<OpRow> reductionRows();
 llvm::ArrayRef<OpRow> matmulRows();
 llvm::ArrayRef<OpRow> normalizationRows();
 llvm::ArrayRef<OpRow> attentionRows();
+llvm::ArrayRef<OpRow> fusedAttentionRows();
 llvm::ArrayRef<OpRow> constantRows();
 
 /// Every row.

@@ -1,24 +1,12 @@
-//===- Attention.cpp - emits online-softmax attention -----------*- C++ -*-===//
+//===- Attention.cpp - grid, packing and output of attention ----*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "permalloy/Codegen/CPU/Attention.h"
-#include "permalloy/Codegen/CPU/MicroKernel.h"
+#include "AttentionEmitter.h"
 #include "permalloy/Codegen/CPU/Transpose.h"
-#include "permalloy/Codegen/CPU/VectorMath.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
-#include <cmath>
-#include <limits>
-
 using namespace permalloy::codegen;
 using namespace mlir;
-
-/// Registers of queries side by side in a tile of scores.
-static constexpr unsigned kQueryVectors = 2;
-static constexpr float kInfinity = std::numeric_limits<float>::infinity();
-static constexpr float kLog2e = 1.44269504f;
-/// Finite masks are kept above this after the change of base, so that they do not become -inf.
-static constexpr float kLowestMask = -2e38f;
 
 AttentionSchedule AttentionSchedule::choose(const CpuTarget &target) {
   return target.isAvx512() ? AttentionSchedule{8, 8, 128} : AttentionSchedule{6, 4, 128};
@@ -36,82 +24,10 @@ int64_t permalloy::codegen::attentionQueryBlock(const CpuTarget &target) {
   return kQueryVectors * target.lanes();
 }
 
-namespace {
-/// Offsets of a worker's scratch, in bytes; every part is 64-byte aligned.
-struct ScratchLayout {
-  int64_t queries = 0, scores, maskRow, maximum, newMaximum, rescale, sum, output, end;
-
-  ScratchLayout(const CpuTarget &target, const AttentionSchedule &s, int64_t headSize) {
-    int64_t width = attentionQueryBlock(target) * 4;
-    scores = queries + llvm::alignTo(headSize, target.lanes()) * width;
-    maskRow = scores + s.keyBlock * width;
-    maximum = llvm::alignTo(maskRow + s.keyBlock * 4, 64);
-    newMaximum = maximum + width;
-    rescale = newMaximum + width;
-    sum = rescale + width;
-    output = sum + width;
-    end = output + attentionQueryBlock(target) * llvm::alignTo(headSize, target.lanes()) * 4;
-  }
-};
-
-class AttentionEmitter {
-public:
-  AttentionEmitter(KernelBuilder &b, const Attention &a, const AttentionSchedule &s)
-      : b(b), a(a), s(s), layout(b.target(), s, a.headSize), lanes(b.target().lanes()),
-        width(attentionQueryBlock(b.target())), vectorBytes(lanes * 4), rowBytes(width * 4),
-        paddedSize(llvm::alignTo(a.headSize, lanes)) {}
-
-  void emit();
-
-private:
-  void emitTile(Value batch, Value head, Value firstQuery);
-  void packQueries();
-  void emitKeyBlock(Value firstKey, Value count);
-  void emitAllScores(Value firstKey, Value count);
-  void fillMaskRow(Value firstKey, Value count);
-  void fillMaskTile(Value firstKey, Value count);
-  Value maskValue(Value address);
-  void emitScores(unsigned rows, Value firstKey, Value row);
-  Value initialScore(Value score, Value key, unsigned vector);
-  void updateMaximum();
-  void emitWeights(Value count);
-  Value emitWeight(Value address, Value shift);
-  void emitOutput(Value firstKey, Value count);
-  void emitOutputTile(Value firstKey, Value count, Value query, int64_t column, int64_t columns);
-  void storeRows();
-  Value emptyRow(Value sum, Value value, int64_t column, unsigned valid);
-
-  Value part(int64_t offset) { return b.at(b.scratch(), offset); }
-  Value lanesAt(int64_t offset, unsigned vector) {
-    return b.loadVector(part(offset + vector * vectorBytes), vectorBytes);
-  }
-  void setLanes(Value value, int64_t offset, unsigned vector) {
-    b.store(value, part(offset + vector * vectorBytes), vectorBytes);
-  }
-  /// Calls `body(column, valid lanes)` for the vectors of one head.
-  void forColumns(llvm::function_ref<void(int64_t, unsigned)> body) {
-    for (int64_t column = 0; column < a.headSize; column += lanes)
-      body(column, std::min<int64_t>(lanes, a.headSize - column));
-  }
-  Value greaterOrEqual(Value x, Value y) {
-    return arith::CmpIOp::create(b, arith::CmpIPredicate::sge, x, y);
-  }
-
-  KernelBuilder &b;
-  const Attention &a;
-  const AttentionSchedule &s;
-  ScratchLayout layout;
-  int64_t lanes, width, vectorBytes, rowBytes, paddedSize;
-
-  // The tile at hand.
-  Value queryRows, keyRows, valueRows, outputRows, maskBase; ///< Bases of its head; queries from firstQuery on.
-  Value firstQuery, queryCount;
-};
-} // namespace
-
-int64_t permalloy::codegen::attentionScratchBytes(const CpuTarget &target, const AttentionSchedule &schedule,
+int64_t permalloy::codegen::attentionScratchBytes(const CpuTarget &target,
+                                                  const AttentionSchedule &schedule,
                                                   int64_t headSize) {
-  return ScratchLayout(target, schedule, headSize).end;
+  return AttentionScratch(target, schedule, headSize).end;
 }
 
 void AttentionEmitter::emit() {
@@ -126,7 +42,8 @@ void AttentionEmitter::emitTile(Value batch, Value head, Value first) {
   firstQuery = first;
   queryCount = b.min(b.sub(a.queries, first), b.i64(width));
   auto headBase = [&](const HeadTensor &tensor, Value index) {
-    return b.at(b.at(tensor.base, b.mul(batch, tensor.batchStride)), b.mul(index, tensor.headStride));
+    return b.at(b.at(tensor.base, b.mul(batch, tensor.batchStride)),
+                b.mul(index, tensor.headStride));
   };
   Value kvHead = a.heads == a.kvHeads ? head : b.div(head, a.heads / a.kvHeads);
   queryRows = b.at(headBase(a.query, head), b.mul(first, a.query.rowStride));
@@ -134,15 +51,17 @@ void AttentionEmitter::emitTile(Value batch, Value head, Value first) {
   valueRows = headBase(a.value, kvHead);
   outputRows = b.at(headBase(a.output, head), b.mul(first, a.output.rowStride));
   if (a.mask)
-    maskBase = b.at(b.at(b.at(a.mask->base, b.mul(batch, a.mask->batchStride)), b.mul(head, a.mask->headStride)),
+    maskBase = b.at(b.at(b.at(a.mask->base, b.mul(batch, a.mask->batchStride)),
+                         b.mul(head, a.mask->headStride)),
                     b.mul(first, a.mask->queryStride));
   packQueries();
   for (unsigned v = 0; v < kQueryVectors; ++v) {
     setLanes(b.splat(-kInfinity), layout.maximum, v);
     setLanes(b.splat(0), layout.sum, v);
   }
-  b.loop(b.i64(0), b.i64(width * paddedSize * 4), vectorBytes,
-         [&](Value offset) { b.store(b.splat(0), b.at(part(layout.output), offset), vectorBytes); });
+  b.loop(b.i64(0), b.i64(width * paddedSize * 4), vectorBytes, [&](Value offset) {
+    b.store(b.splat(0), b.at(part(layout.output), offset), vectorBytes);
+  });
   Value end = a.keys;
   if (a.causal) // Keys after the last query's own see no query of this tile.
     end = b.max(b.i64(0), b.min(end, b.add(b.add(first, queryCount), b.sub(a.keys, a.queries))));
@@ -167,196 +86,6 @@ void AttentionEmitter::packQueries() {
       for (unsigned d = 0; d < valid; ++d)
         setLanes(rows[d], layout.queries + (column + d) * rowBytes, v);
     });
-}
-
-void AttentionEmitter::emitKeyBlock(Value firstKey, Value count) {
-  for (unsigned v = 0; v < kQueryVectors; ++v)
-    setLanes(lanesAt(layout.maximum, v), layout.newMaximum, v);
-  if (a.mask && a.mask->sameForAllQueries)
-    fillMaskRow(firstKey, count);
-  else if (a.mask)
-    fillMaskTile(firstKey, count);
-  emitAllScores(firstKey, count);
-  updateMaximum();
-  emitWeights(count);
-  emitOutput(firstKey, count);
-}
-
-/// Whole tiles of rows, then what is left. The last tile may move up to end at the last key: its first
-/// rows are computed twice, alike. Where scores start from a mask in place, and where there are fewer
-/// keys than a tile has, what is left goes one by one.
-void AttentionEmitter::emitAllScores(Value firstKey, Value count) {
-  int64_t rows = s.keyRows;
-  bool maskInPlace = a.mask && !a.mask->sameForAllQueries;
-  auto tile = [&](Value row) { emitScores(rows, firstKey, row); };
-  auto single = [&](Value row) { emitScores(1, firstKey, row); };
-  Value whole = b.mul(b.div(count, rows), rows);
-  b.loop(b.i64(0), whole, rows, tile);
-  if (maskInPlace)
-    return b.loop(whole, count, 1, single);
-  b.ifElse(
-      b.less(count, b.i64(rows)), [&] { b.loop(b.i64(0), count, 1, single); },
-      [&] { b.loop(whole, count, rows, [&](Value) { tile(b.sub(count, rows)); }); });
-}
-
-/// The mask at `address` as f32 in powers of two.
-Value AttentionEmitter::maskValue(Value address) {
-  if (a.mask->isBool) {
-    Value byte = b.load(b.getI8Type(), address, 1);
-    Value zero = arith::ConstantOp::create(b, b.getI8IntegerAttr(0));
-    Value attend = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, byte, zero);
-    return b.select(attend, b.f32(0), b.f32(-kInfinity));
-  }
-  Value mask = b.loadF32(address);
-  Value scaled = b.maxf(b.f32(kLowestMask), b.mulf(mask, b.f32(kLog2e)));
-  Value excluded = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, mask, b.f32(-kInfinity));
-  return b.select(excluded, mask, scaled);
-}
-
-void AttentionEmitter::fillMaskRow(Value firstKey, Value count) {
-  Value row = b.at(maskBase, b.mul(firstKey, a.mask->keyStride));
-  b.loop(b.i64(0), count, 1, [&](Value key) {
-    Value value = maskValue(b.at(row, b.mul(key, a.mask->keyStride)));
-    b.store(value, b.at(part(layout.maskRow), b.mul(key, 4)));
-  });
-}
-
-/// A mask that differs by query goes, transposed, where the scores will stand.
-void AttentionEmitter::fillMaskTile(Value firstKey, Value count) {
-  b.loop(b.i64(0), b.i64(width), 1, [&](Value lane) {
-    Value query = b.min(lane, b.sub(queryCount, 1));
-    Value row = b.at(b.at(maskBase, b.mul(query, a.mask->queryStride)), b.mul(firstKey, a.mask->keyStride));
-    b.loop(b.i64(0), count, 1, [&](Value key) {
-      Value value = maskValue(b.at(row, b.mul(key, a.mask->keyStride)));
-      b.store(value, b.at(part(layout.scores), b.add(b.mul(key, rowBytes), b.mul(lane, 4))));
-    });
-  });
-}
-
-/// `score`, or -inf in the lanes whose query may not see `key` (an i64).
-Value AttentionEmitter::initialScore(Value score, Value key, unsigned vector) {
-  if (!a.causal)
-    return score;
-  SmallVector<int32_t> offsets;
-  for (int64_t lane = 0; lane < lanes; ++lane)
-    offsets.push_back(vector * lanes + lane);
-  Value iota = arith::ConstantOp::create(b, DenseElementsAttr::get(b.intVectorType(), ArrayRef(offsets)));
-  // Query i sees keys up to i + keys - queries: here, from lane key - (keys - queries) - firstQuery on.
-  Value first = b.sub(b.sub(key, b.sub(a.keys, a.queries)), firstQuery);
-  first = b.max(b.min(first, b.i64(width)), b.i64(0));
-  Value limit = b.broadcast(arith::TruncIOp::create(b, b.getI32Type(), first));
-  return arith::SelectOp::create(b, greaterOrEqual(iota, limit), score, b.splat(-kInfinity));
-}
-
-/// Scores of `rows` keys from firstKey + row on, and their part of the new maximum.
-void AttentionEmitter::emitScores(unsigned rows, Value firstKey, Value row) {
-  Value scores = b.at(part(layout.scores), b.mul(row, rowBytes));
-  Value firstRow = b.add(firstKey, row);
-  TileOperands operands;
-  operands.a = b.at(keyRows, b.mul(firstRow, a.key.rowStride));
-  operands.aRowStride = a.key.rowStride;
-  operands.aStepStride = 4;
-  operands.b = part(layout.queries);
-  operands.bStepStride = rowBytes;
-  for (unsigned v = 0; v < kQueryVectors; ++v)
-    operands.bVectorOffsets.push_back(v * vectorBytes);
-  SmallVector<Value> init = zeroTile(b, rows * kQueryVectors);
-  if (a.mask && !a.mask->sameForAllQueries)
-    init = loadTile(b, rows, kQueryVectors, scores, rowBytes);
-  for (unsigned r = 0; r < rows; ++r)
-    for (unsigned v = 0; v < kQueryVectors; ++v) {
-      Value &score = init[r * kQueryVectors + v];
-      if (a.mask && a.mask->sameForAllQueries)
-        score = b.broadcast(b.loadF32(b.at(part(layout.maskRow + r * 4), b.mul(row, 4))));
-      score = initialScore(score, b.add(firstRow, r), v);
-    }
-  SmallVector<Value> tile = permalloy::codegen::emitTile(b, rows, operands, b.i64(a.headSize), init);
-  storeTile(b, tile, rows, scores, rowBytes);
-  for (unsigned v = 0; v < kQueryVectors; ++v) {
-    Value maximum = lanesAt(layout.newMaximum, v);
-    for (unsigned r = 0; r < rows; ++r)
-      maximum = b.maxf(tile[r * kQueryVectors + v], maximum);
-    setLanes(maximum, layout.newMaximum, v);
-  }
-}
-
-/// m' and exp2(m - m'), with m' = 0 where no key has been seen.
-void AttentionEmitter::updateMaximum() {
-  for (unsigned v = 0; v < kQueryVectors; ++v) {
-    Value maximum = lanesAt(layout.newMaximum, v);
-    Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, maximum, b.splat(-kInfinity));
-    Value shift = arith::SelectOp::create(b, none, b.splat(0), maximum);
-    Value change = arith::SubFOp::create(b, lanesAt(layout.maximum, v), shift);
-    Value rescale = emitExp2NonPositive(b, change);
-    setLanes(rescale, layout.rescale, v);
-    setLanes(b.mulf(lanesAt(layout.sum, v), rescale), layout.sum, v);
-    setLanes(maximum, layout.maximum, v);
-    setLanes(shift, layout.newMaximum, v);
-  }
-}
-
-/// Scores become weights in place; their sums join l. With 16 registers, one vector of queries at a
-/// time: the coefficients of the exponential take half of them.
-void AttentionEmitter::emitWeights(Value count) {
-  unsigned together = b.target().vectorRegisters >= 32 ? kQueryVectors : 1;
-  for (unsigned first = 0; first < kQueryVectors; first += together) {
-    SmallVector<Value> shifts, sums;
-    for (unsigned v = first; v < first + together; ++v) {
-      shifts.push_back(lanesAt(layout.newMaximum, v));
-      sums.push_back(lanesAt(layout.sum, v));
-    }
-    sums = b.loop(b.i64(0), count, 1, sums, [&](Value key, ValueRange carried) {
-      Value row = b.at(part(layout.scores + first * vectorBytes), b.mul(key, rowBytes));
-      SmallVector<Value> next;
-      for (unsigned v = 0; v < together; ++v)
-        next.push_back(b.addf(carried[v], emitWeight(b.at(row, v * vectorBytes), shifts[v])));
-      return next;
-    });
-    for (unsigned v = 0; v < together; ++v)
-      setLanes(sums[v], layout.sum, first + v);
-  }
-}
-
-/// Replaces the score at `address` by exp2(score - shift), and returns that.
-Value AttentionEmitter::emitWeight(Value address, Value shift) {
-  Value score = b.loadVector(address, vectorBytes);
-  Value weight = emitExp2NonPositive(b, arith::SubFOp::create(b, score, shift));
-  b.store(weight, address, vectorBytes);
-  return weight;
-}
-
-/// O = rescale O + P^T V, by tiles of queryRows queries and two registers of columns (three where
-/// that divides better).
-void AttentionEmitter::emitOutput(Value firstKey, Value count) {
-  int64_t vectors = paddedSize / lanes, chunk = vectors % 2 != 0 && vectors >= 3 ? 3 : 2;
-  if ((s.queryRows * chunk + chunk + 1) > b.target().vectorRegisters)
-    chunk = 2;
-  b.loop(b.i64(0), queryCount, s.queryRows, [&](Value query) {
-    for (int64_t column = 0; column < a.headSize; column += chunk * lanes)
-      emitOutputTile(firstKey, count, query, column, std::min(chunk * lanes, a.headSize - column));
-  });
-}
-
-void AttentionEmitter::emitOutputTile(Value firstKey, Value count, Value query, int64_t column, int64_t columns) {
-  TileOperands operands;
-  operands.a = b.at(part(layout.scores), b.mul(query, 4));
-  operands.aRowStride = 4;
-  operands.aStepStride = rowBytes;
-  operands.b = b.at(b.at(valueRows, b.mul(firstKey, a.value.rowStride)), column * 4);
-  operands.bStepStride = a.value.rowStride;
-  for (int64_t col = 0; col < columns; col += lanes)
-    operands.bVectorOffsets.push_back(col * 4);
-  operands.lastVectorLanes = columns % lanes;
-  unsigned vectors = operands.bVectorOffsets.size();
-  Value memory = b.at(part(layout.output + column * 4), b.mul(query, paddedSize * 4));
-  SmallVector<Value> init = loadTile(b, s.queryRows, vectors, memory, paddedSize * 4);
-  for (unsigned row = 0; row < s.queryRows; ++row) {
-    Value factor = b.loadF32(b.at(part(layout.rescale + row * 4), b.mul(query, 4)));
-    for (unsigned v = 0; v < vectors; ++v)
-      init[row * vectors + v] = b.mulf(init[row * vectors + v], b.broadcast(factor));
-  }
-  SmallVector<Value> tile = permalloy::codegen::emitTile(b, s.queryRows, operands, count, init);
-  storeTile(b, tile, s.queryRows, memory, paddedSize * 4);
 }
 
 /// out = O / l for the queries that exist.
@@ -385,10 +114,11 @@ Value AttentionEmitter::emptyRow(Value sum, Value value, int64_t column, unsigne
   Value empty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, sum, b.f32(0));
   // A loop over no keys unless the row is empty.
   Value count = b.select(empty, a.keys, b.i64(0));
-  SmallVector<Value> total = b.loop(b.i64(0), count, 1, {b.splat(0)}, [&](Value key, ValueRange carried) {
-    Value address = b.at(b.at(valueRows, b.mul(key, a.value.rowStride)), column * 4);
-    return SmallVector<Value>{b.addf(carried[0], b.loadLanes(address, valid))};
-  });
+  SmallVector<Value> total =
+      b.loop(b.i64(0), count, 1, {b.splat(0)}, [&](Value key, ValueRange carried) {
+        Value address = b.at(b.at(valueRows, b.mul(key, a.value.rowStride)), column * 4);
+        return SmallVector<Value>{b.addf(carried[0], b.loadLanes(address, valid))};
+      });
   Value keys = arith::SIToFPOp::create(b, b.getF32Type(), a.keys);
   Value mean = b.mulf(total[0], b.broadcast(arith::DivFOp::create(b, b.f32(1), keys)));
   return b.select(empty, mean, value);

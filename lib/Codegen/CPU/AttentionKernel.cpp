@@ -7,13 +7,13 @@ using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
 
-static constexpr llvm::StringLiteral kKeyRows = "tile_keys", kQueryRows = "tile_queries", kKeyBlock = "block_keys";
+static constexpr llvm::StringLiteral kKeyRows = "tile_keys", kQueryRows = "tile_queries",
+                                     kKeyBlock = "block_keys";
 
-static FailureOr<tfm::AttentionOp> findRoot(kern::KernelOp kernel) {
+/// The one tfm.attention of a kernel, or null.
+static tfm::AttentionOp findRoot(kern::KernelOp kernel) {
   auto roots = kernel.getBlock().getOps<tfm::AttentionOp>();
-  if (!llvm::hasSingleElement(roots) || kernel.yielded() != ValueRange(roots.empty() ? Value() : (*roots.begin()).getResult()))
-    return kernel.emitError("an attention kernel has exactly one tfm.attention and yields its result");
-  return *roots.begin();
+  return llvm::hasSingleElement(roots) ? *roots.begin() : tfm::AttentionOp();
 }
 
 static int64_t headSizeOf(tfm::AttentionOp op) {
@@ -22,20 +22,22 @@ static int64_t headSizeOf(tfm::AttentionOp op) {
   return ShapedType::isDynamic(last) ? last : last / (packed ? op.getNumHeads() : 1);
 }
 
-static LogicalResult checkAttention(tfm::AttentionOp op) {
+std::string permalloy::codegen::whyNotAttention(kern::KernelOp kernel) {
+  tfm::AttentionOp op = findRoot(kernel);
+  if (!op || kernel.yielded().size() != 1 || kernel.yielded()[0] != op.getResult())
+    return "it has not exactly one tfm.attention, or yields another value";
   if (!op.getType().getElementType().isF32() || ShapedType::isDynamic(headSizeOf(op)))
-    return op.emitError("the attention emitter takes f32 and heads of static size, not ") << op.getQuery().getType();
-  for (Value operand : op->getOperands())
-    if (!isa<BlockArgument>(operand))
-      return op.emitError("the attention emitter takes kernel arguments as operands; "
-                          "producers of tfm.attention in its kernel are unsupported");
-  return success();
+    return "tfm.attention is not in f32, or the size of its heads is not static";
+  if (!llvm::all_of(op->getOperands(), llvm::IsaPred<BlockArgument>))
+    return "an operand of tfm.attention is computed in the kernel";
+  return "";
 }
 
-LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel, const CpuTarget &target) {
-  FailureOr<tfm::AttentionOp> op = findRoot(kernel);
-  if (failed(op) || failed(checkAttention(*op)))
-    return failure();
+LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
+                                                          const CpuTarget &target) {
+  if (std::string reason = whyNotAttention(kernel); !reason.empty())
+    return kernel.emitError("the attention emitter cannot take this kernel: ") << reason;
+  tfm::AttentionOp op = findRoot(kernel);
   AttentionSchedule schedule = AttentionSchedule::choose(target);
   Builder builder(kernel.getContext());
   kernel.setScheduleAttr(builder.getDictionaryAttr({
@@ -43,12 +45,15 @@ LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
       builder.getNamedAttr(kQueryRows, builder.getI64IntegerAttr(schedule.queryRows)),
       builder.getNamedAttr(kKeyBlock, builder.getI64IntegerAttr(schedule.keyBlock)),
   }));
-  tfm::Dims query = kern::argDims(kernel, cast<BlockArgument>(op->getQuery()).getArgNumber());
-  auto constant = [&](int64_t value) { return tfm::DimExprAttr::constant(kernel.getContext(), value); };
+  tfm::Dims query = kern::argDims(kernel, cast<BlockArgument>(op.getQuery()).getArgNumber());
+  auto constant = [&](int64_t value) {
+    return tfm::DimExprAttr::constant(kernel.getContext(), value);
+  };
   tfm::DimExprAttr queries = query[query.size() == 3 ? 1 : 2];
   auto blocks = tfm::DimExprAttr::ceilDiv(queries, constant(attentionQueryBlock(target)));
-  kernel.setTilesAttr(tfm::DimExprAttr::mul(query[0], tfm::DimExprAttr::mul(constant(op->getNumHeads()), blocks)));
-  kernel.setScratchBytesAttr(constant(attentionScratchBytes(target, schedule, headSizeOf(*op))));
+  kernel.setTilesAttr(
+      tfm::DimExprAttr::mul(query[0], tfm::DimExprAttr::mul(constant(op.getNumHeads()), blocks)));
+  kernel.setScratchBytesAttr(constant(attentionScratchBytes(target, schedule, headSizeOf(op))));
   return success();
 }
 
@@ -63,15 +68,17 @@ static FailureOr<AttentionSchedule> readSchedule(kern::KernelOp kernel, const Cp
   schedule.queryRows = read(kQueryRows);
   schedule.keyBlock = read(kKeyBlock);
   if (!schedule.fits(target))
-    return kernel.emitError("schedule ") << attributes << " does not fit " << target.name << ": " << kKeyRows << " and "
-                                         << kQueryRows << " must leave their tiles within " << target.vectorRegisters
-                                         << " registers, " << kQueryRows << " divide " << attentionQueryBlock(target)
-                                         << ", and " << kKeyBlock << " lie between " << kKeyRows << " and 4096";
+    return kernel.emitError("schedule ")
+           << attributes << " does not fit " << target.name << ": " << kKeyRows << " and "
+           << kQueryRows << " must leave their tiles within " << target.vectorRegisters
+           << " registers, " << kQueryRows << " divide " << attentionQueryBlock(target) << ", and "
+           << kKeyBlock << " lie between " << kKeyRows << " and 4096";
   return schedule;
 }
 
 /// [B, S, H * D] or [B, H, S, D], dense.
-static HeadTensor headTensor(KernelFrame &frame, Value tensor, Value base, int64_t heads, int64_t size) {
+static HeadTensor headTensor(KernelFrame &frame, Value tensor, Value base, int64_t heads,
+                             int64_t size) {
   KernelBuilder &b = frame.builder();
   bool packed = cast<RankedTensorType>(tensor.getType()).getRank() == 3;
   Value length = frame.dim(tensor, packed ? 1 : 2);
@@ -90,11 +97,13 @@ static AttentionMask maskOf(KernelFrame &frame, Value mask, ArrayRef<tfm::DimExp
   result.base = frame.argument(mask);
   result.isBool = getElementTypeOrSelf(mask.getType()).isInteger(1);
   tfm::Dims dims = frame.dims(mask);
-  Value *strides[] = {&result.batchStride, &result.headStride, &result.queryStride, &result.keyStride};
+  Value *strides[] = {&result.batchStride, &result.headStride, &result.queryStride,
+                      &result.keyStride};
   Value natural = b.i64(result.isBool ? 1 : 4);
   for (int i = 3; i >= 0; --i) {
     Value extent = frame.emit(dims[i]);
-    *strides[i] = dims[i] == scores[i] ? natural : b.select(b.equal(extent, b.i64(1)), b.i64(0), natural);
+    *strides[i] =
+        dims[i] == scores[i] ? natural : b.select(b.equal(extent, b.i64(1)), b.i64(0), natural);
     natural = b.mul(natural, extent);
   }
   result.sameForAllQueries = dims[2].isConstant(1);
@@ -116,29 +125,33 @@ static NoKeys noKeysOf(tfm::EmptyRows rows) {
 LogicalResult permalloy::codegen::emitAttentionKernel(KernelFrame &frame) {
   KernelBuilder &b = frame.builder();
   kern::KernelOp kernel = frame.kernel();
-  FailureOr<tfm::AttentionOp> op = findRoot(kernel);
+  if (std::string reason = whyNotAttention(kernel); !reason.empty())
+    return kernel.emitError("the attention emitter cannot take this kernel: ") << reason;
   FailureOr<AttentionSchedule> schedule = readSchedule(kernel, b.target());
-  if (failed(op) || failed(schedule) || failed(checkAttention(*op)))
+  if (failed(schedule))
     return failure();
-  bool packed = op->getQuery().getType().getRank() == 3;
+  tfm::AttentionOp op = findRoot(kernel);
+  bool packed = op.getQuery().getType().getRank() == 3;
   Attention a;
-  a.heads = op->getNumHeads();
-  a.kvHeads = op->getNumKvHeads();
-  a.headSize = headSizeOf(*op);
-  a.query = headTensor(frame, op->getQuery(), frame.argument(op->getQuery()), a.heads, a.headSize);
-  a.key = headTensor(frame, op->getKey(), frame.argument(op->getKey()), a.kvHeads, a.headSize);
-  a.value = headTensor(frame, op->getValue(), frame.argument(op->getValue()), a.kvHeads, a.headSize);
-  a.output = headTensor(frame, op->getQuery(), frame.result(0), a.heads, a.headSize);
-  tfm::Dims query = frame.dims(op->getQuery()), key = frame.dims(op->getKey());
+  a.heads = op.getNumHeads();
+  a.kvHeads = op.getNumKvHeads();
+  a.headSize = headSizeOf(op);
+  a.query = headTensor(frame, op.getQuery(), frame.argument(op.getQuery()), a.heads, a.headSize);
+  a.key = headTensor(frame, op.getKey(), frame.argument(op.getKey()), a.kvHeads, a.headSize);
+  a.value = headTensor(frame, op.getValue(), frame.argument(op.getValue()), a.kvHeads, a.headSize);
+  a.output = headTensor(frame, op.getQuery(), frame.result(0), a.heads, a.headSize);
+  tfm::Dims query = frame.dims(op.getQuery()), key = frame.dims(op.getKey());
   tfm::DimExprAttr queries = query[packed ? 1 : 2], keys = key[packed ? 1 : 2];
   a.batch = frame.emit(query[0]);
   a.queries = frame.emit(queries);
   a.keys = frame.emit(keys);
-  a.scale = op->getScale().convertToFloat();
-  a.causal = op->getCausal();
-  a.noKeys = noKeysOf(op->getEmptyRows());
-  if (Value mask = op->getMask())
-    a.mask = maskOf(frame, mask, {query[0], tfm::DimExprAttr::constant(kernel.getContext(), a.heads), queries, keys});
+  a.scale = op.getScale().convertToFloat();
+  a.causal = op.getCausal();
+  a.noKeys = noKeysOf(op.getEmptyRows());
+  if (Value mask = op.getMask())
+    a.mask =
+        maskOf(frame, mask,
+               {query[0], tfm::DimExprAttr::constant(kernel.getContext(), a.heads), queries, keys});
   emitAttention(b, a, *schedule);
   return success();
 }

@@ -25,8 +25,8 @@ ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t
     std::tie(schedule.rows, schedule.panels) = std::pair(12u, 2u);
   else
     std::tie(schedule.rows, schedule.panels) = std::pair(8u, 3u);
-  // Blocks of K of equal length, short enough that 240 rows of A, and the panels of this block and the
-  // next, stay in an L2 cache of 2 MB.
+  // Blocks of K of equal length, short enough that 240 rows of A, and the panels of this block and
+  // the next, stay in an L2 cache of 2 MB.
   int64_t blocks = llvm::divideCeil(k, kMaxBlockSteps);
   schedule.blockSteps = llvm::divideCeil(llvm::divideCeil(k, blocks), 16) * 16;
   schedule.blockRows = llvm::divideCeil(240, schedule.rows) * schedule.rows;
@@ -51,7 +51,8 @@ class ContractionEmitter {
 public:
   ContractionEmitter(KernelBuilder &b, const Contraction &c, const ContractionSchedule &s)
       : b(b), c(c), s(s), groups(contractionGroups(s, c.n)), groupColumns(s.panels * kPanelColumns),
-        rowBytes(groupColumns * 4), stepBlock(std::min(s.blockSteps, c.k)), accumulates(stepBlock < c.k),
+        rowBytes(groupColumns * 4), stepBlock(std::min(s.blockSteps, c.k)),
+        accumulates(stepBlock < c.k),
         products(accumulates ? b.scratch() : b.stackBuffer(s.rows * rowBytes)) {}
 
   void emit();
@@ -63,8 +64,8 @@ private:
   SmallVector<Value> initialTile(unsigned rows, unsigned vectors, Value row);
   Value prefetchStart(Value row, Value firstStep);
   void emitRowEpilogue(Value productRow, Value row, int64_t columns);
-  /// Where the products of a tile of rows stand: the whole block's when they accumulate over blocks of
-  /// K, else one tile's, used again and again.
+  /// Where the products of a tile of rows stand: the whole block's when they accumulate over blocks
+  /// of K, else one tile's, used again and again.
   Value tileAt(Value row) {
     return accumulates ? b.at(products, b.mul(b.sub(row, first), rowBytes)) : products;
   }
@@ -99,7 +100,8 @@ void ContractionEmitter::emit() {
       return emitGroup(lastColumns);
     // The last group is narrower: its own code, with its own register tile.
     b.ifElse(
-        b.less(group, b.i64(groups - 1)), [&] { emitGroup(groupColumns); }, [&] { emitGroup(lastColumns); });
+        b.less(group, b.i64(groups - 1)), [&] { emitGroup(groupColumns); },
+        [&] { emitGroup(lastColumns); });
   });
 }
 
@@ -107,8 +109,9 @@ void ContractionEmitter::emit() {
 void ContractionEmitter::emitGroup(int64_t columns) {
   if (!accumulates)
     return emitStepBlock(b.i64(0), columns);
-  b.loop(b.i64(0), b.mul(b.sub(last, first), rowBytes), b.target().lanes() * 4,
-         [&](Value offset) { b.store(b.splat(0), b.at(products, offset), b.target().lanes() * 4); });
+  b.loop(b.i64(0), b.mul(b.sub(last, first), rowBytes), b.target().lanes() * 4, [&](Value offset) {
+    b.store(b.splat(0), b.at(products, offset), b.target().lanes() * 4);
+  });
   b.loop(b.i64(0), b.i64(c.k), stepBlock, [&](Value step) { emitStepBlock(step, columns); });
   b.loop(first, last, 1, [&](Value row) { emitRowEpilogue(b.sub(row, first), row, columns); });
 }
@@ -129,7 +132,8 @@ void ContractionEmitter::emitStepBlock(Value firstStep, int64_t columns) {
 
 /// The product of one register tile, by way of memory: that costs one store and one load of each
 /// accumulator, and buys one copy of the epilogue for all heights of the tile.
-void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, int64_t columns, Value ahead) {
+void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, int64_t columns,
+                                     Value ahead) {
   TileOperands operands;
   operands.a = b.at(b.at(c.a, b.mul(row, c.k * 4)), b.mul(firstStep, 4));
   operands.aRowStride = c.k * 4;
@@ -137,9 +141,11 @@ void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, 
   operands.b = b.at(panels, b.mul(firstStep, kPanelRowBytes));
   operands.bStepStride = kPanelRowBytes;
   for (int64_t col = 0; col < columns; col += b.target().lanes())
-    operands.bVectorOffsets.push_back(col / kPanelColumns * c.k * kPanelRowBytes + col % kPanelColumns * 4);
+    operands.bVectorOffsets.push_back(col / kPanelColumns * c.k * kPanelRowBytes +
+                                      col % kPanelColumns * 4);
   auto fetch = [&](Value step) {
-    Value lines = b.at(ahead, b.mul(b.mul(b.div(step, s.prefetchPeriod), linesAtOnce), kPanelRowBytes));
+    Value lines =
+        b.at(ahead, b.mul(b.mul(b.div(step, s.prefetchPeriod), linesAtOnce), kPanelRowBytes));
     b.loop(b.i64(0), linesAtOnce, 1, [&](Value line) {
       for (int64_t panel = 0; panel < panelsOf(columns); ++panel)
         b.prefetch(b.at(b.at(lines, b.mul(line, kPanelRowBytes)), panel * c.k * kPanelRowBytes));
@@ -160,9 +166,9 @@ SmallVector<Value> ContractionEmitter::initialTile(unsigned rows, unsigned vecto
   return loadTile(b, rows, vectors, tileAt(row), rowBytes);
 }
 
-/// Each tile of rows fetches its share of what is read next: the next block of K, or the next group's
-/// first. Every period steps it takes linesAtOnce lines of each panel: one, or more where the tiles are
-/// fewer than the period.
+/// Each tile of rows fetches its share of what is read next: the next block of K, or the next
+/// group's first. Every period steps it takes linesAtOnce lines of each panel: one, or more where
+/// the tiles are fewer than the period.
 Value ContractionEmitter::prefetchStart(Value row, Value firstStep) {
   if (!s.prefetchPeriod)
     return {};
@@ -183,7 +189,8 @@ void ContractionEmitter::emitRowEpilogue(Value productRow, Value row, int64_t co
   }
 }
 
-int64_t permalloy::codegen::contractionScratchBytes(const ContractionSchedule &schedule, int64_t k) {
+int64_t permalloy::codegen::contractionScratchBytes(const ContractionSchedule &schedule,
+                                                    int64_t k) {
   return schedule.blockSteps < k ? schedule.blockRows * schedule.panels * kPanelRowBytes : 0;
 }
 

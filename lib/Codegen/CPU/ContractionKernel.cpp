@@ -12,33 +12,37 @@ static constexpr llvm::StringLiteral kRows = "tile_rows", kPanels = "tile_panels
                                      kBlockRows = "block_rows", kBlockSteps = "block_steps",
                                      kPrefetch = "prefetch_period";
 
-static FailureOr<tfm::LinearOp> findRoot(kern::KernelOp kernel) {
+/// The one tfm.linear of a kernel, or null.
+static tfm::LinearOp findRoot(kern::KernelOp kernel) {
   auto linears = kernel.getBlock().getOps<tfm::LinearOp>();
-  if (!llvm::hasSingleElement(linears))
-    return kernel.emitError("a contraction kernel has exactly one tfm.linear, this has ")
-           << std::distance(linears.begin(), linears.end());
-  return *linears.begin();
+  return llvm::hasSingleElement(linears) ? *linears.begin() : tfm::LinearOp();
 }
 
-/// What the emitter relies on; a kernel that fails here was planned wrongly.
-static LogicalResult checkContraction(kern::KernelOp kernel, tfm::LinearOp linear) {
+std::string permalloy::codegen::whyNotContraction(kern::KernelOp kernel) {
+  tfm::LinearOp linear = findRoot(kernel);
+  if (!linear)
+    return "it has no tfm.linear, or several";
   auto weight = cast<RankedTensorType>(linear.getWeight().getType());
   if (!linear.getType().getElementType().isF32() || !weight.hasStaticShape())
-    return linear.emitError("the contraction emitter takes f32 and a weight of static size, not ") << weight;
-  auto isArgument = [](Value value) { return isa<BlockArgument>(value); };
-  if (!isArgument(linear.getInput()) || !isArgument(linear.getWeight()))
-    return linear.emitError("the contraction emitter takes kernel arguments as operands; "
-                            "producers of tfm.linear in its kernel are unsupported");
+    return "tfm.linear is not in f32, or its weight has no static size";
+  if (!isa<BlockArgument>(linear.getInput()) || !isa<BlockArgument>(linear.getWeight()))
+    return "an operand of tfm.linear is computed in the kernel";
   SmallVector<Value> values(kernel.yielded());
   if (linear.getBias())
     values.push_back(linear.getBias());
+  SymbolicShapes shapes;
+  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
+    shapes.setDims(argument, kern::argDims(kernel, index));
+  for (Value value : kernel.yielded())
+    if (!shapes.equalShapes(value, linear.getResult()))
+      return "a result has not the shape of the product";
   for (Value value : values) {
     Operation *culprit = nullptr;
     if (!ExprEmitter::canEmit(value, linear.getResult(), culprit))
-      return (culprit ? culprit : kernel.getOperation())
-          ->emitError("unsupported in the epilogue of a contraction kernel");
+      return "its epilogue has no vector form" +
+             (culprit ? " (" + culprit->getName().getStringRef().str() + ")" : std::string());
   }
-  return success();
+  return "";
 }
 
 static tfm::DimExprAttr rowsOf(SymbolicShapes &shapes, Value input) {
@@ -48,11 +52,12 @@ static tfm::DimExprAttr rowsOf(SymbolicShapes &shapes, Value input) {
   return rows;
 }
 
-LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kernel, const CpuTarget &target) {
-  FailureOr<tfm::LinearOp> linear = findRoot(kernel);
-  if (failed(linear) || failed(checkContraction(kernel, *linear)))
-    return failure();
-  ArrayRef<int64_t> weight = cast<RankedTensorType>(linear->getWeight().getType()).getShape();
+LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kernel,
+                                                            const CpuTarget &target) {
+  if (std::string reason = whyNotContraction(kernel); !reason.empty())
+    return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
+  tfm::LinearOp linear = findRoot(kernel);
+  ArrayRef<int64_t> weight = cast<RankedTensorType>(linear.getWeight().getType()).getShape();
   ContractionSchedule schedule = ContractionSchedule::choose(target, weight[1], weight[0]);
   Builder builder(kernel.getContext());
   kernel.setScheduleAttr(builder.getDictionaryAttr({
@@ -65,9 +70,13 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
   SymbolicShapes shapes;
   for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
     shapes.setDims(argument, kern::argDims(kernel, index));
-  auto constant = [&](int64_t value) { return tfm::DimExprAttr::constant(kernel.getContext(), value); };
-  auto blocks = tfm::DimExprAttr::ceilDiv(rowsOf(shapes, linear->getInput()), constant(schedule.blockRows));
-  kernel.setTilesAttr(tfm::DimExprAttr::mul(blocks, constant(contractionGroups(schedule, weight[1]))));
+  auto constant = [&](int64_t value) {
+    return tfm::DimExprAttr::constant(kernel.getContext(), value);
+  };
+  auto blocks =
+      tfm::DimExprAttr::ceilDiv(rowsOf(shapes, linear.getInput()), constant(schedule.blockRows));
+  kernel.setTilesAttr(
+      tfm::DimExprAttr::mul(blocks, constant(contractionGroups(schedule, weight[1]))));
   kernel.setScratchBytesAttr(constant(contractionScratchBytes(schedule, weight[0])));
   return success();
 }
@@ -85,42 +94,46 @@ static FailureOr<ContractionSchedule> readSchedule(kern::KernelOp kernel, const 
   schedule.prefetchPeriod = read(kPrefetch);
   schedule.rows = rows > 0 && rows <= target.vectorRegisters ? rows : 0;
   schedule.panels = panels > 0 && panels <= target.vectorRegisters ? panels : 0;
-  if (!schedule.fits(target) || schedule.blockRows <= 0 || schedule.blockSteps <= 0 || schedule.prefetchPeriod < 0)
-    return kernel.emitError("schedule ") << attributes << " does not fit " << target.name << ": " << kRows
-                                         << ", " << kPanels << ", " << kBlockRows << " and " << kBlockSteps
-                                         << " must be positive, and the tile within "
-                                         << target.vectorRegisters << " registers";
+  if (!schedule.fits(target) || schedule.blockRows <= 0 || schedule.blockSteps <= 0 ||
+      schedule.prefetchPeriod < 0)
+    return kernel.emitError("schedule ")
+           << attributes << " does not fit " << target.name << ": " << kRows << ", " << kPanels
+           << ", " << kBlockRows << " and " << kBlockSteps
+           << " must be positive, and the tile within " << target.vectorRegisters << " registers";
   return schedule;
 }
 
 LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
   KernelBuilder &b = frame.builder();
   kern::KernelOp kernel = frame.kernel();
-  FailureOr<tfm::LinearOp> linear = findRoot(kernel);
+  if (std::string reason = whyNotContraction(kernel); !reason.empty())
+    return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   FailureOr<ContractionSchedule> schedule = readSchedule(kernel, b.target());
-  if (failed(linear) || failed(schedule) || failed(checkContraction(kernel, *linear)))
+  if (failed(schedule))
     return failure();
-  auto weightType = cast<RankedTensorType>(linear->getWeight().getType());
+  tfm::LinearOp linear = findRoot(kernel);
+  auto weightType = cast<RankedTensorType>(linear.getWeight().getType());
   if (!isa_and_nonnull<tfm::PanelsAttr>(weightType.getEncoding()))
-    return linear->emitError("the contraction emitter takes a packed weight, not ") << weightType << "; run pack-weights first";
+    return linear.emitError("the contraction emitter takes a packed weight, not ")
+           << weightType << "; run pack-weights first";
   ArrayRef<int64_t> weight = weightType.getShape();
   int64_t n = weight[1];
-  ExprEmitter expressions(frame, linear->getResult());
+  ExprEmitter expressions(frame, linear.getResult());
   auto epilogue = [&](const EpilogueSite &site, Value product) {
     ExprSite place{site.row, site.column, site.lanes};
-    if (Value bias = linear->getBias())
+    if (Value bias = linear.getBias())
       product = b.addf(product, expressions.emitVector(bias, place));
-    product = emitActivation(b, linear->getActivation(), product);
+    product = emitActivation(b, linear.getActivation(), product);
     Value offset = b.mul(b.add(b.mul(site.row, n), site.column), 4);
     for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
-      Value element = expressions.emitVector(value, place, linear->getResult(), product);
+      Value element = expressions.emitVector(value, place, linear.getResult(), product);
       b.storeLanes(element, b.at(frame.result(index), offset), site.lanes);
     }
   };
   Contraction contraction;
-  contraction.a = frame.argument(linear->getInput());
-  contraction.weights = frame.argument(linear->getWeight());
-  contraction.rows = frame.product(linear->getInput(), 0, linear->getInput().getType().getRank() - 1);
+  contraction.a = frame.argument(linear.getInput());
+  contraction.weights = frame.argument(linear.getWeight());
+  contraction.rows = frame.product(linear.getInput(), 0, linear.getInput().getType().getRank() - 1);
   contraction.n = n;
   contraction.k = weight[0];
   contraction.epilogue = epilogue;

@@ -28,7 +28,9 @@ KernelBuilder::KernelBuilder(ModuleOp module, Location loc, StringRef name, cons
 
 void KernelBuilder::finish() { LLVM::ReturnOp::create(*this, ValueRange()); }
 
-Value KernelBuilder::i64(int64_t value) { return arith::ConstantOp::create(*this, getI64IntegerAttr(value)); }
+Value KernelBuilder::i64(int64_t value) {
+  return arith::ConstantOp::create(*this, getI64IntegerAttr(value));
+}
 Value KernelBuilder::f32(float value) { return emitConstant(*this, getF32Type(), value); }
 Value KernelBuilder::splat(float value) { return emitConstant(*this, vectorType(), value); }
 Value KernelBuilder::add(Value x, Value y) { return createOrFold<arith::AddIOp>(x, y); }
@@ -50,7 +52,9 @@ Value KernelBuilder::select(Value condition, Value x, Value y) {
 
 Value KernelBuilder::addf(Value x, Value y) { return arith::AddFOp::create(*this, x, y); }
 Value KernelBuilder::mulf(Value x, Value y) { return arith::MulFOp::create(*this, x, y); }
-Value KernelBuilder::fma(Value x, Value y, Value z) { return LLVM::FMAOp::create(*this, x.getType(), x, y, z); }
+Value KernelBuilder::fma(Value x, Value y, Value z) {
+  return LLVM::FMAOp::create(*this, x.getType(), x, y, z);
+}
 Value KernelBuilder::maxf(Value x, Value y) {
   Value greater = arith::CmpFOp::create(*this, arith::CmpFPredicate::OGT, x, y);
   return arith::SelectOp::create(*this, greater, x, y);
@@ -113,7 +117,8 @@ void KernelBuilder::prefetch(Value pointer, unsigned level, bool forWrite) {
 Value KernelBuilder::stackBuffer(int64_t bytes) {
   InsertionGuard guard(*this);
   setInsertionPointToStart(&function.getBody().front());
-  return LLVM::AllocaOp::create(*this, LLVM::LLVMPointerType::get(getContext()), getI8Type(), i64(bytes),
+  return LLVM::AllocaOp::create(*this, LLVM::LLVMPointerType::get(getContext()), getI8Type(),
+                                i64(bytes),
                                 /*alignment=*/64);
 }
 
@@ -142,7 +147,8 @@ void KernelBuilder::ifThen(Value condition, function_ref<void()> then) {
   then();
 }
 
-void KernelBuilder::ifElse(Value condition, function_ref<void()> then, function_ref<void()> otherwise) {
+void KernelBuilder::ifElse(Value condition, function_ref<void()> then,
+                           function_ref<void()> otherwise) {
   auto op = scf::IfOp::create(*this, condition, /*withElseRegion=*/true);
   InsertionGuard guard(*this);
   setInsertionPointToStart(op.thenBlock());

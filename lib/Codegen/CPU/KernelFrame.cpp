@@ -41,7 +41,8 @@ Value KernelFrame::emit(tfm::DimExprAttr expr) {
     for (auto [index, symbol] : llvm::enumerate(op.getSymbols()))
       if (cast<StringAttr>(symbol) == expr.getName())
         return b.scalar(index);
-    llvm::report_fatal_error("internal error: kernel " + op.getSymName() + " has no symbol " + expr.str());
+    llvm::report_fatal_error("internal error: kernel " + op.getSymName() + " has no symbol " +
+                             expr.str());
   }
   Value result = emit(expr.operand(0));
   for (unsigned i = 1; i < expr.getOperands().size(); ++i)

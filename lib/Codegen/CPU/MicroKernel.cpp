@@ -8,14 +8,15 @@ using namespace permalloy::codegen;
 using namespace mlir;
 
 /// One step of k. The order of operations here is the order in the machine code.
-static SmallVector<Value> emitStep(KernelBuilder &b, unsigned rows, const TileOperands &tile, Value k,
-                                   ValueRange accumulators) {
+static SmallVector<Value> emitStep(KernelBuilder &b, unsigned rows, const TileOperands &tile,
+                                   Value k, ValueRange accumulators) {
   unsigned vectors = tile.bVectorOffsets.size();
   SmallVector<Value> bs, result;
   Value bStep = b.at(tile.b, b.mul(k, tile.bStepStride));
   for (auto [v, offset] : llvm::enumerate(tile.bVectorOffsets)) {
     bool partial = tile.lastVectorLanes != 0 && v + 1 == vectors;
-    bs.push_back(b.loadLanes(b.at(bStep, offset), partial ? tile.lastVectorLanes : b.target().lanes()));
+    bs.push_back(
+        b.loadLanes(b.at(bStep, offset), partial ? tile.lastVectorLanes : b.target().lanes()));
   }
   Value aStep = b.at(tile.a, b.mul(k, tile.aStepStride));
   for (unsigned row = 0; row < rows; ++row) {
@@ -26,9 +27,12 @@ static SmallVector<Value> emitStep(KernelBuilder &b, unsigned rows, const TileOp
   return result;
 }
 
-SmallVector<Value> permalloy::codegen::emitTile(KernelBuilder &b, unsigned rows, const TileOperands &tile,
-                                                Value depth, ValueRange init, TilePrefetch prefetch) {
-  auto step = [&](Value k, ValueRange accumulators) { return emitStep(b, rows, tile, k, accumulators); };
+SmallVector<Value> permalloy::codegen::emitTile(KernelBuilder &b, unsigned rows,
+                                                const TileOperands &tile, Value depth,
+                                                ValueRange init, TilePrefetch prefetch) {
+  auto step = [&](Value k, ValueRange accumulators) {
+    return emitStep(b, rows, tile, k, accumulators);
+  };
   if (!prefetch.emit)
     return b.loop(b.i64(0), depth, 1, init, step);
   Value even = b.mul(b.div(depth, prefetch.period), prefetch.period);

@@ -10,7 +10,8 @@
 using namespace permalloy::codegen;
 using llvm::StringRef;
 
-static constexpr StringRef kAvx2Features[] = {"avx2", "fma", "bmi", "bmi2", "f16c", "lzcnt", "movbe"};
+static constexpr StringRef kAvx2Features[] = {"avx2", "fma",   "bmi",  "bmi2",
+                                              "f16c", "lzcnt", "movbe"};
 static constexpr StringRef kAvx512Features[] = {"avx2",     "fma",      "bmi",      "bmi2",
                                                 "f16c",     "lzcnt",    "movbe",    "avx512f",
                                                 "avx512bw", "avx512cd", "avx512dq", "avx512vl"};
@@ -34,8 +35,10 @@ llvm::Expected<CpuTarget> CpuTarget::parse(StringRef name) {
   for (const CpuTarget &target : all())
     if (name == target.name || (name == "host" && target.supportedByHost()))
       return target;
-  std::string known = llvm::join(llvm::map_range(all(), [](const CpuTarget &t) { return t.name; }), ", ");
+  std::string known =
+      llvm::join(llvm::map_range(all(), [](const CpuTarget &t) { return t.name; }), ", ");
   if (name == "host")
-    return llvm::createStringError("this machine runs none of the CPU targets; supported are " + known);
+    return llvm::createStringError("this machine runs none of the CPU targets; supported are " +
+                                   known);
   return llvm::createStringError("unknown CPU target '" + name + "'; supported are host, " + known);
 }

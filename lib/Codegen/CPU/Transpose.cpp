@@ -7,8 +7,8 @@
 using namespace permalloy::codegen;
 using namespace mlir;
 
-// Exchanges, for each power of two `size`, the off-diagonal squares of that size between the rows i and
-// i + size:   a0 a1 | b0 b1  ->  a0 b0 | a1 b1   (in units of `size` lanes)
+// Exchanges, for each power of two `size`, the off-diagonal squares of that size between the rows i
+// and i + size:   a0 a1 | b0 b1  ->  a0 b0 | a1 b1   (in units of `size` lanes)
 SmallVector<Value> permalloy::codegen::emitTranspose(KernelBuilder &b, ArrayRef<Value> input) {
   SmallVector<Value> rows(input);
   int64_t lanes = rows.size();

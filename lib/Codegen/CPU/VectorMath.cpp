@@ -52,8 +52,9 @@ struct Ops {
     return result;
   }
 
-  /// x rounded to an integer: as a float, and as the integer in the low bits. Adding 1.5 * 2^23 makes
-  /// the hardware round at the units; |x| must stay under 2^22. Nothing here is undefined on NaN.
+  /// x rounded to an integer: as a float, and as the integer in the low bits. Adding 1.5 * 2^23
+  /// makes the hardware round at the units; |x| must stay under 2^22. Nothing here is undefined on
+  /// NaN.
   std::pair<Value, Value> round(Value shifted) {
     Value magic = f(kRound);
     return {sub(shifted, magic), subi(toInt(shifted), i(kRoundBits))};
@@ -96,22 +97,26 @@ static constexpr float kExp[] = {1.0f,
 static constexpr float kLog[] = {0.33333316445350647f, -0.25000810623168945f, 0.2000228464603424f,
                                  -0.1662454754114151f, 0.14181219041347504f,  -0.13128837943077087f,
                                  0.12881483137607574f, -0.07859183102846146f};
-// erf(x) = x q(2 x^2 / 3.83^2 - 1) for |x| <= 3.82, where it is exactly 1: the argument of q is centred, which
-// is what keeps a polynomial of degree 15 accurate in f32, and needs neither exp nor a division.
+// erf(x) = x q(2 x^2 / 3.83^2 - 1) for |x| <= 3.82, where it is exactly 1: the argument of q is
+// centred, which is what keeps a polynomial of degree 15 accurate in f32, and needs neither exp nor
+// a division.
 static constexpr float kErfLimit = 3.82f;
 static constexpr float kErfScale = 0.1363428682088852f;
 static constexpr float kErf[] = {
-    0.3691990375518799f,     -0.18423132598400116f,  0.13682371377944946f,   -0.11071699112653732f,
-    0.09081102907657623f,    -0.07287036627531052f,  0.05604991316795349f,   -0.0405416414141655f,
-    0.027139849960803986f,   -0.01757938042283058f,  0.011473874561488628f,  -0.005957937799394131f,
-    0.0018576818984001875f,  -0.0012288003927096725f, 0.0013827491784468293f, -0.0005148237687535584f};
-// tanh(x) = x p(x^2) / q(x^2) for 4e-4 <= |x| <= 7.905, and the value there up to 9; x below, 1 beyond.
+    0.3691990375518799f,    -0.18423132598400116f,   0.13682371377944946f,
+    -0.11071699112653732f,  0.09081102907657623f,    -0.07287036627531052f,
+    0.05604991316795349f,   -0.0405416414141655f,    0.027139849960803986f,
+    -0.01757938042283058f,  0.011473874561488628f,   -0.005957937799394131f,
+    0.0018576818984001875f, -0.0012288003927096725f, 0.0013827491784468293f,
+    -0.0005148237687535584f};
+// tanh(x) = x p(x^2) / q(x^2) for 4e-4 <= |x| <= 7.905, and the value there up to 9; x below, 1
+// beyond.
 static constexpr float kTanhLimit = 7.90531110763549805f;
-static constexpr float kTanhP[] = {4.89352455891786e-03f,  6.37261928875436e-04f, 1.48572235717979e-05f,
-                                   5.12229709037114e-08f,  -8.60467152213735e-11f, 2.00018790482477e-13f,
-                                   -2.76076847742355e-16f};
-static constexpr float kTanhQ[] = {4.89352518554385e-03f, 2.26843463243900e-03f, 1.18534705686654e-04f,
-                                   1.19825839466702e-06f};
+static constexpr float kTanhP[] = {
+    4.89352455891786e-03f,  6.37261928875436e-04f, 1.48572235717979e-05f, 5.12229709037114e-08f,
+    -8.60467152213735e-11f, 2.00018790482477e-13f, -2.76076847742355e-16f};
+static constexpr float kTanhQ[] = {4.89352518554385e-03f, 2.26843463243900e-03f,
+                                   1.18534705686654e-04f, 1.19825839466702e-06f};
 
 Value codegen::emitConstant(ImplicitLocOpBuilder &b, Type type, float value) {
   TypedAttr attr = b.getF32FloatAttr(value);
@@ -122,7 +127,8 @@ Value codegen::emitConstant(ImplicitLocOpBuilder &b, Type type, float value) {
 
 Value codegen::emitExp2(ImplicitLocOpBuilder &b, Value x) {
   Ops o(b, x);
-  // Results under 2^-150 round to 0 and those from 2^128 on are inf: outside these bounds nothing changes.
+  // Results under 2^-150 round to 0 and those from 2^128 on are inf: outside these bounds nothing
+  // changes.
   x = o.atMost(o.atLeast(x, -151.0f), 129.0f);
   auto [rounded, n] = o.round(o.add(x, o.f(Ops::kRound)));
   return o.scaleByPower(o.polynomial(o.sub(x, rounded), kExp2), n);
@@ -168,8 +174,8 @@ Value codegen::emitLog(ImplicitLocOpBuilder &b, Value x) {
   // inf and NaN pass through; 0 and negative numbers have their own answers.
   const float infinity = std::numeric_limits<float>::infinity();
   result = o.select(o.less(x, o.f(infinity)), result, x);
-  Value nonPositive = o.select(o.less(x, o.f(0.0f)), o.f(std::numeric_limits<float>::quiet_NaN()),
-                               o.f(-infinity));
+  Value nonPositive =
+      o.select(o.less(x, o.f(0.0f)), o.f(std::numeric_limits<float>::quiet_NaN()), o.f(-infinity));
   Value positive = arith::CmpFOp::create(b, arith::CmpFPredicate::UGT, x, o.f(0.0f));
   return o.select(positive, result, nonPositive);
 }

@@ -108,7 +108,8 @@ static Error checkImage(const ELF64LEFile &elf) {
   if (!sections)
     return sections.takeError();
   for (const auto &section : *sections) {
-    bool relocations = section.sh_type == llvm::ELF::SHT_RELA || section.sh_type == llvm::ELF::SHT_REL ||
+    bool relocations = section.sh_type == llvm::ELF::SHT_RELA ||
+                       section.sh_type == llvm::ELF::SHT_REL ||
                        section.sh_type == llvm::ELF::SHT_RELR;
     if (relocations && section.sh_size != 0)
       return linkError("the image has dynamic relocations");
@@ -148,22 +149,36 @@ Expected<LinkedImage> permalloy::codegen::linkImage(ArrayRef<ArrayRef<char>> obj
     return folder.takeError();
   std::string output = folder->file("image.elf");
   // -pie makes lld turn every absolute address into a dynamic relocation, which checkImage refuses.
-  std::vector<std::string> arguments = {"ld.lld", "-pie", "--no-dynamic-linker", "-z", "text", "-z",
-                                        "norelro", "-z", "noexecstack", "--build-id=none",
-                                        "--no-undefined", "--threads=1", "--entry=0", "-o", output};
+  std::vector<std::string> arguments = {"ld.lld",
+                                        "-pie",
+                                        "--no-dynamic-linker",
+                                        "-z",
+                                        "text",
+                                        "-z",
+                                        "norelro",
+                                        "-z",
+                                        "noexecstack",
+                                        "--build-id=none",
+                                        "--no-undefined",
+                                        "--threads=1",
+                                        "--entry=0",
+                                        "-o",
+                                        output};
   Expected<std::string> script = folder->write("image.ld", kLinkerScript);
   if (!script)
     return script.takeError();
   arguments.insert(arguments.end(), {"-T", *script});
   for (auto [index, object] : llvm::enumerate(objects)) {
-    auto path = folder->write("kernel" + llvm::Twine(index) + ".o", StringRef(object.data(), object.size()));
+    auto path = folder->write("kernel" + llvm::Twine(index) + ".o",
+                              StringRef(object.data(), object.size()));
     if (!path)
       return path.takeError();
     arguments.push_back(*path);
   }
   if (Error error = runLld(arguments))
     return error;
-  auto buffer = llvm::MemoryBuffer::getFile(output, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  auto buffer =
+      llvm::MemoryBuffer::getFile(output, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!buffer)
     return llvm::createStringError(buffer.getError(), "cannot read the linked image");
   auto elf = ELF64LEFile::create((*buffer)->getBuffer());

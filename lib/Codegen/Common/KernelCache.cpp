@@ -31,7 +31,8 @@ std::string KernelCache::defaultFolder() {
 std::string KernelCache::keyOf(mlir::ModuleOp lowered, const CpuTarget &target) {
   std::string text = (kFormat + target.name + "\n").str();
   llvm::raw_string_ostream stream(text);
-  lowered.print(stream, mlir::OpPrintingFlags().printGenericOpForm().elideLargeElementsAttrs(1 << 20));
+  lowered.print(stream,
+                mlir::OpPrintingFlags().printGenericOpForm().elideLargeElementsAttrs(1 << 20));
   llvm::BLAKE3 hasher;
   hasher.update(text);
   return llvm::toHex(hasher.final<20>(), /*LowerCase=*/true);
@@ -45,14 +46,16 @@ static std::string pathOf(StringRef folder, StringRef key) {
 
 /// Eight bytes that end each file.
 static std::string checksum(ArrayRef<char> object) {
-  uint64_t hash = llvm::xxh3_64bits(ArrayRef(reinterpret_cast<const uint8_t *>(object.data()), object.size()));
+  uint64_t hash =
+      llvm::xxh3_64bits(ArrayRef(reinterpret_cast<const uint8_t *>(object.data()), object.size()));
   return std::string(reinterpret_cast<const char *>(&hash), sizeof(hash));
 }
 
 std::optional<llvm::SmallVector<char, 0>> KernelCache::lookup(StringRef key) const {
   if (folder.empty())
     return std::nullopt;
-  auto file = llvm::MemoryBuffer::getFile(pathOf(folder, key), /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  auto file = llvm::MemoryBuffer::getFile(pathOf(folder, key), /*IsText=*/false,
+                                          /*RequiresNullTerminator=*/false);
   if (!file || (*file)->getBufferSize() < sizeof(uint64_t))
     return std::nullopt;
   ArrayRef<char> bytes((*file)->getBufferStart(), (*file)->getBufferSize());

@@ -26,8 +26,8 @@ void permalloy::codegen::registerKernelDialects(DialectRegistry &registry) {
   registerLLVMDialectTranslation(registry);
 }
 
-/// Whether `type` is a vector that one register holds: 1-D, and as many lanes as the register has of
-/// its element. Masks (i1) and the integers of a conversion follow the lanes of 32 or 64 bits.
+/// Whether `type` is a vector that one register holds: 1-D, and as many lanes as the register has
+/// of its element. Masks (i1) and the integers of a conversion follow the lanes of 32 or 64 bits.
 static bool fitsRegister(VectorType type, const CpuTarget &target) {
   if (type.getRank() != 1 || type.isScalable())
     return false;
@@ -43,8 +43,8 @@ static LogicalResult checkTypes(Operation *op, const CpuTarget &target) {
     auto vector = dyn_cast<VectorType>(type);
     if (vector && !fitsRegister(vector, target))
       return op->emitError("internal error: a kernel for ")
-             << target.name << " has a value of type " << vector << ", which is not one register of "
-             << target.vectorBits << " bits";
+             << target.name << " has a value of type " << vector
+             << ", which is not one register of " << target.vectorBits << " bits";
   }
   return success();
 }

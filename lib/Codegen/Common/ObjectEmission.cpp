@@ -78,7 +78,8 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
   builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
 }
 
-static Expected<std::unique_ptr<llvm::Module>> translate(mlir::ModuleOp module, const CpuTarget &target,
+static Expected<std::unique_ptr<llvm::Module>> translate(mlir::ModuleOp module,
+                                                         const CpuTarget &target,
                                                          llvm::LLVMContext &context,
                                                          llvm::TargetMachine &machine) {
   std::unique_ptr<llvm::Module> result = mlir::translateModuleToLLVMIR(module, context, "kernel");
@@ -114,14 +115,16 @@ Expected<llvm::SmallVector<char, 0>> permalloy::codegen::emitObject(mlir::Module
   return emit(module, target, llvm::CodeGenFileType::ObjectFile);
 }
 
-Expected<std::string> permalloy::codegen::emitAssembly(mlir::ModuleOp module, const CpuTarget &target) {
+Expected<std::string> permalloy::codegen::emitAssembly(mlir::ModuleOp module,
+                                                       const CpuTarget &target) {
   auto bytes = emit(module, target, llvm::CodeGenFileType::AssemblyFile);
   if (!bytes)
     return bytes.takeError();
   return std::string(bytes->begin(), bytes->end());
 }
 
-Expected<std::string> permalloy::codegen::emitLLVMIR(mlir::ModuleOp module, const CpuTarget &target) {
+Expected<std::string> permalloy::codegen::emitLLVMIR(mlir::ModuleOp module,
+                                                     const CpuTarget &target) {
   auto machine = createMachine(target);
   if (!machine)
     return machine.takeError();

@@ -12,8 +12,8 @@
 
 namespace permalloy::codegen::test {
 
-using KernelFunction = void (*)(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end,
-                                void *scratch);
+using KernelFunction = void (*)(void *const *buffers, const int64_t *scalars, int64_t begin,
+                                int64_t end, void *scratch);
 
 /// A context with the kernel dialects, and a module that the test builds one kernel "kernel" into.
 struct KernelModule {

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // FlashAttention (Dao et al. 2022, 2023) with queries in the lanes of the vectors. One tile of the
-// grid is one head and one block of W queries (two registers wide); its scores never leave the L1 cache:
+// grid is one head and one block of W queries (two registers wide); its scores never leave the L1
+// cache:
 //
 //   Qt[d][W]  = transposed block of Q, times scale * log2(e)      so that exp2 serves
 //   m = -inf, l = 0, O[W][D] = 0
@@ -10,13 +11,14 @@
 //     St[key][W] = mask + K[key] Qt       register tile: A = rows of K as they lie, B = Qt
 //     m' = max(m, columns of St)          lane by lane: no horizontal reductions
 //     P = exp2(St - m'), a = exp2(m - m'), l = a l + sum P
-//     O[q][D] = a[q] O + sum over keys P[key][q] V[key]           A = columns of P, B = V as it lies
-//     m = m'
+//     O[q][D] = a[q] O + sum over keys P[key][q] V[key]           A = columns of P, B = V as it
+//     lies m = m'
 //   out[q] = O[q] / l[q]                  l = 0: no key to see; what `emptyRows` says
 //
 // Only Q is packed; K and V are read in place, whatever their layout. A mask enters as the initial
-// value of the accumulators. A mask of -inf gives weights of exactly 0, m = -inf counts as 0 so that
-// no inf - inf arises, and finite masks stay finite (a row masked by -3e38 throughout is uniform).
+// value of the accumulators. A mask of -inf gives weights of exactly 0, m = -inf counts as 0 so
+// that no inf - inf arises, and finite masks stay finite (a row masked by -3e38 throughout is
+// uniform).
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_CODEGEN_CPU_ATTENTION_H
@@ -46,8 +48,8 @@ struct HeadTensor {
   int64_t rowStride = 0;
 };
 
-/// A mask [batch, head, query, key]; a stride of 0 repeats. f32 values are added to the scaled scores;
-/// bool bytes attend where not 0.
+/// A mask [batch, head, query, key]; a stride of 0 repeats. f32 values are added to the scaled
+/// scores; bool bytes attend where not 0.
 struct AttentionMask {
   mlir::Value base;
   bool isBool = false;
@@ -72,7 +74,8 @@ struct Attention {
 /// Queries of one tile of the grid; the grid has batch * heads * ceil(queries / this) tiles.
 int64_t attentionQueryBlock(const CpuTarget &target);
 /// Bytes of scratch that a worker needs.
-int64_t attentionScratchBytes(const CpuTarget &target, const AttentionSchedule &schedule, int64_t headSize);
+int64_t attentionScratchBytes(const CpuTarget &target, const AttentionSchedule &schedule,
+                              int64_t headSize);
 
 /// Emits the loop over the tiles [tileBegin, tileEnd) of the kernel's grid.
 void emitAttention(KernelBuilder &b, const Attention &attention, const AttentionSchedule &schedule);

@@ -45,16 +45,17 @@ struct Contraction {
   llvm::function_ref<void(const EpilogueSite &site, mlir::Value product)> epilogue;
 };
 
-/// Tiles of the grid for each block of rows: groups of panels side by side. The grid of a contraction
-/// has ceil(M / blockRows) * groups tiles, groups fastest, so that a worker keeps a block of A in its
-/// cache and streams the weights past it.
+/// Tiles of the grid for each block of rows: groups of panels side by side. The grid of a
+/// contraction has ceil(M / blockRows) * groups tiles, groups fastest, so that a worker keeps a
+/// block of A in its cache and streams the weights past it.
 int64_t contractionGroups(const ContractionSchedule &schedule, int64_t n);
 
 /// Bytes of scratch that a worker needs.
 int64_t contractionScratchBytes(const ContractionSchedule &schedule, int64_t k);
 
 /// Emits the loop over the tiles [tileBegin, tileEnd) of the kernel's grid.
-void emitContraction(KernelBuilder &b, const Contraction &contraction, const ContractionSchedule &schedule);
+void emitContraction(KernelBuilder &b, const Contraction &contraction,
+                     const ContractionSchedule &schedule);
 
 } // namespace permalloy::codegen
 

@@ -1,8 +1,9 @@
 //===- Emitters.h - one schedule and one emit function per emitter -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Each emitter comes as a pair: `schedule...` writes schedule, tiles and scratch_bytes on the kernel;
-// `emit...` builds the function's body into a builder that has loaded all buffers and scalars.
+// Each emitter comes as a pair: `schedule...` writes schedule, tiles and scratch_bytes on the
+// kernel; `emit...` builds the function's body into a builder that has loaded all buffers and
+// scalars.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_CODEGEN_CPU_EMITTERS_H
@@ -11,6 +12,10 @@
 #include "permalloy/Codegen/CPU/KernelFrame.h"
 
 namespace permalloy::codegen {
+
+/// Why an emitter cannot take a kernel, in a few words; empty when it can.
+std::string whyNotContraction(kern::KernelOp kernel);
+std::string whyNotAttention(kern::KernelOp kernel);
 
 mlir::LogicalResult scheduleContractionKernel(kern::KernelOp kernel, const CpuTarget &target);
 mlir::LogicalResult emitContractionKernel(KernelFrame &frame);

@@ -16,8 +16,8 @@ class ValueEmitter;
 struct ExprSite {
   mlir::Value row;
   mlir::Value column;
-  /// All lanes of the target, fewer (the other lanes are unspecified, and memory past the last valid
-  /// lane is not touched), or 0: one element, as a scalar.
+  /// All lanes of the target, fewer (the other lanes are unspecified, and memory past the last
+  /// valid lane is not touched), or 0: one element, as a scalar.
   unsigned lanes;
 };
 
@@ -29,8 +29,8 @@ public:
   ExprEmitter(KernelFrame &frame, mlir::Value domain);
   ~ExprEmitter();
 
-  /// Whether emitVector can produce `value`: f32 trees of unary, binary and the like. `leaf` (may be
-  /// null) counts as computed. On failure the first operation that cannot stands in `culprit`.
+  /// Whether emitVector can produce `value`: f32 trees of unary, binary and the like. `leaf` (may
+  /// be null) counts as computed. On failure the first operation that cannot stands in `culprit`.
   static bool canEmit(mlir::Value value, mlir::Value leaf, mlir::Operation *&culprit);
 
   /// The element(s) of `value` at `site`; where the tree reaches `leaf`, `leafValue` is taken.

@@ -13,21 +13,22 @@ namespace permalloy::codegen {
 
 /// Builds one kernel: an llvm.func of the kernel ABI (Artifact/Format.h),
 ///
-///   void kernel(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void *scratch)
+///   void kernel(void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, void
+///   *scratch)
 ///
-/// in the dialects llvm, arith, vector and scf. Memory is raw: addresses are !llvm.ptr plus explicit
-/// byte offsets in i64, loads and stores move scalars or one native vector. There are no memrefs,
-/// because their descriptors and index arithmetic hide the addresses that decide an inner loop.
-/// All integers that are not data are i64. Operations fold while they are built.
+/// in the dialects llvm, arith, vector and scf. Memory is raw: addresses are !llvm.ptr plus
+/// explicit byte offsets in i64, loads and stores move scalars or one native vector. There are no
+/// memrefs, because their descriptors and index arithmetic hide the addresses that decide an inner
+/// loop. All integers that are not data are i64. Operations fold while they are built.
 class KernelBuilder : public mlir::ImplicitLocOpBuilder {
 public:
   using Value = mlir::Value;
   using Type = mlir::Type;
 
-  /// Starts the function `name` at the end of `module`; `numBuffers` pointers and `numScalars` scalars
-  /// are loaded at its entry. Its location becomes that of every operation built.
-  KernelBuilder(mlir::ModuleOp module, mlir::Location loc, llvm::StringRef name, const CpuTarget &target,
-                unsigned numBuffers, unsigned numScalars);
+  /// Starts the function `name` at the end of `module`; `numBuffers` pointers and `numScalars`
+  /// scalars are loaded at its entry. Its location becomes that of every operation built.
+  KernelBuilder(mlir::ModuleOp module, mlir::Location loc, llvm::StringRef name,
+                const CpuTarget &target, unsigned numBuffers, unsigned numScalars);
   /// Ends the function with a return. Call once, when the body is complete.
   void finish();
 
@@ -77,7 +78,9 @@ public:
   Value at(Value pointer, int64_t offset);
   Value load(Type type, Value pointer, unsigned alignment = 4);
   Value loadF32(Value pointer) { return load(getF32Type(), pointer); }
-  Value loadVector(Value pointer, unsigned alignment = 4) { return load(vectorType(), pointer, alignment); }
+  Value loadVector(Value pointer, unsigned alignment = 4) {
+    return load(vectorType(), pointer, alignment);
+  }
   void store(Value value, Value pointer, unsigned alignment = 4);
   /// The first `lanes` lanes only (all of them: a plain access); lanes not loaded are 0.
   Value loadLanes(Value pointer, unsigned lanes);
@@ -89,12 +92,14 @@ public:
 
   /// Loops over [lower, upper) and branches. Bodies see the builder positioned inside.
   using Body = llvm::function_ref<void(Value iv)>;
-  using CarryingBody = llvm::function_ref<llvm::SmallVector<Value>(Value iv, mlir::ValueRange carried)>;
+  using CarryingBody =
+      llvm::function_ref<llvm::SmallVector<Value>(Value iv, mlir::ValueRange carried)>;
   void loop(Value lower, Value upper, int64_t step, Body body);
   llvm::SmallVector<Value> loop(Value lower, Value upper, int64_t step, mlir::ValueRange init,
                                 CarryingBody body);
   void ifThen(Value condition, llvm::function_ref<void()> then);
-  void ifElse(Value condition, llvm::function_ref<void()> then, llvm::function_ref<void()> otherwise);
+  void ifElse(Value condition, llvm::function_ref<void()> then,
+              llvm::function_ref<void()> otherwise);
   /// Runs the case whose index equals `selector`, in [0, count); `selector` is one of them.
   void switchOn(Value selector, unsigned count, llvm::function_ref<void(unsigned)> body);
 

@@ -19,7 +19,9 @@ public:
   KernelBuilder &builder() { return b; }
 
   /// The base address of a block argument.
-  mlir::Value argument(mlir::Value tensor) { return b.buffer(mlir::cast<mlir::BlockArgument>(tensor).getArgNumber()); }
+  mlir::Value argument(mlir::Value tensor) {
+    return b.buffer(mlir::cast<mlir::BlockArgument>(tensor).getArgNumber());
+  }
   /// The base address of the `index`th yielded value.
   mlir::Value result(unsigned index) { return b.buffer(op.getBlock().getNumArguments() + index); }
 

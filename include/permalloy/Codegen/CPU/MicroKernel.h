@@ -9,9 +9,9 @@
 //       a = load A[row][k]; broadcast             vbroadcastss
 //       c[row][v] = fma(a, b[v], c[row][v])       vfmadd231ps  x V
 //
-// This order, B first and each broadcast next to its uses, is what LLVM keeps without spills and what
-// reaches 90% of the FMA peak and more; the same product written as one wide vector.contract reaches
-// a fraction. The loop over k is not unrolled: at 24 FMAs a step there is nothing to gain.
+// This order, B first and each broadcast next to its uses, is what LLVM keeps without spills and
+// what reaches 90% of the FMA peak and more; the same product written as one wide vector.contract
+// reaches a fraction. The loop over k is not unrolled: at 24 FMAs a step there is nothing to gain.
 //
 // Linear layers read B from packed panels and A by rows; attention reads B from packed Q for Q K^T
 // (A = rows of K) and from V for P V (A = columns of P^T). They differ in strides only.
@@ -45,9 +45,9 @@ struct TilePrefetch {
 
 /// Emits the loop over `depth` steps (i64) for `rows` rows. `init` and the result hold the
 /// accumulators row by row: index row * vectors + vector.
-llvm::SmallVector<mlir::Value> emitTile(KernelBuilder &b, unsigned rows, const TileOperands &operands,
-                                        mlir::Value depth, mlir::ValueRange init,
-                                        TilePrefetch prefetch = {});
+llvm::SmallVector<mlir::Value> emitTile(KernelBuilder &b, unsigned rows,
+                                        const TileOperands &operands, mlir::Value depth,
+                                        mlir::ValueRange init, TilePrefetch prefetch = {});
 
 /// `count` zero accumulators.
 llvm::SmallVector<mlir::Value> zeroTile(KernelBuilder &b, unsigned count);

@@ -2,14 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Kernels call no libm: these build the operations of a function where it is used, for a scalar f32
-// or a 1-D vector of f32. Every lane is computed alike, without branches or tables, and gives the same
-// bits for the same input in scalar and vector form. NaN gives NaN; infinities give
-// what the formula gives.
+// or a 1-D vector of f32. Every lane is computed alike, without branches or tables, and gives the
+// same bits for the same input in scalar and vector form. NaN gives NaN; infinities give what the
+// formula gives.
 //
-// Errors are the largest seen over the sweep of test/Unit/Codegen/VectorMathTest.cpp, in units of the
-// last place (ulp) of the exact f32 result unless said otherwise. Polynomials are minimax fits (our
-// own, iteratively reweighted least squares on Chebyshev nodes), tanh the rational form that Eigen and
-// MLAS use.
+// Errors are the largest seen over the sweep of test/Unit/Codegen/VectorMathTest.cpp, in units of
+// the last place (ulp) of the exact f32 result unless said otherwise. Polynomials are minimax fits
+// (our own, iteratively reweighted least squares on Chebyshev nodes), tanh the rational form that
+// Eigen and MLAS use.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_CODEGEN_CPU_VECTORMATH_H
@@ -26,8 +26,9 @@ mlir::Value emitConstant(mlir::ImplicitLocOpBuilder &b, mlir::Type type, float v
 mlir::Value emitExp(mlir::ImplicitLocOpBuilder &b, mlir::Value x);
 /// 2^x: 2 ulp, as emitExp.
 mlir::Value emitExp2(mlir::ImplicitLocOpBuilder &b, mlir::Value x);
-/// 2^x for x <= 0 and -inf (NaN: unspecified), for softmax: 3 ulp down to 2^-126, below that a value
-/// between 0 and 2^-126; exactly 0 from -127 on and exactly 1 at 0. About half the operations of emitExp2.
+/// 2^x for x <= 0 and -inf (NaN: unspecified), for softmax: 3 ulp down to 2^-126, below that a
+/// value between 0 and 2^-126; exactly 0 from -127 on and exactly 1 at 0. About half the operations
+/// of emitExp2.
 mlir::Value emitExp2NonPositive(mlir::ImplicitLocOpBuilder &b, mlir::Value x);
 /// Natural logarithm: 2 ulp; -inf at 0, NaN below.
 mlir::Value emitLog(mlir::ImplicitLocOpBuilder &b, mlir::Value x);

@@ -20,8 +20,8 @@ struct InnerLoop {
   unsigned vectorSpills = 0;
 };
 
-/// The innermost loops of `assembly` (those that LLVM's comments call inner loops, up to the jump back
-/// to their label), in the order of their text.
+/// The innermost loops of `assembly` (those that LLVM's comments call inner loops, up to the jump
+/// back to their label), in the order of their text.
 llvm::SmallVector<InnerLoop> innermostLoops(llvm::StringRef assembly);
 
 } // namespace permalloy::codegen

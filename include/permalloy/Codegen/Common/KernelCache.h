@@ -13,17 +13,18 @@
 
 namespace permalloy::codegen {
 
-/// Objects of kernels in a folder, one file per kernel, named by a hash of what they were compiled from:
-/// the lowered IR, the target, and the versions of LLVM and of this format. Emitting the IR takes a
-/// millisecond and optimising it a hundred, so keying on the IR makes an entry valid whatever has
-/// changed in the compiler. Files are written under a temporary name and renamed, and end with a
-/// checksum: readers never see half a file. Several threads and processes may share a folder.
+/// Objects of kernels in a folder, one file per kernel, named by a hash of what they were compiled
+/// from: the lowered IR, the target, and the versions of LLVM and of this format. Emitting the IR
+/// takes a millisecond and optimising it a hundred, so keying on the IR makes an entry valid
+/// whatever has changed in the compiler. Files are written under a temporary name and renamed, and
+/// end with a checksum: readers never see half a file. Several threads and processes may share a
+/// folder.
 class KernelCache {
 public:
   static constexpr uint64_t kDefaultLimitBytes = 256ull << 20;
 
-  /// A cache in `folder`, made (mode 0700) when first written to. The oldest files go when their sum
-  /// passes `limitBytes`.
+  /// A cache in `folder`, made (mode 0700) when first written to. The oldest files go when their
+  /// sum passes `limitBytes`.
   explicit KernelCache(std::string folder, uint64_t limitBytes = kDefaultLimitBytes)
       : folder(std::move(folder)), limitBytes(limitBytes) {}
 

@@ -6,7 +6,8 @@
 //   llvm.func with arith, vector, scf, llvm ops     (what KernelBuilder makes)
 //     -> checkKernel        every vector fills one register; the number of operations is bounded
 //     -> lowerToLLVM        canonicalize, cse, scf -> cf, everything -> llvm dialect
-//     -> LLVM IR, -O2 without loop vectorisation, SLP and unrolling: the emitters have decided those
+//     -> LLVM IR, -O2 without loop vectorisation, SLP and unrolling: the emitters have decided
+//     those
 //     -> object or assembly
 //
 #ifndef PERMALLOY_CODEGEN_COMMON_OBJECTEMISSION_H
@@ -21,11 +22,12 @@
 
 namespace permalloy::codegen {
 
-/// Operations that one kernel may have before lowering. A kernel beyond it would compile for minutes:
-/// its emitter has unrolled what should be a loop.
+/// Operations that one kernel may have before lowering. A kernel beyond it would compile for
+/// minutes: its emitter has unrolled what should be a loop.
 constexpr unsigned kMaxKernelOps = 20000;
 
-/// Registers the dialects that kernels are built from and their translations. Call once per context.
+/// Registers the dialects that kernels are built from and their translations. Call once per
+/// context.
 void registerKernelDialects(mlir::DialectRegistry &registry);
 
 /// Checks what the road relies on: at most kMaxKernelOps operations; every float vector is 1-D and
@@ -36,12 +38,13 @@ mlir::LogicalResult checkKernel(mlir::ModuleOp module, const CpuTarget &target);
 /// Lowers kernels in place to the LLVM dialect. Includes checkKernel.
 mlir::LogicalResult lowerToLLVM(mlir::ModuleOp module, const CpuTarget &target);
 
-/// Translates a module in the LLVM dialect to optimised LLVM IR text, assembly (with LLVM's comments
-/// on loops and spills), or an ELF object. Deterministic; safe to call from several threads on
-/// modules of different contexts.
+/// Translates a module in the LLVM dialect to optimised LLVM IR text, assembly (with LLVM's
+/// comments on loops and spills), or an ELF object. Deterministic; safe to call from several
+/// threads on modules of different contexts.
 llvm::Expected<std::string> emitLLVMIR(mlir::ModuleOp module, const CpuTarget &target);
 llvm::Expected<std::string> emitAssembly(mlir::ModuleOp module, const CpuTarget &target);
-llvm::Expected<llvm::SmallVector<char, 0>> emitObject(mlir::ModuleOp module, const CpuTarget &target);
+llvm::Expected<llvm::SmallVector<char, 0>> emitObject(mlir::ModuleOp module,
+                                                      const CpuTarget &target);
 
 } // namespace permalloy::codegen
 

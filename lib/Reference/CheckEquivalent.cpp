@@ -92,7 +92,7 @@ struct CheckEquivalentPass : public reference::impl::CheckEquivalentBase<CheckEq
         continue;
       auto other = after->lookupSymbol<func::FuncOp>(function.getName());
       if (!other) {
-        function.emitError("is gone after the pipeline");
+        mlir::emitError(function.getLoc(), "is gone after the pipeline");
         return signalPassFailure();
       }
       if (failed(compareFunction(function, other)))
@@ -113,9 +113,9 @@ LogicalResult CheckEquivalentPass::runPipelineOn(ModuleOp module) {
   std::string message;
   llvm::raw_string_ostream os(message);
   if (failed(parsePassPipeline(pipeline, manager, os)))
-    return getOperation().emitError("cannot parse pipeline '") << pipeline << "': " << StringRef(message).trim();
+    return mlir::emitError(getOperation().getLoc(), "cannot parse pipeline '") << pipeline << "': " << StringRef(message).trim();
   if (failed(manager.run(module)))
-    return getOperation().emitError("pipeline '") << pipeline << "' failed";
+    return mlir::emitError(getOperation().getLoc(), "pipeline '") << pipeline << "' failed";
   return success();
 }
 
@@ -132,7 +132,7 @@ LogicalResult CheckEquivalentPass::checkIdempotent(ModuleOp once) {
   size_t line = 0;
   while (line < a.size() && line < b.size() && a[line] == b[line])
     ++line;
-  InFlightDiagnostic error = getOperation().emitError("pipeline '") << pipeline << "' changes the IR when run again";
+  InFlightDiagnostic error = mlir::emitError(getOperation().getLoc(), "pipeline '") << pipeline << "' changes the IR when run again";
   error.attachNote() << "once:  " << (line < a.size() ? a[line] : "(nothing)");
   error.attachNote() << "twice: " << (line < b.size() ? b[line] : "(nothing)");
   return error;
@@ -148,7 +148,7 @@ FailureOr<SmallVector<Symbols>> CheckEquivalentPass::sizeSets(func::FuncOp funct
     std::string error;
     FailureOr<Symbols> parsed = parseSizes(text, error);
     if (failed(parsed))
-      return function.emitError(error);
+      return mlir::emitError(function.getLoc(), error);
     result.push_back(*parsed);
   }
   return result;
@@ -172,17 +172,17 @@ LogicalResult CheckEquivalentPass::compareAt(func::FuncOp before, func::FuncOp a
     ShapeChecker checker(function, sizes);
     auto results = interpret(function, *inputs, {[&](Operation *op, ArrayRef<Tensor> tensors) { return checker.check(op, tensors); }});
     if (failed(results))
-      function.emitRemark("while interpreting it ") << when << " the pipeline at sizes '" << str(sizes) << "'";
+      mlir::emitRemark(function.getLoc(), "while interpreting it ") << when << " the pipeline at sizes '" << str(sizes) << "'";
     return results;
   };
   FailureOr<SmallVector<Tensor>> expected = run(before, "before"), actual = failure();
   if (failed(expected) || failed(actual = run(after, "after")))
     return failure();
   if (expected->size() != actual->size())
-    return before.emitError("gives ") << expected->size() << " results before and " << actual->size() << " after the pipeline";
+    return mlir::emitError(before.getLoc(), "gives ") << expected->size() << " results before and " << actual->size() << " after the pipeline";
   for (unsigned i = 0; i < expected->size(); ++i)
     if (Difference difference = compare((*actual)[i], (*expected)[i], {rtol, atol}))
-      return before.emitError("result ") << resultName(before, i) << " differs after '" << pipeline << "' at sizes '" << str(sizes) << "': " << difference.message;
+      return mlir::emitError(before.getLoc(), "result ") << resultName(before, i) << " differs after '" << pipeline << "' at sizes '" << str(sizes) << "': " << difference.message;
   return success();
 }
 

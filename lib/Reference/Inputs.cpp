@@ -53,7 +53,7 @@ static FailureOr<SmallVector<int64_t>> shapeOfArgument(func::FuncOp function, un
     if (dims)
       value = evaluate(tfm::dimsOf(dims)[d], sizes, error);
     if (!value)
-      return function.emitError("dimension ") << d << " of input " << argumentName(function, index)
+      return mlir::emitError(function.getLoc(), "dimension ") << d << " of input " << argumentName(function, index)
                                               << " has no size: " << (dims ? error : "the argument has no tfm.dims");
     extent = *value;
   }
@@ -120,11 +120,11 @@ FailureOr<SmallVector<Tensor>> reference::interpretNamed(func::FuncOp function, 
   for (unsigned i = 0; i < function.getNumArguments(); ++i) {
     auto it = inputs.find(argumentName(function, i));
     if (it == inputs.end())
-      return function.emitError("input '") << argumentName(function, i) << "' is missing";
+      return mlir::emitError(function.getLoc(), "input '") << argumentName(function, i) << "' is missing";
     ordered.push_back(it->second);
   }
   for (auto &entry : inputs)
     if (llvm::none_of(llvm::seq(function.getNumArguments()), [&](unsigned i) { return argumentName(function, i) == entry.getKey(); }))
-      return function.emitError("there is no input '") << entry.getKey() << "'";
+      return mlir::emitError(function.getLoc(), "there is no input '") << entry.getKey() << "'";
   return interpret(function, ordered, options);
 }

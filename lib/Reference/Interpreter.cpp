@@ -61,10 +61,10 @@ FailureOr<Symbols> reference::bindSymbols(func::FuncOp function, ArrayRef<ArrayR
   for (bool onlyNames : {true, false})
     for (auto [i, shape] : llvm::enumerate(shapes)) {
       if (!fitsType(cast<RankedTensorType>(function.getArgumentTypes()[i]), shape))
-        return function.emitError("argument ") << i << " has type " << function.getArgumentTypes()[i] << " but the input has shape " << str(shape);
+        return mlir::emitError(function.getLoc(), "argument ") << i << " has type " << function.getArgumentTypes()[i] << " but the input has shape " << str(shape);
       auto dims = function.getArgAttrOfType<ArrayAttr>(i, tfm::TfmDialect::kDimsAttr);
       if (dims && failed(bindDims(tfm::dimsOf(dims), shape, symbols, error, onlyNames)))
-        return function.emitError("argument ") << i << ": " << error;
+        return mlir::emitError(function.getLoc(), "argument ") << i << ": " << error;
     }
   return symbols;
 }
@@ -270,17 +270,17 @@ FailureOr<SmallVector<Tensor>> Interpreter::runBlock(Block &block, Operands inpu
       if (!value.use_empty())
         values[value] = tensor;
   }
-  return block.getParentOp()->emitError("has no terminator");
+  return mlir::emitError(block.getParentOp()->getLoc(), "has no terminator");
 }
 
 FailureOr<SmallVector<Tensor>> Interpreter::runFunction(func::FuncOp function, Operands inputs) {
   if (!function.getBody().hasOneBlock())
-    return function.emitError("only functions of one block can be interpreted");
+    return mlir::emitError(function.getLoc(), "only functions of one block can be interpreted");
   if (inputs.size() != function.getNumArguments())
-    return function.emitError("takes ") << function.getNumArguments() << " inputs, not " << inputs.size();
+    return mlir::emitError(function.getLoc(), "takes ") << function.getNumArguments() << " inputs, not " << inputs.size();
   for (auto [i, pair] : llvm::enumerate(llvm::zip(inputs, function.getArgumentTypes())))
     if (std::get<0>(pair).elementType() != getElementTypeOrSelf(std::get<1>(pair)))
-      return function.emitError("argument ") << i << " has type " << std::get<1>(pair) << " but the input has elements " << std::get<0>(pair).elementType();
+      return mlir::emitError(function.getLoc(), "argument ") << i << " has type " << std::get<1>(pair) << " but the input has elements " << std::get<0>(pair).elementType();
   auto shapes = llvm::map_to_vector(inputs, [](const Tensor &t) { return t.shape(); });
   FailureOr<Symbols> symbols = bindSymbols(function, shapes);
   if (failed(symbols))

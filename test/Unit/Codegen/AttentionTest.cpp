@@ -1,7 +1,7 @@
 //===- AttentionTest.cpp - attention against its three-step definition -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "KernelRunner.h"
 #include "permalloy/Codegen/CPU/Attention.h"
+#include "KernelRunner.h"
 #include "permalloy/Codegen/Common/AssemblyStats.h"
 
 #include <cmath>
@@ -22,7 +22,8 @@ struct AttentionCase {
   bool packedHeads = true; ///< [B, S, H * D]; else [B, H, S, D]
   NoKeys noKeys = NoKeys::NaN;
   float magnitude = 1;
-  bool emptyFirstBatch = false; ///< every key of batch 0 masked
+  bool emptyFirstBatch = false; ///< every key of batch 0 masked,
+  float emptyValue = -INFINITY; ///< by this where the mask is float
 };
 
 /// Element strides of q, k, v or output.
@@ -46,12 +47,15 @@ struct MaskStrides {
 };
 
 /// What a kernel is compiled for; lengths, batch and mask strides are run-time scalars.
-using KernelKey = std::tuple<const CpuTarget *, int64_t, int64_t, int64_t, int, bool, bool, int, int64_t>;
+using KernelKey =
+    std::tuple<const CpuTarget *, int64_t, int64_t, int64_t, int, bool, bool, int, int64_t>;
 KernelKey keyOf(const CpuTarget &target, const AttentionCase &c, const AttentionSchedule &s) {
-  return {&target, c.heads, c.kvHeads, c.size, int(c.mask), c.causal, c.packedHeads, int(c.noKeys), s.keyBlock};
+  return {&target,  c.heads,       c.kvHeads,     c.size,    int(c.mask),
+          c.causal, c.packedHeads, int(c.noKeys), s.keyBlock};
 }
 
-/// buffers: q, k, v, output, mask; scalars: batch, queries, keys, and the mask's strides in elements.
+/// buffers: q, k, v, output, mask; scalars: batch, queries, keys, and the mask's strides in
+/// elements.
 void buildKernel(KernelModule &module, const CpuTarget &target, const AttentionCase &c,
                  const AttentionSchedule &schedule) {
   KernelBuilder b(*module.module, module.loc(), "kernel", target, 5, 6);
@@ -80,8 +84,13 @@ void buildKernel(KernelModule &module, const CpuTarget &target, const AttentionC
   if (c.mask != MaskKind::None) {
     bool isBool = c.mask == MaskKind::BoolRow || c.mask == MaskKind::BoolHead;
     int64_t bytes = isBool ? 1 : 4;
-    a.mask = AttentionMask{b.buffer(4), isBool, b.mul(b.scalar(3), bytes), b.mul(b.scalar(4), bytes),
-                           b.mul(b.scalar(5), bytes), b.i64(bytes), MaskStrides(c).query == 0};
+    a.mask = AttentionMask{b.buffer(4),
+                           isBool,
+                           b.mul(b.scalar(3), bytes),
+                           b.mul(b.scalar(4), bytes),
+                           b.mul(b.scalar(5), bytes),
+                           b.i64(bytes),
+                           MaskStrides(c).query == 0};
   }
   emitAttention(b, a, schedule);
   b.finish();
@@ -89,8 +98,8 @@ void buildKernel(KernelModule &module, const CpuTarget &target, const AttentionC
 
 struct Data {
   Data(const AttentionCase &c)
-      : q(c.batch * c.heads * c.queries * c.size), k(c.batch * c.kvHeads * c.keys * c.size), v(k.size()),
-        mask(MaskStrides(c).count), bytes(mask.size()) {
+      : q(c.batch * c.heads * c.queries * c.size), k(c.batch * c.kvHeads * c.keys * c.size),
+        v(k.size()), mask(MaskStrides(c).count), bytes(mask.size()) {
     std::mt19937 engine(7);
     for (auto *list : {&q, &k, &v})
       for (float &x : *list)
@@ -98,7 +107,8 @@ struct Data {
     for (size_t i = 0; i < mask.size(); ++i) {
       bool hidden = engine() % 3 == 0 || (c.emptyFirstBatch && i < size_t(c.keys));
       bytes[i] = !hidden;
-      mask[i] = hidden ? (i % 2 || c.emptyFirstBatch ? -INFINITY : -3.4e38f) : 0.25f * (engine() % 5);
+      float hiding = c.emptyFirstBatch ? c.emptyValue : i % 2 ? -INFINITY : -3.4e38f;
+      mask[i] = hidden ? hiding : 0.25f * (engine() % 5);
     }
   }
   double maskAt(const AttentionCase &c, int64_t index) const {
@@ -110,7 +120,8 @@ struct Data {
 };
 
 /// One row by definition: scores, softmax, weighted sum, in double.
-std::vector<double> referenceRow(const AttentionCase &c, const Data &data, int64_t n, int64_t h, int64_t i) {
+std::vector<double> referenceRow(const AttentionCase &c, const Data &data, int64_t n, int64_t h,
+                                 int64_t i) {
   Strides qs(c, c.heads, c.queries), ks(c, c.kvHeads, c.keys);
   MaskStrides ms(c);
   int64_t kvHead = h / (c.heads / c.kvHeads);
@@ -124,7 +135,8 @@ std::vector<double> referenceRow(const AttentionCase &c, const Data &data, int64
     score *= 1 / std::sqrt(double(c.size));
     if (c.mask != MaskKind::None)
       // As f32 adds: a large finite mask swallows the score.
-      score = static_cast<float>(score + data.maskAt(c, n * ms.batch + h * ms.head + i * ms.query + j));
+      score =
+          static_cast<float>(score + data.maskAt(c, n * ms.batch + h * ms.head + i * ms.query + j));
     if (c.causal && j > i + c.keys - c.queries)
       score = -INFINITY;
     weights[j] = score;
@@ -144,7 +156,8 @@ std::vector<double> referenceRow(const AttentionCase &c, const Data &data, int64
 
 class AttentionTest : public CpuTargetTest {
 protected:
-  std::vector<float> run(const AttentionCase &c, const Data &data, const AttentionSchedule &schedule) {
+  std::vector<float> run(const AttentionCase &c, const Data &data,
+                         const AttentionSchedule &schedule) {
     static std::map<KernelKey, std::unique_ptr<CompiledKernel>> kernels;
     std::unique_ptr<CompiledKernel> &compiled = kernels[keyOf(target(), c, schedule)];
     if (!compiled) {
@@ -155,8 +168,8 @@ protected:
     const CompiledKernel &kernel = *compiled;
     std::vector<float> output(data.q.size(), -7.0f);
     int64_t bytes = attentionScratchBytes(target(), schedule, c.size);
-    std::unique_ptr<char, decltype(&free)> scratch(static_cast<char *>(aligned_alloc(64, llvm::alignTo(bytes, 64))),
-                                                   &free);
+    std::unique_ptr<char, decltype(&free)> scratch(
+        static_cast<char *>(aligned_alloc(64, llvm::alignTo(bytes, 64))), &free);
     memset(scratch.get(), 0xff, bytes); // NaN everywhere
     int64_t tiles = c.batch * c.heads * llvm::divideCeil(c.queries, attentionQueryBlock(target()));
     MaskStrides strides(c);
@@ -166,7 +179,8 @@ protected:
     if (kernel)
       kernel({const_cast<float *>(data.q.data()), const_cast<float *>(data.k.data()),
               const_cast<float *>(data.v.data()), output.data(), mask},
-             {c.batch, c.queries, c.keys, strides.batch, strides.head, strides.query}, 0, tiles, scratch.get());
+             {c.batch, c.queries, c.keys, strides.batch, strides.head, strides.query}, 0, tiles,
+             scratch.get());
     return output;
   }
 
@@ -189,8 +203,8 @@ protected:
           }
         }
     EXPECT_LE(worst, 1e-5 * c.magnitude * std::max(1.0f, c.magnitude * c.magnitude * 0.1f))
-        << "B " << c.batch << " H " << c.heads << "/" << c.kvHeads << " Sq " << c.queries << " Sk " << c.keys
-        << " D " << c.size << " mask " << int(c.mask) << " causal " << c.causal;
+        << "B " << c.batch << " H " << c.heads << "/" << c.kvHeads << " Sq " << c.queries << " Sk "
+        << c.keys << " D " << c.size << " mask " << int(c.mask) << " causal " << c.causal;
   }
 };
 
@@ -210,9 +224,11 @@ TEST_P(AttentionTest, Layouts) {
 }
 
 TEST_P(AttentionTest, MasksAndCausality) {
-  for (MaskKind mask : {MaskKind::None, MaskKind::BoolRow, MaskKind::FloatRow, MaskKind::FloatFull, MaskKind::BoolHead})
+  for (MaskKind mask : {MaskKind::None, MaskKind::BoolRow, MaskKind::FloatRow, MaskKind::FloatFull,
+                        MaskKind::BoolHead})
     for (bool causal : {false, true})
-      for (auto [queries, keys] : {std::pair<int64_t, int64_t>{40, 40}, {5, 140}, {1, 9}, {70, 70}, {9, 4}}) {
+      for (auto [queries, keys] :
+           {std::pair<int64_t, int64_t>{40, 40}, {5, 140}, {1, 9}, {70, 70}, {9, 4}}) {
         AttentionCase c{2, 2, 2, queries, keys, 16, mask, causal};
         c.noKeys = NoKeys::MeanOfValues;
         check(c);
@@ -227,6 +243,13 @@ TEST_P(AttentionTest, RowsWithoutKeys) {
       c.emptyFirstBatch = true;
       check(c);
     }
+}
+
+TEST_P(AttentionTest, RowsMaskedByAFiniteValueAreUniform) {
+  AttentionCase c{2, 2, 2, 19, 150, 24, MaskKind::FloatRow};
+  c.emptyFirstBatch = true;
+  c.emptyValue = std::numeric_limits<float>::lowest();
+  check(c);
 }
 
 TEST_P(AttentionTest, LargeScores) {
@@ -252,13 +275,16 @@ TEST_P(AttentionAssemblyTest, InnerLoopsHaveNoSpills) {
   for (int64_t size : {32, 64, 80})
     for (MaskKind mask : {MaskKind::None, MaskKind::BoolRow}) {
       KernelModule module;
-      buildKernel(module, *GetParam(), {1, 12, 12, 1, 1, size, mask}, AttentionSchedule::choose(*GetParam()));
+      buildKernel(module, *GetParam(), {1, 12, 12, 1, 1, size, mask},
+                  AttentionSchedule::choose(*GetParam()));
       for (const InnerLoop &loop : innermostLoops(module.assembly(*GetParam())))
         if (loop.fmas > 0)
-          EXPECT_EQ(0u, loop.spills) << "head size " << size << ", loop of " << loop.fmas << " FMAs";
+          EXPECT_EQ(0u, loop.spills)
+              << "head size " << size << ", loop of " << loop.fmas << " FMAs";
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, AttentionAssemblyTest, ::testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Targets, AttentionAssemblyTest, ::testing::ValuesIn(allTargets()),
+                         targetTestName);
 
 } // namespace

@@ -1,7 +1,7 @@
 //===- ContractionTest.cpp - products with packed weights, against a naive sum -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "KernelRunner.h"
 #include "permalloy/Codegen/CPU/Contraction.h"
+#include "KernelRunner.h"
 #include "permalloy/Codegen/Common/AssemblyStats.h"
 
 #include <cmath>
@@ -39,7 +39,8 @@ std::vector<float> randomFloats(size_t count, unsigned seed) {
 /// W [K, N] in panels [ceil(N/16)][K][16] with zeros past N, at a 64-byte aligned address.
 struct Panels {
   Panels(const std::vector<float> &w, int64_t k, int64_t n) : storage((n + 15) / 16 * 16 * k + 16) {
-    data = reinterpret_cast<float *>(llvm::alignTo(reinterpret_cast<uintptr_t>(storage.data()), 64));
+    data =
+        reinterpret_cast<float *>(llvm::alignTo(reinterpret_cast<uintptr_t>(storage.data()), 64));
     for (int64_t row = 0; row < k; ++row)
       for (int64_t col = 0; col < n; ++col)
         data[(col / 16 * k + row) * 16 + col % 16] = w[row * n + col];
@@ -73,8 +74,8 @@ protected:
   }
 
   static void compare(const std::vector<float> &a, const std::vector<float> &w,
-                      const std::vector<float> &bias, const std::vector<float> &out, int64_t m, int64_t n,
-                      int64_t k) {
+                      const std::vector<float> &bias, const std::vector<float> &out, int64_t m,
+                      int64_t n, int64_t k) {
     double worst = 0;
     for (int64_t row = 0; row < m; ++row)
       for (int64_t col = 0; col < n; ++col) {
@@ -93,8 +94,18 @@ protected:
 
 TEST_P(ContractionTest, DefaultSchedulesOverShapes) {
   const int64_t ms[] = {1, 2, 3, 5, 7, 8, 13, 16, 61, 250, 600};
-  for (auto [n, k] : {std::pair<int64_t, int64_t>{1, 1}, {2, 7}, {15, 16}, {16, 3}, {17, 33}, {31, 8},
-                      {48, 64}, {64, 17}, {80, 20}, {96, 96}, {100, 40}, {384, 64}})
+  for (auto [n, k] : {std::pair<int64_t, int64_t>{1, 1},
+                      {2, 7},
+                      {15, 16},
+                      {16, 3},
+                      {17, 33},
+                      {31, 8},
+                      {48, 64},
+                      {64, 17},
+                      {80, 20},
+                      {96, 96},
+                      {100, 40},
+                      {384, 64}})
     check(n, k, ContractionSchedule::choose(target(), n, k), ms);
 }
 
@@ -118,7 +129,8 @@ TEST_P(ContractionTest, EveryRegisterTile) {
 }
 
 TEST_P(ContractionTest, ResultsDoNotDependOnTheSchedule) {
-  std::vector<float> a = randomFloats(37 * 50, 3), w = randomFloats(50 * 70, 1), bias = randomFloats(70, 2);
+  std::vector<float> a = randomFloats(37 * 50, 3), w = randomFloats(50 * 70, 1),
+                     bias = randomFloats(70, 2);
   Panels panels(w, 50, 70);
   std::vector<float> expected;
   for (ContractionSchedule schedule : tiles(target())) {
@@ -137,7 +149,8 @@ TEST_P(ContractionTest, ResultsDoNotDependOnTheSchedule) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, ContractionTest, ::testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Targets, ContractionTest, ::testing::ValuesIn(allTargets()),
+                         targetTestName);
 
 /// Assembly needs no machine that runs it.
 class ContractionAssemblyTest : public ::testing::TestWithParam<const CpuTarget *> {};
@@ -150,7 +163,8 @@ TEST_P(ContractionAssemblyTest, InnerLoopsHaveNoSpills) {
     unsigned fullTile = schedule.rows * schedule.panels * 16 / target.lanes(), widest = 0;
     for (const InnerLoop &loop : innermostLoops(module.assembly(target))) {
       // The bias epilogue has no FMA; every loop that has some is one over K.
-      EXPECT_EQ(0u, loop.fmas ? loop.spills : loop.vectorSpills) << schedule.rows << "x" << schedule.panels;
+      EXPECT_EQ(0u, loop.fmas ? loop.spills : loop.vectorSpills)
+          << schedule.rows << "x" << schedule.panels;
       widest = std::max(widest, loop.fmas);
     }
     EXPECT_EQ(fullTile, widest) << schedule.rows << "x" << schedule.panels;

@@ -27,7 +27,8 @@ llvm::SmallVector<char, 0> makeObject(llvm::StringRef name, float offset) {
 
 TEST(ImageLinkerTest, LinksSeveralKernelsDeterministically) {
   auto first = makeObject("first", 1), second = makeObject("second", 2);
-  auto image = llvm::cantFail(linkImage({llvm::ArrayRef<char>(first), llvm::ArrayRef<char>(second)}));
+  auto image =
+      llvm::cantFail(linkImage({llvm::ArrayRef<char>(first), llvm::ArrayRef<char>(second)}));
   auto again = llvm::cantFail(linkImage({llvm::ArrayRef<char>(makeObject("first", 1)),
                                          llvm::ArrayRef<char>(makeObject("second", 2))}));
   EXPECT_EQ(image.bytes, again.bytes);
@@ -73,7 +74,8 @@ TEST(KernelCheckTest, RefusesVectorsWiderThanARegister) {
   b.store(b.load(wide, b.buffer(0)), b.at(b.buffer(0), 64));
   b.finish();
   std::string message;
-  mlir::ScopedDiagnosticHandler handler(&kernel.context, [&](mlir::Diagnostic &d) { message = d.str(); });
+  mlir::ScopedDiagnosticHandler handler(&kernel.context,
+                                        [&](mlir::Diagnostic &d) { message = d.str(); });
   EXPECT_TRUE(mlir::failed(checkKernel(*kernel.module, baseline())));
   EXPECT_NE(std::string::npos, message.find("vector<16xf32>")) << message;
 }

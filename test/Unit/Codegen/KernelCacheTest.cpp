@@ -1,7 +1,7 @@
 //===- KernelCacheTest.cpp - lookup, damage and size limit ------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "KernelRunner.h"
 #include "permalloy/Codegen/Common/KernelCache.h"
+#include "KernelRunner.h"
 
 #include "llvm/Support/FileSystem.h"
 
@@ -12,7 +12,9 @@ namespace {
 
 class KernelCacheTest : public ::testing::Test {
 protected:
-  void SetUp() override { ASSERT_FALSE(llvm::sys::fs::createUniqueDirectory("permalloy-cache", folder)); }
+  void SetUp() override {
+    ASSERT_FALSE(llvm::sys::fs::createUniqueDirectory("permalloy-cache", folder));
+  }
   void TearDown() override { llvm::sys::fs::remove_directories(folder); }
 
   std::string file(llvm::StringRef name) { return (folder + "/" + name).str(); }
@@ -48,7 +50,8 @@ TEST_F(KernelCacheTest, StaysUnderItsLimit) {
   std::string object(40, 'x');
   for (const char *key : {"a", "b", "c"})
     cache.store(key, bytes(object));
-  int left = cache.lookup("a").has_value() + cache.lookup("b").has_value() + cache.lookup("c").has_value();
+  int left =
+      cache.lookup("a").has_value() + cache.lookup("b").has_value() + cache.lookup("c").has_value();
   EXPECT_EQ(2, left);
 }
 

@@ -45,7 +45,8 @@ MappedImage::~MappedImage() {
 }
 
 CompiledKernel::CompiledKernel(KernelModule &module, const CpuTarget &target) {
-  if (mlir::failed(mlir::verify(*module.module)) || mlir::failed(lowerToLLVM(*module.module, target))) {
+  if (mlir::failed(mlir::verify(*module.module)) ||
+      mlir::failed(lowerToLLVM(*module.module, target))) {
     ADD_FAILURE() << "the kernel does not lower";
     return;
   }

@@ -1,7 +1,7 @@
 //===- VectorMathTest.cpp - emitted functions against libm in double -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "KernelRunner.h"
 #include "permalloy/Codegen/CPU/VectorMath.h"
+#include "KernelRunner.h"
 
 #include <cmath>
 
@@ -82,7 +82,8 @@ TEST_P(VectorMathTest, StatedErrors) {
     int64_t count = xs.size();
     vector({xs.data(), ys.data()}, {}, 0, count / target().lanes());
     scalar({xs.data(), zs.data()}, {}, 0, count);
-    EXPECT_EQ(0, memcmp(ys.data(), zs.data(), count * 4)) << test.name << ": scalar and vector differ";
+    EXPECT_EQ(0, memcmp(ys.data(), zs.data(), count * 4))
+        << test.name << ": scalar and vector differ";
     double worstUlps = 0, worstAbsolute = 0;
     for (int64_t i = 0; i < count; ++i) {
       double exact = test.exact(xs[i]);
@@ -105,8 +106,8 @@ TEST_P(VectorMathTest, StatedErrors) {
   }
 }
 
-float evaluate(const CpuTarget &target, mlir::Value (*emit)(mlir::ImplicitLocOpBuilder &, mlir::Value),
-               float x) {
+float evaluate(const CpuTarget &target,
+               mlir::Value (*emit)(mlir::ImplicitLocOpBuilder &, mlir::Value), float x) {
   KernelModule module;
   buildMap(module, target, {"", emit, nullptr, 0, 0, 0, 0}, false);
   CompiledKernel kernel(module, target);
@@ -118,8 +119,8 @@ float evaluate(const CpuTarget &target, mlir::Value (*emit)(mlir::ImplicitLocOpB
 
 TEST_P(VectorMathTest, SpecialValues) {
   const float inf = INFINITY, nan = NAN;
-  for (auto emit : {emitExp, emitExp2, emitLog, emitErf, emitTanh, emitSigmoid, emitSilu, emitGeluErf,
-                    emitGeluTanh})
+  for (auto emit : {emitExp, emitExp2, emitLog, emitErf, emitTanh, emitSigmoid, emitSilu,
+                    emitGeluErf, emitGeluTanh})
     EXPECT_TRUE(std::isnan(evaluate(target(), emit, nan)));
   EXPECT_EQ(0.0f, evaluate(target(), emitExp, -inf));
   EXPECT_EQ(inf, evaluate(target(), emitExp, inf));
@@ -138,6 +139,7 @@ TEST_P(VectorMathTest, SpecialValues) {
   EXPECT_EQ(-0.0f, evaluate(target(), emitGeluTanh, -1e30f));
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, VectorMathTest, ::testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Targets, VectorMathTest, ::testing::ValuesIn(allTargets()),
+                         targetTestName);
 
 } // namespace

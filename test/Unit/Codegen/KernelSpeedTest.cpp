@@ -1,0 +1,113 @@
+//===- KernelSpeedTest.cpp - products as a share of the peak, measured together -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Not a test of a threshold, since machines are shared: it prints. Run it on one quiet core with
+//   PERMALLOY_MEASURE=1 taskset -c 1 PermalloyCodegenTests --gtest_filter='*KernelSpeed*'
+//
+//===----------------------------------------------------------------------===//
+#include "KernelRunner.h"
+#include "permalloy/Codegen/CPU/Contraction.h"
+#include "permalloy/Codegen/CPU/VectorMath.h"
+
+#include <time.h>
+
+using namespace permalloy::codegen;
+using namespace permalloy::codegen::test;
+using mlir::Value;
+
+namespace {
+
+/// Processor time of this thread: what others run meanwhile does not count (their use of the caches
+/// does).
+double threadSeconds() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return now.tv_sec + 1e-9 * now.tv_nsec;
+}
+
+double secondsOf(llvm::function_ref<void()> run) {
+  double begin = threadSeconds();
+  run();
+  return threadSeconds() - begin;
+}
+
+/// Independent FMA chains in registers, enough to fill both units.
+unsigned peakChains(const CpuTarget &target) { return target.isAvx512() ? 24 : 12; }
+
+void buildPeak(KernelModule &kernel, const CpuTarget &target) {
+  KernelBuilder b(*kernel.module, kernel.loc(), "kernel", target, 1, 0);
+  llvm::SmallVector<Value> init;
+  for (unsigned i = 0; i < peakChains(target); ++i)
+    init.push_back(b.loadVector(b.at(b.buffer(0), 64 * i)));
+  auto chains = b.loop(b.tileBegin(), b.tileEnd(), 1, init, [&](Value, mlir::ValueRange carried) {
+    llvm::SmallVector<Value> next;
+    for (Value chain : carried)
+      next.push_back(b.fma(init[0], init[1], chain));
+    return next;
+  });
+  for (auto [i, chain] : llvm::enumerate(chains))
+    b.store(chain, b.at(b.buffer(0), 64 * i));
+  b.finish();
+}
+
+/// C = gelu(A W + bias), or without the gelu. buffers: A, W, bias, C; scalars: M.
+void buildLinear(KernelModule &kernel, const CpuTarget &target, int64_t n, int64_t k, bool gelu) {
+  KernelBuilder b(*kernel.module, kernel.loc(), "kernel", target, 4, 1);
+  auto epilogue = [&](const EpilogueSite &site, Value value) {
+    value = b.addf(value, b.loadLanes(b.at(b.buffer(2), b.mul(site.column, 4)), site.lanes));
+    Value offset = b.mul(b.add(b.mul(site.row, n), site.column), 4);
+    b.storeLanes(gelu ? emitGeluErf(b, value) : value, b.at(b.buffer(3), offset), site.lanes);
+  };
+  emitContraction(b, {b.buffer(0), b.buffer(1), b.scalar(0), n, k, epilogue},
+                  ContractionSchedule::choose(target, n, k));
+  b.finish();
+}
+
+class KernelSpeedTest : public CpuTargetTest {
+protected:
+  void measure(int64_t m, int64_t n, int64_t k, bool gelu) {
+    KernelModule peakModule, linearModule;
+    buildPeak(peakModule, target());
+    buildLinear(linearModule, target(), n, k, gelu);
+    CompiledKernel peak(peakModule, target()), linear(linearModule, target());
+    ASSERT_TRUE(peak && linear);
+    ContractionSchedule schedule = ContractionSchedule::choose(target(), n, k);
+    std::vector<float> a(m * k, 0.01f), bias(n, 0.1f), c(m * n), w((n + 31) / 16 * 16 * k, 0.02f);
+    alignas(64) static float chains[24 * 16];
+    alignas(64) static char scratch[1 << 20];
+    auto *panels =
+        reinterpret_cast<float *>(llvm::alignTo(reinterpret_cast<uintptr_t>(w.data()), 64));
+    int64_t tiles = llvm::divideCeil(m, schedule.blockRows) * contractionGroups(schedule, n);
+    constexpr int64_t steps = 100000;
+    double peakSeconds = 1e9, seconds = 1e9;
+    for (int repeat = 0; repeat < 40; ++repeat) {
+      peakSeconds = std::min(peakSeconds, secondsOf([&] { peak({chains}, {}, 0, steps); }));
+      seconds =
+          std::min(seconds, secondsOf([&] {
+                     linear({a.data(), panels, bias.data(), c.data()}, {m}, 0, tiles, scratch);
+                   }));
+    }
+    double speed = 2e-9 * m * n * k / seconds;
+    double best = 2e-9 * steps * peakChains(target()) * target().lanes() / peakSeconds;
+    printf("%4ld x %4ld x %4ld%s: %.0f GFLOP/s, %.0f%% of %.0f\n", long(m), long(n), long(k),
+           gelu ? " gelu" : "", speed, 100 * speed / best, best);
+  }
+};
+
+TEST_P(KernelSpeedTest, Linear) {
+  if (!getenv("PERMALLOY_MEASURE"))
+    GTEST_SKIP() << "a measurement: set PERMALLOY_MEASURE=1";
+  for (int64_t m : {1, 16, 128, 512})
+    for (auto [n, k] : {std::pair<int64_t, int64_t>{384, 384},
+                        {1536, 384},
+                        {384, 1536},
+                        {768, 768},
+                        {3072, 768},
+                        {768, 3072}})
+      measure(m, n, k, n > k);
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, KernelSpeedTest, ::testing::ValuesIn(allTargets()),
+                         targetTestName);
+
+} // namespace

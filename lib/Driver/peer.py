@@ -7,6 +7,7 @@ Reads one JSON object a line from stdin ({"command": "load", ...}) and answers w
 
 import json
 import os
+import shutil
 import sys
 import time
 
@@ -82,46 +83,59 @@ def nodes(model):
     return {"nodes": rows}
 
 
-def prefix(model, value, output):
-    """Writes the part of the model that computes `value`, as its only output."""
-    import onnx
-
-    base = os.path.dirname(os.path.abspath(model))
-    proto = onnx.load(model, load_external_data=False)
-    graph = proto.graph
+def needed_nodes(graph, value):
+    """The nodes that `value` depends on, in the graph's order."""
     makers = {name: node for node in graph.node for name in node.output}
     needed, pending = set(), [value]
     while pending:
         node = makers.get(pending.pop())
-        if node is not None and id(node) not in needed:
-            needed.add(id(node))
-            pending.extend(node.input)
-            for attribute in node.attribute:
-                for body in (attribute.g, *attribute.graphs):
-                    pending.extend(name for inner in body.node for name in inner.input)
-    kept = [node for node in graph.node if id(node) in needed]
-    used = {name for node in kept for name in node.input} | {value}
-    weights = [tensor for tensor in graph.initializer if tensor.name in used]
-    for field, items in (("node", kept), ("initializer", weights)):
-        copies = [type(item).FromString(item.SerializeToString()) for item in items]
-        del getattr(graph, field)[:]
-        getattr(graph, field).extend(copies)
+        if node is None or id(node) in needed:
+            continue
+        needed.add(id(node))
+        pending.extend(node.input)
+        for attribute in node.attribute:
+            for body in (attribute.g, *attribute.graphs):
+                pending.extend(name for inner in body.node for name in inner.input)
+    return [node for node in graph.node if id(node) in needed]
+
+
+def replace(graph, field, items):
+    """Makes `items`, some of the messages of a repeated field, all that it holds."""
+    copies = [type(item).FromString(item.SerializeToString()) for item in items]
+    del getattr(graph, field)[:]
+    getattr(graph, field).extend(copies)
+
+
+def copy_external_data(graph, source, target):
+    for tensor in graph.initializer:
+        for entry in tensor.external_data:
+            copy = os.path.join(target, entry.value)
+            if entry.key == "location" and not os.path.exists(copy):
+                os.makedirs(os.path.dirname(copy), exist_ok=True)
+                shutil.copyfile(os.path.join(source, entry.value), copy)
+
+
+def prefix(model, value, output):
+    """Writes the part of the model that computes `value`, as its only output."""
+    import onnx
+
+    proto = onnx.load(model, load_external_data=False)
+    graph = proto.graph
+    nodes = needed_nodes(graph, value)
+    used = {name for node in nodes for name in node.input} | {value}
     known = {item.name: item for item in (*graph.value_info, *graph.output)}
-    result = onnx.ValueInfoProto()
-    result.CopyFrom(known[value]) if value in known else setattr(result, "name", value)
+    result = onnx.ValueInfoProto(name=value)
+    if value in known:
+        result.CopyFrom(known[value])
+    replace(graph, "initializer", [item for item in graph.initializer if item.name in used])
+    replace(graph, "node", nodes)
     del graph.output[:], graph.value_info[:]
     graph.output.append(result)
-    for tensor in graph.initializer:  # external data stays where it is
-        for entry in tensor.external_data:
-            if entry.key == "location":
-                source = os.path.join(base, entry.value)
-                target = os.path.join(os.path.dirname(output), entry.value)
-                if not os.path.exists(target):
-                    os.makedirs(os.path.dirname(target), exist_ok=True)
-                    os.link(source, target)
-    if value not in known or not result.type.HasField("tensor_type"):
-        # Without a type neither side takes the output: infer it.
+    if not result.type.HasField("tensor_type"):
+        # Nobody takes an output without a type.
         proto = onnx.shape_inference.infer_shapes(proto, data_prop=True)
+    folder = os.path.dirname(os.path.abspath(model))
+    copy_external_data(graph, folder, os.path.dirname(output))
     onnx.save(proto, output)
     return {}
 

@@ -120,10 +120,11 @@ llvm::StringMap<int64_t> GraphBuilder::impliedBounds() {
     if (!isa<BinaryOp, CompareOp, SelectOp>(op))
       return;
     for (Value lhs : op->getOperands())
-      for (Value rhs : op->getOperands())
-        for (auto [x, y] :
-             llvm::zip(llvm::reverse(shapes.dims(lhs)), llvm::reverse(shapes.dims(rhs))))
+      for (Value rhs : op->getOperands()) {
+        tfm::Dims lhsDims = shapes.dims(lhs), rhsDims = shapes.dims(rhs);
+        for (auto [x, y] : llvm::zip(llvm::reverse(lhsDims), llvm::reverse(rhsDims)))
           note(x, y);
+      }
   });
   return bounds;
 }

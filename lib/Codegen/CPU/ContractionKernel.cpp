@@ -47,7 +47,8 @@ std::string permalloy::codegen::whyNotContraction(kern::KernelOp kernel) {
 
 static tfm::DimExprAttr rowsOf(SymbolicShapes &shapes, Value input) {
   auto rows = tfm::DimExprAttr::constant(input.getContext(), 1);
-  for (tfm::DimExprAttr dim : ArrayRef(shapes.dims(input)).drop_back())
+  tfm::Dims dims = shapes.dims(input);
+  for (tfm::DimExprAttr dim : ArrayRef(dims).drop_back())
     rows = tfm::DimExprAttr::mul(rows, dim);
   return rows;
 }

@@ -66,9 +66,11 @@ void DimBounds::addImplied(func::FuncOp function) {
     if (!isElementwise(op))
       return;
     for (Value x : op->getOperands())
-      for (Value y : op->getOperands())
-        for (auto [a, b] : llvm::zip(llvm::reverse(shapes.dims(x)), llvm::reverse(shapes.dims(y))))
+      for (Value y : op->getOperands()) {
+        Dims dimsOfX = shapes.dims(x), dimsOfY = shapes.dims(y);
+        for (auto [a, b] : llvm::zip(llvm::reverse(dimsOfX), llvm::reverse(dimsOfY)))
           learn(*this, a, b);
+      }
   });
 }
 

@@ -49,6 +49,7 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
   functions.addPass(createSimplifyLayout());
   functions.addPass(createSinkBroadcasts());
   functions.addPass(createRaiseLinear());
+  functions.addPass(createFoldConstants());
   tidy();
   // 7. Transposes that are left on weights are carried out once, when the artifact is written.
   manager.addPass(createFoldWeights());

@@ -86,11 +86,17 @@ LogicalResult permalloy::replaceRefined(PatternRewriter &rewriter, Operation *op
   Type type = op->getResult(0).getType();
   auto needsType = [](Operation *user) { return !isa<TfmDialect>(user->getDialect()); };
   if (value.getType() != type && llvm::any_of(op->getUsers(), needsType)) {
-    // A new operation may declare less than is known of it; what others use keeps its type.
-    if (!value.use_empty() || !value.getDefiningOp<ShapeOpInterface>() ||
-        value.getDefiningOp<ConstantOp>())
+    // A new operation may declare less than is known of it; a constant cannot, and what others use
+    // keeps its type.
+    if (auto constant = value.getDefiningOp<ConstantOp>()) {
+      Dims dims = dimsOfType(cast<RankedTensorType>(value.getType()));
+      value = BroadcastOp::create(rewriter, op->getLoc(), type, constant, Value(),
+                                  dimArray(rewriter.getContext(), dims));
+    } else if (!value.use_empty() || !value.getDefiningOp<ShapeOpInterface>()) {
       return rewriter.notifyMatchFailure(op, "a user outside of tfm needs the type as it is");
-    value.setType(type);
+    } else {
+      value.setType(type);
+    }
   }
   rewriter.replaceOp(op, value);
   return success();

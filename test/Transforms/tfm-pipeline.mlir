@@ -16,6 +16,7 @@
 // TEXT: simplify-layout
 // TEXT: sink-broadcasts
 // TEXT: raise-linear
+// TEXT: fold-constants
 // TEXT: fold-weights
 // PLAIN: resolve-shapes
 // PLAIN-NOT: raise

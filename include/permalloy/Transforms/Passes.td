@@ -224,7 +224,7 @@ def FusionReport : Pass<"tfm-fusion-report", "::mlir::ModuleOp"> {
   let summary = "print what was raised and what stopped the rest";
   let description = [{
     Changes nothing. For each function: the number of attentions, norms, linear layers and gelus, then one line for each softmax,
-    matrix product, erf, tanh and variance left over, with the reason that its pattern gave. Prints to the standard output,
+    erf, tanh, variance and matrix product with a weight left over, with the reason that its pattern gave. Prints to the standard output,
     or to the standard error with `to-stderr`.
   }];
   let options = [Option<"toStderr", "to-stderr", "bool", "false", "print to the standard error">];

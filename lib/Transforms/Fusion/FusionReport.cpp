@@ -26,6 +26,7 @@ private:
   void explain(Operation *op);
   void line(Operation *op, StringRef what, StringRef reason);
   void explainSoftmax(SoftmaxOp op);
+  void explainProduct(MatmulOp op);
 
   func::FuncOp function;
   raw_ostream &os;
@@ -95,8 +96,24 @@ static void productsBelow(Operation *op, unsigned depth, SmallVectorImpl<BinaryO
   }
 }
 
+/// A product with a parameter that did not become a linear layer.
+void Reporter::explainProduct(MatmulOp op) {
+  auto isParameter = [](Value value) {
+    return isa_and_nonnull<GetWeightOp, ConstantOp>(value.getDefiningOp());
+  };
+  if (isParameter(op.getLhs()))
+    line(op, "matmul without linear", "the weight is its left operand");
+  else if (isParameter(op.getRhs()) && cast<RankedTensorType>(op.getRhs().getType()).getRank() != 2)
+    line(op, "matmul without linear", "the weight does not have rank 2");
+  else if (isParameter(op.getRhs()))
+    line(op, "matmul without linear",
+         op.getTransposeA() ? "its left operand is transposed" : "raise-linear has not run");
+}
+
 void Reporter::explain(Operation *op) {
   std::string reason;
+  if (auto product = dyn_cast<MatmulOp>(op))
+    return explainProduct(product);
   if (auto softmax = dyn_cast<SoftmaxOp>(op))
     return explainSoftmax(softmax);
   if (auto mean = dyn_cast<ReduceOp>(op); mean && mean.getKind() == ReduceKind::Mean) {

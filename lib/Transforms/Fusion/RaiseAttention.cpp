@@ -24,13 +24,13 @@ struct RaiseProduct : ShapePattern<MatmulOp> {
     auto match = matchAttention(op, shapes, reason);
     if (!match)
       return rewriter.notifyMatchFailure(op, reason);
+    if (match->mask.value && !allDerived(shapes.dims(match->mask.value)))
+      return rewriter.notifyMatchFailure(op, "a dimension of the mask depends on data");
     Location loc =
         rewriter.getFusedLoc({match->scores.getLoc(), match->softmax.getLoc(), op.getLoc()});
     Value key =
         match->keyIsRows ? match->key : createTranspose(rewriter, loc, match->key, {0, 1, 3, 2});
     Value mask = createMask(match->mask, loc, rewriter);
-    if (match->mask.value && !mask)
-      return rewriter.notifyMatchFailure(op, "a dimension of the mask depends on data");
     auto attention = AttentionOp::create(
         rewriter, loc, op.getType(), match->query, key, match->value, mask, match->heads,
         match->heads, APFloat(float(match->scale)), /*causal=*/false, match->mask.emptyRows);
@@ -45,8 +45,6 @@ struct RaiseProduct : ShapePattern<MatmulOp> {
       return {};
     Value value = mask.value;
     Dims dims = shapes.dims(value);
-    if (!allDerived(dims))
-      return {};
     if (mask.inverted)
       value = UnaryOp::create(rewriter, loc, value.getType(), UnaryKind::Not, value);
     while (dims.size() < 4)
@@ -61,34 +59,45 @@ struct PackHeads : ShapePattern<AttentionOp> {
   LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
     if (cast<RankedTensorType>(op.getType()).getRank() != 4)
       return rewriter.notifyMatchFailure(op, "the heads are packed");
-    SmallVector<Value> operands;
-    for (Value operand : {op.getQuery(), op.getKey(), op.getValue()}) {
-      auto transpose = operand.getDefiningOp<TransposeOp>();
-      if (!transpose || transpose.getPerm() != ArrayRef<int64_t>{0, 2, 1, 3})
-        return rewriter.notifyMatchFailure(
-            op, "an operand is no transpose of [batch, sequence, heads, size]");
-      operands.push_back(transpose.getInput());
-    }
     Dims result = shapes.dims(op.getResult());
-    if (!allDerived(result))
-      return rewriter.notifyMatchFailure(op, "a dimension depends on data");
-    for (Value &operand : operands) {
-      Dims dims = shapes.dims(operand);
-      if (!allDerived(dims))
-        return rewriter.notifyMatchFailure(op, "a dimension depends on data");
-      operand = createReshape(rewriter, op.getLoc(), shapes, operand,
-                              {dims[0], dims[1], DimExprAttr::mul(dims[2], dims[3])});
-    }
+    if (!allDerived(result) || !canPack(op.getQuery()) || !canPack(op.getKey()) ||
+        !canPack(op.getValue()))
+      return rewriter.notifyMatchFailure(op,
+                                         "an operand is no transpose of [batch, sequence, heads, "
+                                         "size], or a dimension depends on data");
+    Value query = pack(op.getQuery(), rewriter), key = pack(op.getKey(), rewriter);
+    Value value = pack(op.getValue(), rewriter);
     Dims packed = {result[0], result[2], DimExprAttr::mul(result[1], result[3])};
     auto type = RankedTensorType::get(staticShape(packed), getElementTypeOrSelf(op.getType()));
-    Value attention = AttentionOp::create(
-        rewriter, op.getLoc(), type, operands[0], operands[1], operands[2], op.getMask(),
-        op.getNumHeads(), op.getNumKvHeads(), op.getScale(), op.getCausal(), op.getEmptyRows());
+    Value attention = AttentionOp::create(rewriter, op.getLoc(), type, query, key, value,
+                                          op.getMask(), op.getNumHeads(), op.getNumKvHeads(),
+                                          op.getScale(), op.getCausal(), op.getEmptyRows());
     Value split = createReshape(rewriter, op.getLoc(), shapes, attention,
                                 {result[0], result[2], result[1], result[3]});
     ++count;
     return replaceRefined(rewriter, op,
                           createTranspose(rewriter, op.getLoc(), split, {0, 2, 1, 3}));
+  }
+
+private:
+  static bool isSplit(Value operand) {
+    auto transpose = operand.getDefiningOp<TransposeOp>();
+    return transpose && transpose.getPerm() == ArrayRef<int64_t>{0, 2, 1, 3};
+  }
+
+  /// The heads were split by a transpose, or there is one head or one position, so that none is
+  /// needed.
+  bool canPack(Value operand) const {
+    Dims dims = shapes.dims(operand);
+    return allDerived(dims) && (isSplit(operand) || dims[1].isConstant(1) || dims[2].isConstant(1));
+  }
+
+  /// [batch, heads, sequence, size] as [batch, sequence, heads * size].
+  Value pack(Value operand, PatternRewriter &rewriter) const {
+    Dims dims = shapes.dims(operand);
+    Value rows = isSplit(operand) ? operand.getDefiningOp()->getOperand(0) : operand;
+    return createReshape(rewriter, operand.getLoc(), shapes, rows,
+                         {dims[0], dims[2], DimExprAttr::mul(dims[1], dims[3])});
   }
 };
 

@@ -26,7 +26,7 @@ struct RaiseProduct : ShapePattern<BinaryOp> {
     if (!shapes.equalShapes(match->input, op.getResult()))
       return rewriter.notifyMatchFailure(op, "a number in the product changes its shape");
     ++count;
-    rewriter.replaceOpWithNewOp<UnaryOp>(op, match->input.getType(), match->kind, match->input);
+    rewriter.replaceOpWithNewOp<UnaryOp>(op, op.getType(), match->kind, match->input);
     return success();
   }
 };

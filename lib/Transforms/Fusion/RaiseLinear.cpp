@@ -80,7 +80,7 @@ struct JoinBias : ShapePattern<BinaryOp> {
       Value vector =
           createReshape(rewriter, loc, shapes, bias, shapes.dims(linear.getWeight()).back());
       rewriter
-          .replaceOpWithNewOp<LinearOp>(op, linear.getType(), linear.getInput(), linear.getWeight(),
+          .replaceOpWithNewOp<LinearOp>(op, op.getType(), linear.getInput(), linear.getWeight(),
                                         vector, Activation::None)
           ->setLoc(loc);
       ++count;
@@ -110,7 +110,7 @@ struct JoinActivation : ShapePattern<UnaryOp> {
                                          "no activation of a linear layer that is used here only");
     Location loc = rewriter.getFusedLoc({linear.getLoc(), op.getLoc()});
     rewriter
-        .replaceOpWithNewOp<LinearOp>(op, linear.getType(), linear.getInput(), linear.getWeight(),
+        .replaceOpWithNewOp<LinearOp>(op, op.getType(), linear.getInput(), linear.getWeight(),
                                       linear.getBias(), *activation)
         ->setLoc(loc);
     ++count;

@@ -64,3 +64,15 @@ func.func @zero(%x: tensor<4xf32>, %i: tensor<4xi64>) -> (tensor<4xf32>, tensor<
   %b = tfm.binary add %i, %z : (tensor<4xi64>, tensor<i64>) -> tensor<4xi64>
   return %a, %b : tensor<4xf32>, tensor<4xi64>
 }
+
+// A result whose type says less than is known of it keeps its type.
+// CHECK-LABEL: @less_is_declared(
+// CHECK: %[[C:.*]] = tfm.constant dense<true> : tensor<4xi1>
+// CHECK-NEXT: %[[B:.*]] = tfm.broadcast %[[C]] dims [#tfm.dim<4>] : (tensor<4xi1>) -> tensor<?xi1>
+// CHECK-NEXT: return %[[B]]
+func.func @less_is_declared() -> tensor<?xi1> {
+  %zero = tfm.constant dense<0> : tensor<i64>
+  %r = tfm.range from #tfm.dim<0> size #tfm.dim<4> step 1 : () -> tensor<?xi64>
+  %c = tfm.compare ge %r, %zero : (tensor<?xi64>, tensor<i64>) -> tensor<?xi1>
+  return %c : tensor<?xi1>
+}

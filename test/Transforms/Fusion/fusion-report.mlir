@@ -5,8 +5,10 @@
 // CHECK-NEXT: erf without gelu at "bent": the argument of erf is not x / sqrt(2)
 // CHECK-NEXT: variance without layer_norm at "variance": what is squared is not x - mean(x)
 // CHECK-NEXT: softmax without attention at "alone": its result is no left operand of a matrix product
+// CHECK-NEXT: matmul without linear at "left": the weight is its left operand
 func.func @left_over(%q: tensor<1x2x3x4xf32>, %m: tensor<1x1x1x3xf32>, %w: tensor<4x4xf32>, %g: tensor<4xf32>)
-    -> (tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x1xf32>, tensor<1x2x3x4xf32>) {
+    -> (tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x1xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>) {
+  %c = tfm.constant dense<1.0> : tensor<3x3xf32>
   %half = tfm.constant dense<0.5> : tensor<f32>
   %one = tfm.constant dense<1.0> : tensor<f32>
   %n = tfm.layer_norm %q, %g {axis = 3 : i64, epsilon = 1.0e-5 : f32} : (tensor<1x2x3x4xf32>, tensor<4xf32>) -> tensor<1x2x3x4xf32>
@@ -23,5 +25,6 @@ func.func @left_over(%q: tensor<1x2x3x4xf32>, %m: tensor<1x1x1x3xf32>, %w: tenso
   %s = tfm.binary mul %q, %q : (tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>) -> tensor<1x2x3x4xf32>
   %v = tfm.reduce mean %s axes [3] {keep_dims} : (tensor<1x2x3x4xf32>) -> tensor<1x2x3x1xf32> loc("variance")
   %a = tfm.softmax %q {axis = 3 : i64} : (tensor<1x2x3x4xf32>) -> tensor<1x2x3x4xf32> loc("alone")
-  return %o, %u, %v, %a : tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x1xf32>, tensor<1x2x3x4xf32>
+  %t = tfm.matmul %c, %q : (tensor<3x3xf32>, tensor<1x2x3x4xf32>) -> tensor<1x2x3x4xf32> loc("left")
+  return %o, %u, %v, %a, %t : tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x1xf32>, tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>
 }

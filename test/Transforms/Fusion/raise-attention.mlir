@@ -412,3 +412,30 @@ func.func @other_rows(%q: tensor<1x2x?x4xf32> {tfm.dims = [#tfm.dim<1>, #tfm.dim
   %o = tfm.matmul %p, %v : (tensor<1x2x?x3xf32>, tensor<1x2x3x4xf32>) -> tensor<1x2x?x4xf32>
   return %o : tensor<1x2x?x4xf32>
 }
+
+// One position: the transposes that split heads are reshapes.
+// CHECK-LABEL: @one_position(
+// CHECK-NEXT: %[[A:.*]] = tfm.attention %arg0, %arg1, %arg2 {num_heads = 2 : i64
+// CHECK-NEXT: return %[[A]]
+func.func @one_position(%q: tensor<?x1x8xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<8>]}, %k: tensor<?x1x8xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<8>]}, %v: tensor<?x1x8xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<8>]}) -> tensor<?x1x8xf32> {
+  %q2 = tfm.reshape %q dims [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<1>, #tfm.dim<4>] : (tensor<?x1x8xf32>) -> tensor<?x2x1x4xf32>
+  %k2 = tfm.reshape %k dims [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<4>, #tfm.dim<1>] : (tensor<?x1x8xf32>) -> tensor<?x2x4x1xf32>
+  %v2 = tfm.reshape %v dims [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<1>, #tfm.dim<4>] : (tensor<?x1x8xf32>) -> tensor<?x2x1x4xf32>
+  %x = tfm.matmul %q2, %k2 : (tensor<?x2x1x4xf32>, tensor<?x2x4x1xf32>) -> tensor<?x2x1x1xf32>
+  %p = tfm.softmax %x {axis = 3 : i64} : (tensor<?x2x1x1xf32>) -> tensor<?x2x1x1xf32>
+  %o = tfm.matmul %p, %v2 : (tensor<?x2x1x1xf32>, tensor<?x2x1x4xf32>) -> tensor<?x2x1x4xf32>
+  %o2 = tfm.reshape %o dims [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<8>] : (tensor<?x2x1x4xf32>) -> tensor<?x1x8xf32>
+  return %o2 : tensor<?x1x8xf32>
+}
+
+// Near miss: only Q was split from packed heads, so all three stay as they are.
+// CHECK-LABEL: @one_packed(
+// CHECK: tfm.attention {{.*}} : (tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) -> tensor<?x2x?x4xf32>
+func.func @one_packed(%q: tensor<?x?x8xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<8>]}, %k: tensor<?x2x?x4xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<s>, #tfm.dim<4>]}) -> tensor<?x2x?x4xf32> {
+  %q1 = tfm.reshape %q dims [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<2>, #tfm.dim<4>] : (tensor<?x?x8xf32>) -> tensor<?x?x2x4xf32>
+  %q2 = tfm.transpose %q1 [0, 2, 1, 3] : (tensor<?x?x2x4xf32>) -> tensor<?x2x?x4xf32>
+  %x = tfm.matmul %q2, %k {transpose_b} : (tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) -> tensor<?x2x?x?xf32>
+  %p = tfm.softmax %x {axis = 3 : i64} : (tensor<?x2x?x?xf32>) -> tensor<?x2x?x?xf32>
+  %o = tfm.matmul %p, %k : (tensor<?x2x?x?xf32>, tensor<?x2x?x4xf32>) -> tensor<?x2x?x4xf32>
+  return %o : tensor<?x2x?x4xf32>
+}

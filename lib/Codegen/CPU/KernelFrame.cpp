@@ -13,16 +13,24 @@ KernelFrame::KernelFrame(KernelBuilder &b, kern::KernelOp kernel) : b(b), op(ker
     shapes.setDims(argument, kern::argDims(kernel, index));
 }
 
+/// Dimensions may be differences: rounds towards minus infinity. Where a size is 0 the quotient belongs to an empty tensor and
+/// any value will do, but the division must not trap.
+static Value floorDiv(KernelBuilder &b, Value x, Value y) {
+  if (!matchPattern(y, m_Constant()))
+    y = b.select(b.equal(y, b.i64(0)), b.i64(1), y);
+  return b.createOrFold<arith::FloorDivSIOp>(x, y);
+}
+
 static Value emitBinary(KernelBuilder &b, tfm::DimKind kind, Value x, Value y) {
   switch (kind) {
   case tfm::DimKind::Add:
     return b.add(x, y);
   case tfm::DimKind::Mul:
     return b.mul(x, y);
-  case tfm::DimKind::FloorDiv: // dimensions may be differences: round towards minus infinity
-    return b.createOrFold<arith::FloorDivSIOp>(x, y);
+  case tfm::DimKind::FloorDiv:
+    return floorDiv(b, x, y);
   case tfm::DimKind::Mod:
-    return b.sub(x, b.mul(b.createOrFold<arith::FloorDivSIOp>(x, y), y));
+    return b.sub(x, b.mul(floorDiv(b, x, y), y));
   case tfm::DimKind::Max:
     return b.max(x, y);
   case tfm::DimKind::Min:

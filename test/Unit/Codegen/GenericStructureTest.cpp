@@ -115,6 +115,23 @@ TEST_P(GenericStructureTest, EmptyTensors) {
   })", "b=2,s=0");
 }
 
+TEST_P(GenericStructureTest, DividesByEmptyDimensions) {
+  KernelCheck kernel(R"(func.func @main(%x: tensor<?x?xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>]}) -> tensor<2xi64> {
+    %0 = tfm.dim_values [#tfm.dim<b floordiv s>, #tfm.dim<b mod s>] : tensor<2xi64>
+    return %0 : tensor<2xi64>
+  })", "generic");
+  ASSERT_TRUE(kernel);
+  auto compiled = kernel.compile(target(), "b=3,s=2");
+  ASSERT_TRUE(compiled.function);
+  int64_t result[2] = {};
+  void *buffers[] = {nullptr, result};
+  int64_t scalars[] = {3, 2}, empty[] = {3, 0};
+  compiled.function(buffers, empty, 0, 1, nullptr); // must not trap
+  compiled.function(buffers, scalars, 0, 1, nullptr);
+  EXPECT_EQ(result[0], 1);
+  EXPECT_EQ(result[1], 1);
+}
+
 TEST_P(GenericStructureTest, TreesOfRowStatistics) {
   // A reduction of a reduction, and one row's statistics used by several results.
   check(R"(func.func @main(%x: tensor<?x3x21xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<3>, #tfm.dim<21>]}, %g: tensor<21xf32>, %h: tensor<21xf32>)

@@ -10,6 +10,9 @@ using namespace mlir;
 static constexpr llvm::StringLiteral kKeyRows = "tile_keys", kQueryRows = "tile_queries",
                                      kKeyBlock = "block_keys";
 
+/// Packing Q is written out for a whole head, so wider ones would pass kMaxKernelOps.
+static constexpr int64_t kMaxHeadSize = 512;
+
 /// The one tfm.attention of a kernel, or null.
 static tfm::AttentionOp findRoot(kern::KernelOp kernel) {
   auto roots = kernel.getBlock().getOps<tfm::AttentionOp>();
@@ -28,6 +31,8 @@ std::string permalloy::codegen::whyNotAttention(kern::KernelOp kernel) {
     return "it has not exactly one tfm.attention, or yields another value";
   if (!op.getType().getElementType().isF32() || ShapedType::isDynamic(headSizeOf(op)))
     return "tfm.attention is not in f32, or the size of its heads is not static";
+  if (headSizeOf(op) > kMaxHeadSize)
+    return "its heads are wider than " + std::to_string(kMaxHeadSize);
   if (!llvm::all_of(op->getOperands(), llvm::IsaPred<BlockArgument>))
     return "an operand of tfm.attention is computed in the kernel";
   return "";

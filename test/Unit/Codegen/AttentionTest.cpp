@@ -211,7 +211,7 @@ protected:
 TEST_P(AttentionTest, SequenceLengthsAndHeadSizes) {
   for (int64_t length : {1, 2, 7, 16, 31, 128, 131, 300})
     check({2, 3, 3, length, length, 32});
-  for (int64_t size : {1, 5, 8, 16, 20, 24, 40, 48, 64, 80, 128})
+  for (int64_t size : {1, 5, 8, 16, 20, 24, 40, 48, 64, 80, 128, 512})
     check({1, 2, 2, 37, 45, size});
 }
 

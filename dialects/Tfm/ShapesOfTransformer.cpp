@@ -1,0 +1,109 @@
+//===- ShapesOfTransformer.cpp - shape rules of the transformer concepts -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "ShapeRules.h"
+
+using namespace mlir;
+using namespace permalloy::tfm;
+
+LogicalResult MatmulOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
+  Dims lhs = oracle.dims(getLhs()), rhs = oracle.dims(getRhs());
+  if (lhs.empty() || rhs.empty() || (getTransposeA() && lhs.size() < 2) || (getTransposeB() && rhs.size() < 2))
+    return fail(error, "ranks " + Twine(lhs.size()) + " and " + Twine(rhs.size()) + " are too low for a matrix product (matmul_c2)");
+  bool vectorLhs = lhs.size() == 1, vectorRhs = rhs.size() == 1;
+  if (vectorLhs)
+    lhs.insert(lhs.begin(), cst(getContext(), 1));
+  if (vectorRhs)
+    rhs.push_back(cst(getContext(), 1));
+  if (getTransposeA())
+    std::swap(lhs[lhs.size() - 2], lhs.back());
+  if (getTransposeB())
+    std::swap(rhs[rhs.size() - 2], rhs.back());
+  if (differ(lhs.back(), rhs[rhs.size() - 2]))
+    return fail(error, "inner dimensions " + lhs.back().str() + " and " + rhs[rhs.size() - 2].str() + " differ (matmul_c3)");
+  auto batch = broadcastDims(ArrayRef(lhs).drop_back(2), ArrayRef(rhs).drop_back(2));
+  if (!batch)
+    return fail(error, "batch dimensions of " + str(lhs) + " and " + str(rhs) + " do not broadcast (matmul_c3)");
+  dims = *batch;
+  if (!vectorLhs)
+    dims.push_back(lhs[lhs.size() - 2]);
+  if (!vectorRhs)
+    dims.push_back(rhs.back());
+  return success();
+}
+
+LogicalResult LinearOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
+  dims = oracle.dims(getInput());
+  Dims weight = oracle.dims(getWeight());
+  if (weight.size() != 2 || dims.empty())
+    return fail(error, "a linear layer takes an input of rank 1 or more and a weight of rank 2, not " + str(dims) + " and " + str(weight) + " (linear_c1)");
+  if (differ(dims.back(), weight[0]))
+    return fail(error, "the input has " + dims.back().str() + " features but the weight takes " + weight[0].str() + " (linear_c1)");
+  if (getBias()) {
+    Dims bias = oracle.dims(getBias());
+    if (bias.size() != 1 || differ(bias[0], weight[1]))
+      return fail(error, "the bias must be " + str({weight[1]}) + ", not " + str(bias) + " (linear_c2)");
+  }
+  dims.back() = weight[1];
+  return success();
+}
+
+LogicalResult LayerNormOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
+  dims = oracle.dims(getInput());
+  int64_t axis = getAxis();
+  if (axis < 0 || axis >= int64_t(dims.size()))
+    return fail(error, "axis " + Twine(axis) + " is outside of rank " + Twine(dims.size()) + " (layer_norm_c1)");
+  ArrayRef<DimExprAttr> normalised = ArrayRef(dims).drop_front(axis);
+  for (Value operand : {getScale(), getBias()}) {
+    if (!operand)
+      continue;
+    Dims other = oracle.dims(operand);
+    if (!broadcastsTo(other, normalised))
+      return fail(error, "scale or bias " + str(other) + " does not broadcast to the normalised dimensions " + str(normalised) + " (layer_norm_c2)");
+  }
+  return success();
+}
+
+LogicalResult SoftmaxOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
+  dims = oracle.dims(getInput());
+  int64_t axis = getAxis();
+  if (axis < 0 || axis >= int64_t(dims.size()))
+    return fail(error, "axis " + Twine(axis) + " is outside of rank " + Twine(dims.size()) + " (softmax_c1)");
+  return success();
+}
+
+LogicalResult AttentionOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
+  Dims q = oracle.dims(getQuery()), k = oracle.dims(getKey()), v = oracle.dims(getValue());
+  if ((q.size() != 3 && q.size() != 4) || k.size() != q.size() || v.size() != q.size())
+    return fail(error, "query, key and value must all have rank 3 or all rank 4, not " + str(q) + ", " + str(k) + ", " + str(v) + " (attention_c1)");
+  int64_t heads = getNumHeads(), kvHeads = getNumKvHeads();
+  if (heads <= 0 || kvHeads <= 0 || heads % kvHeads != 0)
+    return fail(error, "num_heads " + Twine(heads) + " must be a positive multiple of num_kv_heads " + Twine(kvHeads) + " (attention_c2)");
+  size_t sequence = q.size() == 3 ? 1 : 2;
+  if (differ(q[0], k[0]) || differ(k[0], v[0]) || differ(k[sequence], v[sequence]))
+    return fail(error, "batch or key counts of " + str(q) + ", " + str(k) + ", " + str(v) + " differ (attention_c3)");
+  DimExprAttr h = cst(getContext(), heads), g = cst(getContext(), kvHeads);
+  dims = q;
+  if (q.size() == 4) {
+    if (differ(q[1], h) || differ(k[1], g) || differ(v[1], g) || differ(q[3], k[3]))
+      return fail(error, "head counts or sizes of " + str(q) + ", " + str(k) + ", " + str(v) + " do not fit " + Twine(heads) + " heads over " + Twine(kvHeads) + " (attention_c3)");
+    dims[3] = v[3];
+  } else {
+    DimExprAttr size = DimExprAttr::floorDiv(q[2], h);
+    if (differ(DimExprAttr::mul(size, h), q[2]) || differ(DimExprAttr::mul(size, g), k[2]))
+      return fail(error, "widths of " + str(q) + " and " + str(k) + " do not fit " + Twine(heads) + " heads over " + Twine(kvHeads) + " (attention_c3)");
+    dims[2] = DimExprAttr::mul(DimExprAttr::floorDiv(v[2], g), h);
+  }
+  if (getMask()) {
+    Dims mask = oracle.dims(getMask());
+    Dims scores = {q[0], h, q[sequence], k[sequence]};
+    if (mask.size() != 4 || !broadcastsTo(mask, scores))
+      return fail(error, "mask " + str(mask) + " does not broadcast to the scores " + str(scores) + " (attention_c4)");
+  }
+  return success();
+}
+
+LogicalResult PackOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &) {
+  dims = oracle.dims(getInput());
+  return success();
+}

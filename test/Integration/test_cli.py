@@ -44,7 +44,7 @@ def test_default_output(permalloy, model, tmp_path):
     (
         ("tfm", ["func.func @main", "tfm.attention", "tfm.layer_norm"]),
         ("kern", ["kern.kernel", "kern.launch", "slots"]),
-        ("llvm", ["llvm.func"]),
+        ("llvm", ["define ", "target datalayout"]),
         ("asm", ["vfmadd"]),
     ),
 )
@@ -157,7 +157,8 @@ def test_bisect_names_the_node(permalloy, tmp_path):
         [numpy_helper.from_array(weight, "w")],
     )
     path = tmp_path / "sum.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, path)
     command = ("verify", path, "--bisect", "--no-interpreter", "--dim", "n=64", "--tolerance", "0")
     result = permalloy(*command, code=1)
     assert "first node that differs: 'product' (MatMul)" in result.out

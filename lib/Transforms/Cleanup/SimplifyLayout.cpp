@@ -48,6 +48,25 @@ struct TransposeOfOnes : ShapePattern<TransposeOp> {
   }
 };
 
+using Members = SmallVector<SmallVector<unsigned, 2>>;
+
+/// For each joined dimension those that it consists of; a dimension of size one goes with the next.
+/// Nullopt when one is split.
+std::optional<Members> membersOf(ArrayRef<DimGroup> groups, ArrayRef<DimExprAttr> input,
+                                 size_t count) {
+  Members members(count);
+  unsigned next = 0;
+  for (const DimGroup &group : groups) {
+    if (group.to.size() != 1)
+      return std::nullopt;
+    for (; next <= group.from.back(); ++next)
+      members[group.to.front()].push_back(next);
+  }
+  for (; next < input.size() && !groups.empty(); ++next) // ones at the end
+    members[groups.back().to.front()].push_back(next);
+  return members;
+}
+
 /// A transpose of joined dimensions permutes them before they are joined, so the reshape meets the
 /// one that splits them again: K^T of the dynamo exporter, [b, 12, s, 32] -> [12 b, s, 32] -> [12
 /// b, 32, s] -> [b, 12, 32, s], is one transpose.
@@ -61,19 +80,15 @@ struct TransposeAboveJoin : ShapePattern<TransposeOp> {
     auto groups = groupDims(input, joined);
     if (!groups || input.size() <= joined.size())
       return rewriter.notifyMatchFailure(op, "the reshape does not join dimensions");
-    SmallVector<SmallVector<unsigned, 2>> members(joined.size());
-    for (const DimGroup &group : *groups) {
-      if (group.to.size() != 1)
-        return rewriter.notifyMatchFailure(op, "the reshape splits a dimension");
-      members[group.to.front()] = group.from;
-    }
+    auto members = membersOf(*groups, input, joined.size());
+    if (!members)
+      return rewriter.notifyMatchFailure(op, "the reshape splits a dimension");
     SmallVector<int64_t> perm;
     for (int64_t axis : op.getPerm())
-      llvm::append_range(perm, members[axis]);
+      llvm::append_range(perm, (*members)[axis]);
     Dims result = shapes.dims(op.getResult());
     if (perm.size() != input.size() || !allDerived(result))
-      return rewriter.notifyMatchFailure(
-          op, "the input has dimensions of size one, or one depends on data");
+      return rewriter.notifyMatchFailure(op, "all dimensions are one, or one depends on data");
     Value moved = createTranspose(rewriter, op.getLoc(), join.getInput(), perm);
     ++count;
     return replaceRefined(rewriter, op,

@@ -83,3 +83,14 @@ func.func @folded_heads(%q: tensor<?x2x?x4xf32> {tfm.dims = [#tfm.dim<b>, #tfm.d
   %o1 = tfm.reshape %o dims [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<s>, #tfm.dim<4>] : (tensor<?x?x4xf32>) -> tensor<?x2x?x4xf32>
   return %o1 : tensor<?x2x?x4xf32>
 }
+
+// The same with a batch of one.
+// CHECK-LABEL: @key_transpose_of_one(
+// CHECK-NEXT: %[[T:.*]] = tfm.transpose %arg0 [0, 1, 3, 2] : (tensor<1x12x?x32xf32>) -> tensor<1x12x32x?xf32>
+// CHECK-NEXT: return %[[T]]
+func.func @key_transpose_of_one(%k: tensor<1x12x?x32xf32> {tfm.dims = [#tfm.dim<1>, #tfm.dim<12>, #tfm.dim<s>, #tfm.dim<32>]}) -> tensor<1x12x32x?xf32> {
+  %a = tfm.reshape %k dims [#tfm.dim<12>, #tfm.dim<s>, #tfm.dim<32>] : (tensor<1x12x?x32xf32>) -> tensor<12x?x32xf32>
+  %t = tfm.transpose %a [0, 2, 1] : (tensor<12x?x32xf32>) -> tensor<12x32x?xf32>
+  %r = tfm.reshape %t dims [#tfm.dim<1>, #tfm.dim<12>, #tfm.dim<32>, #tfm.dim<s>] : (tensor<12x32x?xf32>) -> tensor<1x12x32x?xf32>
+  return %r : tensor<1x12x32x?xf32>
+}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Parses the example of each operation and attribute of a dialect with permalloy-opt.
+"""Parses the example of each operation and attribute of a dialect with permalloy-opt, and what that prints, again.
 
 usage: parse_examples.py FILE.td...
 
@@ -82,6 +82,10 @@ def wrap(code):
     return f"{symbols}\nfunc.func @f({arguments}) {{\n  {code}\n  return\n}}"
 
 
+def run(text, *flags):
+    return subprocess.run(["permalloy-opt", "-", *flags], input=text, text=True, capture_output=True)
+
+
 def main(files):
     failed = parsed = 0
     for file in files:
@@ -91,11 +95,13 @@ def main(files):
                 print(f"{name}: no example")
                 failed += 1
             for code in codes:
-                done = subprocess.run(["permalloy-opt", "-"], input=wrap(code), text=True, capture_output=True)
-                parsed += done.returncode == 0
-                if done.returncode:
-                    print(f"{name}: {code}\n{done.stderr}")
-                    failed += 1
+                once = run(wrap(code))
+                generic = run(once.stdout, "--mlir-print-op-generic")
+                good = once.returncode == 0 and run(once.stdout).stdout == once.stdout == run(generic.stdout).stdout
+                parsed += good
+                failed += not good
+                if not good:
+                    print(f"{name}: {code}\n{once.stderr}{generic.stderr}")
     print(f"{parsed} examples parsed, {failed} failed")
     return failed != 0
 

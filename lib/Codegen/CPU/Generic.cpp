@@ -27,10 +27,13 @@ static tfm::Dims walkedDims(Value value, ArrayRef<DimExprAttr> dims) {
   return {DimExprAttr::mul(DimExprAttr::ceilDiv(dims[1], width), dims[0]), width};
 }
 
+static SmallVector<tfm::Dims> allWalkedDims(kern::KernelOp kernel, SymbolicShapes &shapes) {
+  return llvm::map_to_vector(kernel.yielded(), [&](Value v) { return walkedDims(v, shapes.dims(v)); });
+}
+
 LogicalResult codegen::scheduleGenericKernel(kern::KernelOp kernel, const CpuTarget &target) {
   SymbolicShapes shapes;
-  auto walked = llvm::map_to_vector(kernel.yielded(), [&](Value v) { return walkedDims(v, shapes.dims(v)); });
-  return setTileSchedule(kernel, /*elements=*/1024, ScratchLayout(kernel, shapes).bytes, walked);
+  return setTileSchedule(kernel, /*elements=*/1024, ScratchLayout(kernel, shapes).bytes, allWalkedDims(kernel, shapes));
 }
 
 static Site siteOf(ArrayRef<DimExprAttr> dims, Value row, Value column) {
@@ -107,6 +110,9 @@ void codegen::emitGenericResult(KernelFrame &frame, ValueEmitter &values, unsign
 }
 
 LogicalResult codegen::emitGenericKernel(KernelFrame &frame) {
+  SymbolicShapes shapes;
+  if (failed(checkTileSchedule(frame.kernel(), allWalkedDims(frame.kernel(), shapes))))
+    return failure();
   ValueEmitter values(frame);
   for (unsigned index = 0; index < frame.kernel().yielded().size(); ++index)
     emitGenericResult(frame, values, index);

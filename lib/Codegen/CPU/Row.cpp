@@ -25,16 +25,23 @@ using namespace permalloy::codegen;
 using namespace mlir;
 using tfm::DimExprAttr;
 
-LogicalResult codegen::scheduleRowKernel(kern::KernelOp kernel, const CpuTarget &target) {
-  SymbolicShapes shapes;
+/// A result is walked as its group or, without vector form, by itself: the grid has the tiles of both.
+static SmallVector<tfm::Dims> walkedDims(kern::KernelOp kernel, SymbolicShapes &shapes) {
   SmallVector<tfm::Dims> walked;
-  // A result is walked as its group or, without vector form, by itself: the grid has the tiles of both.
   for (Value value : kernel.yielded())
     walked.push_back(shapes.dims(value));
   for (const RowGroup &group : rowGroups(kernel, shapes))
     walked.push_back(group.dims);
+  return walked;
+}
+
+LogicalResult codegen::scheduleRowKernel(kern::KernelOp kernel, const CpuTarget &target) {
+  SymbolicShapes shapes;
+  for (Value value : kernel.yielded())
+    if (cast<RankedTensorType>(value.getType()).getEncoding())
+      return kernel.emitError("the row emitter takes plain results, not ") << value.getType();
   DimExprAttr scratch = rowScratch(kernel, shapes, ScratchLayout(kernel, shapes).bytes).lookup(nullptr);
-  return setTileSchedule(kernel, /*elements=*/4096, scratch, walked);
+  return setTileSchedule(kernel, /*elements=*/4096, scratch, walkedDims(kernel, shapes));
 }
 
 /// A place of the walk in `tensor`, a result of the group.
@@ -153,6 +160,8 @@ static bool hasVectorForm(const RowGroup &group, kern::KernelOp kernel, const Cp
 LogicalResult codegen::emitRowKernel(KernelFrame &frame) {
   kern::KernelOp kernel = frame.kernel();
   SymbolicShapes shapes;
+  if (failed(checkTileSchedule(kernel, walkedDims(kernel, shapes))))
+    return failure();
   SmallVector<RowGroup> groups = rowGroups(kernel, shapes);
   llvm::erase_if(groups, [&](RowGroup &group) { return !hasVectorForm(group, kernel, frame.builder().target()); });
   llvm::DenseSet<unsigned> done;

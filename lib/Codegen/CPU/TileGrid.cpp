@@ -7,6 +7,8 @@ using namespace permalloy::codegen;
 using namespace mlir;
 using tfm::DimExprAttr;
 
+static constexpr llvm::StringLiteral kTileElements = "tile_elements";
+
 TileGrid::TileGrid(ArrayRef<DimExprAttr> dims, MLIRContext *context, int64_t elements) {
   auto constant = [&](int64_t value) { return DimExprAttr::constant(context, value); };
   rows = constant(1);
@@ -38,28 +40,43 @@ void TileGrid::forEachRow(KernelFrame &frame, function_ref<Value(DimExprAttr)> e
   b.loop(first, last, 1, [&](Value row) { body(row, b.i64(0), width); });
 }
 
-LogicalResult codegen::setTileSchedule(kern::KernelOp kernel, int64_t elements, DimExprAttr scratchBytes,
-                                       ArrayRef<tfm::Dims> walked) {
-  Builder builder(kernel.getContext());
+static DimExprAttr tilesOf(kern::KernelOp kernel, int64_t elements, ArrayRef<tfm::Dims> walked) {
   DimExprAttr tiles;
   for (const tfm::Dims &dims : walked) {
-    for (DimExprAttr dim : dims)
-      if (!isDerived(dim))
-        return kernel.emitError("unsupported in a compiled kernel: a result of dimensions ")
-               << tfm::str(dims) << " whose size depends on data";
     DimExprAttr own = TileGrid(dims, kernel.getContext(), elements).tiles;
     tiles = tiles ? DimExprAttr::max(tiles, own) : own;
   }
+  return tiles;
+}
+
+LogicalResult codegen::setTileSchedule(kern::KernelOp kernel, int64_t elements, DimExprAttr scratchBytes,
+                                       ArrayRef<tfm::Dims> walked) {
+  Builder builder(kernel.getContext());
+  for (const tfm::Dims &dims : walked)
+    if (!llvm::all_of(dims, isDerived))
+      return kernel.emitError("unsupported in a compiled kernel: a result of dimensions ")
+             << tfm::str(dims) << " whose size depends on data";
   if (!isDerived(scratchBytes))
     return kernel.emitError("unsupported in a compiled kernel: a row whose size depends on data");
   kernel.setScheduleAttr(builder.getDictionaryAttr(
-      builder.getNamedAttr("tile_elements", builder.getI64IntegerAttr(elements))));
-  kernel.setTilesAttr(tiles);
+      builder.getNamedAttr(kTileElements, builder.getI64IntegerAttr(elements))));
+  kernel.setTilesAttr(tilesOf(kernel, elements, walked));
   kernel.setScratchBytesAttr(scratchBytes);
   return success();
 }
 
+LogicalResult codegen::checkTileSchedule(kern::KernelOp kernel, ArrayRef<tfm::Dims> walked) {
+  int64_t elements = tileElements(kernel);
+  if (elements <= 0)
+    return kernel.emitError("schedule needs a positive ") << kTileElements << ", not " << kernel.getScheduleAttr();
+  DimExprAttr expected = tilesOf(kernel, elements, walked);
+  if (kernel.getTilesAttr() != expected)
+    return kernel.emitError("has ") << kernel.getTiles()->str() << " tiles, but its schedule cuts its results into "
+                                    << expected.str();
+  return success();
+}
+
 int64_t codegen::tileElements(kern::KernelOp kernel) {
-  auto attr = kernel.getScheduleAttr() ? kernel.getScheduleAttr().getAs<IntegerAttr>("tile_elements") : IntegerAttr();
-  return attr ? attr.getInt() : 1024;
+  auto attr = kernel.getScheduleAttr() ? kernel.getScheduleAttr().getAs<IntegerAttr>(kTileElements) : IntegerAttr();
+  return attr ? attr.getInt() : 0;
 }

@@ -34,7 +34,10 @@ struct TileGrid {
 mlir::LogicalResult setTileSchedule(kern::KernelOp kernel, int64_t elements, tfm::DimExprAttr scratchBytes,
                                     llvm::ArrayRef<tfm::Dims> walked);
 
-/// The `elements` of the schedule that setTileSchedule wrote.
+/// A schedule may have been edited: fails with an error at the kernel when it is none or does not belong to its `tiles`.
+mlir::LogicalResult checkTileSchedule(kern::KernelOp kernel, llvm::ArrayRef<tfm::Dims> walked);
+
+/// The `elements` of the kernel's schedule; 0 without one.
 int64_t tileElements(kern::KernelOp kernel);
 
 } // namespace permalloy::codegen

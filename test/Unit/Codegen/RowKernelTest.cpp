@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "KernelCheck.h"
 #include "permalloy/Codegen/Common/AssemblyStats.h"
+#include "permalloy/Codegen/KernelEmitter.h"
 
 #include <limits>
 
@@ -173,6 +174,23 @@ TEST_P(RowKernelTest, ChainsStatistics) {
     %3 = tfm.binary mul %2, %0 : (tensor<1x1x40xf32>, tensor<1x1x40xf32>) -> tensor<1x1x40xf32>
     return %3, %1 : tensor<1x1x40xf32>, tensor<1x1x40xf32>
   })", "", {5e-5, 5e-5});
+}
+
+TEST_P(RowKernelTest, RefusesForeignSchedules) {
+  for (auto [from, to, message] :
+       {std::tuple("4096", "64", "tiles, but its schedule cuts its results into"), {"4096", "0", "needs a positive tile_elements"}}) {
+    KernelCheck kernel(addNorm("384"), "row");
+    ASSERT_TRUE(kernel);
+    kern::KernelOp op = kernel.kernelOp();
+    ASSERT_TRUE(succeeded(selectSchedule(op, target())));
+    mlir::Builder builder(op.getContext());
+    op.setScheduleAttr(builder.getDictionaryAttr(builder.getNamedAttr("tile_elements", builder.getI64IntegerAttr(std::stoi(to)))));
+    std::string text;
+    mlir::ScopedDiagnosticHandler handler(op.getContext(), [&](mlir::Diagnostic &d) { text += d.str(); return mlir::success(); });
+    mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(op.getLoc());
+    EXPECT_TRUE(failed(emitKernel(op, target(), "kernel", *module)));
+    EXPECT_NE(text.find(message), std::string::npos) << from << ": " << text;
+  }
 }
 
 TEST_P(RowKernelTest, InnerLoopsDoNotSpill) {

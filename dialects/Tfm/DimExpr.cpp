@@ -40,9 +40,13 @@ DimExprAttr makeNode(MLIRContext *context, DimKind kind, ArrayRef<Attribute> ope
   return DimExprAttr::get(context, kind, 0, StringAttr(), operands);
 }
 
+// Overflow wraps, as it would at run time; the importer refuses tensors of that size.
+int64_t wrappingAdd(int64_t a, int64_t b) { return int64_t(uint64_t(a) + uint64_t(b)); }
+int64_t wrappingMul(int64_t a, int64_t b) { return int64_t(uint64_t(a) * uint64_t(b)); }
+
 void addTerm(Polynomial &p, const Monomial &m, int64_t coefficient) {
   int64_t &slot = p[m];
-  slot += coefficient;
+  slot = wrappingAdd(slot, coefficient);
   if (slot == 0)
     p.erase(m);
 }
@@ -64,7 +68,7 @@ Polynomial toPolynomial(DimExprAttr expr) {
     int64_t coefficient = 1;
     for (unsigned i = 0, e = expr.getOperands().size(); i < e; ++i) {
       if (auto c = expr.operand(i).asConstant())
-        coefficient *= *c;
+        coefficient = wrappingMul(coefficient, *c);
       else
         m.push_back(expr.operand(i));
     }
@@ -99,7 +103,8 @@ DimExprAttr fromPolynomial(MLIRContext *context, const Polynomial &p) {
 std::optional<Polynomial> divideExactly(const Polynomial &p, const Monomial &d, int64_t coefficient) {
   Polynomial result;
   for (auto &[m, c] : p) {
-    if (c % coefficient != 0)
+    bool negates = coefficient == -1; // the smallest integer / -1 traps
+    if (!negates && c % coefficient != 0)
       return std::nullopt;
     Monomial rest = m;
     for (DimExprAttr factor : d) {
@@ -108,7 +113,7 @@ std::optional<Polynomial> divideExactly(const Polynomial &p, const Monomial &d, 
         return std::nullopt;
       rest.erase(it);
     }
-    addTerm(result, rest, c / coefficient);
+    addTerm(result, rest, negates ? wrappingMul(c, -1) : c / coefficient);
   }
   return result;
 }
@@ -146,7 +151,7 @@ DimExprAttr DimExprAttr::mul(DimExprAttr lhs, DimExprAttr rhs) {
       Monomial joined = m;
       joined.insert(joined.end(), n.begin(), n.end());
       llvm::sort(joined, [](DimExprAttr a, DimExprAttr b) { return a.str() < b.str(); });
-      addTerm(product, joined, c * d);
+      addTerm(product, joined, wrappingMul(c, d));
     }
   return fromPolynomial(lhs.getContext(), product);
 }
@@ -155,6 +160,8 @@ DimExprAttr DimExprAttr::floorDiv(DimExprAttr lhs, DimExprAttr rhs) {
   if (!lhs || !rhs || rhs.isConstant(0))
     return {};
   MLIRContext *context = lhs.getContext();
+  if (rhs.isConstant(-1))
+    return mul(lhs, rhs);
   if (auto a = lhs.asConstant(), b = rhs.asConstant(); a && b)
     return constant(context, llvm::divideFloorSigned(*a, *b));
   Polynomial divisor = toPolynomial(rhs);

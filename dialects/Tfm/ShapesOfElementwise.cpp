@@ -57,6 +57,8 @@ static DimExprAttr applyBinary(BinaryKind kind, DimExprAttr a, DimExprAttr b) {
   case BinaryKind::Max: return DimExprAttr::max(a, b);
   case BinaryKind::Min: return DimExprAttr::min(a, b);
   case BinaryKind::Div: // sizes are not negative, so truncation is floor; constants may be
+    if (y == -1) // the smallest integer / -1 traps
+      return DimExprAttr::mul(a, b);
     if (x && y && *y != 0)
       return cst(a.getContext(), *x / *y);
     return x && *x < 0 ? DimExprAttr() : DimExprAttr::floorDiv(a, b);

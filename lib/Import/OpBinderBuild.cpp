@@ -7,6 +7,19 @@ using namespace mlir;
 using namespace permalloy;
 using namespace permalloy::tfm;
 
+/// No negative extent, and the static ones make fewer than 2^60 elements.
+static bool isPossible(ArrayRef<int64_t> extents) {
+  int64_t count = 1;
+  for (int64_t extent : extents) {
+    if (ShapedType::isDynamic(extent))
+      continue;
+    if (extent < 0 || (extent > 0 && count > (int64_t(1) << 60) / extent))
+      return false;
+    count *= std::max<int64_t>(extent, 1);
+  }
+  return true;
+}
+
 Value OpBinder::infer(Operation *op, Type elementType) {
   auto shaped = cast<ShapeOpInterface>(op);
   Dims dims;
@@ -17,9 +30,15 @@ Value OpBinder::infer(Operation *op, Type elementType) {
     (void)(StringRef(message).contains("unsupported") ? unsupported(message) : error(message));
     return {};
   }
+  SmallVector<int64_t> extents = staticShape(dims);
+  if (!isPossible(extents)) {
+    op->erase();
+    (void)error("the result would have the impossible shape " + str(dims));
+    return {};
+  }
   if (Type inferred = shaped.inferElementType())
     elementType = inferred;
-  op->getResult(0).setType(RankedTensorType::get(staticShape(dims), elementType));
+  op->getResult(0).setType(RankedTensorType::get(extents, elementType));
   return op->getResult(0);
 }
 

@@ -21,6 +21,8 @@ void CheckDialect::initialize() {
 LogicalResult ExpectCloseOp::verify() {
   for (const APFloat &tolerance : {getRtol(), getAtol()})
     if (!tolerance.isFinite() || tolerance.isNegative())
-      return emitOpError("has tolerance ") << tolerance.convertToDouble() << "; it must be finite and not negative (expect_close_c2)";
+      return emitOpError("has tolerance ")
+             << tolerance.convertToDouble()
+             << "; it must be finite and not negative (expect_close_c2)";
   return success();
 }

@@ -12,7 +12,8 @@ using namespace permalloy::reference;
 
 namespace {
 
-/// One of query, key, value: [batch, sequence, heads * size] or [batch, heads, sequence, size], read element by element.
+/// One of query, key, value: [batch, sequence, heads * size] or [batch, heads, sequence, size],
+/// read element by element.
 struct Heads {
   const Tensor &tensor;
   std::vector<double> values;
@@ -24,15 +25,19 @@ struct Heads {
     size = packed ? t.dim(2) / heads : t.dim(3);
   }
   int64_t offset(int64_t b, int64_t h, int64_t s) const {
-    return tensor.rank() == 3 ? ((b * sequence + s) * heads + h) * size : ((b * heads + h) * sequence + s) * size;
+    return tensor.rank() == 3 ? ((b * sequence + s) * heads + h) * size
+                              : ((b * heads + h) * sequence + s) * size;
   }
-  const double *row(int64_t b, int64_t h, int64_t s) const { return values.data() + offset(b, h, s); }
+  const double *row(int64_t b, int64_t h, int64_t s) const {
+    return values.data() + offset(b, h, s);
+  }
 };
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// What the mask adds to a score: -inf where a key is not seen.
-double maskTerm(const Tensor *mask, ArrayRef<int64_t> strides, int64_t b, int64_t h, int64_t i, int64_t j) {
+double maskTerm(const Tensor *mask, ArrayRef<int64_t> strides, int64_t b, int64_t h, int64_t i,
+                int64_t j) {
   if (!mask)
     return 0;
   int64_t at = b * strides[0] + h * strides[1] + i * strides[2] + j * strides[3];
@@ -61,13 +66,16 @@ void softmaxOrEmpty(MutableArrayRef<double> scores, bool seesNone, tfm::EmptyRow
 Result reference::evaluate(tfm::AttentionOp op, Operands in, Scope &scope) {
   Heads q(in[0], op.getNumHeads()), k(in[1], op.getNumKvHeads()), v(in[2], op.getNumKvHeads());
   int64_t batch = in[0].dim(0), group = q.heads / k.heads;
-  if (in[1].dim(0) != batch || in[2].dim(0) != batch || k.sequence != v.sequence || q.size != k.size)
-    return scope.fail("query " + str(in[0].shape()) + ", key " + str(in[1].shape()) + " and value " + str(in[2].shape()) + " do not fit");
+  if (in[1].dim(0) != batch || in[2].dim(0) != batch || k.sequence != v.sequence ||
+      q.size != k.size)
+    return scope.fail("query " + str(in[0].shape()) + ", key " + str(in[1].shape()) +
+                      " and value " + str(in[2].shape()) + " do not fit");
   Shape scoreShape = {batch, q.heads, q.sequence, k.sequence}, maskStrides;
   const Tensor *mask = op.getMask() ? &in[3] : nullptr;
   if (mask) {
     if (broadcastShapes(mask->shape(), scoreShape) != scoreShape)
-      return scope.fail("mask " + str(mask->shape()) + " does not broadcast to the scores " + str(scoreShape));
+      return scope.fail("mask " + str(mask->shape()) + " does not broadcast to the scores " +
+                        str(scoreShape));
     maskStrides = broadcastStrides(mask->shape(), scoreShape);
   }
   Shape shape(in[0].shape());
@@ -75,27 +83,30 @@ Result reference::evaluate(tfm::AttentionOp op, Operands in, Scope &scope) {
   Tensor result(in[0].elementType(), shape);
   double scale = op.getScale().convertToFloat();
   std::vector<double> scores(k.sequence), sum(v.size);
-  forEachIndex({batch, q.heads, q.sequence}, {Shape{1, 0, 0}, Shape{0, 1, 0}, Shape{0, 0, 1}}, [&](int64_t, ArrayRef<int64_t> at) {
-    int64_t b = at[0], h = at[1], i = at[2];
-    bool seesNone = true;
-    for (int64_t j = 0; j < k.sequence; ++j) {
-      double term = maskTerm(mask, maskStrides, b, h, i, j);
-      bool hidden = term == -kInfinity || (op.getCausal() && j > i + (k.sequence - q.sequence));
-      seesNone &= hidden;
-      const double *x = q.row(b, h, i), *y = k.row(b, h / group, j);
-      double dot = 0;
-      for (int64_t d = 0; d < q.size; ++d)
-        dot += x[d] * y[d];
-      scores[j] = hidden ? -kInfinity : scale * dot + term;
-    }
-    softmaxOrEmpty(scores, seesNone, op.getEmptyRows());
-    llvm::fill(sum, 0);
-    for (int64_t j = 0; j < k.sequence; ++j)
-      for (int64_t d = 0; d < v.size; ++d)
-        sum[d] += scores[j] * v.row(b, h / group, j)[d];
-    int64_t to = in[0].rank() == 3 ? ((b * q.sequence + i) * q.heads + h) * v.size : ((b * q.heads + h) * q.sequence + i) * v.size;
-    for (int64_t d = 0; d < v.size; ++d)
-      result.setNumber(to + d, sum[d]);
-  });
+  forEachIndex({batch, q.heads, q.sequence}, {Shape{1, 0, 0}, Shape{0, 1, 0}, Shape{0, 0, 1}},
+               [&](int64_t, ArrayRef<int64_t> at) {
+                 int64_t b = at[0], h = at[1], i = at[2];
+                 bool seesNone = true;
+                 for (int64_t j = 0; j < k.sequence; ++j) {
+                   double term = maskTerm(mask, maskStrides, b, h, i, j);
+                   bool hidden =
+                       term == -kInfinity || (op.getCausal() && j > i + (k.sequence - q.sequence));
+                   seesNone &= hidden;
+                   const double *x = q.row(b, h, i), *y = k.row(b, h / group, j);
+                   double dot = 0;
+                   for (int64_t d = 0; d < q.size; ++d)
+                     dot += x[d] * y[d];
+                   scores[j] = hidden ? -kInfinity : scale * dot + term;
+                 }
+                 softmaxOrEmpty(scores, seesNone, op.getEmptyRows());
+                 llvm::fill(sum, 0);
+                 for (int64_t j = 0; j < k.sequence; ++j)
+                   for (int64_t d = 0; d < v.size; ++d)
+                     sum[d] += scores[j] * v.row(b, h / group, j)[d];
+                 int64_t to = in[0].rank() == 3 ? ((b * q.sequence + i) * q.heads + h) * v.size
+                                                : ((b * q.heads + h) * q.sequence + i) * v.size;
+                 for (int64_t d = 0; d < v.size; ++d)
+                   result.setNumber(to + d, sum[d]);
+               });
   return result;
 }

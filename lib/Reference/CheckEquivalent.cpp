@@ -1,9 +1,9 @@
 //===- CheckEquivalent.cpp - interpret before and after ----------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "permalloy/Reference/Passes.h"
 #include "permalloy/Analysis/SymbolicShapes.h"
 #include "permalloy/Reference/Inputs.h"
+#include "permalloy/Reference/Passes.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
@@ -23,7 +23,8 @@ namespace {
 /// Holds what SymbolicShapes says against what really happens.
 class ShapeChecker {
 public:
-  ShapeChecker(func::FuncOp function, Symbols symbols) : function(function), symbols(std::move(symbols)) {}
+  ShapeChecker(func::FuncOp function, Symbols symbols)
+      : function(function), symbols(std::move(symbols)) {}
 
   LogicalResult check(Operation *op, ArrayRef<Tensor> results) {
     if (op->getParentOp() != function) // inside a kernel: other symbols
@@ -31,7 +32,8 @@ public:
     for (auto [value, tensor] : llvm::zip(op->getResults(), results))
       for (auto [d, dim] : llvm::enumerate(shapes.dims(value)))
         if (std::optional<int64_t> derived = valueOf(dim); derived && *derived != tensor.dim(d))
-          return op->emitError("dimension ") << d << " is derived as " << dim.str() << " = " << *derived << " but is " << tensor.dim(d);
+          return op->emitError("dimension ") << d << " is derived as " << dim.str() << " = "
+                                             << *derived << " but is " << tensor.dim(d);
     return success();
   }
 
@@ -46,7 +48,8 @@ private:
   SymbolicShapes shapes;
 };
 
-/// Sizes for which to run when none are given: 2, 3, 4, ... tell dimensions apart, 1 is where broadcasting hides.
+/// Sizes for which to run when none are given: 2, 3, 4, ... tell dimensions apart, 1 is where
+/// broadcasting hides.
 SmallVector<Symbols> defaultSizes(func::FuncOp function) {
   SmallVector<Symbols> result(2);
   for (auto [i, name] : llvm::enumerate(dimensionNames(function))) {
@@ -113,7 +116,8 @@ LogicalResult CheckEquivalentPass::runPipelineOn(ModuleOp module) {
   std::string message;
   llvm::raw_string_ostream os(message);
   if (failed(parsePassPipeline(pipeline, manager, os)))
-    return mlir::emitError(getOperation().getLoc(), "cannot parse pipeline '") << pipeline << "': " << StringRef(message).trim();
+    return mlir::emitError(getOperation().getLoc(), "cannot parse pipeline '")
+           << pipeline << "': " << StringRef(message).trim();
   if (failed(manager.run(module)))
     return mlir::emitError(getOperation().getLoc(), "pipeline '") << pipeline << "' failed";
   return success();
@@ -132,7 +136,8 @@ LogicalResult CheckEquivalentPass::checkIdempotent(ModuleOp once) {
   size_t line = 0;
   while (line < a.size() && line < b.size() && a[line] == b[line])
     ++line;
-  InFlightDiagnostic error = mlir::emitError(getOperation().getLoc(), "pipeline '") << pipeline << "' changes the IR when run again";
+  InFlightDiagnostic error = mlir::emitError(getOperation().getLoc(), "pipeline '")
+                             << pipeline << "' changes the IR when run again";
   error.attachNote() << "once:  " << (line < a.size() ? a[line] : "(nothing)");
   error.attachNote() << "twice: " << (line < b.size() ? b[line] : "(nothing)");
   return error;
@@ -164,25 +169,32 @@ LogicalResult CheckEquivalentPass::compareFunction(func::FuncOp before, func::Fu
   return success();
 }
 
-LogicalResult CheckEquivalentPass::compareAt(func::FuncOp before, func::FuncOp after, const Symbols &sizes) {
+LogicalResult CheckEquivalentPass::compareAt(func::FuncOp before, func::FuncOp after,
+                                             const Symbols &sizes) {
   FailureOr<SmallVector<Tensor>> inputs = randomInputs(before, sizes, seed);
   if (failed(inputs))
     return failure();
   auto run = [&](func::FuncOp function, StringRef when) -> FailureOr<SmallVector<Tensor>> {
     ShapeChecker checker(function, sizes);
-    auto results = interpret(function, *inputs, {[&](Operation *op, ArrayRef<Tensor> tensors) { return checker.check(op, tensors); }});
+    auto results = interpret(function, *inputs, {[&](Operation *op, ArrayRef<Tensor> tensors) {
+                               return checker.check(op, tensors);
+                             }});
     if (failed(results))
-      mlir::emitRemark(function.getLoc(), "while interpreting it ") << when << " the pipeline at sizes '" << str(sizes) << "'";
+      mlir::emitRemark(function.getLoc(), "while interpreting it ")
+          << when << " the pipeline at sizes '" << str(sizes) << "'";
     return results;
   };
   FailureOr<SmallVector<Tensor>> expected = run(before, "before"), actual = failure();
   if (failed(expected) || failed(actual = run(after, "after")))
     return failure();
   if (expected->size() != actual->size())
-    return mlir::emitError(before.getLoc(), "gives ") << expected->size() << " results before and " << actual->size() << " after the pipeline";
+    return mlir::emitError(before.getLoc(), "gives ")
+           << expected->size() << " results before and " << actual->size() << " after the pipeline";
   for (unsigned i = 0; i < expected->size(); ++i)
     if (Difference difference = compare((*actual)[i], (*expected)[i], {rtol, atol}))
-      return mlir::emitError(before.getLoc(), "result ") << resultName(before, i) << " differs after '" << pipeline << "' at sizes '" << str(sizes) << "': " << difference.message;
+      return mlir::emitError(before.getLoc(), "result ")
+             << resultName(before, i) << " differs after '" << pipeline << "' at sizes '"
+             << str(sizes) << "': " << difference.message;
   return success();
 }
 

@@ -1,9 +1,9 @@
 //===- CheckInterpret.cpp - run functions that hold assertions ---*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "permalloy/Reference/Passes.h"
 #include "Check/Check.h"
 #include "permalloy/Reference/Interpreter.h"
+#include "permalloy/Reference/Passes.h"
 
 #include "mlir/IR/BuiltinOps.h"
 
@@ -21,7 +21,8 @@ namespace {
 bool holdsAssertion(func::FuncOp function) {
   return function
       .walk([](Operation *op) {
-        return isa<check::ExpectCloseOp, check::ExpectEqualOp>(op) ? WalkResult::interrupt() : WalkResult::advance();
+        return isa<check::ExpectCloseOp, check::ExpectEqualOp>(op) ? WalkResult::interrupt()
+                                                                   : WalkResult::advance();
       })
       .wasInterrupted();
 }

@@ -34,7 +34,8 @@ struct CheckWeightsPass : public reference::impl::CheckWeightsBase<CheckWeightsP
       return failure();
     auto type = cast<RankedTensorType>(weight.getType());
     if (print)
-      llvm::outs() << '@' << weight.getSymName() << ": " << storageBytes(type) << " bytes, xxh3 " << hash->hex() << '\n';
+      llvm::outs() << '@' << weight.getSymName() << ": " << storageBytes(type) << " bytes, xxh3 "
+                   << hash->hex() << '\n';
     if (!interpret)
       return success();
     FailureOr<Tensor> value = weightValue(weight);

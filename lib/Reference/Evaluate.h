@@ -1,9 +1,9 @@
 //===- Evaluate.h - one function per operation -------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// `evaluate` of an operation gets the tensors of its operands (absent optional operands are skipped, as in the IR) and gives
-// its result. It checks what only values can show (an index out of range, shapes that do not broadcast) and nothing that the
-// verifier checks.
+// `evaluate` of an operation gets the tensors of its operands (absent optional operands are
+// skipped, as in the IR) and gives its result. It checks what only values can show (an index out of
+// range, shapes that do not broadcast) and nothing that the verifier checks.
 //
 //===----------------------------------------------------------------------===//
 
@@ -79,7 +79,8 @@ int64_t product(llvm::ArrayRef<int64_t> shape);
 std::optional<Shape> broadcastShapes(llvm::ArrayRef<int64_t> a, llvm::ArrayRef<int64_t> b);
 /// Strides with which `shape` is read as `target`: 0 along broadcast dimensions.
 Shape broadcastStrides(llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<int64_t> target);
-/// Calls `visit(i, offsets)` for each element i of `shape` in row-major order, with one offset per stride list.
+/// Calls `visit(i, offsets)` for each element i of `shape` in row-major order, with one offset per
+/// stride list.
 void forEachIndex(llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<Shape> strides,
                   llvm::function_ref<void(int64_t, llvm::ArrayRef<int64_t>)> visit);
 /// Prints `[2, 3]`.
@@ -93,7 +94,8 @@ struct SliceBox {
   Shape offsets, steps, sizes;
 };
 /// The box of a slice of a tensor of `shape`; `bounds` are the operands after the first.
-llvm::FailureOr<SliceBox> sliceBox(tfm::SliceOp op, llvm::ArrayRef<int64_t> shape, Operands bounds, Scope &scope);
+llvm::FailureOr<SliceBox> sliceBox(tfm::SliceOp op, llvm::ArrayRef<int64_t> shape, Operands bounds,
+                                   Scope &scope);
 
 /// A packed matrix as a plain one.
 Tensor unpack(const Tensor &packed);

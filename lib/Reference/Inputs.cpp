@@ -42,7 +42,8 @@ SmallVector<std::string> reference::dimensionNames(func::FuncOp function) {
   return names;
 }
 
-static FailureOr<SmallVector<int64_t>> shapeOfArgument(func::FuncOp function, unsigned index, const Symbols &sizes) {
+static FailureOr<SmallVector<int64_t>> shapeOfArgument(func::FuncOp function, unsigned index,
+                                                       const Symbols &sizes) {
   SmallVector<int64_t> shape(cast<RankedTensorType>(function.getArgumentTypes()[index]).getShape());
   ArrayAttr dims = dimsOfArgument(function, index);
   for (auto [d, extent] : llvm::enumerate(shape)) {
@@ -53,15 +54,17 @@ static FailureOr<SmallVector<int64_t>> shapeOfArgument(func::FuncOp function, un
     if (dims)
       value = evaluate(tfm::dimsOf(dims)[d], sizes, error);
     if (!value)
-      return mlir::emitError(function.getLoc(), "dimension ") << d << " of input " << argumentName(function, index)
-                                              << " has no size: " << (dims ? error : "the argument has no tfm.dims");
+      return mlir::emitError(function.getLoc(), "dimension ")
+             << d << " of input " << argumentName(function, index)
+             << " has no size: " << (dims ? error : "the argument has no tfm.dims");
     extent = *value;
   }
   return shape;
 }
 
 namespace {
-/// Uniform and normal numbers from the generator of `#tfm.seeded`, so inputs do not depend on a standard library.
+/// Uniform and normal numbers from the generator of `#tfm.seeded`, so inputs do not depend on a
+/// standard library.
 struct Random {
   int64_t seed, next = 0;
   double uniform() { return (seededElement(seed, next++, 1) + 1) / 2; } // [0, 1)
@@ -92,14 +95,16 @@ static void fillRandom(Tensor &tensor, ArrayAttr range, Random random) {
   }
 }
 
-FailureOr<SmallVector<Tensor>> reference::randomInputs(func::FuncOp function, const Symbols &sizes, uint64_t seed) {
+FailureOr<SmallVector<Tensor>> reference::randomInputs(func::FuncOp function, const Symbols &sizes,
+                                                       uint64_t seed) {
   SmallVector<Tensor> inputs;
   for (unsigned i = 0; i < function.getNumArguments(); ++i) {
     auto shape = shapeOfArgument(function, i, sizes);
     if (failed(shape))
       return failure();
     inputs.emplace_back(getElementTypeOrSelf(function.getArgumentTypes()[i]), *shape);
-    fillRandom(inputs.back(), function.getArgAttrOfType<ArrayAttr>(i, kTestRangeAttr), Random{int64_t((seed * 1000 + i) << 32)});
+    fillRandom(inputs.back(), function.getArgAttrOfType<ArrayAttr>(i, kTestRangeAttr),
+               Random{int64_t((seed * 1000 + i) << 32)});
   }
   return inputs;
 }
@@ -114,17 +119,20 @@ std::string reference::resultName(func::FuncOp function, unsigned index) {
   return name ? name.str() : "#" + std::to_string(index);
 }
 
-FailureOr<SmallVector<Tensor>> reference::interpretNamed(func::FuncOp function, const llvm::StringMap<Tensor> &inputs,
+FailureOr<SmallVector<Tensor>> reference::interpretNamed(func::FuncOp function,
+                                                         const llvm::StringMap<Tensor> &inputs,
                                                          const InterpreterOptions &options) {
   SmallVector<Tensor> ordered;
   for (unsigned i = 0; i < function.getNumArguments(); ++i) {
     auto it = inputs.find(argumentName(function, i));
     if (it == inputs.end())
-      return mlir::emitError(function.getLoc(), "input '") << argumentName(function, i) << "' is missing";
+      return mlir::emitError(function.getLoc(), "input '")
+             << argumentName(function, i) << "' is missing";
     ordered.push_back(it->second);
   }
   for (auto &entry : inputs)
-    if (llvm::none_of(llvm::seq(function.getNumArguments()), [&](unsigned i) { return argumentName(function, i) == entry.getKey(); }))
+    if (llvm::none_of(llvm::seq(function.getNumArguments()),
+                      [&](unsigned i) { return argumentName(function, i) == entry.getKey(); }))
       return mlir::emitError(function.getLoc(), "there is no input '") << entry.getKey() << "'";
   return interpret(function, ordered, options);
 }

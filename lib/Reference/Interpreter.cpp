@@ -6,7 +6,6 @@
 #include "Evaluate.h"
 #include "Kern/Kern.h"
 
-
 using namespace mlir;
 using namespace permalloy;
 using namespace permalloy::reference;
@@ -15,7 +14,8 @@ using namespace permalloy::reference;
 // Symbols
 //===----------------------------------------------------------------------===//
 
-std::optional<int64_t> reference::evaluate(tfm::DimExprAttr expr, const Symbols &symbols, std::string &error) {
+std::optional<int64_t> reference::evaluate(tfm::DimExprAttr expr, const Symbols &symbols,
+                                           std::string &error) {
   tfm::DimExprAttr result = expr.substitute([&](StringRef name) -> tfm::DimExprAttr {
     auto it = symbols.find(name);
     if (it != symbols.end())
@@ -30,8 +30,8 @@ std::optional<int64_t> reference::evaluate(tfm::DimExprAttr expr, const Symbols 
 }
 
 /// Binds `dims` to `shape`: names first, then every expression must have its value.
-static LogicalResult bindDims(ArrayRef<tfm::DimExprAttr> dims, ArrayRef<int64_t> shape, Symbols &symbols, std::string &error,
-                              bool onlyNames) {
+static LogicalResult bindDims(ArrayRef<tfm::DimExprAttr> dims, ArrayRef<int64_t> shape,
+                              Symbols &symbols, std::string &error, bool onlyNames) {
   for (auto [dim, extent] : llvm::zip(dims, shape)) {
     if (dim.getKind() == tfm::DimKind::Symbol)
       symbols.try_emplace(dim.getName().getValue(), extent);
@@ -41,7 +41,8 @@ static LogicalResult bindDims(ArrayRef<tfm::DimExprAttr> dims, ArrayRef<int64_t>
     if (!value)
       return failure();
     if (*value != extent) {
-      error = "dimension " + dim.str() + " is " + std::to_string(*value) + " but the input of shape " + str(shape) + " has " + std::to_string(extent);
+      error = "dimension " + dim.str() + " is " + std::to_string(*value) +
+              " but the input of shape " + str(shape) + " has " + std::to_string(extent);
       return failure();
     }
   }
@@ -51,17 +52,21 @@ static LogicalResult bindDims(ArrayRef<tfm::DimExprAttr> dims, ArrayRef<int64_t>
 static bool fitsType(RankedTensorType type, ArrayRef<int64_t> shape) {
   return type.getRank() == int64_t(shape.size()) &&
          llvm::all_of(llvm::zip(type.getShape(), shape), [](auto pair) {
-           return ShapedType::isDynamic(std::get<0>(pair)) || std::get<0>(pair) == std::get<1>(pair);
+           return ShapedType::isDynamic(std::get<0>(pair)) ||
+                  std::get<0>(pair) == std::get<1>(pair);
          });
 }
 
-FailureOr<Symbols> reference::bindSymbols(func::FuncOp function, ArrayRef<ArrayRef<int64_t>> shapes) {
+FailureOr<Symbols> reference::bindSymbols(func::FuncOp function,
+                                          ArrayRef<ArrayRef<int64_t>> shapes) {
   Symbols symbols;
   std::string error;
   for (bool onlyNames : {true, false})
     for (auto [i, shape] : llvm::enumerate(shapes)) {
       if (!fitsType(cast<RankedTensorType>(function.getArgumentTypes()[i]), shape))
-        return mlir::emitError(function.getLoc(), "argument ") << i << " has type " << function.getArgumentTypes()[i] << " but the input has shape " << str(shape);
+        return mlir::emitError(function.getLoc(), "argument ")
+               << i << " has type " << function.getArgumentTypes()[i] << " but the input has shape "
+               << str(shape);
       auto dims = function.getArgAttrOfType<ArrayAttr>(i, tfm::TfmDialect::kDimsAttr);
       if (dims && failed(bindDims(tfm::dimsOf(dims), shape, symbols, error, onlyNames)))
         return mlir::emitError(function.getLoc(), "argument ") << i << ": " << error;
@@ -80,10 +85,13 @@ template <typename OpTy> static Result evaluateAs(Operation *op, Operands in, Sc
 static FailureOr<SmallVector<Tensor>> evaluateTfm(Operation *op, Operands in, Scope &scope) {
   using Function = Result (*)(Operation *, Operands, Scope &);
   Function evaluator = nullptr;
-  auto tryAs = [&]<typename... OpTy>() { ((isa<OpTy>(op) ? void(evaluator = &evaluateAs<OpTy>) : void()), ...); };
-  tryAs.operator()<tfm::ConstantOp, tfm::DimValuesOp, tfm::ShapeOfOp, tfm::RangeOp, tfm::ReshapeOp, tfm::BroadcastOp,
-                   tfm::TransposeOp, tfm::GatherOp, tfm::GatherNDOp, tfm::SliceOp, tfm::ConcatOp, tfm::PackOp, tfm::CastOp,
-                   tfm::UnaryOp, tfm::BinaryOp, tfm::CompareOp, tfm::SelectOp, tfm::ReduceOp, tfm::MatmulOp, tfm::LinearOp,
+  auto tryAs = [&]<typename... OpTy>() {
+    ((isa<OpTy>(op) ? void(evaluator = &evaluateAs<OpTy>) : void()), ...);
+  };
+  tryAs.operator()<tfm::ConstantOp, tfm::DimValuesOp, tfm::ShapeOfOp, tfm::RangeOp, tfm::ReshapeOp,
+                   tfm::BroadcastOp, tfm::TransposeOp, tfm::GatherOp, tfm::GatherNDOp, tfm::SliceOp,
+                   tfm::ConcatOp, tfm::PackOp, tfm::CastOp, tfm::UnaryOp, tfm::BinaryOp,
+                   tfm::CompareOp, tfm::SelectOp, tfm::ReduceOp, tfm::MatmulOp, tfm::LinearOp,
                    tfm::LayerNormOp, tfm::SoftmaxOp, tfm::AttentionOp>();
   if (!evaluator)
     return scope.fail("the interpreter does not know " + op->getName().getStringRef());
@@ -101,13 +109,14 @@ static LogicalResult checkTypes(Operation *op, ArrayRef<Tensor> results, Scope &
       continue;
     std::string declared;
     llvm::raw_string_ostream(declared) << value.getType();
-    return scope.fail("gives shape " + str(tensor.shape()) + ", which is not the declared " + declared);
+    return scope.fail("gives shape " + str(tensor.shape()) + ", which is not the declared " +
+                      declared);
   }
   return success();
 }
 
-FailureOr<SmallVector<Tensor>> reference::interpretOp(Operation *op, ArrayRef<Tensor> operands, const Symbols &symbols,
-                                                      std::string &error) {
+FailureOr<SmallVector<Tensor>> reference::interpretOp(Operation *op, ArrayRef<Tensor> operands,
+                                                      const Symbols &symbols, std::string &error) {
   Scope scope{symbols, {}};
   auto results = evaluateTfm(op, operands, scope);
   if (succeeded(results) && failed(checkTypes(op, *results, scope)))
@@ -128,7 +137,8 @@ static std::optional<int64_t> resultBytes(Operation *op) {
   return bytes;
 }
 
-LogicalResult reference::foldWithInterpreter(Operation *op, ArrayRef<Attribute> constants, SmallVectorImpl<Attribute> &results,
+LogicalResult reference::foldWithInterpreter(Operation *op, ArrayRef<Attribute> constants,
+                                             SmallVectorImpl<Attribute> &results,
                                              int64_t maxBytes) {
   std::optional<int64_t> bytes = resultBytes(op);
   if (!bytes || *bytes > maxBytes || op->getNumRegions() || isa<tfm::PackOp>(op))
@@ -199,8 +209,10 @@ static LogicalResult checkAssertion(Operation *op, Operands in) {
   return success();
 }
 
-FailureOr<SmallVector<Tensor>> Interpreter::runLaunch(kern::LaunchOp launch, Operands in, Scope &scope) {
-  auto kernel = symbolTables.lookupNearestSymbolFrom<kern::KernelOp>(launch, launch.getKernelAttr());
+FailureOr<SmallVector<Tensor>> Interpreter::runLaunch(kern::LaunchOp launch, Operands in,
+                                                      Scope &scope) {
+  auto kernel =
+      symbolTables.lookupNearestSymbolFrom<kern::KernelOp>(launch, launch.getKernelAttr());
   if (!kernel)
     return scope.fail("no kernel " + launch.getKernel());
   Symbols symbols;
@@ -212,11 +224,13 @@ FailureOr<SmallVector<Tensor>> Interpreter::runLaunch(kern::LaunchOp launch, Ope
   }
   for (auto [i, tensor] : llvm::enumerate(in))
     if (failed(bindDims(kern::argDims(kernel, i), tensor.shape(), symbols, scope.error, false)))
-      return scope.fail("argument " + Twine(i) + " of kernel " + launch.getKernel() + ": " + scope.error);
+      return scope.fail("argument " + Twine(i) + " of kernel " + launch.getKernel() + ": " +
+                        scope.error);
   return runBlock(kernel.getBlock(), in, symbols);
 }
 
-FailureOr<SmallVector<Tensor>> Interpreter::runOp(Operation *op, Operands in, const Symbols &symbols) {
+FailureOr<SmallVector<Tensor>> Interpreter::runOp(Operation *op, Operands in,
+                                                  const Symbols &symbols) {
   Scope scope{symbols, {}};
   FailureOr<SmallVector<Tensor>> results = failure();
   auto single = [&](Result result) {
@@ -235,7 +249,9 @@ FailureOr<SmallVector<Tensor>> Interpreter::runOp(Operation *op, Operands in, co
     single(evaluateView(view, in, scope));
   } else if (auto call = dyn_cast<func::CallOp>(op)) {
     auto callee = symbolTables.lookupNearestSymbolFrom<func::FuncOp>(op, call.getCalleeAttr());
-    results = callee ? runFunction(callee, in) : FailureOr<SmallVector<Tensor>>(scope.fail("no function " + call.getCallee()));
+    results = callee
+                  ? runFunction(callee, in)
+                  : FailureOr<SmallVector<Tensor>>(scope.fail("no function " + call.getCallee()));
   } else {
     results = evaluateTfm(op, in, scope);
   }
@@ -246,7 +262,8 @@ FailureOr<SmallVector<Tensor>> Interpreter::runOp(Operation *op, Operands in, co
   return results;
 }
 
-FailureOr<SmallVector<Tensor>> Interpreter::runBlock(Block &block, Operands inputs, const Symbols &symbols) {
+FailureOr<SmallVector<Tensor>> Interpreter::runBlock(Block &block, Operands inputs,
+                                                     const Symbols &symbols) {
   Values values;
   llvm::DenseMap<Value, int64_t> uses; // left in this block; a tensor goes with its last one
   for (auto [argument, tensor] : llvm::zip(block.getArguments(), inputs))
@@ -277,10 +294,13 @@ FailureOr<SmallVector<Tensor>> Interpreter::runFunction(func::FuncOp function, O
   if (!function.getBody().hasOneBlock())
     return mlir::emitError(function.getLoc(), "only functions of one block can be interpreted");
   if (inputs.size() != function.getNumArguments())
-    return mlir::emitError(function.getLoc(), "takes ") << function.getNumArguments() << " inputs, not " << inputs.size();
+    return mlir::emitError(function.getLoc(), "takes ")
+           << function.getNumArguments() << " inputs, not " << inputs.size();
   for (auto [i, pair] : llvm::enumerate(llvm::zip(inputs, function.getArgumentTypes())))
     if (std::get<0>(pair).elementType() != getElementTypeOrSelf(std::get<1>(pair)))
-      return mlir::emitError(function.getLoc(), "argument ") << i << " has type " << std::get<1>(pair) << " but the input has elements " << std::get<0>(pair).elementType();
+      return mlir::emitError(function.getLoc(), "argument ")
+             << i << " has type " << std::get<1>(pair) << " but the input has elements "
+             << std::get<0>(pair).elementType();
   auto shapes = llvm::map_to_vector(inputs, [](const Tensor &t) { return t.shape(); });
   FailureOr<Symbols> symbols = bindSymbols(function, shapes);
   if (failed(symbols))
@@ -293,16 +313,22 @@ FailureOr<Tensor> reference::readWeightFile(tfm::WeightOp weight, FileCache &fil
   auto type = cast<RankedTensorType>(weight.getType());
   std::shared_ptr<llvm::MemoryBuffer> &buffer = files[file.getPath()];
   if (!buffer) {
-    auto opened = llvm::MemoryBuffer::getFile(file.getPath().getValue(), /*IsText=*/false, /*RequiresNullTerminator=*/false);
+    auto opened = llvm::MemoryBuffer::getFile(file.getPath().getValue(), /*IsText=*/false,
+                                              /*RequiresNullTerminator=*/false);
     if (!opened)
-      return weight.emitError("cannot read ") << file.getPath() << ": " << opened.getError().message();
+      return weight.emitError("cannot read ")
+             << file.getPath() << ": " << opened.getError().message();
     buffer = std::move(*opened);
   }
   if (file.getBytes() != storageBytes(type))
-    return weight.emitError("of type ") << type << " needs " << storageBytes(type) << " bytes, not " << file.getBytes();
+    return weight.emitError("of type ")
+           << type << " needs " << storageBytes(type) << " bytes, not " << file.getBytes();
   if (file.getOffset() < 0 || file.getOffset() > int64_t(buffer->getBufferSize()) - file.getBytes())
-    return weight.emitError("ends at byte ") << file.getOffset() + file.getBytes() << " but " << file.getPath() << " has " << buffer->getBufferSize();
-  return Tensor::view(type, ArrayRef(buffer->getBufferStart() + file.getOffset(), file.getBytes()), buffer);
+    return weight.emitError("ends at byte ")
+           << file.getOffset() + file.getBytes() << " but " << file.getPath() << " has "
+           << buffer->getBufferSize();
+  return Tensor::view(type, ArrayRef(buffer->getBufferStart() + file.getOffset(), file.getBytes()),
+                      buffer);
 }
 
 FailureOr<Tensor> Interpreter::runWeight(tfm::WeightOp weight) {
@@ -336,4 +362,6 @@ FailureOr<SmallVector<Tensor>> reference::interpret(func::FuncOp function, Array
   return Interpreter(options).runFunction(function, inputs);
 }
 
-FailureOr<Tensor> reference::weightValue(tfm::WeightOp weight) { return Interpreter({}).runWeight(weight); }
+FailureOr<Tensor> reference::weightValue(tfm::WeightOp weight) {
+  return Interpreter({}).runWeight(weight);
+}

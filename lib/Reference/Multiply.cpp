@@ -5,7 +5,8 @@
 
 #include <algorithm>
 
-template <typename T> static void multiply(const T *a, const T *b, T *c, int64_t m, int64_t k, int64_t n) {
+template <typename T>
+static void multiply(const T *a, const T *b, T *c, int64_t m, int64_t k, int64_t n) {
   constexpr int64_t block = 64; // rows of b that stay in cache while all rows of a pass
   for (int64_t k0 = 0; k0 < k; k0 += block)
     for (int64_t i = 0; i < m; ++i)
@@ -18,10 +19,12 @@ template <typename T> static void multiply(const T *a, const T *b, T *c, int64_t
       }
 }
 
-void permalloy::reference::multiplyDense(const double *a, const double *b, double *c, int64_t m, int64_t k, int64_t n) {
+void permalloy::reference::multiplyDense(const double *a, const double *b, double *c, int64_t m,
+                                         int64_t k, int64_t n) {
   multiply(a, b, c, m, k, n);
 }
 
-void permalloy::reference::multiplyDense(const uint64_t *a, const uint64_t *b, uint64_t *c, int64_t m, int64_t k, int64_t n) {
+void permalloy::reference::multiplyDense(const uint64_t *a, const uint64_t *b, uint64_t *c,
+                                         int64_t m, int64_t k, int64_t n) {
   multiply(a, b, c, m, k, n);
 }

@@ -15,7 +15,8 @@ namespace permalloy::reference {
 /// c[m][n] += a[m][k] * b[k][n], all dense; k is summed in rising order.
 void multiplyDense(const double *a, const double *b, double *c, int64_t m, int64_t k, int64_t n);
 /// The same, wrapping.
-void multiplyDense(const uint64_t *a, const uint64_t *b, uint64_t *c, int64_t m, int64_t k, int64_t n);
+void multiplyDense(const uint64_t *a, const uint64_t *b, uint64_t *c, int64_t m, int64_t k,
+                   int64_t n);
 
 } // namespace permalloy::reference
 

@@ -61,7 +61,9 @@ void reference::forEachIndex(ArrayRef<int64_t> shape, ArrayRef<Shape> strides,
 }
 
 std::string reference::str(ArrayRef<int64_t> shape) {
-  return "[" + llvm::join(llvm::map_range(shape, [](int64_t x) { return std::to_string(x); }), ", ") + "]";
+  return "[" +
+         llvm::join(llvm::map_range(shape, [](int64_t x) { return std::to_string(x); }), ", ") +
+         "]";
 }
 
 FailureOr<SmallVector<int64_t>> Scope::values(ArrayAttr dims) {

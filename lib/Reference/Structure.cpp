@@ -53,8 +53,8 @@ Result reference::evaluate(tfm::RangeOp op, Operands in, Scope &scope) {
     double start = in[0].number(0), limit = in[1].number(0), delta = in[2].number(0);
     double count = std::ceil((limit - start) / delta);
     if (!std::isfinite(count))
-      return scope.fail("range from " + elementStr(in[0], 0) + " to " + elementStr(in[1], 0) + " with a step of " +
-                        elementStr(in[2], 0) + " has no end");
+      return scope.fail("range from " + elementStr(in[0], 0) + " to " + elementStr(in[1], 0) +
+                        " with a step of " + elementStr(in[2], 0) + " has no end");
     Tensor result(in[0].elementType(), {std::max<int64_t>(0, count)});
     for (int64_t i = 0; i < result.size(); ++i)
       result.setNumber(i, start + i * delta);
@@ -63,7 +63,8 @@ Result reference::evaluate(tfm::RangeOp op, Operands in, Scope &scope) {
   Wide start = in[0].integer(0), limit = in[1].integer(0), delta = in[2].integer(0);
   if (delta == 0)
     return scope.fail("range with a step of 0 has no end");
-  Wide distance = limit - start, count = distance / delta + (distance % delta != 0 && (distance < 0) == (delta < 0));
+  Wide distance = limit - start,
+       count = distance / delta + (distance % delta != 0 && (distance < 0) == (delta < 0));
   Tensor result(in[0].elementType(), {std::max<int64_t>(0, count)});
   for (int64_t i = 0; i < result.size(); ++i)
     result.setInteger(i, start + i * delta);
@@ -84,7 +85,8 @@ static FailureOr<Shape> requestedShape(tfm::ReshapeOp op, Operands in, Scope &sc
   for (auto [i, extent] : llvm::enumerate(shape)) {
     if (extent == 0 && !op.getAllowZero()) {
       if (int64_t(i) >= in[0].rank())
-        return scope.fail("shape element " + Twine(i) + " is 0 (copy) but the input has rank " + Twine(in[0].rank()));
+        return scope.fail("shape element " + Twine(i) + " is 0 (copy) but the input has rank " +
+                          Twine(in[0].rank()));
       extent = in[0].dim(i);
     }
     if (extent < -1 || (extent == -1 && inferred))
@@ -95,7 +97,8 @@ static FailureOr<Shape> requestedShape(tfm::ReshapeOp op, Operands in, Scope &sc
       known *= extent;
   }
   if (inferred && (known == 0 || in[0].size() % known != 0))
-    return scope.fail("cannot infer the -1 of " + str(shape) + " for " + Twine(in[0].size()) + " elements");
+    return scope.fail("cannot infer the -1 of " + str(shape) + " for " + Twine(in[0].size()) +
+                      " elements");
   if (inferred)
     shape[*inferred] = in[0].size() / known;
   return shape;
@@ -111,7 +114,8 @@ Result reference::evaluate(tfm::ReshapeOp op, Operands in, Scope &scope) {
 }
 
 /// Reads `input` along `strides` into a new tensor of `shape`.
-static Tensor readStrided(const Tensor &input, ArrayRef<int64_t> shape, Shape strides, int64_t start = 0) {
+static Tensor readStrided(const Tensor &input, ArrayRef<int64_t> shape, Shape strides,
+                          int64_t start = 0) {
   Tensor result(input.elementType(), shape);
   int64_t width = elementBytes(input.element());
   const char *from = input.bytes().data();
@@ -123,7 +127,8 @@ static Tensor readStrided(const Tensor &input, ArrayRef<int64_t> shape, Shape st
 }
 
 Result reference::evaluate(tfm::BroadcastOp op, Operands in, Scope &scope) {
-  FailureOr<Shape> wanted = op.getDims() ? scope.values(*op.getDims()) : FailureOr<Shape>(in[1].integers());
+  FailureOr<Shape> wanted =
+      op.getDims() ? scope.values(*op.getDims()) : FailureOr<Shape>(in[1].integers());
   if (failed(wanted))
     return failure();
   auto shape = broadcastShapes(in[0].shape(), *wanted);
@@ -148,7 +153,8 @@ Result reference::evaluate(tfm::TransposeOp op, Operands in, Scope &) {
 /// An index that may count from the end, or a failure.
 static FailureOr<int64_t> wrapIndex(Wide index, int64_t extent, Scope &scope) {
   if (index < -Wide(extent) || index >= extent)
-    return scope.fail("index " + Twine(int64_t(index)) + " is outside of a dimension of " + Twine(extent));
+    return scope.fail("index " + Twine(int64_t(index)) + " is outside of a dimension of " +
+                      Twine(extent));
   return index < 0 ? index + extent : index;
 }
 
@@ -176,20 +182,24 @@ Result reference::evaluate(tfm::GatherNDOp op, Operands in, Scope &scope) {
   const Tensor &input = in[0], &indices = in[1];
   size_t batch = op.getBatchDims(), tuple = indices.shape().back();
   if (input.shape().take_front(batch) != indices.shape().take_front(batch))
-    return scope.fail("batch dimensions of " + str(input.shape()) + " and " + str(indices.shape()) + " differ");
+    return scope.fail("batch dimensions of " + str(input.shape()) + " and " + str(indices.shape()) +
+                      " differ");
   Shape out(indices.shape().drop_back());
   out.append(input.shape().begin() + batch + tuple, input.shape().end());
   Tensor result(input.elementType(), out);
-  int64_t batches = product(input.shape().take_front(batch)), inBatch = product(input.shape().drop_front(batch));
+  int64_t batches = product(input.shape().take_front(batch)),
+          inBatch = product(input.shape().drop_front(batch));
   int64_t tuples = product(indices.shape().drop_back().drop_front(batch));
   Shape strides = stridesOf(input.shape());
-  int64_t width = elementBytes(input.element()), block = product(input.shape().drop_front(batch + tuple)) * width;
+  int64_t width = elementBytes(input.element()),
+          block = product(input.shape().drop_front(batch + tuple)) * width;
   char *to = result.mutableBytes().data();
   for (int64_t b = 0; b < batches; ++b)
     for (int64_t t = 0; t < tuples; ++t, to += block) {
       int64_t offset = b * inBatch;
       for (size_t k = 0; k < tuple; ++k) {
-        FailureOr<int64_t> index = wrapIndex(indices.integer((b * tuples + t) * tuple + k), input.dim(batch + k), scope);
+        FailureOr<int64_t> index =
+            wrapIndex(indices.integer((b * tuples + t) * tuple + k), input.dim(batch + k), scope);
         if (failed(index))
           return failure();
         offset += *index * strides[batch + k];
@@ -199,8 +209,10 @@ Result reference::evaluate(tfm::GatherNDOp op, Operands in, Scope &scope) {
   return result;
 }
 
-/// ONNX: negative bounds count from the end, then clamp; a negative step walks down from start to before end.
-static LogicalResult clampAxis(SliceBox &box, int64_t axis, int64_t start, int64_t end, int64_t step, Scope &scope) {
+/// ONNX: negative bounds count from the end, then clamp; a negative step walks down from start to
+/// before end.
+static LogicalResult clampAxis(SliceBox &box, int64_t axis, int64_t start, int64_t end,
+                               int64_t step, Scope &scope) {
   if (step == 0)
     return scope.fail("a step of the slice is 0");
   int64_t n = box.sizes[axis];
@@ -220,7 +232,8 @@ static LogicalResult clampAxis(SliceBox &box, int64_t axis, int64_t start, int64
   return success();
 }
 
-FailureOr<SliceBox> reference::sliceBox(tfm::SliceOp op, ArrayRef<int64_t> shape, Operands bounds, Scope &scope) {
+FailureOr<SliceBox> reference::sliceBox(tfm::SliceOp op, ArrayRef<int64_t> shape, Operands bounds,
+                                        Scope &scope) {
   SliceBox box{Shape(shape.size(), 0), Shape(shape.size(), 1), Shape(shape)};
   if (op.getSizes()) {
     FailureOr<Shape> offsets = scope.values(*op.getOffsets()), sizes = scope.values(*op.getSizes());
@@ -245,10 +258,13 @@ Result reference::evaluate(tfm::SliceOp op, Operands in, Scope &scope) {
   Shape strides = stridesOf(in[0].shape());
   int64_t start = 0;
   for (size_t d = 0; d < strides.size(); ++d) {
-    int64_t first = box->offsets[d], last = first + (box->sizes[d] - 1) * box->steps[d], n = in[0].dim(d);
-    if (box->sizes[d] < 0 || (box->sizes[d] > 0 && (first < 0 || first >= n || last < 0 || last >= n)))
-      return scope.fail("slice of " + Twine(box->sizes[d]) + " elements from " + Twine(first) + " in steps of " +
-                        Twine(box->steps[d]) + " leaves dimension " + Twine(d) + " of " + str(in[0].shape()));
+    int64_t first = box->offsets[d], last = first + (box->sizes[d] - 1) * box->steps[d],
+            n = in[0].dim(d);
+    if (box->sizes[d] < 0 ||
+        (box->sizes[d] > 0 && (first < 0 || first >= n || last < 0 || last >= n)))
+      return scope.fail("slice of " + Twine(box->sizes[d]) + " elements from " + Twine(first) +
+                        " in steps of " + Twine(box->steps[d]) + " leaves dimension " + Twine(d) +
+                        " of " + str(in[0].shape()));
     start += first * strides[d];
     strides[d] *= box->steps[d];
   }
@@ -264,7 +280,8 @@ Result reference::evaluate(tfm::ConcatOp op, Operands in, Scope &scope) {
     shape[axis] += std::exchange(rest[axis], shape[axis]);
     rest[axis] = shape[axis];
     if (rest != shape)
-      return scope.fail("shapes " + str(in[0].shape()) + " and " + str(input.shape()) + " cannot be joined along axis " + Twine(axis));
+      return scope.fail("shapes " + str(in[0].shape()) + " and " + str(input.shape()) +
+                        " cannot be joined along axis " + Twine(axis));
   }
   Tensor result(in[0].elementType(), shape);
   char *to = result.mutableBytes().data();

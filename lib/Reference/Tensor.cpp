@@ -18,12 +18,13 @@ int64_t reference::storageBytes(RankedTensorType type) {
 }
 
 Tensor::Tensor(RankedTensorType type)
-    : tensorType(type), kind(elementOf(type.getElementType())), count(type.getNumElements()), length(storageBytes(type)),
-      own(std::make_shared<std::vector<char>>(length)) {
+    : tensorType(type), kind(elementOf(type.getElementType())), count(type.getNumElements()),
+      length(storageBytes(type)), own(std::make_shared<std::vector<char>>(length)) {
   data = own->data();
 }
 
-Tensor Tensor::view(RankedTensorType type, ArrayRef<char> bytes, std::shared_ptr<const void> owner) {
+Tensor Tensor::view(RankedTensorType type, ArrayRef<char> bytes,
+                    std::shared_ptr<const void> owner) {
   Tensor result;
   result.tensorType = type;
   result.kind = elementOf(type.getElementType());
@@ -53,7 +54,8 @@ Tensor Tensor::fromAttribute(ElementsAttr attribute) {
   if (isFloat(result.kind)) {
     for (auto [i, value] : llvm::enumerate(dense.getValues<APFloat>())) {
       APInt bits = value.bitcastToAPInt(); // keeps NaN payloads and -0
-      std::memcpy(result.own->data() + i * elementBytes(result.kind), bits.getRawData(), elementBytes(result.kind));
+      std::memcpy(result.own->data() + i * elementBytes(result.kind), bits.getRawData(),
+                  elementBytes(result.kind));
     }
     return result;
   }
@@ -117,7 +119,9 @@ std::string reference::indexStr(ArrayRef<int64_t> shape, int64_t i) {
   SmallVector<int64_t> index(shape.size());
   for (size_t d = shape.size(); d-- > 0; i /= std::max<int64_t>(shape[d], 1))
     index[d] = shape[d] ? i % shape[d] : 0;
-  return "[" + llvm::join(llvm::map_range(index, [](int64_t x) { return std::to_string(x); }), ", ") + "]";
+  return "[" +
+         llvm::join(llvm::map_range(index, [](int64_t x) { return std::to_string(x); }), ", ") +
+         "]";
 }
 
 std::string reference::elementStr(const Tensor &tensor, int64_t i) {
@@ -128,11 +132,13 @@ std::string reference::elementStr(const Tensor &tensor, int64_t i) {
   if (!isFloat(tensor.element()))
     return std::to_string(int64_t(tensor.integer(i)));
   char text[40];
-  snprintf(text, sizeof text, tensor.element() == Element::F64 ? "%.17g" : "%.9g", tensor.number(i));
+  snprintf(text, sizeof text, tensor.element() == Element::F64 ? "%.17g" : "%.9g",
+           tensor.number(i));
   return text;
 }
 
-static void printFrom(std::string &text, const Tensor &tensor, unsigned d, int64_t &i, int64_t &left) {
+static void printFrom(std::string &text, const Tensor &tensor, unsigned d, int64_t &i,
+                      int64_t &left) {
   if (int64_t(d) == tensor.rank()) {
     text += elementStr(tensor, i++);
     --left;
@@ -154,12 +160,14 @@ std::string reference::str(const Tensor &tensor, int64_t limit) {
   return text;
 }
 
-static bool agree(const Tensor &actual, const Tensor &expected, int64_t i, Tolerance tolerance, double &difference) {
+static bool agree(const Tensor &actual, const Tensor &expected, int64_t i, Tolerance tolerance,
+                  double &difference) {
   bool exact = tolerance.rtol == 0 && tolerance.atol == 0;
   if (!isFloat(actual.element())) {
     difference = std::abs(actual.approximate(i) - expected.approximate(i));
     return actual.integer(i) == expected.integer(i) ||
-           (!exact && difference <= tolerance.atol + tolerance.rtol * std::abs(expected.approximate(i)));
+           (!exact &&
+            difference <= tolerance.atol + tolerance.rtol * std::abs(expected.approximate(i)));
   }
   double a = actual.number(i), e = expected.number(i);
   if (std::isnan(a) || std::isnan(e))
@@ -175,7 +183,8 @@ static bool agree(const Tensor &actual, const Tensor &expected, int64_t i, Toler
 Difference reference::compare(const Tensor &actual, const Tensor &expected, Tolerance tolerance) {
   Difference result;
   if (actual.type() != expected.type()) {
-    llvm::raw_string_ostream(result.message) << "type " << actual.type() << " differs from expected " << expected.type();
+    llvm::raw_string_ostream(result.message)
+        << "type " << actual.type() << " differs from expected " << expected.type();
     return result;
   }
   int64_t differing = 0, worst = 0, stored = actual.bytes().size() / elementBytes(actual.element());
@@ -192,8 +201,8 @@ Difference reference::compare(const Tensor &actual, const Tensor &expected, Tole
   if (!differing)
     return result;
   llvm::raw_string_ostream os(result.message);
-  os << "element " << (actual.isPacked() ? std::to_string(worst) : indexStr(actual.shape(), worst)) << " is "
-     << elementStr(actual, worst) << ", expected " << elementStr(expected, worst) << " (" << differing << " of " << stored
-     << " elements differ)";
+  os << "element " << (actual.isPacked() ? std::to_string(worst) : indexStr(actual.shape(), worst))
+     << " is " << elementStr(actual, worst) << ", expected " << elementStr(expected, worst) << " ("
+     << differing << " of " << stored << " elements differ)";
   return result;
 }

@@ -23,15 +23,22 @@ using tfm::ReduceKind;
 
 static double neutral(ReduceKind kind) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
-  return kind == ReduceKind::Max ? -infinity : kind == ReduceKind::Min ? infinity : kind == ReduceKind::Prod ? 1 : 0;
+  return kind == ReduceKind::Max    ? -infinity
+         : kind == ReduceKind::Min  ? infinity
+         : kind == ReduceKind::Prod ? 1
+                                    : 0;
 }
 
 static double accumulate(ReduceKind kind, double a, double x) {
   switch (kind) {
-  case ReduceKind::Max: return std::isnan(a) || a > x ? a : x;
-  case ReduceKind::Min: return std::isnan(a) || a < x ? a : x;
-  case ReduceKind::Prod: return a * x;
-  default: return a + x;
+  case ReduceKind::Max:
+    return std::isnan(a) || a > x ? a : x;
+  case ReduceKind::Min:
+    return std::isnan(a) || a < x ? a : x;
+  case ReduceKind::Prod:
+    return a * x;
+  default:
+    return a + x;
   }
 }
 
@@ -48,12 +55,18 @@ static Wide neutral(ReduceKind kind, Element element) {
 
 static Wide accumulate(ReduceKind kind, Element element, Wide a, Wide x) {
   switch (kind) {
-  case ReduceKind::Max: return std::max(a, x);
-  case ReduceKind::Min: return std::min(a, x);
-  case ReduceKind::Prod: return wrapTo(element, Wide(uint64_t(a) * uint64_t(x)));
-  case ReduceKind::All: return a && x;
-  case ReduceKind::Any: return a || x;
-  default: return a + x;
+  case ReduceKind::Max:
+    return std::max(a, x);
+  case ReduceKind::Min:
+    return std::min(a, x);
+  case ReduceKind::Prod:
+    return wrapTo(element, Wide(uint64_t(a) * uint64_t(x)));
+  case ReduceKind::All:
+    return a && x;
+  case ReduceKind::Any:
+    return a || x;
+  default:
+    return a + x;
   }
 }
 
@@ -73,12 +86,13 @@ Result reference::evaluate(tfm::ReduceOp op, Operands in, Scope &scope) {
     return scope.fail("mean of no integers");
   std::vector<double> sums(result.size(), neutral(kind));
   std::vector<Wide> counts(isFloat(x.element()) ? 0 : result.size(), neutral(kind, x.element()));
-  forEachIndex(x.shape(), {broadcastStrides(kept, x.shape())}, [&](int64_t i, ArrayRef<int64_t> at) {
-    if (isFloat(x.element()))
-      sums[at[0]] = accumulate(kind, sums[at[0]], x.number(i));
-    else
-      counts[at[0]] = accumulate(kind, x.element(), counts[at[0]], x.integer(i));
-  });
+  forEachIndex(x.shape(), {broadcastStrides(kept, x.shape())},
+               [&](int64_t i, ArrayRef<int64_t> at) {
+                 if (isFloat(x.element()))
+                   sums[at[0]] = accumulate(kind, sums[at[0]], x.number(i));
+                 else
+                   counts[at[0]] = accumulate(kind, x.element(), counts[at[0]], x.integer(i));
+               });
   for (int64_t i = 0; i < result.size(); ++i) {
     if (isFloat(x.element()))
       result.setNumber(i, kind == ReduceKind::Mean ? sums[i] / count : sums[i]);
@@ -119,11 +133,15 @@ struct Product {
 };
 } // namespace
 
-template <typename T> static std::vector<T> multiplyAll(const std::vector<T> &a, const std::vector<T> &b, const Product &p) {
+template <typename T>
+static std::vector<T> multiplyAll(const std::vector<T> &a, const std::vector<T> &b,
+                                  const Product &p) {
   std::vector<T> result(product(p.batch) * p.m * p.n);
-  SmallVector<Shape> strides = {broadcastStrides(p.aBatch, p.batch), broadcastStrides(p.bBatch, p.batch)};
+  SmallVector<Shape> strides = {broadcastStrides(p.aBatch, p.batch),
+                                broadcastStrides(p.bBatch, p.batch)};
   forEachIndex(p.batch, strides, [&](int64_t i, ArrayRef<int64_t> at) {
-    multiplyDense(a.data() + at[0] * p.m * p.k, b.data() + at[1] * p.k * p.n, result.data() + i * p.m * p.n, p.m, p.k, p.n);
+    multiplyDense(a.data() + at[0] * p.m * p.k, b.data() + at[1] * p.k * p.n,
+                  result.data() + i * p.m * p.n, p.m, p.k, p.n);
   });
   return result;
 }
@@ -141,7 +159,8 @@ Result reference::evaluate(tfm::MatmulOp op, Operands in, Scope &scope) {
   p.n = b.dim(b.rank() - (op.getTransposeB() ? 2 : 1));
   auto batch = broadcastShapes(p.aBatch, p.bBatch);
   if (!batch || b.dim(b.rank() - (op.getTransposeB() ? 1 : 2)) != p.k)
-    return scope.fail("shapes " + str(in[0].shape()) + " and " + str(in[1].shape()) + " do not multiply");
+    return scope.fail("shapes " + str(in[0].shape()) + " and " + str(in[1].shape()) +
+                      " do not multiply");
   p.batch = *batch;
   Shape shape = *batch;
   if (!vectorA)
@@ -150,11 +169,13 @@ Result reference::evaluate(tfm::MatmulOp op, Operands in, Scope &scope) {
     shape.push_back(p.n);
   Tensor result(a.elementType(), shape);
   if (isFloat(a.element())) {
-    auto values = multiplyAll(matrices<double>(a, op.getTransposeA()), matrices<double>(b, op.getTransposeB()), p);
+    auto values = multiplyAll(matrices<double>(a, op.getTransposeA()),
+                              matrices<double>(b, op.getTransposeB()), p);
     for (int64_t i = 0; i < result.size(); ++i)
       result.setNumber(i, values[i]);
   } else { // unsigned 64-bit sums wrap like any narrower type
-    auto values = multiplyAll(matrices<uint64_t>(a, op.getTransposeA()), matrices<uint64_t>(b, op.getTransposeB()), p);
+    auto values = multiplyAll(matrices<uint64_t>(a, op.getTransposeA()),
+                              matrices<uint64_t>(b, op.getTransposeB()), p);
     for (int64_t i = 0; i < result.size(); ++i)
       result.setInteger(i, values[i]);
   }
@@ -166,8 +187,8 @@ Result reference::evaluate(tfm::LinearOp op, Operands in, Scope &scope) {
   Tensor weight = in[1].isPacked() ? unpack(in[1]) : in[1];
   int64_t k = x.shape().back(), n = weight.dim(1);
   if (weight.dim(0) != k || (op.getBias() && in[2].size() != n))
-    return scope.fail("input " + str(x.shape()) + ", weight " + str(weight.shape()) + (op.getBias() ? " and bias " + str(in[2].shape()) : "") +
-                      " do not fit");
+    return scope.fail("input " + str(x.shape()) + ", weight " + str(weight.shape()) +
+                      (op.getBias() ? " and bias " + str(in[2].shape()) : "") + " do not fit");
   Shape shape(x.shape());
   shape.back() = n;
   Tensor result(x.elementType(), shape);
@@ -226,7 +247,8 @@ static void softmaxInPlace(MutableArrayRef<double> row) {
 Result reference::evaluate(tfm::SoftmaxOp op, Operands in, Scope &) {
   const Tensor &x = in[0];
   size_t axis = op.getAxis();
-  int64_t n = x.dim(axis), inner = product(x.shape().drop_front(axis + 1)), outer = product(x.shape().take_front(axis));
+  int64_t n = x.dim(axis), inner = product(x.shape().drop_front(axis + 1)),
+          outer = product(x.shape().take_front(axis));
   Tensor result(x.type());
   std::vector<double> row(n);
   for (int64_t o = 0; o < outer; ++o)

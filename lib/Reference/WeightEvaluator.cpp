@@ -24,7 +24,8 @@ Stream WeightEvaluator::streamOf(tfm::WeightOp weight) {
   }
   if (!weight.getBody().empty()) {
     open.push_back(weight);
-    Stream result = streamOf(cast<tfm::YieldOp>(weight.getBody().front().getTerminator()).getValue());
+    Stream result =
+        streamOf(cast<tfm::YieldOp>(weight.getBody().front().getTerminator()).getValue());
     open.pop_back();
     return result;
   }
@@ -68,8 +69,11 @@ Stream WeightEvaluator::interpreted(Operation *op, ArrayRef<Stream> inputs) {
   for (const Stream &input : inputs)
     bytes += input->count * input->width;
   if (bytes > kInterpretedBytes) {
-    op->emitError("over ") << bytes << " bytes of weights is unsupported: only get_weight, cast, transpose, reshape, slice, "
-                           << "concat and pack are streamed, other operations may take " << kInterpretedBytes << " bytes";
+    op->emitError("over ")
+        << bytes
+        << " bytes of weights is unsupported: only get_weight, cast, transpose, reshape, slice, "
+        << "concat and pack are streamed, other operations may take " << kInterpretedBytes
+        << " bytes";
     return nullptr;
   }
   for (const Stream &input : inputs)

@@ -10,7 +10,8 @@ using namespace permalloy;
 using namespace permalloy::reference;
 
 WeightStream::WeightStream(RankedTensorType type)
-    : type(type), width(elementBytes(elementOf(type.getElementType()))), count(storageBytes(type) / width) {}
+    : type(type), width(elementBytes(elementOf(type.getElementType()))),
+      count(storageBytes(type) / width) {}
 
 const char *WeightStream::materialized() {
   if (const char *bytes = direct())
@@ -26,24 +27,29 @@ namespace {
 
 struct TensorStream : WeightStream {
   TensorStream(Tensor tensor) : WeightStream(tensor.type()), tensor(std::move(tensor)) {}
-  void read(int64_t begin, int64_t n, char *out) override { std::memcpy(out, direct() + begin * width, n * width); }
+  void read(int64_t begin, int64_t n, char *out) override {
+    std::memcpy(out, direct() + begin * width, n * width);
+  }
   const char *direct() override { return tensor.bytes().data(); }
   Tensor tensor;
 };
 
 struct SeededStream : WeightStream {
-  SeededStream(RankedTensorType type, tfm::SeededAttr seeded) : WeightStream(type), seeded(seeded) {}
+  SeededStream(RankedTensorType type, tfm::SeededAttr seeded)
+      : WeightStream(type), seeded(seeded) {}
   void read(int64_t begin, int64_t n, char *out) override {
     Tensor part(type.getElementType(), {n});
     for (int64_t i = 0; i < n; ++i)
-      part.setNumber(i, seededElement(seeded.getSeed(), begin + i, seeded.getScale().getValueAsDouble()));
+      part.setNumber(
+          i, seededElement(seeded.getSeed(), begin + i, seeded.getScale().getValueAsDouble()));
     std::memcpy(out, part.bytes().data(), n * width);
   }
   tfm::SeededAttr seeded;
 };
 
 struct ReshapeStream : WeightStream {
-  ReshapeStream(RankedTensorType type, Stream input) : WeightStream(type), input(std::move(input)) {}
+  ReshapeStream(RankedTensorType type, Stream input)
+      : WeightStream(type), input(std::move(input)) {}
   void read(int64_t begin, int64_t n, char *out) override { input->read(begin, n, out); }
   const char *direct() override { return input->direct(); }
   Stream input;
@@ -65,7 +71,8 @@ struct CastStream : WeightStream {
 
 struct StridedStream : WeightStream {
   StridedStream(RankedTensorType type, Stream input, int64_t start, Shape strides)
-      : WeightStream(type), input(std::move(input)), start(start), strides(std::move(strides)), sizes(type.getShape()) {}
+      : WeightStream(type), input(std::move(input)), start(start), strides(std::move(strides)),
+        sizes(type.getShape()) {}
 
   void read(int64_t begin, int64_t n, char *out) override {
     int64_t inner = sizes.empty() ? 1 : sizes.back();
@@ -99,7 +106,8 @@ private:
 };
 
 struct ConcatStream : WeightStream {
-  ConcatStream(RankedTensorType type, std::vector<Stream> inputs, size_t axis) : WeightStream(type), inputs(std::move(inputs)) {
+  ConcatStream(RankedTensorType type, std::vector<Stream> inputs, size_t axis)
+      : WeightStream(type), inputs(std::move(inputs)) {
     for (const Stream &input : this->inputs)
       blocks.push_back(product(input->type.getShape().drop_front(axis)));
     period = product(type.getShape().drop_front(axis));
@@ -124,7 +132,8 @@ struct ConcatStream : WeightStream {
 
 struct PackStream : WeightStream {
   PackStream(RankedTensorType type, Stream input)
-      : WeightStream(type), input(std::move(input)), rows(type.getDimSize(0)), columns(type.getDimSize(1)) {}
+      : WeightStream(type), input(std::move(input)), rows(type.getDimSize(0)),
+        columns(type.getDimSize(1)) {}
   void read(int64_t begin, int64_t n, char *out) override {
     while (n > 0) {
       int64_t lane = begin % 16, k = begin / 16 % rows, column = begin / 16 / rows * 16 + lane;
@@ -143,14 +152,24 @@ struct PackStream : WeightStream {
 
 } // namespace
 
-Stream reference::streamTensor(Tensor tensor) { return std::make_shared<TensorStream>(std::move(tensor)); }
-Stream reference::streamSeeded(RankedTensorType type, tfm::SeededAttr seeded) { return std::make_shared<SeededStream>(type, seeded); }
-Stream reference::streamReshape(RankedTensorType type, Stream input) { return std::make_shared<ReshapeStream>(type, std::move(input)); }
-Stream reference::streamCast(RankedTensorType type, Stream input) { return std::make_shared<CastStream>(type, std::move(input)); }
+Stream reference::streamTensor(Tensor tensor) {
+  return std::make_shared<TensorStream>(std::move(tensor));
+}
+Stream reference::streamSeeded(RankedTensorType type, tfm::SeededAttr seeded) {
+  return std::make_shared<SeededStream>(type, seeded);
+}
+Stream reference::streamReshape(RankedTensorType type, Stream input) {
+  return std::make_shared<ReshapeStream>(type, std::move(input));
+}
+Stream reference::streamCast(RankedTensorType type, Stream input) {
+  return std::make_shared<CastStream>(type, std::move(input));
+}
 Stream reference::streamStrided(RankedTensorType type, Stream input, int64_t start, Shape strides) {
   return std::make_shared<StridedStream>(type, std::move(input), start, std::move(strides));
 }
 Stream reference::streamConcat(RankedTensorType type, std::vector<Stream> inputs, size_t axis) {
   return std::make_shared<ConcatStream>(type, std::move(inputs), axis);
 }
-Stream reference::streamPack(RankedTensorType type, Stream input) { return std::make_shared<PackStream>(type, std::move(input)); }
+Stream reference::streamPack(RankedTensorType type, Stream input) {
+  return std::make_shared<PackStream>(type, std::move(input));
+}

@@ -20,24 +20,39 @@ import pytest
 from onnx.backend.test.case.node import collect_testcases
 
 # Every operator of which the importer takes a case. An operator that it begins to take is added here.
-OPERATORS = """
+OPERATOR_NAMES = """
 Abs Add And ArgMax ArgMin Attention BatchNormalization Ceil Celu Clip Concat Constant ConstantOfShape Cos Div Dropout
 Elu Equal Erf Exp Expand Flatten Floor Gather GatherElements GatherND Gelu Gemm GlobalAveragePool Greater GreaterOrEqual
 HardSigmoid HardSwish Identity IsInf IsNaN LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax LpNormalization
 MatMul Max Mean Min Mish Mod Mul Neg Or PRelu Pow RMSNormalization Range Reciprocal ReduceMax ReduceMin ReduceProd Relu
 Reshape Round Selu Shape Sigmoid Sign Sin Size Slice Softmax Softplus Softsign Split Sqrt Sub Sum Swish Tan Tanh
 ThresholdedRelu Transpose Trilu Where Xor
-""".split()
+"""
 
-ELEMENTS = {"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16", "bool": "i1", "int8": "i8",
-            "uint8": "ui8", "int16": "i16", "uint16": "ui16", "int32": "i32", "uint32": "ui32", "int64": "i64", "uint64": "ui64"}
+ELEMENTS = {
+    "float32": "f32",
+    "float64": "f64",
+    "float16": "f16",
+    "bfloat16": "bf16",
+    "bool": "i1",
+    "int8": "i8",
+    "uint8": "ui8",
+    "int16": "i16",
+    "uint16": "ui16",
+    "int32": "i32",
+    "uint32": "ui32",
+    "int64": "i64",
+    "uint64": "ui64",
+}
 # Two units in the last place of the types that ONNX's numpy code rounds to after every step.
 TOLERANCE = {"float16": "2.0e-3", "bfloat16": "1.6e-2"}
 
 
 def find(tool):
     place = Path(environ.get("PERMALLOY_BUILD_DIR", "")) / "bin" / tool
-    return str(place) if environ.get("PERMALLOY_BUILD_DIR") and place.exists() else shutil.which(tool)
+    return (
+        str(place) if environ.get("PERMALLOY_BUILD_DIR") and place.exists() else shutil.which(tool)
+    )
 
 
 @cache
@@ -68,7 +83,10 @@ def as_declared(name, array, declared):
     """The constant under the type that the function declares, which may have unknown dimensions."""
     text = constant(f"{name}c", array)
     dims = ", ".join(f"#tfm.dim<{n}>" for n in array.shape)
-    return text + f"    %{name} = tfm.broadcast %{name}c dims [{dims}] : ({tensor_type(array)}) -> {declared}\n"
+    return (
+        text
+        + f"    %{name} = tfm.broadcast %{name}c dims [{dims}] : ({tensor_type(array)}) -> {declared}\n"
+    )
 
 
 def test_module(imported, inputs, outputs):
@@ -100,20 +118,32 @@ def modules(operator, folder):
             continue
         path = folder / f"{case.name}.onnx"
         onnx.save(case.model, path)
-        done = subprocess.run([find("permalloy"), "import", path], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [find("permalloy"), "import", path], capture_output=True, text=True, check=False
+        )
         if done.returncode == 0:
             result[case.name] = test_module(done.stdout, inputs, outputs)
     return result
 
 
-@pytest.mark.skipif(not find("permalloy-opt"), reason="the compiler is not built (PERMALLOY_BUILD_DIR names no build with it)")
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.skipif(
+    not find("permalloy-opt"),
+    reason="the compiler is not built (PERMALLOY_BUILD_DIR names no build with it)",
+)
+@pytest.mark.parametrize("operator", OPERATOR_NAMES.split())
 def test_operator(operator, tmp_path):
     found = modules(operator, tmp_path)
     assert found, f"the importer takes no case of {operator} any more"
     failures = []
     for name, module in found.items():
-        command = [find("permalloy-opt"), "-", "--check-interpret", "--mlir-print-op-on-diagnostic=false", "-o", "/dev/null"]
+        command = [
+            find("permalloy-opt"),
+            "-",
+            "--check-interpret",
+            "--mlir-print-op-on-diagnostic=false",
+            "-o",
+            "/dev/null",
+        ]
         done = subprocess.run(command, input=module, capture_output=True, text=True, check=False)
         if done.returncode:
             failures.append(f"{name}: {done.stderr.splitlines()[0]}")

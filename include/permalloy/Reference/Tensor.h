@@ -3,10 +3,11 @@
 //
 // Numbers are read and written through two wide types only, whatever the element type is:
 //
-//   float elements     double     f16, bf16, f32, f64 convert exactly; a store rounds once, to nearest even
-//   integer elements   Wide       128 bits hold any i8..i64, ui8..ui64; a store wraps
+//   float elements     double     f16, bf16, f32, f64 convert exactly; a store rounds once, to
+//   nearest even integer elements   Wide       128 bits hold any i8..i64, ui8..ui64; a store wraps
 //
-// One operation therefore rounds exactly once. For + - * / and sqrt of f32 that is the IEEE result (53 >= 2 * 24 + 2 bits).
+// One operation therefore rounds exactly once. For + - * / and sqrt of f32 that is the IEEE result
+// (53 >= 2 * 24 + 2 bits).
 //
 //===----------------------------------------------------------------------===//
 
@@ -30,7 +31,8 @@ Element elementOf(mlir::Type type);
 /// Bytes of one stored element; bool takes one byte, 0 or 1.
 int64_t elementBytes(Element element);
 inline bool isFloat(Element element) { return element >= Element::F16; }
-/// Bytes of a tensor as stored: dense row-major, or `[ceil(N/16)][K][16]` when the encoding is `#tfm.panels`.
+/// Bytes of a tensor as stored: dense row-major, or `[ceil(N/16)][K][16]` when the encoding is
+/// `#tfm.panels`.
 int64_t storageBytes(mlir::RankedTensorType type);
 
 /// `value` rounded to the nearest number of the format, ties to even; overflow gives infinity.
@@ -42,7 +44,8 @@ Wide wrapTo(Element element, Wide value);
 /// Element `index` of `#tfm.seeded<seed, scale>` before rounding to the element type.
 double seededElement(int64_t seed, int64_t index, double scale);
 
-/// An immutable-by-default tensor: copies share bytes, writing through `mutableBytes` or `set*` unshares them.
+/// An immutable-by-default tensor: copies share bytes, writing through `mutableBytes` or `set*`
+/// unshares them.
 class Tensor {
 public:
   Tensor() = default;
@@ -50,10 +53,12 @@ public:
   explicit Tensor(mlir::RankedTensorType type);
   Tensor(mlir::Type elementType, llvm::ArrayRef<int64_t> shape)
       : Tensor(mlir::RankedTensorType::get(shape, elementType)) {}
-  /// The elements of a constant; null bytes (`!tensor`) when the attribute holds none (a resource that is not loaded).
+  /// The elements of a constant; null bytes (`!tensor`) when the attribute holds none (a resource
+  /// that is not loaded).
   static Tensor fromAttribute(mlir::ElementsAttr attribute);
   /// Bytes that `owner` keeps alive, such as a part of a mapped file. They may have any alignment.
-  static Tensor view(mlir::RankedTensorType type, llvm::ArrayRef<char> bytes, std::shared_ptr<const void> owner);
+  static Tensor view(mlir::RankedTensorType type, llvm::ArrayRef<char> bytes,
+                     std::shared_ptr<const void> owner);
   /// A rank 1 tensor of i64.
   static Tensor ofShape(mlir::MLIRContext *context, llvm::ArrayRef<int64_t> values);
 
@@ -97,19 +102,22 @@ private:
   std::shared_ptr<std::vector<char>> own; // when the bytes are this tensor's to write
 };
 
-/// How two tensors may differ: `|a - e| <= atol + rtol * |e|`; equal infinities agree, and NaN with NaN.
+/// How two tensors may differ: `|a - e| <= atol + rtol * |e|`; equal infinities agree, and NaN with
+/// NaN.
 struct Tolerance {
   double rtol = 0, atol = 0;
 };
 
 /// The worst difference of two tensors.
 struct Difference {
-  std::string message; ///< empty when they agree; otherwise what differs, with index and both values
-  double maxAbs = 0;   ///< largest |a - e| over finite elements
+  std::string
+      message;       ///< empty when they agree; otherwise what differs, with index and both values
+  double maxAbs = 0; ///< largest |a - e| over finite elements
   explicit operator bool() const { return !message.empty(); }
 };
 
-/// Compares type, shape and elements. With zero tolerance -0 and +0 differ for floats; any NaN equals any NaN.
+/// Compares type, shape and elements. With zero tolerance -0 and +0 differ for floats; any NaN
+/// equals any NaN.
 Difference compare(const Tensor &actual, const Tensor &expected, Tolerance tolerance = {});
 
 /// Prints `tensor<2x3xf32> [[1, 2, 3], [4, 5, 6]]`, at most `limit` elements.

@@ -1,14 +1,17 @@
 //===- WeightEvaluator.h - recorded transformations, streamed ----*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A weight is a region of a file, a seeded generator, or a body of operations over other weights. Its bytes are made piece by
-// piece, in storage order, bit for bit as the interpreter makes them, without holding the weight or its inputs in memory:
+// A weight is a region of a file, a seeded generator, or a body of operations over other weights.
+// Its bytes are made piece by piece, in storage order, bit for bit as the interpreter makes them,
+// without holding the weight or its inputs in memory:
 //
-//   @w.panels = pack(transpose(@w))      a panel row of 16 floats is read from 16 places of the mapped file
+//   @w.panels = pack(transpose(@w))      a panel row of 16 floats is read from 16 places of the
+//   mapped file
 //
-// get_weight, cast, transpose, reshape, slice, concat and pack stream. A transpose or strided slice of something that is itself
-// computed (a cast, say) first writes its input into memory, once; any other operation is interpreted when its operands and
-// result take less than 64 MB, and is an error otherwise.
+// get_weight, cast, transpose, reshape, slice, concat and pack stream. A transpose or strided slice
+// of something that is itself computed (a cast, say) first writes its input into memory, once; any
+// other operation is interpreted when its operands and result take less than 64 MB, and is an error
+// otherwise.
 //
 // This lives in Reference rather than Artifact, which knows no IR.
 //
@@ -34,7 +37,8 @@ public:
   WeightEvaluator();
   ~WeightEvaluator();
 
-  /// Hands the bytes of `weight` to `sink`, `storageBytes(type)` in all. On failure an error was emitted, unless the sink failed.
+  /// Hands the bytes of `weight` to `sink`, `storageBytes(type)` in all. On failure an error was
+  /// emitted, unless the sink failed.
   llvm::LogicalResult evaluate(tfm::WeightOp weight, const ByteSink &sink);
   /// The content hash of a weight: xxh3-128 of its bytes.
   llvm::FailureOr<Hash128> hash(tfm::WeightOp weight);
@@ -42,7 +46,8 @@ public:
 private:
   std::shared_ptr<WeightStream> streamOf(tfm::WeightOp weight);
   std::shared_ptr<WeightStream> streamOf(mlir::Value value);
-  std::shared_ptr<WeightStream> interpreted(mlir::Operation *op, llvm::ArrayRef<std::shared_ptr<WeightStream>> inputs);
+  std::shared_ptr<WeightStream> interpreted(mlir::Operation *op,
+                                            llvm::ArrayRef<std::shared_ptr<WeightStream>> inputs);
 
   FileCache files;
   llvm::SmallVector<tfm::WeightOp> open; // being built: a weight may not refer to itself

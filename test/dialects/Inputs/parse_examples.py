@@ -67,7 +67,11 @@ def wrap(code):
         return f"func.func private @f({code})"
     if re.match(r"(tfm\.weight|kern\.kernel|func\.func)", code):
         return code
-    names = list(dict.fromkeys(re.findall(r"%\w+", code.split(" = ", 1)[-1] if code.startswith("%") else code)))
+    names = list(
+        dict.fromkeys(
+            re.findall(r"%\w+", code.split(" = ", 1)[-1] if code.startswith("%") else code)
+        )
+    )
     types = operand_types(code, len(names)) if names else []
     arguments = ", ".join(f"{name}: {kind}" for name, kind in zip(names, types))
     if code.startswith("tfm.yield"):
@@ -83,7 +87,9 @@ def wrap(code):
 
 
 def run(text, *flags):
-    return subprocess.run(["permalloy-opt", "-", *flags], input=text, text=True, capture_output=True)
+    return subprocess.run(
+        ["permalloy-opt", "-", *flags], input=text, text=True, capture_output=True, check=False
+    )
 
 
 def main(files):
@@ -97,7 +103,10 @@ def main(files):
             for code in codes:
                 once = run(wrap(code))
                 generic = run(once.stdout, "--mlir-print-op-generic")
-                good = once.returncode == 0 and run(once.stdout).stdout == once.stdout == run(generic.stdout).stdout
+                good = (
+                    once.returncode == 0
+                    and run(once.stdout).stdout == once.stdout == run(generic.stdout).stdout
+                )
                 parsed += good
                 failed += not good
                 if not good:

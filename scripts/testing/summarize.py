@@ -43,8 +43,10 @@ def outcome(case):
 def read(path):
     """The (name, outcome, detail) of every test of a report."""
     for case in ET.parse(path).getroot().iter("testcase"):
-        name = "::".join(part for part in (case.get("classname"), case.get("name")) if part)
-        yield name, *outcome(case)
+        # ctest gives the name twice, and GoogleTest adds an address to it.
+        parts = dict.fromkeys((case.get("classname"), case.get("name")))
+        name = "::".join(part for part in parts if part)
+        yield name.split("  # GetParam()")[0], *outcome(case)
 
 
 def collect(reports, suites):

@@ -16,16 +16,16 @@ namespace {
 struct SelectSchedules : codegen::impl::SelectSchedulesBase<SelectSchedules> {
   using SelectSchedulesBase::SelectSchedulesBase;
 
+  // One kernel after the other: selectSchedule listens to the context's diagnostics, which threads share.
   void runOnOperation() override {
-    if (getOperation().getSchedule())
-      return;
     auto cpu = codegen::CpuTarget::parse(target);
     if (!cpu) {
       getOperation().emitError(llvm::toString(cpu.takeError()));
       return signalPassFailure();
     }
-    if (failed(codegen::selectSchedule(getOperation(), *cpu)))
-      signalPassFailure();
+    for (auto kernel : getOperation().getOps<kern::KernelOp>())
+      if (!kernel.getSchedule() && failed(codegen::selectSchedule(kernel, *cpu)))
+        return signalPassFailure();
   }
 };
 

@@ -14,7 +14,7 @@ namespace permalloy::codegen {
 
 /// Writes the default `schedule`, `tiles` and `scratch_bytes` of a kernel for `target`: what
 /// select-schedules runs on every kernel that has no schedule yet. A kernel that its emitter cannot take
-/// goes to the generic emitter, with a warning that says why.
+/// goes to the generic emitter, with a warning that says why. Not for several threads on one context.
 mlir::LogicalResult selectSchedule(kern::KernelOp kernel, const CpuTarget &target);
 
 /// Builds the function `name` of the kernel ABI (see KernelBuilder.h) at the end of `module`, in the

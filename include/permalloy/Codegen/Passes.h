@@ -5,6 +5,7 @@
 #define PERMALLOY_CODEGEN_PASSES_H
 
 #include "Kern/Kern.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
 
 namespace permalloy::codegen {

@@ -6,10 +6,10 @@
 
 include "mlir/Pass/PassBase.td"
 
-def SelectSchedules : Pass<"select-schedules", "::permalloy::kern::KernelOp"> {
+def SelectSchedules : Pass<"select-schedules", "::mlir::ModuleOp"> {
   let summary = "give every kernel a schedule for one target";
   let description = [{
-    Writes `schedule`, `tiles` and `scratch_bytes` on a `kern.kernel` that has none yet: the default of its emitter for this
+    Writes `schedule`, `tiles` and `scratch_bytes` on every `kern.kernel` that has none yet: the default of its emitter for this
     target and these shapes. A schedule that stands there is kept, so it can be edited. Every legal schedule gives the same bits.
   }];
   let options = [Option<"target", "target", "std::string", "\"host\"",

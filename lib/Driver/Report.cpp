@@ -3,6 +3,7 @@
 #include "Report.h"
 
 #include "permalloy/Support/Files.h"
+#include "permalloy/Support/Text.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Location.h"
@@ -20,13 +21,13 @@ static llvm::raw_ostream &messages() {
 }
 
 int fail(const std::string &message) {
-  messages() << "permalloy: error: " << message << "\n";
+  messages() << "permalloy: error: " << printable(message) << "\n";
   return 1;
 }
 
 int fail(const Status &status) { return fail(status.message()); }
 
-void warn(const std::string &message) { messages() << "permalloy: warning: " << message << "\n"; }
+void warn(const std::string &message) { messages() << "permalloy: warning: " << printable(message) << "\n"; }
 
 //===-- Diagnostics -------------------------------------------------------===//
 
@@ -62,9 +63,9 @@ static std::string where(mlir::Location location) {
 static llvm::LogicalResult print(mlir::Diagnostic &diagnostic) {
   static constexpr const char *kinds[] = {"note", "warning", "error", "note"};
   messages() << "permalloy: " << kinds[static_cast<int>(diagnostic.getSeverity())] << ": "
-             << where(diagnostic.getLocation()) << diagnostic.str() << "\n";
+             << printable(where(diagnostic.getLocation()) + diagnostic.str()) << "\n";
   for (mlir::Diagnostic &note : diagnostic.getNotes())
-    llvm::errs() << "permalloy: note: " << where(note.getLocation()) << note.str() << "\n";
+    llvm::errs() << "permalloy: note: " << printable(where(note.getLocation()) + note.str()) << "\n";
   return llvm::success();
 }
 

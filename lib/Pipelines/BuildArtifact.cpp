@@ -7,6 +7,7 @@
 #include "permalloy/Conversion/Passes.h"
 #include "permalloy/Import/Import.h"
 #include "permalloy/Reference/WeightEvaluator.h"
+#include "permalloy/Support/Text.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/SetVector.h"
@@ -44,7 +45,7 @@ void collectNames(Location loc, SetVector<StringRef> &names) {
 std::string stepName(Location loc) {
   SetVector<StringRef> names;
   collectNames(loc, names);
-  return llvm::join(names, " + ");
+  return printable(llvm::join(names, " + "));
 }
 
 /// Streams a weight when the writer asks for it. All weights of a module share one evaluator and so its mapped files.
@@ -128,6 +129,9 @@ void ArtifactBuilder::declareSymbols(func::FuncOp main) {
 
 LogicalResult ArtifactBuilder::tensorInfo(Value value, StringAttr name, const Twine &fallback, TensorInfo &info) {
   info.name = name ? name.str() : fallback.str();
+  if (printable(info.name) != info.name)
+    return emitError(value.getLoc()) << "tensor name '" << info.name
+                                     << "' has control characters or is not UTF-8; callers could not name it";
   auto dtype = dtypeOf(getElementTypeOrSelf(value.getType()));
   if (!dtype)
     return emitError(value.getLoc()) << "tensor '" << info.name << "' has elements " << getElementTypeOrSelf(value.getType())

@@ -80,4 +80,41 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
+/// Bytes of the UTF-8 character that `text` starts with; 0 when it starts with none (RFC 3629: no surrogates, no longer form
+/// than needed, nothing above U+10FFFF).
+static size_t utf8Length(std::string_view text) {
+  auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  unsigned char first = byte(0);
+  if (first < 0x80)
+    return 1;
+  size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < length)
+    return 0;
+  for (size_t i = 1; i < length; ++i)
+    if ((byte(i) & 0xc0) != 0x80)
+      return 0;
+  bool outside = (first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) > 0x9f) ||
+                 (first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) > 0x8f);
+  return outside ? 0 : length;
+}
+
+std::string printable(std::string_view text) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string result;
+  while (!text.empty()) {
+    size_t length = utf8Length(text);
+    unsigned char first = static_cast<unsigned char>(text[0]);
+    bool control = (first < 0x20 && first != '\n' && first != '\t') || first == 0x7f ||
+                   (length == 2 && first == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0);
+    if (length == 0 || control) {
+      result += {'\\', 'x', digits[first >> 4], digits[first & 15]};
+      length = 1;
+    } else {
+      result += text.substr(0, length);
+    }
+    text.remove_prefix(length);
+  }
+  return result;
+}
+
 } // namespace permalloy

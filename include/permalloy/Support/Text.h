@@ -23,6 +23,9 @@ std::string formatNumber(double value, int digits = 3);
 std::string formatDims(std::span<const int64_t> dims);
 /// "a, b, c"; "none" when empty.
 std::string joined(const std::vector<std::string> &items, std::string_view separator = ", ");
+/// `text` as it may be shown on a terminal: control characters other than newline and tab, and bytes that are no UTF-8, as
+/// `\x1b`. Names come from models, and models from anywhere.
+std::string printable(std::string_view text);
 /// Parts between `separator`s; an empty text has none.
 std::vector<std::string> split(std::string_view text, char separator);
 

@@ -32,3 +32,14 @@ TEST(Text, Lists) {
   EXPECT_EQ(split("", ','), std::vector<std::string>{});
   EXPECT_EQ(split("a,,b,", ','), (std::vector<std::string>{"a", "", "b", ""}));
 }
+TEST(Text, PrintableKeepsTextAndEscapesTheRest) {
+  EXPECT_EQ(printable("/layer.0/Größe\t✓ 𝄞\n"), "/layer.0/Größe\t✓ 𝄞\n");
+  EXPECT_EQ(printable("\x1b[2J"), "\\x1b[2J");
+  EXPECT_EQ(printable("MatMu\x81"), "MatMu\\x81");
+  EXPECT_EQ(printable("\xc2\x9b"), "\\xc2\\x9b");         // a C1 control character
+  EXPECT_EQ(printable("\xc0\xaf"), "\\xc0\\xaf");         // '/' in a longer form than needed
+  EXPECT_EQ(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80"); // a surrogate
+  EXPECT_EQ(printable("\xe2\x9c"), "\\xe2\\x9c");         // cut off
+  EXPECT_EQ(printable(""), "");
+}
+

@@ -105,10 +105,11 @@ static Result<double> compareOutputs(OpenModel &model, Peer &peer,
   return worst;
 }
 
-/// Between turns with more than one thread: the other side's workers may still spin.
+/// Between turns with more than one thread: onnxruntime's workers spin for about 25 ms after a call
+/// (its process uses that much CPU time while it is asked for nothing), and would take a core from ours.
 static void settle(int threads) {
   if (threads > 1)
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    std::this_thread::sleep_for(std::chrono::milliseconds(40));
 }
 
 static Status measure(OpenModel &model, Peer *peer, std::span<const NamedArray> inputs,

@@ -142,8 +142,10 @@ public:
       inputs.push_back(toTensor(feed));
     Outputs outputs(names);
     std::vector<int64_t> times(profile ? permalloy_session_step_count(session_) : 0);
-    permalloy_run_options options = {sizeof options, profile ? times.data() : nullptr,
-                                     times.size()};
+    permalloy_run_options options = {};
+    options.struct_size = sizeof options;
+    options.step_nanoseconds = profile ? times.data() : nullptr;
+    options.step_count = times.size();
     permalloy_status *status;
     {
       nb::gil_scoped_release release;

@@ -63,7 +63,8 @@ typedef enum permalloy_status_code {
   PERMALLOY_UNSUPPORTED_CPU = 6,   /**< the file has no code for this CPU */
   PERMALLOY_OUT_OF_MEMORY = 7,     /**< memory could not be reserved */
   PERMALLOY_ASSUMPTION_FAILED = 8, /**< shapes that the model assumes cannot occur */
-  PERMALLOY_INTERNAL = 9           /**< a fault of Permalloy */
+  PERMALLOY_INTERNAL = 9,          /**< a fault of Permalloy */
+  PERMALLOY_TERMINATED = 10        /**< permalloy_run_options.terminate was set */
 } permalloy_status_code;
 
 /** A failure. NULL stands for success. */
@@ -158,6 +159,9 @@ typedef struct permalloy_run_options {
   int64_t *step_nanoseconds;
   /** Entries of step_nanoseconds; must be permalloy_session_step_count. */
   size_t step_count;
+  /** NULL, or a flag that another thread may set to something other than 0 while the run is under
+   *  way: the run then ends before its next step with PERMALLOY_TERMINATED. */
+  const int32_t *terminate;
 } permalloy_run_options;
 
 /**

@@ -145,6 +145,18 @@ static void writeShape(DType dtype, const std::vector<int64_t> &dims, permalloy_
   std::copy(dims.begin(), dims.end(), tensor.dims);
 }
 
+static Status readOptions(const permalloy_run_options *options, RunOptions &into) {
+  if (!options)
+    return {};
+  if (options->struct_size < offsetof(permalloy_run_options, terminate))
+    return invalid("permalloy_run_options.struct_size is not set");
+  if (options->step_nanoseconds)
+    into.stepNanoseconds = {options->step_nanoseconds, options->step_count};
+  if (options->struct_size > offsetof(permalloy_run_options, terminate))
+    into.terminate = options->terminate;
+  return {};
+}
+
 static Status runSession(Session &session, const permalloy_tensor *inputs, size_t inputCount,
                          permalloy_tensor *outputs, size_t outputCount,
                          const permalloy_run_options *options) {
@@ -161,10 +173,7 @@ static Status runSession(Session &session, const permalloy_tensor *inputs, size_
     outputTensors[wanted[i]].capacity = outputs[i].capacity;
   }
   RunOptions runOptions;
-  if (options && options->struct_size < sizeof *options)
-    return invalid("permalloy_run_options.struct_size is not set");
-  if (options && options->step_nanoseconds)
-    runOptions.stepNanoseconds = {options->step_nanoseconds, options->step_count};
+  PERMALLOY_TRY(readOptions(options, runOptions));
   PERMALLOY_TRY(session.run(inputTensors, outputTensors, runOptions));
   for (size_t i = 0; i < outputCount; ++i) {
     OutputTensor &result = outputTensors[wanted[i]];

@@ -220,21 +220,24 @@ void CallContext::runStep(const BoundStep &step, ThreadPool *pool, bool last) {
   }
 }
 
-void CallContext::run(std::span<const InputTensor> inputs, std::span<void *const> outputs,
-                      ThreadPool *pool, std::span<int64_t> stepNanoseconds) {
+Status CallContext::run(std::span<const InputTensor> inputs, std::span<void *const> outputs,
+                        ThreadPool *pool, const RunOptions &options) {
   patchBuffers(inputs, outputs);
   if (guarded_)
     for (size_t i = 0; i < inputs.size(); ++i)
       if (int64_t bytes = tensorBytes(inputs[i].dtype, inputs[i].dims))
         std::memcpy(staging_.buffer(i), inputs[i].data, bytes);
   for (size_t i = 0; i < steps_.size(); ++i) {
-    if (stepNanoseconds.empty()) {
+    if (options.terminated())
+      return {StatusCode::terminated, "the run was terminated before step " + std::to_string(i) +
+                                          " of " + std::to_string(steps_.size())};
+    if (options.stepNanoseconds.empty()) {
       runStep(steps_[i], pool, i >= lastParallel_);
       continue;
     }
     auto start = std::chrono::steady_clock::now();
     runStep(steps_[i], pool, i >= lastParallel_);
-    stepNanoseconds[i] = std::chrono::duration_cast<std::chrono::nanoseconds>(
+    options.stepNanoseconds[i] = std::chrono::duration_cast<std::chrono::nanoseconds>(
                              std::chrono::steady_clock::now() - start)
                              .count();
   }
@@ -242,6 +245,7 @@ void CallContext::run(std::span<const InputTensor> inputs, std::span<void *const
     for (uint32_t i = 0; i < outputs.size(); ++i)
       if (int64_t bytes = operandBytes({OperandKind::output, i, kNone}))
         std::memcpy(outputs[i], staging_.buffer(inputs.size() + i), bytes);
+  return {};
 }
 
 } // namespace permalloy

@@ -203,13 +203,15 @@ Status Session::run(std::span<const InputTensor> inputs, std::span<OutputTensor>
   CallContext &context = call.context();
   PERMALLOY_TRY(context.prepare(symbols, inputs));
   std::vector<void *> pointers, allocated;
-  if (Status status = prepareOutputs(context, inputs, outputs, pointers, allocated); !status.ok()) {
+  Status status = prepareOutputs(context, inputs, outputs, pointers, allocated);
+  if (status.ok())
+    call.withPool(
+        [&](ThreadPool *pool) { status = context.run(inputs, pointers, pool, options); });
+  if (!status.ok()) {
     for (void *memory : allocated)
       std::free(memory);
     return status;
   }
-  call.withPool(
-      [&](ThreadPool *pool) { context.run(inputs, pointers, pool, options.stepNanoseconds); });
   for (size_t i = 0; i < outputs.size(); ++i)
     outputs[i].data = pointers[i];
   return {};

@@ -3,6 +3,7 @@
 #include "TestModel.h"
 #include "permalloy-c/permalloy.h"
 
+#include <cstddef>
 #include <cstring>
 #include <gtest/gtest.h>
 
@@ -67,13 +68,31 @@ TEST_F(CApi, TakesTensorsByPositionAndTheCallersMemory) {
   output.data = y.data();
   output.capacity = 64;
   std::vector<int64_t> times(permalloy_session_step_count(session_));
-  permalloy_run_options options = {sizeof options, times.data(), times.size()};
+  permalloy_run_options options = {sizeof options, times.data(), times.size(), nullptr};
   ASSERT_EQ(take(permalloy_session_run(session_, inputs, 2, &output, 1, &options)), "");
   EXPECT_EQ(y, tiny.y);
   EXPECT_EQ(output.owned, 0);
   permalloy_tensor_release(&output); // not its memory: nothing happens
   EXPECT_EQ(output.data, y.data());
   EXPECT_GT(times[0], 0);
+}
+
+TEST_F(CApi, TerminatesARunAndTakesTheShorterOptionsOfOldCallers) {
+  TinyCase tiny(1, 2);
+  permalloy_tensor inputs[] = {tensor("x", {1, 2, 8}, tiny.x.data()),
+                               tensor("m", {1, 2}, tiny.m.data())};
+  permalloy_tensor output = {};
+  int32_t terminate = 1;
+  permalloy_run_options options = {};
+  options.struct_size = sizeof options;
+  options.terminate = &terminate;
+  permalloy_status *status = permalloy_session_run(session_, inputs, 2, &output, 1, &options);
+  EXPECT_EQ(permalloy_status_get_code(status), PERMALLOY_TERMINATED);
+  permalloy_status_release(status);
+  EXPECT_EQ(output.data, nullptr);
+  options.struct_size = offsetof(permalloy_run_options, terminate);
+  ASSERT_EQ(take(permalloy_session_run(session_, inputs, 2, &output, 1, &options)), "");
+  permalloy_tensor_release(&output);
 }
 
 TEST_F(CApi, ErrorsNameTheTensor) {

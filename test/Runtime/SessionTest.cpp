@@ -173,6 +173,26 @@ TEST(Session, ProfilesEachStep) {
             "the profile has 3 entries, the program 4 steps");
 }
 
+TEST(Session, EndsBetweenStepsWhenTerminated) {
+  auto session = openSession(tinyModel(), {.threads = 2});
+  ASSERT_TRUE(session);
+  TinyCase tiny(8, 512);
+  int32_t terminate = 1;
+  RunOptions options;
+  options.terminate = &terminate;
+  std::vector<OutputTensor> outputs(3);
+  Status status = session->run(tiny.inputs(), outputs, options);
+  EXPECT_EQ(status.code(), StatusCode::terminated);
+  EXPECT_EQ(status.message(), "the run was terminated before step 0 of 4");
+  for (const OutputTensor &output : outputs)
+    EXPECT_EQ(output.data, nullptr);
+  terminate = 0;
+  ASSERT_TRUE(session->run(tiny.inputs(), outputs, options).ok());
+  EXPECT_EQ(std::memcmp(outputs[0].data, tiny.y.data(), tiny.y.size() * 4), 0);
+  for (OutputTensor &output : outputs)
+    std::free(output.data);
+}
+
 TEST(Session, TheCallersFloatModeChangesNothing) {
   auto session = openSession(oneKernelModel("control_word", {}), {.threads = 2});
   ASSERT_TRUE(session);

@@ -26,6 +26,7 @@ enum class StatusCode : int {
   outOfMemory = 7,      ///< Memory could not be reserved.
   assumptionFailed = 8, ///< The model assumed something about shapes that does not hold.
   internal = 9,         ///< A fault of Permalloy itself.
+  terminated = 10,      ///< The caller set RunOptions::terminate.
 };
 
 /// Success, or a code with a message.

@@ -7,6 +7,7 @@
 #include "permalloy/Runtime/Binding.h"
 #include "permalloy/Runtime/CodeImage.h"
 #include "permalloy/Runtime/Memory.h"
+#include "permalloy/Runtime/RunOptions.h"
 #include "permalloy/Runtime/ThreadPool.h"
 
 #include <cstdint>
@@ -36,10 +37,10 @@ public:
   /// Bytes of slots and scratch that this context holds.
   uint64_t memoryBytes() const { return slots_.capacity() + scratch_.capacity(); }
 
-  /// Runs all steps. `pool` may be null: everything runs on the calling thread. `stepNanoseconds`
-  /// may be empty, or takes each step's time.
-  void run(std::span<const InputTensor> inputs, std::span<void *const> outputs, ThreadPool *pool,
-           std::span<int64_t> stepNanoseconds);
+  /// Runs all steps, or those before RunOptions::terminate was set. `pool` may be null: everything
+  /// runs on the calling thread.
+  Status run(std::span<const InputTensor> inputs, std::span<void *const> outputs, ThreadPool *pool,
+             const RunOptions &options);
 
 private:
   /// A step with everything that depends on shapes filled in.

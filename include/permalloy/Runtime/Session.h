@@ -6,6 +6,7 @@
 #include "permalloy/Runtime/Artifact.h"
 #include "permalloy/Runtime/Binding.h"
 #include "permalloy/Runtime/CodeImage.h"
+#include "permalloy/Runtime/RunOptions.h"
 
 #include <atomic>
 #include <cstdint>
@@ -36,11 +37,6 @@ struct OutputTensor {
   std::vector<int64_t> dims;
 };
 
-struct RunOptions {
-  /// Empty, or one entry per Program::steps: its wall time in nanoseconds.
-  std::span<int64_t> stepNanoseconds = {};
-};
-
 /// Runs one artifact. `run` may be called from several threads at once: every call in flight has
 /// its own memory (kept for later calls). The session has one thread pool; a call that finds it in
 /// use runs on its calling thread alone, which changes no bit of the result and never
@@ -61,7 +57,8 @@ public:
   Status inferShapes(std::span<const InputTensor> inputs, std::vector<std::vector<int64_t>> &dims);
 
   /// Runs the model. Inputs and outputs are in the manifest's order, one per entry. Shapes are
-  /// checked before anything runs; on an error no output is allocated.
+  /// checked before anything runs; on an error no output is allocated. A run that was terminated
+  /// leaves the caller's output memory with undefined contents.
   Status run(std::span<const InputTensor> inputs, std::span<OutputTensor> outputs,
              const RunOptions &options = {});
 

@@ -1,0 +1,23 @@
+//===- RunOptions.h - what may differ from run to run ------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_RUNTIME_RUNOPTIONS_H
+#define PERMALLOY_RUNTIME_RUNOPTIONS_H
+
+#include <cstdint>
+#include <span>
+
+namespace permalloy {
+
+struct RunOptions {
+  /// Empty, or one entry per Program::steps: its wall time in nanoseconds.
+  std::span<int64_t> stepNanoseconds = {};
+  /// Null, or a flag that another thread may set while the run is under way: it is read before each
+  /// step, and the run ends with StatusCode::terminated when it is not 0.
+  const int32_t *terminate = nullptr;
+
+  bool terminated() const { return terminate && __atomic_load_n(terminate, __ATOMIC_RELAXED) != 0; }
+};
+
+} // namespace permalloy
+
+#endif // PERMALLOY_RUNTIME_RUNOPTIONS_H

@@ -437,4 +437,66 @@ def Tfm_PackOp : Tfm_ShapedOp<"pack"> {
   let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
 }
 
+//===----------------------------------------------------------------------===//
+// Control flow
+//===----------------------------------------------------------------------===//
+
+def Tfm_IfOp : Tfm_Op<"if", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "one of two functions, chosen while running";
+  let description = [{
+    Calls `then_function` or `else_function` of the module with `captures`; both return the results. The branches are functions
+    rather than regions so that every pass on functions works on them. `result_dims` gives the dimensions of each result.
+
+    Constraints: (if_c1) the condition has one element; (if_c2) both symbols are functions that take the captures and return the
+    results; (if_c3) one list of dimensions per result, of its rank.
+
+    Example:
+    ```mlir
+    func.func private @f(%x: tensor<4xf32>) -> tensor<4xf32>
+    func.func private @g(%x: tensor<4xf32>) -> tensor<4xf32>
+    func.func @main(%c: tensor<i1>, %x: tensor<4xf32>) -> tensor<4xf32> {
+      %0 = tfm.if %c then @f else @g captures(%x) dims [[#tfm.dim<4>]] : (tensor<i1>, tensor<4xf32>) -> tensor<4xf32>
+      return %0 : tensor<4xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Tfm_BoolTensor:$condition, FlatSymbolRefAttr:$then_function, FlatSymbolRefAttr:$else_function,
+                       Variadic<Tfm_Tensor>:$captures, ArrayAttr:$result_dims, OptionalAttr<DenseI64ArrayAttr>:$slots);
+  let results = (outs Variadic<Tfm_Tensor>:$results);
+  let assemblyFormat = [{
+    $condition `then` $then_function `else` $else_function `captures` `(` $captures `)` `dims` $result_dims (`slots` $slots^)?
+    attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Tfm_WhileOp : Tfm_Op<"while", [Pure, AttrSizedOperandSegments, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "repeat a function while a condition holds";
+  let description = [{
+    While the condition holds, `(condition, carried) = body(carried, captures)`; the results are the last carried values. Shapes
+    of carried values do not change; `result_dims` gives them.
+
+    Constraints: (while_c1) the condition has one element; (while_c2) the symbol is a function that takes the carried values and the
+    captures and returns a bool of one element and the carried values; (while_c3) one list of dimensions per result, of its rank;
+    (while_c4) the results have the types of the carried values.
+
+    Example:
+    ```mlir
+    func.func private @body(%x: tensor<i64>, %y: tensor<i64>) -> (tensor<i1>, tensor<i64>)
+    func.func @main(%c: tensor<i1>, %x: tensor<i64>, %y: tensor<i64>) -> tensor<i64> {
+      %0 = tfm.while %c do @body carried(%x) captures(%y) dims [[]] : (tensor<i1>, tensor<i64>, tensor<i64>) -> tensor<i64>
+      return %0 : tensor<i64>
+    }
+    ```
+  }];
+  let arguments = (ins Tfm_BoolTensor:$condition, FlatSymbolRefAttr:$body, Variadic<Tfm_Tensor>:$carried,
+                       Variadic<Tfm_Tensor>:$captures, ArrayAttr:$result_dims, OptionalAttr<DenseI64ArrayAttr>:$slots);
+  let results = (outs Variadic<Tfm_Tensor>:$results);
+  let assemblyFormat = [{
+    $condition `do` $body `carried` `(` $carried `)` `captures` `(` $captures `)` `dims` $result_dims (`slots` $slots^)?
+    attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
 #endif

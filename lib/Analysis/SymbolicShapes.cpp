@@ -72,6 +72,9 @@ Dims SymbolicShapes::derive(Value value) {
     result = dimsOf(view.getDims());
   else if (auto launch = value.getDefiningOp<kern::LaunchOp>())
     result = launchDims(launch, cast<OpResult>(value).getResultNumber(), *this);
+  else if (isa_and_nonnull<tfm::IfOp, tfm::WhileOp>(value.getDefiningOp()))
+    result = dimsOf(cast<ArrayAttr>(
+        value.getDefiningOp()->getAttrOfType<ArrayAttr>("result_dims")[cast<OpResult>(value).getResultNumber()]));
   if (int64_t(result.size()) != type.getRank())
     result = dimsOfType(type);
   return result;

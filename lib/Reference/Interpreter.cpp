@@ -58,8 +58,9 @@ static bool fitsType(RankedTensorType type, ArrayRef<int64_t> shape) {
 }
 
 FailureOr<Symbols> reference::bindSymbols(func::FuncOp function,
-                                          ArrayRef<ArrayRef<int64_t>> shapes) {
-  Symbols symbols;
+                                          ArrayRef<ArrayRef<int64_t>> shapes,
+                                          const Symbols &outer) {
+  Symbols symbols = outer;
   std::string error;
   for (bool onlyNames : {true, false})
     for (auto [i, shape] : llvm::enumerate(shapes)) {
@@ -172,7 +173,9 @@ class Interpreter {
 public:
   explicit Interpreter(const InterpreterOptions &options) : options(options) {}
 
-  FailureOr<SmallVector<Tensor>> runFunction(func::FuncOp function, Operands inputs);
+  /// `outer` are the symbols of the caller, which mean the same in branches and bodies of loops.
+  FailureOr<SmallVector<Tensor>> runFunction(func::FuncOp function, Operands inputs,
+                                             const Symbols &outer = {});
   FailureOr<Tensor> runWeight(tfm::WeightOp weight);
 
 private:
@@ -180,6 +183,8 @@ private:
   FailureOr<SmallVector<Tensor>> runBlock(Block &block, Operands inputs, const Symbols &symbols);
   FailureOr<SmallVector<Tensor>> runOp(Operation *op, Operands in, const Symbols &symbols);
   FailureOr<SmallVector<Tensor>> runLaunch(kern::LaunchOp launch, Operands in, Scope &scope);
+  FailureOr<SmallVector<Tensor>> runIf(tfm::IfOp op, Operands in, Scope &scope);
+  FailureOr<SmallVector<Tensor>> runWhile(tfm::WhileOp op, Operands in, Scope &scope);
 
   const InterpreterOptions &options;
   llvm::DenseMap<Operation *, Tensor> weights;
@@ -229,6 +234,31 @@ FailureOr<SmallVector<Tensor>> Interpreter::runLaunch(kern::LaunchOp launch, Ope
   return runBlock(kernel.getBlock(), in, symbols);
 }
 
+FailureOr<SmallVector<Tensor>> Interpreter::runIf(tfm::IfOp op, Operands in, Scope &scope) {
+  auto branch = in[0].integer(0) != 0 ? op.getThenFunctionAttr() : op.getElseFunctionAttr();
+  auto function = symbolTables.lookupNearestSymbolFrom<func::FuncOp>(op, branch);
+  if (!function)
+    return scope.fail("no function " + branch.getValue());
+  return runFunction(function, in.drop_front(), scope.symbols);
+}
+
+FailureOr<SmallVector<Tensor>> Interpreter::runWhile(tfm::WhileOp op, Operands in, Scope &scope) {
+  auto body = symbolTables.lookupNearestSymbolFrom<func::FuncOp>(op, op.getBodyAttr());
+  if (!body)
+    return scope.fail("no function " + op.getBody());
+  SmallVector<Tensor> carried(in.drop_front().take_front(op.getCarried().size()));
+  Operands captures = in.take_back(op.getCaptures().size());
+  for (Tensor condition = in[0]; condition.integer(0) != 0;) {
+    llvm::append_range(carried, captures);
+    auto results = runFunction(body, carried, scope.symbols);
+    if (failed(results))
+      return failure();
+    condition = results->front();
+    carried.assign(results->begin() + 1, results->end());
+  }
+  return carried;
+}
+
 FailureOr<SmallVector<Tensor>> Interpreter::runOp(Operation *op, Operands in,
                                                   const Symbols &symbols) {
   Scope scope{symbols, {}};
@@ -247,6 +277,10 @@ FailureOr<SmallVector<Tensor>> Interpreter::runOp(Operation *op, Operands in,
     results = runLaunch(launch, in, scope);
   } else if (auto view = dyn_cast<kern::ViewOp>(op)) {
     single(evaluateView(view, in, scope));
+  } else if (auto branch = dyn_cast<tfm::IfOp>(op)) {
+    results = runIf(branch, in, scope);
+  } else if (auto loop = dyn_cast<tfm::WhileOp>(op)) {
+    results = runWhile(loop, in, scope);
   } else if (auto call = dyn_cast<func::CallOp>(op)) {
     auto callee = symbolTables.lookupNearestSymbolFrom<func::FuncOp>(op, call.getCalleeAttr());
     results = callee
@@ -290,7 +324,8 @@ FailureOr<SmallVector<Tensor>> Interpreter::runBlock(Block &block, Operands inpu
   return mlir::emitError(block.getParentOp()->getLoc(), "has no terminator");
 }
 
-FailureOr<SmallVector<Tensor>> Interpreter::runFunction(func::FuncOp function, Operands inputs) {
+FailureOr<SmallVector<Tensor>> Interpreter::runFunction(func::FuncOp function, Operands inputs,
+                                                        const Symbols &outer) {
   if (!function.getBody().hasOneBlock())
     return mlir::emitError(function.getLoc(), "only functions of one block can be interpreted");
   if (inputs.size() != function.getNumArguments())
@@ -302,7 +337,7 @@ FailureOr<SmallVector<Tensor>> Interpreter::runFunction(func::FuncOp function, O
              << i << " has type " << std::get<1>(pair) << " but the input has elements "
              << std::get<0>(pair).elementType();
   auto shapes = llvm::map_to_vector(inputs, [](const Tensor &t) { return t.shape(); });
-  FailureOr<Symbols> symbols = bindSymbols(function, shapes);
+  FailureOr<Symbols> symbols = bindSymbols(function, shapes, outer);
   if (failed(symbols))
     return failure();
   return runBlock(function.getBody().front(), inputs, *symbols);

@@ -65,9 +65,11 @@ llvm::FailureOr<Tensor> weightValue(tfm::WeightOp weight);
 std::optional<int64_t> evaluate(tfm::DimExprAttr expr, const Symbols &symbols, std::string &error);
 
 /// Binds the `tfm.dims` of the arguments of `function` to the sizes of `shapes`; emits an error at
-/// the function when they contradict each other or the argument types.
+/// the function when they contradict each other or the argument types. Names in `outer` have a value
+/// already.
 llvm::FailureOr<Symbols> bindSymbols(mlir::func::FuncOp function,
-                                     llvm::ArrayRef<llvm::ArrayRef<int64_t>> shapes);
+                                     llvm::ArrayRef<llvm::ArrayRef<int64_t>> shapes,
+                                     const Symbols &outer = {});
 
 } // namespace permalloy::reference
 

@@ -72,35 +72,53 @@ LogicalResult SoftmaxOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string 
   return success();
 }
 
+/// [batch, heads, sequence, size] of a packed tensor, or of one that has this layout already.
+static std::optional<Dims> headDims(MLIRContext *context, const Dims &dims, int64_t heads) {
+  if (dims.size() == 4)
+    return dims;
+  DimExprAttr count = cst(context, heads), size = DimExprAttr::floorDiv(dims[2], count);
+  if (differ(DimExprAttr::mul(size, count), dims[2]))
+    return std::nullopt;
+  return Dims{dims[0], count, dims[1], size};
+}
+
 LogicalResult AttentionOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
   Dims q = oracle.dims(getQuery()), k = oracle.dims(getKey()), v = oracle.dims(getValue());
-  if ((q.size() != 3 && q.size() != 4) || k.size() != q.size() || v.size() != q.size())
-    return fail(error, "query, key and value must all have rank 3 or all rank 4, not " + str(q) + ", " + str(k) + ", " + str(v) + " (attention_c1)");
+  if ((q.size() != 3 && q.size() != 4) || (k.size() != 3 && k.size() != 4) || v.size() != k.size())
+    return fail(error, "the query must have rank 3 or 4, and key and value both rank 3 or both rank 4, not " + str(q) + ", " + str(k) + ", " + str(v) + " (attention_c1)");
   int64_t heads = getNumHeads(), kvHeads = getNumKvHeads();
   if (heads <= 0 || kvHeads <= 0 || heads % kvHeads != 0)
     return fail(error, "num_heads " + Twine(heads) + " must be a positive multiple of num_kv_heads " + Twine(kvHeads) + " (attention_c2)");
-  size_t sequence = q.size() == 3 ? 1 : 2;
-  if (differ(q[0], k[0]) || differ(k[0], v[0]) || differ(k[sequence], v[sequence]))
-    return fail(error, "batch or key counts of " + str(q) + ", " + str(k) + ", " + str(v) + " differ (attention_c3)");
+  if (getKvLength() && k.size() != 4)
+    return fail(error, "kv_length takes a key and a value of rank 4, not " + str(k) + " (attention_c7)");
+  auto qh = headDims(getContext(), q, heads), kh = headDims(getContext(), k, kvHeads), vh = headDims(getContext(), v, kvHeads);
   DimExprAttr h = cst(getContext(), heads), g = cst(getContext(), kvHeads);
+  if (!qh || !kh || !vh || differ((*qh)[1], h) || differ((*kh)[1], g) || differ((*vh)[1], g) || differ((*qh)[3], (*kh)[3]))
+    return fail(error, "head counts or sizes of " + str(q) + ", " + str(k) + ", " + str(v) + " do not fit " + Twine(heads) + " heads over " + Twine(kvHeads) + " (attention_c3)");
+  if (differ(q[0], k[0]) || differ(k[0], v[0]) || differ((*kh)[2], (*vh)[2]))
+    return fail(error, "batch or key counts of " + str(q) + ", " + str(k) + ", " + str(v) + " differ (attention_c3)");
   dims = q;
-  if (q.size() == 4) {
-    if (differ(q[1], h) || differ(k[1], g) || differ(v[1], g) || differ(q[3], k[3]))
-      return fail(error, "head counts or sizes of " + str(q) + ", " + str(k) + ", " + str(v) + " do not fit " + Twine(heads) + " heads over " + Twine(kvHeads) + " (attention_c3)");
-    dims[3] = v[3];
-  } else {
-    DimExprAttr size = DimExprAttr::floorDiv(q[2], h);
-    if (differ(DimExprAttr::mul(size, h), q[2]) || differ(DimExprAttr::mul(size, g), k[2]))
-      return fail(error, "widths of " + str(q) + " and " + str(k) + " do not fit " + Twine(heads) + " heads over " + Twine(kvHeads) + " (attention_c3)");
-    dims[2] = DimExprAttr::mul(DimExprAttr::floorDiv(v[2], g), h);
-  }
+  dims.back() = q.size() == 4 ? (*vh)[3] : DimExprAttr::mul((*vh)[3], h);
   if (getMask()) {
     Dims mask = oracle.dims(getMask());
-    Dims scores = {q[0], h, q[sequence], k[sequence]};
+    Dims scores = {q[0], h, (*qh)[2], keys(k)};
     if (mask.size() != 4 || !broadcastsTo(mask, scores))
       return fail(error, "mask " + str(mask) + " does not broadcast to the scores " + str(scores) + " (attention_c4)");
   }
   return success();
+}
+
+void AttentionOp::build(OpBuilder &builder, OperationState &state, Type type, Value query, Value key, Value value, Value mask,
+                        int64_t heads, int64_t kvHeads, float scale, bool causal, EmptyRows emptyRows) {
+  build(builder, state, type, query, key, value, mask, heads, kvHeads, APFloat(scale), causal, emptyRows, FloatAttr(), IntegerAttr(),
+        IntegerAttr(), DimExprAttr());
+}
+
+AttentionOp AttentionOp::cloneWith(OpBuilder &builder, Type type, Value query, Value key, Value value, Value mask) {
+  SmallVector<Value> operands = {query, key, value};
+  if (mask)
+    operands.push_back(mask);
+  return AttentionOp::create(builder, getLoc(), TypeRange(type), operands, (*this)->getAttrs());
 }
 
 LogicalResult PackOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &) {

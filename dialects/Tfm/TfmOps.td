@@ -399,25 +399,50 @@ def Tfm_SoftmaxOp : Tfm_ShapedOp<"softmax"> {
 }
 
 def Tfm_AttentionOp : Tfm_ShapedOp<"attention"> {
-  let summary = "softmax(scale Q K^T + mask) V, per head";
+  let summary = "softmax(softcap(scale Q K^T) + mask) V, per head";
   let description = [{
-    Query, key and value are all rank 3, [batch, sequence, heads * size], or all rank 4, [batch, heads, sequence, size]; the
-    result has the query's layout. Query head h uses key/value head h / (num_heads / num_kv_heads). A bool mask attends where
-    true; a float mask is added to the scaled scores; its rank is 4 and each dimension is 1 or that of the scores [batch,
-    heads, queries, keys]. `causal` lets query i see keys j <= i + (keys - queries). A query with no key to see gives what
-    `empty_rows` says: nan (plain softmax of -inf), zero, or uniform (the mean of all values).
+    Query, key and value are packed, [batch, sequence, heads * size], or of rank 4, [batch, heads, sequence, size]. Key and
+    value have one layout, the query may have the other; the result has the query's. Query head h uses key/value head
+    h / (num_heads / num_kv_heads).
 
-    Constraints: (attention_c1) ranks 3 or 4 and equal; (attention_c2) head counts divide; (attention_c3) batch, heads, keys
-    and head size agree; (attention_c4) mask is bool or the query's type and broadcasts;
-    (attention_c5) equal element types.
+    With softcap c the scaled scores x become c tanh(x / c). A bool mask attends where true; a float mask is added after the
+    softcap; its rank is 4 and each dimension is 1 or that of the scores [batch, heads, queries, keys]. Query i stands at
+    position p = i + (keys - queries): `causal` lets it see keys j <= p, `window_left` w only j >= p - w, `window_right` w
+    only j <= p + w. A query with no key to see gives what `empty_rows` says: nan (plain softmax of -inf), zero, or uniform
+    (the mean of all values).
+
+    `kv_length` is the number of keys where the key and value, of rank 4, have rows to spare at the end: a cache. Rows from
+    there on are never read. The interpreter accepts tensors of exactly `kv_length` rows, too.
+
+    Constraints: (attention_c1) ranks 3 or 4, equal for key and value; (attention_c2) head counts divide; (attention_c3) batch,
+    heads, keys and head size agree; (attention_c4) mask is bool or the query's type and broadcasts;
+    (attention_c5) equal element types; (attention_c6) softcap is positive, windows are not negative; (attention_c7) `kv_length`
+    only with keys of rank 4.
 
     Example: `%0 = tfm.attention %q, %k, %v mask %m {num_heads = 12 : i64, num_kv_heads = 12 : i64, scale = 0.125 : f32} : (tensor<?x?x768xf32>, tensor<?x?x768xf32>, tensor<?x?x768xf32>, tensor<?x1x1x?xi1>) -> tensor<?x?x768xf32>`
   }];
   let arguments = (ins Tfm_FloatTensor:$query, Tfm_FloatTensor:$key, Tfm_FloatTensor:$value, Optional<Tfm_Tensor>:$mask,
                        I64Attr:$num_heads, I64Attr:$num_kv_heads, F32Attr:$scale, UnitAttr:$causal,
-                       DefaultValuedAttr<Tfm_EmptyRowsAttr, "::permalloy::tfm::EmptyRows::NaN">:$empty_rows);
+                       DefaultValuedAttr<Tfm_EmptyRowsAttr, "::permalloy::tfm::EmptyRows::NaN">:$empty_rows,
+                       OptionalAttr<F32Attr>:$softcap, OptionalAttr<I64Attr>:$window_left,
+                       OptionalAttr<I64Attr>:$window_right, OptionalAttr<Tfm_DimExprAttr>:$kv_length);
   let results = (outs Tfm_FloatTensor:$result);
-  let assemblyFormat = "$query `,` $key `,` $value (`mask` $mask^)? (`empty_rows` `` $empty_rows^)? attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = "$query `,` $key `,` $value (`mask` $mask^)? (`empty_rows` `` $empty_rows^)? (`kv_length` $kv_length^)? attr-dict `:` functional-type(operands, results)";
+  let builders = [OpBuilder<(ins "::mlir::Type":$type, "::mlir::Value":$query, "::mlir::Value":$key,
+                                 "::mlir::Value":$value, "::mlir::Value":$mask, "int64_t":$heads, "int64_t":$kvHeads,
+                                 "float":$scale, "bool":$causal, "::permalloy::tfm::EmptyRows":$emptyRows)>];
+  let extraClassDeclaration = [{
+    /// Axis of the positions in the query, and in the key and value.
+    int64_t queryAxis() { return getQuery().getType().getRank() == 3 ? 1 : 2; }
+    int64_t keyAxis() { return getKey().getType().getRank() == 3 ? 1 : 2; }
+    /// The number of keys: `kv_length`, or what `dims` gives as the rows of the key.
+    ::permalloy::tfm::DimExprAttr keys(::llvm::ArrayRef<::permalloy::tfm::DimExprAttr> keyDims) {
+      return getKvLength() ? *getKvLength() : keyDims[keyAxis()];
+    }
+    /// This attention on other operands, with every attribute.
+    AttentionOp cloneWith(::mlir::OpBuilder &builder, ::mlir::Type type, ::mlir::Value query, ::mlir::Value key,
+                          ::mlir::Value value, ::mlir::Value mask);
+  }];
 }
 
 //===----------------------------------------------------------------------===//

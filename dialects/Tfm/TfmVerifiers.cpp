@@ -187,6 +187,11 @@ LogicalResult AttentionOp::verify() {
     return emitOpError("mixes element types ") << element << ", " << elementType(getKey()) << ", " << elementType(getValue()) << " (attention_c5)";
   if (getMask() && elementType(getMask()) != element && !elementType(getMask()).isInteger(1))
     return emitOpError("takes a mask of bool or ") << element << ", not " << elementType(getMask()) << " (attention_c4)";
+  if (getSoftcap() && !(*getSoftcap() > APFloat(0.0f)))
+    return emitOpError("softcap must be positive, not ") << getSoftcapAttr() << " (attention_c6)";
+  for (IntegerAttr window : {getWindowLeftAttr(), getWindowRightAttr()})
+    if (window && window.getInt() < 0)
+      return emitOpError("a window must not be negative, but is ") << window.getInt() << " (attention_c6)";
   return verifyShape(*this);
 }
 

@@ -61,6 +61,39 @@ void softmaxOrEmpty(MutableArrayRef<double> scores, bool seesNone, tfm::EmptyRow
     x /= sum;
 }
 
+/// The keys that a query may see, from attributes: [first, last].
+struct Reach {
+  int64_t first, last;
+
+  Reach(tfm::AttentionOp op, int64_t position, int64_t keys) : first(0), last(keys - 1) {
+    if (auto left = op.getWindowLeft())
+      first = std::max(first, position - int64_t(*left));
+    if (auto right = op.getWindowRight())
+      last = std::min(last, position + int64_t(*right));
+    if (op.getCausal())
+      last = std::min(last, position);
+  }
+  bool sees(int64_t key) const { return first <= key && key <= last; }
+};
+
+double dot(const double *x, const double *y, int64_t n) {
+  double sum = 0;
+  for (int64_t d = 0; d < n; ++d)
+    sum += x[d] * y[d];
+  return sum;
+}
+
+/// Rows of the key and value that exist: `kv_length`, or all.
+FailureOr<int64_t> keyCount(tfm::AttentionOp op, int64_t rows, Scope &scope) {
+  if (!op.getKvLength())
+    return rows;
+  FailureOr<int64_t> length = scope.value(*op.getKvLength());
+  if (succeeded(length) && (*length < 0 || *length > rows))
+    return FailureOr<int64_t>(scope.fail("kv_length is " + Twine(*length) + ", but the key has " +
+                                         Twine(rows) + " rows"));
+  return length;
+}
+
 } // namespace
 
 Result reference::evaluate(tfm::AttentionOp op, Operands in, Scope &scope) {
@@ -70,7 +103,10 @@ Result reference::evaluate(tfm::AttentionOp op, Operands in, Scope &scope) {
       q.size != k.size)
     return scope.fail("query " + str(in[0].shape()) + ", key " + str(in[1].shape()) +
                       " and value " + str(in[2].shape()) + " do not fit");
-  Shape scoreShape = {batch, q.heads, q.sequence, k.sequence}, maskStrides;
+  FailureOr<int64_t> keys = keyCount(op, k.sequence, scope);
+  if (failed(keys))
+    return failure();
+  Shape scoreShape = {batch, q.heads, q.sequence, *keys}, maskStrides;
   const Tensor *mask = op.getMask() ? &in[3] : nullptr;
   if (mask) {
     if (broadcastShapes(mask->shape(), scoreShape) != scoreShape)
@@ -82,25 +118,24 @@ Result reference::evaluate(tfm::AttentionOp op, Operands in, Scope &scope) {
   shape.back() = in[0].rank() == 3 ? q.heads * v.size : v.size;
   Tensor result(in[0].elementType(), shape);
   double scale = op.getScale().convertToFloat();
-  std::vector<double> scores(k.sequence), sum(v.size);
+  double softcap = op.getSoftcap() ? op.getSoftcap()->convertToFloat() : 0;
+  std::vector<double> scores(*keys), sum(v.size);
   forEachIndex({batch, q.heads, q.sequence}, {Shape{1, 0, 0}, Shape{0, 1, 0}, Shape{0, 0, 1}},
                [&](int64_t, ArrayRef<int64_t> at) {
                  int64_t b = at[0], h = at[1], i = at[2];
+                 Reach reach(op, i + (*keys - q.sequence), *keys);
                  bool seesNone = true;
-                 for (int64_t j = 0; j < k.sequence; ++j) {
+                 for (int64_t j = 0; j < *keys; ++j) {
                    double term = maskTerm(mask, maskStrides, b, h, i, j);
-                   bool hidden =
-                       term == -kInfinity || (op.getCausal() && j > i + (k.sequence - q.sequence));
+                   bool hidden = term == -kInfinity || !reach.sees(j);
                    seesNone &= hidden;
-                   const double *x = q.row(b, h, i), *y = k.row(b, h / group, j);
-                   double dot = 0;
-                   for (int64_t d = 0; d < q.size; ++d)
-                     dot += x[d] * y[d];
-                   scores[j] = hidden ? -kInfinity : scale * dot + term;
+                   double score = scale * dot(q.row(b, h, i), k.row(b, h / group, j), q.size);
+                   score = softcap ? softcap * std::tanh(score / softcap) : score;
+                   scores[j] = hidden ? -kInfinity : score + term;
                  }
                  softmaxOrEmpty(scores, seesNone, op.getEmptyRows());
                  llvm::fill(sum, 0);
-                 for (int64_t j = 0; j < k.sequence; ++j)
+                 for (int64_t j = 0; j < *keys; ++j)
                    for (int64_t d = 0; d < v.size; ++d)
                      sum[d] += scores[j] * v.row(b, h / group, j)[d];
                  int64_t to = in[0].rank() == 3 ? ((b * q.sequence + i) * q.heads + h) * v.size

@@ -300,3 +300,69 @@ func.func @test_no_keys() {
   check.expect_equal %r, %e : tensor<1x1x2xf32>
   return
 }
+
+// The query is packed, key and value are not; two query heads share each of theirs.
+func.func @test_packed_query_split_keys() {
+  %0 = tfm.constant dense<[[[0.0, 0.3125, -0.28125, -0.875, -0.46875, -1.0, 0.0625, 1.34375],  [-0.5, -0.625, 0.5, 0.34375, 0.09375, -0.9375, -0.03125, 0.6875]]]> : tensor<1x2x8xf32>
+  %1 = tfm.constant dense<[[[[-1.34375, -0.46875],   [-1.90625, -1.28125],   [-1.84375, -0.25]],  [[-1.28125, 0.28125],   [0.15625, -0.1875],   [-2.53125, -0.53125]]]]> : tensor<1x2x3x2xf32>
+  %2 = tfm.constant dense<[[[[-0.0625, 0.125],   [-1.53125, -0.46875],   [-0.96875, -0.8125]],  [[1.0625, -0.8125],   [-0.03125, 0.875],   [-0.59375, -0.125]]]]> : tensor<1x2x3x2xf32>
+  %r = tfm.attention %0, %1, %2 {num_heads = 4 : i64, num_kv_heads = 2 : i64, scale = 0.5 : f32, causal} : (tensor<1x2x8xf32>, tensor<1x2x3x2xf32>, tensor<1x2x3x2xf32>) -> tensor<1x2x8xf32>
+  %e = tfm.constant dense<[[[-0.7503219246864319, -0.15305566787719727, -0.9539790749549866, -0.23538516461849213, 0.5436384677886963, -0.011970804072916508, 0.5890130996704102, -0.08197736740112305],  [-0.9485139846801758, -0.4038233458995819, -0.7886382937431335, -0.36441582441329956, 0.05422640219330788, 0.0487411804497242, 0.22222810983657837, -0.06939274072647095]]]> : tensor<1x2x8xf32>
+  check.expect_close %r, %e {rtol = 1.0e-06 : f64, atol = 1.0e-06 : f64} : tensor<1x2x8xf32>
+  return
+}
+
+// The other way round: the result has the query's layout.
+func.func @test_split_query_packed_keys() {
+  %0 = tfm.constant dense<[[[[0.125, 0.0625],   [-1.21875, 0.0625]],  [[1.34375, -1.5625],   [0.875, 0.125]]]]> : tensor<1x2x2x2xf32>
+  %1 = tfm.constant dense<[[[-0.65625, 2.0, 0.75, -1.1875],  [0.0625, 0.5625, -0.1875, 0.6875],  [-0.0625, 0.65625, 1.4375, -0.6875]]]> : tensor<1x3x4xf32>
+  %2 = tfm.constant dense<[[[0.21875, -0.46875, 0.125, -1.1875],  [-0.59375, -0.1875, 0.90625, 1.15625],  [-1.3125, -0.78125, 0.65625, -2.0]]]> : tensor<1x3x4xf32>
+  %r = tfm.attention %0, %1, %2 {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 0.5 : f32} : (tensor<1x2x2x2xf32>, tensor<1x3x4xf32>, tensor<1x3x4xf32>) -> tensor<1x2x2x2xf32>
+  %e = tfm.constant dense<[[[[-0.5612803101539612, -0.47867539525032043],   [-0.44820326566696167, -0.4841352701187134]],  [[0.42845070362091064, -1.4533231258392334],   [0.5464550852775574, -0.9912849068641663]]]]> : tensor<1x2x2x2xf32>
+  check.expect_close %r, %e {rtol = 1.0e-06 : f64, atol = 1.0e-06 : f64} : tensor<1x2x2x2xf32>
+  return
+}
+
+// cap * tanh(x / cap)
+func.func @test_softcap() {
+  %0 = tfm.constant dense<[[[-1.40625, -0.28125, 3.75, 2.0625],  [-0.9375, -1.125, -0.75, 4.59375]]]> : tensor<1x2x4xf32>
+  %1 = tfm.constant dense<[[[-1.3125, -0.9375, 1.03125, -0.375],  [-0.5625, -3.375, -0.0, -1.3125],  [3.46875, 1.96875, -0.09375, 1.96875]]]> : tensor<1x3x4xf32>
+  %2 = tfm.constant dense<[[[-0.34375, 1.0625, -0.0, 0.59375],  [-1.28125, 0.34375, -1.6875, -2.03125],  [-0.3125, -0.90625, 0.15625, 2.25]]]> : tensor<1x3x4xf32>
+  %r = tfm.attention %0, %1, %2 {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 0.5 : f32, softcap = 0.75 : f32} : (tensor<1x2x4xf32>, tensor<1x3x4xf32>, tensor<1x3x4xf32>) -> tensor<1x2x4xf32>
+  %e = tfm.constant dense<[[[-0.7468574643135071, 0.5326983332633972, -0.10787644982337952, 1.062106728553772],  [-0.7739279270172119, 0.5259594321250916, -0.15118469297885895, 1.327666997909546]]]> : tensor<1x2x4xf32>
+  check.expect_close %r, %e {rtol = 1.0e-06 : f64, atol = 1.0e-06 : f64} : tensor<1x2x4xf32>
+  return
+}
+
+// Query i stands at i + 2: it sees one key before and one after.
+func.func @test_windows() {
+  %0 = tfm.constant dense<[[[-0.84375, -0.625],  [0.21875, 0.5],  [-0.1875, -0.21875],  [0.6875, 0.53125]]]> : tensor<1x4x2xf32>
+  %1 = tfm.constant dense<[[[-1.03125, -0.09375],  [0.03125, -1.0625],  [0.25, -0.84375],  [0.96875, 0.1875],  [0.09375, -0.59375],  [-0.125, -2.0]]]> : tensor<1x6x2xf32>
+  %2 = tfm.constant dense<[[[-1.125, 0.375],  [-2.125, 0.84375],  [-1.75, 0.75],  [-0.84375, 0.78125],  [0.125, -1.53125],  [1.25, 1.4375]]]> : tensor<1x6x2xf32>
+  %r = tfm.attention %0, %1, %2 {num_heads = 1 : i64, num_kv_heads = 1 : i64, scale = 0.5 : f32, window_left = 1 : i64, window_right = 1 : i64} : (tensor<1x4x2xf32>, tensor<1x6x2xf32>, tensor<1x6x2xf32>) -> tensor<1x4x2xf32>
+  %e = tfm.constant dense<[[[-1.7335772514343262, 0.796804666519165],  [-0.8125564455986023, 0.0700187161564827],  [0.29622381925582886, 0.2769136130809784],  [0.5633704662322998, -0.374439001083374]]]> : tensor<1x4x2xf32>
+  check.expect_close %r, %e {rtol = 1.0e-06 : f64, atol = 1.0e-06 : f64} : tensor<1x4x2xf32>
+  return
+}
+
+// A sliding window of two keys.
+func.func @test_causal_window() {
+  %0 = tfm.constant dense<[[[-0.0625, -0.28125],  [-0.15625, -0.96875],  [1.09375, -0.53125],  [-0.0625, -0.78125]]]> : tensor<1x4x2xf32>
+  %1 = tfm.constant dense<[[[-0.625, -1.28125],  [1.25, -0.15625],  [0.96875, 0.0],  [-0.6875, -0.3125],  [-0.5625, 0.0],  [-0.375, -0.3125]]]> : tensor<1x6x2xf32>
+  %2 = tfm.constant dense<[[[-1.375, -0.8125],  [1.65625, -0.65625],  [-1.0625, 0.34375],  [1.40625, -1.46875],  [-0.21875, -0.625],  [-1.75, 0.75]]]> : tensor<1x6x2xf32>
+  %r = tfm.attention %0, %1, %2 {num_heads = 1 : i64, num_kv_heads = 1 : i64, scale = 0.5 : f32, causal, window_left = 1 : i64} : (tensor<1x4x2xf32>, tensor<1x6x2xf32>, tensor<1x6x2xf32>) -> tensor<1x4x2xf32>
+  %e = tfm.constant dense<[[[0.3058356046676636, -0.15954585373401642],  [0.3440282344818115, -0.6888909935951233],  [0.5997008085250854, -1.0499649047851562],  [-1.028812050819397, 0.10240261256694794]]]> : tensor<1x4x2xf32>
+  check.expect_close %r, %e {rtol = 1.0e-06 : f64, atol = 1.0e-06 : f64} : tensor<1x4x2xf32>
+  return
+}
+
+// Rows from kv_length on are not there, also for causality.
+func.func @test_kv_length() {
+  %0 = tfm.constant dense<[[[[0.375, -0.5625],   [-1.375, 0.9375]]]]> : tensor<1x1x2x2xf32>
+  %1 = tfm.constant dense<[[[[0.96875, -0.15625],   [0.53125, 0.78125],   [0.84375, 0.90625],   [-0.46875, 1.5],   [-1.25, 0.875]]]]> : tensor<1x1x5x2xf32>
+  %2 = tfm.constant dense<[[[[0.5, 0.875],   [1.875, 1.5],   [-1.15625, -1.6875],   [0.8125, -1.0],   [-0.0, 0.84375]]]]> : tensor<1x1x5x2xf32>
+  %r = tfm.attention %0, %1, %2 kv_length <3> {num_heads = 1 : i64, num_kv_heads = 1 : i64, scale = 0.5 : f32, causal} : (tensor<1x1x2x2xf32>, tensor<1x1x5x2xf32>, tensor<1x1x5x2xf32>) -> tensor<1x1x2x2xf32>
+  %e = tfm.constant dense<[[[[1.0698341131210327, 1.134015440940857],   [0.48213571310043335, 0.20322084426879883]]]]> : tensor<1x1x2x2xf32>
+  check.expect_close %r, %e {rtol = 1.0e-06 : f64, atol = 1.0e-06 : f64} : tensor<1x1x2x2xf32>
+  return
+}

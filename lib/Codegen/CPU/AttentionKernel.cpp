@@ -35,6 +35,8 @@ std::string permalloy::codegen::whyNotAttention(kern::KernelOp kernel) {
     return "its heads are wider than " + std::to_string(kMaxHeadSize);
   if (!llvm::all_of(op->getOperands(), llvm::IsaPred<BlockArgument>))
     return "an operand of tfm.attention is computed in the kernel";
+  if (op.getSoftcap() || op.getWindowLeft() || op.getWindowRight())
+    return "softcap and windows are unsupported";
   return "";
 }
 
@@ -54,7 +56,7 @@ LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
   auto constant = [&](int64_t value) {
     return tfm::DimExprAttr::constant(kernel.getContext(), value);
   };
-  tfm::DimExprAttr queries = query[query.size() == 3 ? 1 : 2];
+  tfm::DimExprAttr queries = query[op.queryAxis()];
   auto blocks = tfm::DimExprAttr::ceilDiv(queries, constant(attentionQueryBlock(target)));
   kernel.setTilesAttr(
       tfm::DimExprAttr::mul(query[0], tfm::DimExprAttr::mul(constant(op.getNumHeads()), blocks)));
@@ -136,7 +138,6 @@ LogicalResult permalloy::codegen::emitAttentionKernel(KernelFrame &frame) {
   if (failed(schedule))
     return failure();
   tfm::AttentionOp op = findRoot(kernel);
-  bool packed = op.getQuery().getType().getRank() == 3;
   Attention a;
   a.heads = op.getNumHeads();
   a.kvHeads = op.getNumKvHeads();
@@ -146,7 +147,7 @@ LogicalResult permalloy::codegen::emitAttentionKernel(KernelFrame &frame) {
   a.value = headTensor(frame, op.getValue(), frame.argument(op.getValue()), a.kvHeads, a.headSize);
   a.output = headTensor(frame, op.getQuery(), frame.result(0), a.heads, a.headSize);
   tfm::Dims query = frame.dims(op.getQuery()), key = frame.dims(op.getKey());
-  tfm::DimExprAttr queries = query[packed ? 1 : 2], keys = key[packed ? 1 : 2];
+  tfm::DimExprAttr queries = query[op.queryAxis()], keys = op.keys(key);
   a.batch = frame.emit(query[0]);
   a.queries = frame.emit(queries);
   a.keys = frame.emit(keys);

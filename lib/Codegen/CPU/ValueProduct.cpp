@@ -134,26 +134,43 @@ struct Heads {
 };
 } // namespace
 
+/// Causality and windows hide key `j` from the query at `position`.
+static Value isOutOfReach(KernelBuilder &b, tfm::AttentionOp op, Value position, Value j) {
+  Value hidden = arith::ConstantOp::create(b, b.getBoolAttr(false));
+  auto hide = [&](Value condition) { hidden = arith::OrIOp::create(b, hidden, condition); };
+  if (op.getCausal())
+    hide(b.less(position, j));
+  if (auto right = op.getWindowRight())
+    hide(b.less(b.add(position, int64_t(*right)), j));
+  if (auto left = op.getWindowLeft())
+    hide(b.less(j, b.sub(position, int64_t(*left))));
+  return hidden;
+}
+
 /// Weights of all keys for the query at `place` (batch, head, position) into `memory`.
 void ValueEmitter::attentionWeights(tfm::AttentionOp op, ArrayRef<Value> place, Value memory) {
   Element e = accumulatorOf(Element::of(op.getQuery()));
   Heads query(*this, op.getQuery(), op.getNumHeads()), key(*this, op.getKey(), op.getNumKvHeads());
   Value kvHead = b.div(place[1], op.getNumHeads() / op.getNumKvHeads());
-  Value keys = extent(key.sequence), queries = extent(query.sequence);
+  DimExprAttr keyCount = op.keys(dims(op.getKey()));
+  Value keys = extent(keyCount), queries = extent(query.sequence);
   Value scale = ops.constant(e, APFloat(op.getScale())), lowest = ops.lowest(e), zero = ops.constant(e, 0.0);
   auto binary = [&](BinaryKind kind, Value x, Value y) { return ops.binary(kind, e, x, y); };
   auto entry = [&](Value j) { return b.at(memory, b.mul(j, e.bytes())); };
-  Value limit = b.add(place[2], b.sub(keys, queries));
+  Value position = b.add(place[2], b.sub(keys, queries));
   auto scored = b.loop(b.i64(0), keys, 1, {lowest, b.i64(0)}, [&](Value j, ValueRange carried) {
     Value product = dot(op.getQuery(), op.getKey(), query.size, [&](Value d) {
       return std::pair(query.at(place[0], place[1], place[2], d), key.at(place[0], kvHead, j, d));
     });
     Value score = binary(BinaryKind::Mul, product, scale);
-    Value hidden = op.getCausal() ? b.less(limit, j) : arith::ConstantOp::create(b, b.getBoolAttr(false)).getResult();
+    if (op.getSoftcap()) {
+      Value cap = ops.constant(e, *op.getSoftcap());
+      score = binary(BinaryKind::Mul, cap, ops.unary(tfm::UnaryKind::Tanh, e, binary(BinaryKind::Div, score, cap)));
+    }
+    Value hidden = isOutOfReach(b, op, position, j);
     if (op.getMask()) {
-      tfm::Dims scores = dims(op.getMask());
       DimExprAttr heads = DimExprAttr::constant(op.getContext(), op.getNumHeads());
-      scores = {dims(op.getQuery())[0], heads, query.sequence, key.sequence};
+      tfm::Dims scores = {dims(op.getQuery())[0], heads, query.sequence, keyCount};
       Site there = Site::full({place[0], place[1], place[2], j});
       Value mask = at(op.getMask(), operandSite(there, scores, op.getMask()));
       Value masked;
@@ -191,14 +208,15 @@ void ValueEmitter::attentionWeights(tfm::AttentionOp op, ArrayRef<Value> place, 
 Value ValueEmitter::emit(tfm::AttentionOp op, const Site &site) {
   tfm::Dims own = dims(op.getResult());
   Site full = toFull(site, own);
-  Heads value(*this, op.getValue(), op.getNumKvHeads()), key(*this, op.getKey(), op.getNumKvHeads());
+  Heads value(*this, op.getValue(), op.getNumKvHeads());
+  bool packed = own.size() == 3;
   unsigned lanes = b.target().lanes();
   auto width = value.size.asConstant();
-  bool wholeHeads = !value.packed || (full.aligned && width && *width % lanes == 0);
+  bool wholeHeads = !packed || (full.aligned && width && *width % lanes == 0);
   if (full.isVector() && (full.lane + 1 != int(own.size()) || !wholeHeads))
     return lose(op, site);
   Value batch = full.indices[0], head, position, feature;
-  if (value.packed) {
+  if (packed) {
     position = full.indices[1];
     head = b.div(full.indices[2], extent(value.size));
     feature = b.rem(full.indices[2], extent(value.size));
@@ -207,7 +225,7 @@ Value ValueEmitter::emit(tfm::AttentionOp op, const Site &site) {
     position = full.indices[2];
     feature = full.indices[3];
   }
-  Value queries = extent(own[value.packed ? 1 : 2]);
+  Value queries = extent(own[op.queryAxis()]);
   Value row = b.add(b.mul(b.add(b.mul(batch, op.getNumHeads()), head), queries), position);
   Value memory = b.at(slotOf(op), 64);
   remembered(op, row, TypeRange(), [&] {
@@ -219,7 +237,7 @@ Value ValueEmitter::emit(tfm::AttentionOp op, const Site &site) {
   Value init = ops.constant(sumType, 0.0);
   if (full.isVector())
     init = ops.toVector(init);
-  Value sum = b.loop(b.i64(0), extent(key.sequence), 1, {init}, [&](Value j, ValueRange carried) {
+  Value sum = b.loop(b.i64(0), extent(op.keys(dims(op.getKey()))), 1, {init}, [&](Value j, ValueRange carried) {
     Site there = value.at(batch, kvHead, j, feature);
     there.lane = full.isVector() ? int(there.indices.size()) - 1 : -1;
     there.aligned = full.aligned;

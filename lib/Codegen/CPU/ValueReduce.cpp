@@ -19,9 +19,8 @@ static DimExprAttr statisticsBytes(Operation *op, SymbolicShapes &shapes) {
   auto attention = dyn_cast<tfm::AttentionOp>(op);
   if (!attention)
     return DimExprAttr::constant(context, 16);
-  bool packed = cast<RankedTensorType>(attention.getKey().getType()).getRank() == 3;
   int64_t bytes = Element::of(attention.getResult()).isDouble() ? 8 : 4;
-  return DimExprAttr::mul(shapes.dim(attention.getKey(), packed ? 1 : 2), DimExprAttr::constant(context, bytes));
+  return DimExprAttr::mul(attention.keys(shapes.dims(attention.getKey())), DimExprAttr::constant(context, bytes));
 }
 
 ScratchLayout::ScratchLayout(kern::KernelOp kernel, SymbolicShapes &shapes) {

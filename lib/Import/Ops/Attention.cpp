@@ -212,7 +212,8 @@ LogicalResult AttentionImporter::run() {
       b.elementType(query), query, key, value, fullMask, builder.getI64IntegerAttr(queryHeads),
       builder.getI64IntegerAttr(keyHeads), builder.getF32FloatAttr(float(scale)),
       causal ? builder.getUnitAttr() : UnitAttr(),
-      EmptyRowsAttr::get(builder.getContext(), EmptyRows::Zero));
+      EmptyRowsAttr::get(builder.getContext(), EmptyRows::Zero), FloatAttr(), IntegerAttr(),
+      IntegerAttr(), DimExprAttr());
   if (wasPacked && !isPacked && !b.failed()) {
     int64_t valueSize = b.staticDim(result, 3).value_or(0);
     result = b.reshape(b.transpose(result, {0, 2, 1, 3}),

@@ -80,7 +80,8 @@ LogicalResult yieldAttention(OpBinder &b, const Projections &p, Value mask, Valu
   return b.yield(b.create<AttentionOp>(b.elementType(p.query), p.query, p.key, p.value, added,
                                        count, count, b.builder.getF32FloatAttr(float(scale)),
                                        causal ? b.builder.getUnitAttr() : UnitAttr(),
-                                       EmptyRowsAttr()));
+                                       EmptyRowsAttr(), FloatAttr(), IntegerAttr(), IntegerAttr(),
+                                       DimExprAttr()));
 }
 
 /// The first input, attribute or output in use that needs a cache or a layout that is not

@@ -33,7 +33,7 @@ struct RaiseProduct : ShapePattern<MatmulOp> {
     Value mask = createMask(match->mask, loc, rewriter);
     auto attention = AttentionOp::create(
         rewriter, loc, op.getType(), match->query, key, match->value, mask, match->heads,
-        match->heads, APFloat(float(match->scale)), /*causal=*/false, match->mask.emptyRows);
+        match->heads, float(match->scale), /*causal=*/false, match->mask.emptyRows);
     rewriter.replaceOp(op, attention);
     ++count;
     return success();
@@ -69,9 +69,7 @@ struct PackHeads : ShapePattern<AttentionOp> {
     Value value = pack(op.getValue(), rewriter);
     Dims packed = {result[0], result[2], DimExprAttr::mul(result[1], result[3])};
     auto type = RankedTensorType::get(staticShape(packed), getElementTypeOrSelf(op.getType()));
-    Value attention = AttentionOp::create(rewriter, op.getLoc(), type, query, key, value,
-                                          op.getMask(), op.getNumHeads(), op.getNumKvHeads(),
-                                          op.getScale(), op.getCausal(), op.getEmptyRows());
+    Value attention = op.cloneWith(rewriter, type, query, key, value, op.getMask());
     Value split = createReshape(rewriter, op.getLoc(), shapes, attention,
                                 {result[0], result[2], result[1], result[3]});
     ++count;

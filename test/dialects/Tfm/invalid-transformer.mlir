@@ -113,16 +113,16 @@ func.func @f(%a: tensor<2x3xf32>) {
 // -----
 
 func.func @f(%a: tensor<2x4xf32>, %b: tensor<2x4xf32>, %c: tensor<2x4xf32>) {
-  // expected-error@+1 {{query, key and value must all have rank 3 or all rank 4, not [2, 4], [2, 4], [2, 4] (attention_c1)}}
+  // expected-error@+1 {{the query must have rank 3 or 4, and key and value both rank 3 or both rank 4, not [2, 4], [2, 4], [2, 4] (attention_c1)}}
   %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<2x4xf32>, tensor<2x4xf32>, tensor<2x4xf32>) -> tensor<2x4xf32>
   return
 }
 
 // -----
 
-func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x2x2xf32>, %c: tensor<1x2x2x2xf32>) {
-  // expected-error@+1 {{query, key and value must all have rank 3 or all rank 4, not [1, 2, 4], [1, 2, 2, 2], [1, 2, 2, 2] (attention_c1)}}
-  %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<1x2x2x2xf32>, tensor<1x2x2x2xf32>) -> tensor<1x2x4xf32>
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x2x2xf32>, %c: tensor<1x2x4xf32>) {
+  // expected-error@+1 {{the query must have rank 3 or 4, and key and value both rank 3 or both rank 4, not [1, 2, 4], [1, 2, 2, 2], [1, 2, 4] (attention_c1)}}
+  %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<1x2x2x2xf32>, tensor<1x2x4xf32>) -> tensor<1x2x4xf32>
   return
 }
 
@@ -161,7 +161,7 @@ func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x3x4xf32>, %c: tensor<1x2x4xf32>
 // -----
 
 func.func @f(%a: tensor<1x2x5xf32>, %b: tensor<1x2x5xf32>, %c: tensor<1x2x5xf32>) {
-  // expected-error@+1 {{widths of [1, 2, 5] and [1, 2, 5] do not fit 2 heads over 2 (attention_c3)}}
+  // expected-error@+1 {{head counts or sizes of [1, 2, 5], [1, 2, 5], [1, 2, 5] do not fit 2 heads over 2 (attention_c3)}}
   %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x5xf32>, tensor<1x2x5xf32>, tensor<1x2x5xf32>) -> tensor<1x2x5xf32>
   return
 }
@@ -203,6 +203,38 @@ func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf32>, %c: tensor<1x2x4xf32>
 func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf32>, %c: tensor<1x2x4xf32>, %d: tensor<1x1x1x2xi64>) {
   // expected-error@+1 {{takes a mask of bool or 'f32', not 'i64' (attention_c4)}}
   %0 = tfm.attention %a, %b, %c mask %d {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<1x1x1x2xi64>) -> tensor<1x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf32>, %c: tensor<1x2x4xf32>) {
+  // expected-error@+1 {{softcap must be positive, not 0.000000e+00 : f32 (attention_c6)}}
+  %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32, softcap = 0.0 : f32} : (tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<1x2x4xf32>) -> tensor<1x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf32>, %c: tensor<1x2x4xf32>) {
+  // expected-error@+1 {{a window must not be negative, but is -1 (attention_c6)}}
+  %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32, window_left = -1 : i64} : (tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<1x2x4xf32>) -> tensor<1x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf32>, %c: tensor<1x2x4xf32>) {
+  // expected-error@+1 {{a window must not be negative, but is -2 (attention_c6)}}
+  %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32, window_right = -2 : i64} : (tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<1x2x4xf32>) -> tensor<1x2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf32>, %c: tensor<1x2x4xf32>) {
+  // expected-error@+1 {{kv_length takes a key and a value of rank 4, not [1, 2, 4] (attention_c7)}}
+  %0 = tfm.attention %a, %b, %c kv_length <1> {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<1x2x4xf32>, tensor<1x2x4xf32>) -> tensor<1x2x4xf32>
   return
 }
 

@@ -31,7 +31,10 @@ static constexpr const char *kDimHelp =
     "`permalloy inspect` and `permalloy import` show the names";
 static constexpr const char *kSizeHelp =
     "Size of a named dimension of random inputs: sequence=128, or several: batch=1,3,8 (may be "
-    "repeated; every combination is taken). Default: 2 for the first dimension, 16 for others";
+    "repeated; every combination is taken). Names are the model's, or batch, sequence, past and "
+    "total "
+    "for what dimensions of token ids, masks and past keys stand for. Default: 2 for the batch, 16 "
+    "for others, past + sequence for total";
 
 static void addCompileSettings(CLI::App *app, CompileSettings &settings,
                                const char *jobs = "--jobs") {
@@ -65,6 +68,11 @@ static void addInputs(CLI::App *app, InputSettings &inputs) {
          "--seed", inputs.seed,
          "Seed of random inputs: small token ids, masks with some padding, floats in [-1, 1)")
       ->capture_default_str();
+  app->add_option(
+         "--padding", inputs.padding,
+         "Where random masks hide places (row r hides r / 8 of them): left, right or none. "
+         "Default: left with a past, else right")
+      ->check(CLI::IsMember({"left", "right", "none"}));
 }
 
 static CLI::App *addCompile(CLI::App &app, CompileCommand &command) {
@@ -161,6 +169,9 @@ static CLI::App *addVerify(CLI::App &app, VerifyCommand &command) {
       ->capture_default_str();
   sub->add_flag("--no-interpreter", command.noInterpreter,
                 "Leave out the interpreter, which is slow on large models");
+  sub->add_flag(
+      "--json", command.json,
+      "Print one JSON object a line for each combination of sizes, as soon as it is known");
   sub->add_flag("--bisect", command.bisect,
                 "Where outputs differ from onnxruntime's, name the first node that does");
   addCompileSettings(sub, command.settings);

@@ -49,6 +49,7 @@ struct InputSettings {
   std::string npz;
   bool random = false; ///< make up what is not given
   uint64_t seed = 0;
+  std::string padding; ///< of random masks: left, right, none; empty: left with a past, else right
   std::vector<std::string> sizes; ///< "name=4" or "name=1,3,8", of dimensions of random inputs
 };
 
@@ -85,6 +86,7 @@ struct VerifyCommand {
   int threads = 1;
   double tolerance = 2e-4;
   bool noInterpreter = false;
+  bool json = false; ///< one object a line and combination of sizes
   bool bisect = false;
 };
 int runVerify(const VerifyCommand &command);

@@ -2,9 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Inputs.h"
 
+#include "InputRoles.h"
+
 #include "permalloy/Artifact/Expressions.h"
 #include "permalloy/Runtime/Binding.h"
 #include "permalloy/Support/Text.h"
+
+#include "llvm/ADT/STLExtras.h"
 
 #include <charconv>
 #include <limits>
@@ -64,27 +68,44 @@ std::string shapesText(std::span<const NamedArray> arrays) {
   return joined(parts);
 }
 
-/// A value for every symbol: what the user says, else what files bind, else a small default.
-static Result<std::vector<int64_t>> chooseSizes(const Manifest &manifest, const Sizes &sizes,
-                                                const std::map<std::string, Array> &given) {
-  std::vector<std::string> names;
+/// Why `name` is no dimension of the model.
+static Status unknownName(const Manifest &manifest, const std::vector<Role> &roles,
+                          const std::string &name) {
+  std::vector<std::string> names, roleNames;
   for (const Symbol &symbol : manifest.symbols)
     names.push_back(symbol.name);
-  for (const auto &[name, value] : sizes)
-    if (std::find(names.begin(), names.end(), name) == names.end())
-      return invalid("the model has no dimension '" + name + "'; it has " + joined(names));
-  std::vector<int64_t> values;
-  for (const Symbol &symbol : manifest.symbols) {
-    auto file = given.find(manifest.inputs[symbol.input].name);
-    auto said = sizes.find(symbol.name);
-    int64_t value = std::clamp<int64_t>(values.empty() ? 2 : 16, symbol.min, symbol.max);
-    if (said != sizes.end())
-      value = said->second;
-    else if (file != given.end() && symbol.axis < file->second.dims.size())
-      value = file->second.dims[symbol.axis];
-    values.push_back(value);
+  for (Role role : {Role::batch, Role::sequence, Role::past, Role::total})
+    if (llvm::is_contained(roles, role) && !llvm::is_contained(names, roleName(role)))
+      roleNames.push_back(roleName(role));
+  return invalid(
+      "the model has no dimension '" + name + "'; it has " + joined(names) +
+      (roleNames.empty() ? "" : ", and takes " + joined(roleNames) + " for what they stand for"));
+}
+
+/// A value for every symbol: what the user says, else what files bind, else what follows from the
+/// roles of the inputs' axes.
+static Result<std::vector<int64_t>> chooseSizes(const Manifest &manifest, const Sizes &sizes,
+                                                const std::map<std::string, Array> &given) {
+  std::vector<Role> roles = symbolRoles(manifest);
+  std::map<Role, int64_t> byRole;
+  for (const auto &[name, value] : sizes) {
+    auto isName = [&](const Symbol &symbol) { return symbol.name == name; };
+    auto isRole = [&](Role role) { return role != Role::none && roleName(role) == name; };
+    auto role = llvm::find_if(roles, isRole);
+    if (role != roles.end())
+      byRole[*role] = value;
+    else if (llvm::none_of(manifest.symbols, isName))
+      return unknownName(manifest, roles, name);
   }
-  return values;
+  auto said = [&](const Symbol &symbol) -> std::optional<int64_t> {
+    if (auto size = sizes.find(symbol.name); size != sizes.end())
+      return size->second;
+    auto file = given.find(manifest.inputs[symbol.input].name);
+    if (file != given.end() && symbol.axis < file->second.dims.size())
+      return file->second.dims[symbol.axis];
+    return std::nullopt;
+  };
+  return sizesByRole(manifest, said, std::move(byRole));
 }
 
 //===-- Random values -----------------------------------------------------===//
@@ -95,19 +116,29 @@ template <class T> static void fillWith(Array &array, const std::function<T(uint
     data[i] = value(i);
 }
 
+/// Places of row `row` that padding takes: r / 8 of them in row r, never all. On the left of a
+/// past, only places of the past, so that every position still sees itself.
+static uint64_t paddedPlaces(uint64_t row, uint64_t places, const RandomSettings &settings) {
+  if (settings.padding == Padding::none || places == 0)
+    return 0;
+  uint64_t most = settings.past ? settings.past : places - 1;
+  return std::min<uint64_t>(row % 8 * places / 8, most);
+}
+
 /// An integer for element `i`, by what the input's name says it is.
 static int64_t randomInteger(const std::string &name, const std::vector<int64_t> &dims, uint64_t i,
-                             std::mt19937_64 &random) {
-  uint64_t row = dims.empty() || dims.back() == 0 ? 1 : static_cast<uint64_t>(dims.back());
-  uint64_t column = i % row;
-  bool position = name.find("position") != std::string::npos;
+                             const RandomSettings &settings, std::mt19937_64 &random) {
+  uint64_t places = dims.empty() || dims.back() == 0 ? 1 : static_cast<uint64_t>(dims.back());
+  uint64_t column = i % places, row = i / places;
+  bool left = settings.padding == Padding::left;
   if (name.find("mask") != std::string::npos) {
-    // Row r keeps all but r / 8 of its places, always at least one.
-    uint64_t hidden = std::min<uint64_t>((i / row) % 8 * row / 8, row - 1);
-    return column + hidden < row;
+    uint64_t hidden = paddedPlaces(row, places, settings);
+    return left ? column >= hidden : column + hidden < places;
   }
-  if (position)
-    return static_cast<int64_t>(column);
+  if (name.find("position") != std::string::npos) {
+    uint64_t hidden = left ? paddedPlaces(row, settings.past + places, settings) : 0;
+    return static_cast<int64_t>(std::max(settings.past + column, hidden) - hidden);
+  }
   bool type = name.find("type") != std::string::npos || name.find("segment") != std::string::npos;
   return static_cast<int64_t>(random() % (type ? 2 : 64));
 }
@@ -119,14 +150,15 @@ static uint16_t halfBits(double value) {
 }
 
 Array randomArray(const std::string &name, artifact::DType dtype, std::vector<int64_t> dims,
-                  uint64_t seed) {
+                  const RandomSettings &settings) {
   Array array{dtype, std::move(dims), {}};
   array.data.resize(array.elements() * artifact::dtypeSize(dtype));
+  uint64_t seed = settings.seed;
   for (char c : name)
     seed = seed * 1099511628211u + static_cast<unsigned char>(c);
   std::mt19937_64 random(seed);
   auto number = [&](uint64_t) { return static_cast<double>(random() >> 11) * 0x1p-52 - 1; };
-  auto integer = [&](uint64_t i) { return randomInteger(name, array.dims, i, random); };
+  auto integer = [&](uint64_t i) { return randomInteger(name, array.dims, i, settings, random); };
   switch (dtype) {
   case artifact::DType::f32:
     fillWith<float>(array, number);
@@ -199,16 +231,39 @@ static Status readGiven(const Manifest &manifest, const InputSettings &settings,
   return {};
 }
 
-static Result<Array> randomInput(const Artifact &artifact, size_t index, uint64_t seed,
-                                 std::span<const int64_t> values) {
-  const TensorInfo &info = artifact.manifest().inputs[index];
+static std::vector<int64_t> dimsOf(const TensorInfo &info, std::span<const int64_t> values) {
   std::vector<int64_t> dims;
   for (const artifact::Dim &dim : info.dims)
     dims.push_back(values[dim.expr]);
+  return dims;
+}
+
+/// How to make up inputs of these sizes: how long the past is, and where padding goes.
+static Result<RandomSettings> randomSettings(const Manifest &manifest,
+                                             const InputSettings &settings,
+                                             std::span<const int64_t> values) {
+  RandomSettings random;
+  random.seed = settings.seed;
+  for (const TensorInfo &input : manifest.inputs)
+    if (isPastInput(input))
+      random.past = static_cast<uint64_t>(dimsOf(input, values)[input.dims.size() - 2]);
+  if (settings.padding == "left" || (settings.padding.empty() && random.past))
+    random.padding = Padding::left;
+  else if (settings.padding == "none")
+    random.padding = Padding::none;
+  if (random.padding == Padding::right && random.past)
+    return invalid("--padding right would hide the newest positions of a model with a past; write "
+                   "--padding left or none");
+  return random;
+}
+
+static Result<Array> randomInput(const TensorInfo &info, const RandomSettings &settings,
+                                 std::span<const int64_t> values) {
+  std::vector<int64_t> dims = dimsOf(info, values);
   int64_t bytes = tensorBytes(info.dtype, dims);
   if (bytes < 0 || bytes > (int64_t(1) << 36))
     return invalid("input '" + info.name + "' of " + formatDims(dims) + " is too large");
-  return randomArray(info.name, info.dtype, dims, seed);
+  return randomArray(info.name, info.dtype, dims, settings);
 }
 
 Result<std::vector<NamedArray>> makeInputs(const Artifact &artifact, const InputSettings &settings,
@@ -225,9 +280,11 @@ Result<std::vector<NamedArray>> makeInputs(const Artifact &artifact, const Input
           artifact::evaluateAll(artifact.program().expressions, manifest.symbols, *symbols, values);
       !status.ok())
     return status;
+  Result<RandomSettings> random = randomSettings(manifest, settings, values);
+  if (!random.ok())
+    return random.status();
   std::vector<NamedArray> inputs;
-  for (size_t i = 0; i < manifest.inputs.size(); ++i) {
-    const TensorInfo &info = manifest.inputs[i];
+  for (const TensorInfo &info : manifest.inputs) {
     auto found = given.find(info.name);
     if (found != given.end()) {
       inputs.push_back({info.name, std::move(found->second)});
@@ -236,7 +293,7 @@ Result<std::vector<NamedArray>> makeInputs(const Artifact &artifact, const Input
     if (!settings.random)
       return invalid("input '" + info.name + "' is missing; give --input " + info.name +
                      "=FILE.npy or --inputs FILE.npz, or --random to make it up");
-    Result<Array> array = randomInput(artifact, i, settings.seed, values);
+    Result<Array> array = randomInput(info, *random, values);
     if (!array.ok())
       return array.status();
     inputs.push_back({info.name, std::move(*array)});

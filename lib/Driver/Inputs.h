@@ -27,11 +27,22 @@ std::string shapesText(std::span<const NamedArray> arrays);
 Result<std::vector<NamedArray>> makeInputs(const Artifact &artifact, const InputSettings &settings,
                                            const Sizes &sizes);
 
-/// Random values that suit an input of this name: masks of 0 and 1 with padding at the end of each
-/// row (the first row full), token types 0 and 1, positions counting up, other integers small
-/// enough for any vocabulary, floats in [-1, 1).
+/// Which end of a padded row holds no tokens.
+enum class Padding { right, left, none };
+
+/// How values are made up.
+struct RandomSettings {
+  uint64_t seed = 0;
+  uint64_t past = 0; ///< earlier positions that the model is given keys and values of
+  Padding padding = Padding::right;
+};
+
+/// Random values that suit an input of this name: masks of 0 and 1 with padding (row r hides r / 8
+/// of its places, the first row none), token types 0 and 1, positions counting up from `past` (and
+/// from 0 behind padding on the left), other integers small enough for any vocabulary, floats in
+/// [-1, 1).
 Array randomArray(const std::string &name, artifact::DType dtype, std::vector<int64_t> dims,
-                  uint64_t seed);
+                  const RandomSettings &settings = {});
 
 } // namespace permalloy
 

@@ -2,9 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "InspectJson.h"
 
+#include "InputRoles.h"
+
 #include "permalloy/Artifact/CpuFeatures.h"
 #include "permalloy/Artifact/Expressions.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/JSON.h"
 
 namespace permalloy {
@@ -53,9 +56,11 @@ static void printManifest(OStream &json, const Manifest &manifest) {
   printTensors(json, "inputs", manifest.inputs);
   printTensors(json, "outputs", manifest.outputs);
   json.attributeArray("dimensions", [&] {
-    for (const Symbol &symbol : manifest.symbols)
+    std::vector<Role> roles = symbolRoles(manifest);
+    for (const auto &[symbol, role] : llvm::zip(manifest.symbols, roles))
       json.object([&] {
         json.attribute("name", symbol.name);
+        json.attribute("role", roleName(role));
         json.attribute("min", symbol.min);
         json.attribute("max", symbol.max == INT64_MAX ? llvm::json::Value(nullptr)
                                                       : llvm::json::Value(symbol.max));

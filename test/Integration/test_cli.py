@@ -124,6 +124,31 @@ def test_verify(permalloy, model, alloy):
     assert result.out.count("ok  onnxruntime") == result.out.count("ok  interpreter") == 2
 
 
+def test_verify_as_json(permalloy, model, alloy):
+    command = ("verify", model, alloy, "--json", "--dim", "batch=1,3", "--dim", "sequence=5")
+    rows = [json.loads(line) for line in permalloy(*command).out.splitlines()]
+    assert [row["dimensions"] for row in rows] == [
+        {"batch": 1, "sequence": 5},
+        {"batch": 3, "sequence": 5},
+    ]
+    for row in rows:
+        assert row["status"] == "ok" and row["seconds"] > 0 and row["onnxruntime_seconds"] > 0
+        assert {output["oracle"] for output in row["outputs"]} == {"onnxruntime", "interpreter"}
+        assert all(0 < output["relative_error"] < 2e-4 for output in row["outputs"])
+
+
+def test_verify_goes_on_after_sizes_that_do_not_run(permalloy, model, alloy):
+    """A sequence beyond the position table: said for that combination, the others are compared."""
+    command = ("verify", model, alloy, "--no-interpreter", "--dim", "sequence=4000,5")
+    result = permalloy(*command, code=1)
+    assert "FAILED" in result.out and "4000" in result.out and "ok  onnxruntime" in result.out
+    assert "1 combination of sizes did not run" in result.err
+
+
+def test_unknown_dimensions_are_refused(refused, model):
+    refused("verify", model, "--dim", "past=3", words=("no dimension 'past'", "batch, sequence"))
+
+
 def test_verify_without_onnxruntime(permalloy, model, alloy):
     absent = {"PERMALLOY_PYTHON": "/nowhere/python"}
     result = permalloy("verify", model, alloy, env=absent)

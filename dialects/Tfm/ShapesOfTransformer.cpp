@@ -64,6 +64,41 @@ LogicalResult LayerNormOp::inferDims(ShapeOracle &oracle, Dims &dims, std::strin
   return success();
 }
 
+LogicalResult RmsNormOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
+  dims = oracle.dims(getInput());
+  int64_t axis = getAxis();
+  if (axis < 0 || axis >= int64_t(dims.size()))
+    return fail(error, "axis " + Twine(axis) + " is outside of rank " + Twine(dims.size()) + " (rms_norm_c1)");
+  ArrayRef<DimExprAttr> normalised = ArrayRef(dims).drop_front(axis);
+  Dims scale = oracle.dims(getScale());
+  if (!broadcastsTo(scale, normalised))
+    return fail(error, "scale " + str(scale) + " does not broadcast to the normalised dimensions " + str(normalised) + " (rms_norm_c2)");
+  return success();
+}
+
+LogicalResult RotaryOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
+  dims = oracle.dims(getInput());
+  Dims cos = oracle.dims(getCos()), sin = oracle.dims(getSin());
+  bool packed = dims.size() == 3;
+  if ((dims.size() != 4 && !packed) || packed != getNumHeads().has_value())
+    return fail(error, "the input must have rank 4, or rank 3 and num_heads, not " + str(dims) + " (rotary_c1)");
+  DimExprAttr size = dims.back();
+  if (packed) {
+    int64_t heads = *getNumHeads();
+    auto width = size ? size.asConstant() : std::nullopt;
+    if (heads <= 0 || (width && *width % heads != 0))
+      return fail(error, "num_heads " + Twine(heads) + " does not divide the width of " + str(dims) + " (rotary_c1)");
+    size = DimExprAttr::floorDiv(size, cst(getContext(), heads));
+  }
+  if (cos.size() != 3 || sin.size() != 3 || llvm::any_of(llvm::zip(cos, sin), [](auto p) { return differ(std::get<0>(p), std::get<1>(p)); }))
+    return fail(error, "cos and sin must have rank 3 and one shape, not " + str(cos) + " and " + str(sin) + " (rotary_c2)");
+  bool oneBatch = cos[0] && cos[0].isConstant(1);
+  auto half = cos[2] ? cos[2].asConstant() : std::nullopt, known = size ? size.asConstant() : std::nullopt;
+  if ((!oneBatch && differ(cos[0], dims[0])) || differ(cos[1], dims[packed ? 1 : 2]) || (half && known && 2 * *half > *known))
+    return fail(error, "tables " + str(cos) + " do not fit the input " + str(dims) + " (rotary_c3)");
+  return success();
+}
+
 LogicalResult SoftmaxOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
   dims = oracle.dims(getInput());
   int64_t axis = getAxis();

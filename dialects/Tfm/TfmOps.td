@@ -386,6 +386,46 @@ def Tfm_LayerNormOp : Tfm_ShapedOp<"layer_norm"> {
   let assemblyFormat = "$input `,` $scale (`,` $bias^)? attr-dict `:` functional-type(operands, results)";
 }
 
+def Tfm_RmsNormOp : Tfm_ShapedOp<"rms_norm"> {
+  let summary = "root mean square normalisation";
+  let description = [{
+    x / sqrt(mean(x^2) + epsilon) * scale, the mean over the dimensions from `axis` on, in f32 (f64 for f64), rounded once.
+    Zhang, Sennrich: Root Mean Square Layer Normalization, 2019.
+
+    Constraints: (rms_norm_c1) 0 <= axis < rank; (rms_norm_c2) the scale broadcasts to the normalised dimensions; (rms_norm_c3)
+    equal element types.
+
+    Example: `%0 = tfm.rms_norm %x, %g {axis = 2 : i64, epsilon = 1.0e-6 : f32} : (tensor<?x?x2048xf32>, tensor<2048xf32>) -> tensor<?x?x2048xf32>`
+  }];
+  let arguments = (ins Tfm_FloatTensor:$input, Tfm_FloatTensor:$scale, I64Attr:$axis, F32Attr:$epsilon);
+  let results = (outs Tfm_FloatTensor:$result);
+  let assemblyFormat = "$input `,` $scale attr-dict `:` functional-type(operands, results)";
+}
+
+def Tfm_RotaryOp : Tfm_ShapedOp<"rotary"> {
+  let summary = "rotary position embedding";
+  let description = [{
+    Turns pairs of features of each head by an angle that depends on the position. The input is [batch, heads, sequence, size], or
+    [batch, sequence, num_heads * size]; the tables are [batch or 1, sequence, rotary / 2], for the first `rotary` features of
+    a head; the others stay. With half = rotary / 2, pair d < half is the features d and d + half, or 2 d and 2 d + 1 when
+    `interleaved`:
+
+        first'  = first * cos[d] - second * sin[d]
+        second' = second * cos[d] + first * sin[d]
+
+    Computed in f32 (f64 for f64), rounded once. Su et al.: RoFormer: Enhanced Transformer with Rotary Position Embedding, 2021.
+
+    Constraints: (rotary_c1) the input has rank 4, or rank 3 and `num_heads` that divides its width; (rotary_c2) the tables have
+    rank 3 and equal shapes; (rotary_c3) batch and sequence agree, and rotary <= size; (rotary_c4) equal element types.
+
+    Example: `%0 = tfm.rotary %x, %cos, %sin : (tensor<?x32x?x64xf32>, tensor<1x?x32xf32>, tensor<1x?x32xf32>) -> tensor<?x32x?x64xf32>`
+  }];
+  let arguments = (ins Tfm_FloatTensor:$input, Tfm_FloatTensor:$cos, Tfm_FloatTensor:$sin, UnitAttr:$interleaved,
+                       OptionalAttr<I64Attr>:$num_heads);
+  let results = (outs Tfm_FloatTensor:$result);
+  let assemblyFormat = "$input `,` $cos `,` $sin attr-dict `:` functional-type(operands, results)";
+}
+
 def Tfm_SoftmaxOp : Tfm_ShapedOp<"softmax"> {
   let summary = "softmax along one axis";
   let description = [{

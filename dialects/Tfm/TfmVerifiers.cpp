@@ -181,6 +181,19 @@ LogicalResult LinearOp::verify() {
   return verifyShape(*this);
 }
 
+LogicalResult RmsNormOp::verify() {
+  if (elementType(getInput()) != elementType(getScale()))
+    return emitOpError("mixes element types ") << elementType(getInput()) << " and " << elementType(getScale()) << " (rms_norm_c3)";
+  return verifyShape(*this);
+}
+
+LogicalResult RotaryOp::verify() {
+  Type element = elementType(getInput());
+  if (elementType(getCos()) != element || elementType(getSin()) != element)
+    return emitOpError("mixes element types ") << element << ", " << elementType(getCos()) << ", " << elementType(getSin()) << " (rotary_c4)";
+  return verifyShape(*this);
+}
+
 LogicalResult AttentionOp::verify() {
   Type element = elementType(getQuery());
   if (elementType(getKey()) != element || elementType(getValue()) != element)

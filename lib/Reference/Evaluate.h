@@ -61,6 +61,8 @@ Result evaluate(tfm::ReduceOp op, Operands in, Scope &scope);
 Result evaluate(tfm::MatmulOp op, Operands in, Scope &scope);
 Result evaluate(tfm::LinearOp op, Operands in, Scope &scope);
 Result evaluate(tfm::LayerNormOp op, Operands in, Scope &scope);
+Result evaluate(tfm::RmsNormOp op, Operands in, Scope &scope);
+Result evaluate(tfm::RotaryOp op, Operands in, Scope &scope);
 Result evaluate(tfm::SoftmaxOp op, Operands in, Scope &scope);
 Result evaluate(tfm::AttentionOp op, Operands in, Scope &scope);
 

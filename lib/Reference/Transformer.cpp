@@ -233,6 +233,25 @@ Result reference::evaluate(tfm::LayerNormOp op, Operands in, Scope &scope) {
   return result;
 }
 
+Result reference::evaluate(tfm::RmsNormOp op, Operands in, Scope &scope) {
+  const Tensor &x = in[0], &scale = in[1];
+  ArrayRef<int64_t> inner = x.shape().drop_front(op.getAxis());
+  int64_t n = product(inner);
+  if (broadcastShapes(scale.shape(), inner) != Shape(inner))
+    return scope.fail("scale " + str(scale.shape()) + " does not broadcast to " + str(inner));
+  Tensor result(x.type());
+  for (int64_t row = 0; row < x.size(); row += n) {
+    double squares = 0;
+    for (int64_t i = 0; i < n; ++i)
+      squares += x.number(row + i) * x.number(row + i);
+    double factor = 1 / std::sqrt(squares / n + op.getEpsilon().convertToFloat());
+    forEachIndex(inner, {broadcastStrides(scale.shape(), inner)}, [&](int64_t i, ArrayRef<int64_t> at) {
+      result.setNumber(row + i, x.number(row + i) * factor * scale.number(at[0]));
+    });
+  }
+  return result;
+}
+
 /// exp(x - max) / sum, in place; -inf everywhere gives NaN.
 static void softmaxInPlace(MutableArrayRef<double> row) {
   double max = -std::numeric_limits<double>::infinity(), sum = 0;

@@ -21,6 +21,8 @@ bool codegen::isRowStatistic(Operation *op) {
     return int64_t(softmax.getAxis()) == last;
   if (auto norm = dyn_cast<tfm::LayerNormOp>(op))
     return int64_t(norm.getAxis()) == last;
+  if (auto norm = dyn_cast<tfm::RmsNormOp>(op))
+    return int64_t(norm.getAxis()) == last;
   auto reduce = dyn_cast<tfm::ReduceOp>(op);
   return reduce && reduce.getAxes() == ArrayRef<int64_t>{last};
 }

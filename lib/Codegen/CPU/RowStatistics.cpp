@@ -174,6 +174,8 @@ void RowStatistics::prepare(Operation *op) {
     return prepare(reduce);
   if (auto norm = dyn_cast<tfm::LayerNormOp>(op))
     return prepare(norm);
+  if (auto norm = dyn_cast<tfm::RmsNormOp>(op))
+    return prepare(norm);
   prepare(cast<tfm::SoftmaxOp>(op));
 }
 
@@ -236,5 +238,24 @@ void RowStatistics::prepare(tfm::LayerNormOp op) {
     ops.match(x, gain);
     ops.match(x, bias);
     return b.fma(x, gain, bias);
+  });
+}
+
+void RowStatistics::prepare(tfm::RmsNormOp op) {
+  Value squares = fold(width, ReduceKind::Sum, isLong(input), [&](Value sum, const Site &site) {
+    Value x = readInput(site);
+    return b.fma(x, x, sum);
+  });
+  keepInput();
+  Value size = ops.cast(Element::of(b.getI64Type()), f32, values.extent(width));
+  Value mean = b.addf(arith::DivFOp::create(b, squares, size), ops.constant(f32, APFloat(op.getEpsilon())));
+  Value factor = arith::DivFOp::create(b, b.f32(1.0f), LLVM::SqrtOp::create(b, mean));
+  Value source = input;
+  values.bind(op.getResult(), [this, op, source, factor](const Site &site) mutable -> Value {
+    if (!isHere(site))
+      return {};
+    Value gain = values.at(op.getScale(), values.operandSite(site, values.dims(source), op.getScale()));
+    Value x = ops.binary(BinaryKind::Mul, f32, values.at(source, site), factor);
+    return ops.binary(BinaryKind::Mul, f32, x, gain);
   });
 }

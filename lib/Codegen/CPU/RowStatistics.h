@@ -32,6 +32,7 @@ private:
 
   void prepare(tfm::SoftmaxOp op);
   void prepare(tfm::LayerNormOp op);
+  void prepare(tfm::RmsNormOp op);
   void prepare(tfm::ReduceOp op);
 
   ValueEmitter &values;

@@ -141,9 +141,13 @@ private:
   Value emit(tfm::SelectOp op, const Site &site);
   Value emitPower(tfm::BinaryOp op, Value x);
 
+  // ValueRotary.cpp
+  Value emit(tfm::RotaryOp op, const Site &site);
+
   // ValueReduce.cpp
   Value emit(tfm::ReduceOp op, const Site &site);
   Value emit(tfm::LayerNormOp op, const Site &site);
+  Value emit(tfm::RmsNormOp op, const Site &site);
   Value emit(tfm::SoftmaxOp op, const Site &site);
   Value reduceAll(tfm::ReduceOp op, const Site &site);
   llvm::SmallVector<Value> remembered(mlir::Operation *op, Value row, mlir::TypeRange types,

@@ -28,7 +28,7 @@ ScratchLayout::ScratchLayout(kern::KernelOp kernel, SymbolicShapes &shapes) {
   auto constant = [&](int64_t value) { return DimExprAttr::constant(context, value); };
   bytes = constant(0);
   for (Operation &op : kernel.getBlock()) {
-    if (!isa<tfm::ReduceOp, tfm::SoftmaxOp, tfm::LayerNormOp, tfm::AttentionOp>(op))
+    if (!isa<tfm::ReduceOp, tfm::SoftmaxOp, tfm::LayerNormOp, tfm::RmsNormOp, tfm::AttentionOp>(op))
       continue;
     offsets[&op] = bytes;
     DimExprAttr lines = DimExprAttr::ceilDiv(statisticsBytes(&op, shapes), constant(64));
@@ -231,4 +231,33 @@ Value ValueEmitter::emit(tfm::LayerNormOp op, const Site &site) {
   if (op.getBias())
     x = binary(BinaryKind::Add, x, at(op.getBias(), operandSite(full, own, op.getBias())));
   return ops.round(e, x);
+}
+
+Value ValueEmitter::emit(tfm::RmsNormOp op, const Site &site) {
+  tfm::Dims own = dims(op.getInput());
+  Site full = toFull(site, own);
+  unsigned axis = op.getAxis();
+  if (full.isVector() && full.lane < int(axis))
+    return lose(op, site);
+  Element e = Element::of(op.getInput()), sumType = accumulatorOf(e);
+  ArrayRef<DimExprAttr> outer = ArrayRef(own).take_front(axis), normalised = ArrayRef(own).drop_front(axis);
+  auto binary = [&](BinaryKind kind, Value x, Value y) { return ops.binary(kind, sumType, x, y); };
+  DimExprAttr count = DimExprAttr::constant(op.getContext(), 1);
+  for (DimExprAttr dim : normalised)
+    count = DimExprAttr::mul(count, dim);
+  Value row = linearize(ArrayRef(full.indices).take_front(axis), outer);
+  Value factor = remembered(op, row, {sumType.registerType()}, [&] {
+    Value squares = nest(normalised, {ops.constant(sumType, 0.0)}, [&](ArrayRef<Value> inner, ValueRange carried) {
+      Index indices(ArrayRef(full.indices).take_front(axis));
+      llvm::append_range(indices, inner);
+      Value x = at(op.getInput(), Site::full(indices));
+      return SmallVector<Value>{binary(BinaryKind::Add, carried[0], binary(BinaryKind::Mul, x, x))};
+    })[0];
+    Value mean = binary(BinaryKind::Div, squares, ops.cast(Element::of(b.getI64Type()), sumType, extent(count)));
+    mean = binary(BinaryKind::Add, mean, ops.constant(sumType, op.getEpsilon()));
+    Value root = ops.unary(tfm::UnaryKind::Sqrt, sumType, mean);
+    return SmallVector<Value>{binary(BinaryKind::Div, ops.constant(sumType, 1.0), root)};
+  })[0];
+  Value x = binary(BinaryKind::Mul, at(op.getInput(), full), factor);
+  return ops.round(e, binary(BinaryKind::Mul, x, at(op.getScale(), operandSite(full, own, op.getScale()))));
 }

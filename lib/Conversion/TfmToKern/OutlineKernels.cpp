@@ -120,7 +120,7 @@ kern::Emitter emitterOf(const Group &group) {
 /// What names the kernel: its root, or its last operation.
 StringRef rootName(const Group &group) {
   for (Operation *op : group.ops)
-    if (isa<LinearOp, MatmulOp, AttentionOp, LayerNormOp, SoftmaxOp, ReduceOp>(op))
+    if (isa<LinearOp, MatmulOp, AttentionOp, LayerNormOp, RmsNormOp, RotaryOp, SoftmaxOp, ReduceOp>(op))
       return op->getName().stripDialect();
   return group.ops.back()->getName().stripDialect();
 }

@@ -21,7 +21,7 @@ bool isElementwise(Operation *op) { return isa<UnaryOp, BinaryOp, CompareOp, Sel
 
 /// Its value at an index follows from a few values of its operands, so a consumer can compute it in place.
 bool isPullable(Operation *op) {
-  return isElementwise(op) || isa<ReshapeOp, BroadcastOp, TransposeOp, SliceOp, ConcatOp, GatherOp, GatherNDOp, RangeOp,
+  return isElementwise(op) || isa<RotaryOp, ReshapeOp, BroadcastOp, TransposeOp, SliceOp, ConcatOp, GatherOp, GatherNDOp, RangeOp,
                                   DimValuesOp, ShapeOfOp>(op);
 }
 

@@ -47,15 +47,16 @@ LogicalResult importLayerNormalization(OpBinder &b) {
   return yieldStatistics(b, x, axis, epsilon);
 }
 
-/// x / sqrt(mean(x^2) + epsilon) * scale, the first part in f32 for narrower types.
+/// x / sqrt(mean(x^2) + epsilon) * scale. A scale that is longer than the normalised dimensions, which ONNX allows, is
+/// multiplied afterwards.
 Value rmsNorm(OpBinder &b, Value x, Value scale, int64_t axis, double epsilon) {
   if (b.failed())
     return {};
   Type type = b.elementType(x);
-  Value wide = type.isF64() ? x : b.cast(x, b.builder.getF32Type());
-  Value mean = b.reduce(ReduceKind::Mean, b.mul(wide, wide), axesFrom(b, x, axis), true);
-  Value root = b.unary(UnaryKind::Sqrt, b.add(mean, b.scalar(wide, epsilon)));
-  return b.mul(b.cast(b.div(wide, root), type), scale);
+  bool inside = b.rank(scale) <= b.rank(x) - axis;
+  Value gain = inside ? b.cast(scale, type) : b.scalar(x, 1);
+  Value norm = b.create<RmsNormOp>(type, x, gain, b.builder.getI64IntegerAttr(axis), b.builder.getF32FloatAttr(float(epsilon)));
+  return inside ? norm : b.mul(norm, b.cast(scale, type));
 }
 LogicalResult importRMSNormalization(OpBinder &b) {
   Value x = b.input(0), scale = b.input(1);
@@ -180,8 +181,8 @@ const OpRow rows[] = {
     {"", "LayerNormalization", 7, 17, C, importLayerNormalization},
     {"", "LogSoftmax", 1, 13, D, importSoftmax<logSoftmax>},
     {"", "LpNormalization", 1, 22, D, importLpNormalization},
-    {"", "RMSNormalization", 23, 23, D, importRMSNormalization},
-    {"", "SimplifiedLayerNormalization", 7, 7, D, importRMSNormalization},
+    {"", "RMSNormalization", 23, 23, C, importRMSNormalization},
+    {"", "SimplifiedLayerNormalization", 7, 7, C, importRMSNormalization},
     {"", "Softmax", 1, 13, C, importSoftmax<softmax>},
     {"com.microsoft", "EmbedLayerNormalization", 1, 1, D, importEmbedLayerNorm},
     {"com.microsoft", "SkipLayerNormalization", 1, 1, D, importSkipNorm<false>},

@@ -219,6 +219,27 @@ TEST_P(GenericKernelTest, SoftmaxAndLayerNorm) {
   }
 }
 
+TEST_P(GenericKernelTest, RmsNorm) {
+  for (std::string type : kFloats)
+    check(fill(R"(func.func @main(%x: tensor<?x3x21x$> {tfm.dims = [#tfm.dim<b>, #tfm.dim<3>, #tfm.dim<21>]}, %g: tensor<21x$>,
+                                  %g2: tensor<3x21x$>) -> (tensor<?x3x21x$>, tensor<?x3x21x$>) {
+      %0 = tfm.rms_norm %x, %g {axis = 2 : i64, epsilon = 1.0e-5 : f32} : (tensor<?x3x21x$>, tensor<21x$>) -> tensor<?x3x21x$>
+      %1 = tfm.rms_norm %x, %g2 {axis = 1 : i64, epsilon = 1.0e-5 : f32} : (tensor<?x3x21x$>, tensor<3x21x$>) -> tensor<?x3x21x$>
+      return %0, %1 : tensor<?x3x21x$>, tensor<?x3x21x$>
+    })", type), "b=4", type == "f32" ? Tolerance{1e-5, 1e-5} : Tolerance{toleranceOf(type).rtol, toleranceOf(type).rtol});
+}
+
+TEST_P(GenericKernelTest, Rotary) {
+  for (std::string type : kFloats)
+    for (std::string attributes : {"{num_heads = 2 : i64}", "{interleaved, num_heads = 2 : i64}"})
+      check(fill(R"(func.func @main(%x: tensor<?x?x20x$> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<20>]},
+                                    %c: tensor<?x?x3x$> {tfm.dims = [#tfm.dim<n>, #tfm.dim<s>, #tfm.dim<3>]},
+                                    %t: tensor<?x?x3x$> {tfm.dims = [#tfm.dim<n>, #tfm.dim<s>, #tfm.dim<3>]}) -> tensor<?x?x20x$> {
+        %0 = tfm.rotary %x, %c, %t )" + attributes + R"( : (tensor<?x?x20x$>, tensor<?x?x3x$>, tensor<?x?x3x$>) -> tensor<?x?x20x$>
+        return %0 : tensor<?x?x20x$>
+      })", type), "b=3,s=5,n=1", type == "f32" ? Tolerance{1e-6, 1e-6} : Tolerance{toleranceOf(type).rtol, toleranceOf(type).rtol});
+}
+
 TEST_P(GenericKernelTest, Matmuls) {
   for (std::string type : {"f32", "f64", "f16", "bf16", "i32"}) {
     Tolerance tolerance = type == "i32" ? Tolerance() : Tolerance{toleranceOf(type).rtol * 3, toleranceOf(type).rtol * 3};

@@ -63,6 +63,31 @@ const char *const kGelu = R"(func.func @main(%x: tensor<?x?x48xf32> {tfm.dims = 
   return %0, %2 : tensor<?x?x48xf32>, tensor<?x?x48xf32>
 })";
 
+/// The same in the manner of Llama.
+std::string addRmsNorm(const std::string &width) {
+  return fill(R"(func.func @main(%x: tensor<?x?x$xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<$>]},
+      %y: tensor<?x?x$xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<$>]}, %g: tensor<$xf32>)
+      -> (tensor<?x?x$xf32>, tensor<?x?x$xf32>) {
+    %0 = tfm.binary add %x, %y : (tensor<?x?x$xf32>, tensor<?x?x$xf32>) -> tensor<?x?x$xf32>
+    %1 = tfm.rms_norm %0, %g {axis = 2 : i64, epsilon = 1.0e-6 : f32} : (tensor<?x?x$xf32>, tensor<$xf32>) -> tensor<?x?x$xf32>
+    return %0, %1 : tensor<?x?x$xf32>, tensor<?x?x$xf32>
+  })", width);
+}
+
+/// Heads of `size` features, split and turned; `pairs` of them per head.
+std::string splitAndRotate(const std::string &size, const std::string &pairs, const std::string &attributes) {
+  std::string text = fill(R"(func.func @main(%x: tensor<?x?x3x$xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<3>, #tfm.dim<$>]},
+      %c: tensor<1x?xPxf32> {tfm.dims = [#tfm.dim<1>, #tfm.dim<s>, #tfm.dim<P>]},
+      %t: tensor<1x?xPxf32> {tfm.dims = [#tfm.dim<1>, #tfm.dim<s>, #tfm.dim<P>]}) -> tensor<?x3x?x$xf32> {
+    %0 = tfm.transpose %x [0, 2, 1, 3] : (tensor<?x?x3x$xf32>) -> tensor<?x3x?x$xf32>
+    %1 = tfm.rotary %0, %c, %t ATTRIBUTES : (tensor<?x3x?x$xf32>, tensor<1x?xPxf32>, tensor<1x?xPxf32>) -> tensor<?x3x?x$xf32>
+    return %1 : tensor<?x3x?x$xf32>
+  })", size);
+  for (size_t at; (at = text.find('P')) != std::string::npos;)
+    text.replace(at, 1, pairs);
+  return text.replace(text.find("ATTRIBUTES"), 10, attributes);
+}
+
 class RowKernelTest : public CpuTargetTest {
 protected:
   void check(const std::string &text, llvm::StringRef sizes, Tolerance tolerance, KernelCheck::Change change = nullptr) {
@@ -92,6 +117,22 @@ TEST_P(RowKernelTest, AddsAndNormalizes) {
   for (const char *width : {"384", "768", "64", "48", "37", "5", "16"})
     for (const char *sizes : {"b=1,s=1", "b=3,s=7", "b=2,s=0"})
       check(addNorm(width), sizes, {2e-5, 2e-5});
+}
+
+TEST_P(RowKernelTest, AddsAndNormalizesByRootMeanSquare) {
+  for (const char *width : {"384", "48", "37", "5", "16"})
+    for (const char *sizes : {"b=1,s=1", "b=3,s=7", "b=2,s=0"})
+      check(addRmsNorm(width), sizes, {2e-5, 2e-5});
+  checkNoSpills(addRmsNorm("384"));
+}
+
+TEST_P(RowKernelTest, Rotates) {
+  for (const char *attributes : {"", "{interleaved}"}) {
+    for (auto [size, pairs] : {std::pair("64", "32"), {"64", "16"}, {"10", "5"}, {"24", "6"}, {"32", "8"}})
+      for (const char *sizes : {"b=1,s=1", "b=3,s=7"})
+        check(splitAndRotate(size, pairs, attributes), sizes, {1e-6, 1e-6});
+    checkNoSpills(splitAndRotate("64", "32", attributes));
+  }
 }
 
 TEST_P(RowKernelTest, NormalizesConstantAndSpecialRows) {

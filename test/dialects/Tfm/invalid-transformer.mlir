@@ -269,3 +269,75 @@ func.func @f(%a: tensor<2x3xf32>) {
   %0 = tfm.pack %a : (tensor<2x3xf32>) -> tensor<2x3xf32>
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<2x3xf32>, %g: tensor<3xf32>) {
+  // expected-error@+1 {{axis 2 is outside of rank 2 (rms_norm_c1)}}
+  %0 = tfm.rms_norm %x, %g {axis = 2 : i64, epsilon = 1.0e-6 : f32} : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x3xf32>, %g: tensor<2xf32>) {
+  // expected-error@+1 {{scale [2] does not broadcast to the normalised dimensions [3] (rms_norm_c2)}}
+  %0 = tfm.rms_norm %x, %g {axis = 1 : i64, epsilon = 1.0e-6 : f32} : (tensor<2x3xf32>, tensor<2xf32>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x3xf32>, %g: tensor<3xf16>) {
+  // expected-error@+1 {{mixes element types 'f32' and 'f16' (rms_norm_c3)}}
+  %0 = tfm.rms_norm %x, %g {axis = 1 : i64, epsilon = 1.0e-6 : f32} : (tensor<2x3xf32>, tensor<3xf16>) -> tensor<2x3xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x3x8xf32>, %c: tensor<1x3x2xf32>) {
+  // expected-error@+1 {{the input must have rank 4, or rank 3 and num_heads, not [2, 3, 8] (rotary_c1)}}
+  %0 = tfm.rotary %x, %c, %c : (tensor<2x3x8xf32>, tensor<1x3x2xf32>, tensor<1x3x2xf32>) -> tensor<2x3x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x3x8xf32>, %c: tensor<1x3x2xf32>) {
+  // expected-error@+1 {{num_heads 3 does not divide the width of [2, 3, 8] (rotary_c1)}}
+  %0 = tfm.rotary %x, %c, %c {num_heads = 3 : i64} : (tensor<2x3x8xf32>, tensor<1x3x2xf32>, tensor<1x3x2xf32>) -> tensor<2x3x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x3x8xf32>, %c: tensor<1x3x2xf32>, %s: tensor<1x3x1xf32>) {
+  // expected-error@+1 {{cos and sin must have rank 3 and one shape, not [1, 3, 2] and [1, 3, 1] (rotary_c2)}}
+  %0 = tfm.rotary %x, %c, %s {num_heads = 2 : i64} : (tensor<2x3x8xf32>, tensor<1x3x2xf32>, tensor<1x3x1xf32>) -> tensor<2x3x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x2x3x4xf32>, %c: tensor<3x3x2xf32>) {
+  // expected-error@+1 {{tables [3, 3, 2] do not fit the input [2, 2, 3, 4] (rotary_c3)}}
+  %0 = tfm.rotary %x, %c, %c : (tensor<2x2x3x4xf32>, tensor<3x3x2xf32>, tensor<3x3x2xf32>) -> tensor<2x2x3x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x2x3x4xf32>, %c: tensor<1x3x3xf32>) {
+  // expected-error@+1 {{tables [1, 3, 3] do not fit the input [2, 2, 3, 4] (rotary_c3)}}
+  %0 = tfm.rotary %x, %c, %c : (tensor<2x2x3x4xf32>, tensor<1x3x3xf32>, tensor<1x3x3xf32>) -> tensor<2x2x3x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x2x3x4xf32>, %c: tensor<1x3x2xf16>) {
+  // expected-error@+1 {{mixes element types 'f32', 'f16', 'f16' (rotary_c4)}}
+  %0 = tfm.rotary %x, %c, %c : (tensor<2x2x3x4xf32>, tensor<1x3x2xf16>, tensor<1x3x2xf16>) -> tensor<2x2x3x4xf32>
+  return
+}

@@ -1,9 +1,10 @@
 //===- native.cpp - permalloy._native: the C interface for Python -----------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A thin layer: python/permalloy/session.py checks and converts arguments, this module hands
+// A thin layer: python/permalloy/tensors.py checks and converts arguments, this module hands
 // addresses to the C interface with the GIL released, and gives outputs as arrays that own their
 // memory. A failed status becomes the exception that permalloy.errors.from_status makes of it.
+// Declared for type checkers in permalloy/_native.pyi.
 //===----------------------------------------------------------------------===//
 #include "permalloy-c/permalloy.h"
 
@@ -33,8 +34,19 @@ void check(permalloy_status *status) {
   throw nb::python_error();
 }
 
-/// Name, ONNX type number, shape, address of a C-contiguous array that the caller keeps alive.
-using Feed = std::tuple<std::string, int, std::vector<int64_t>, uintptr_t>;
+/// Name, ONNX type number, shape, strides in elements (empty: dense), address of an array that the
+/// caller keeps alive.
+using Feed = std::tuple<std::string, int, std::vector<int64_t>, std::vector<int64_t>, uintptr_t>;
+
+/// Name, address and bytes of the caller's memory for an output; address 0: a new array.
+using Target = std::tuple<std::string, uintptr_t, size_t>;
+
+/// A switch that one thread turns while others run.
+struct Flag {
+  int32_t value = 0;
+  bool get() const { return __atomic_load_n(&value, __ATOMIC_RELAXED) != 0; }
+  void set(bool on) { __atomic_store_n(&value, on, __ATOMIC_RELAXED); }
+};
 
 /// numpy's type for an output; bfloat16, which numpy lacks, travels as uint16.
 nb::dlpack::dtype dlpackType(permalloy_dtype dtype) {
@@ -60,6 +72,51 @@ nb::dlpack::dtype dlpackType(permalloy_dtype dtype) {
   }
 }
 
+/// ONNX's number of a DLPack type, 0 for one that no model takes.
+int onnxNumber(nb::dlpack::dtype type) {
+  constexpr uint8_t bfloatCode = static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat);
+  if (type.lanes != 1)
+    return PERMALLOY_UNDEFINED;
+  if (type.code == bfloatCode)
+    return type.bits == 16 ? PERMALLOY_BFLOAT16 : PERMALLOY_UNDEFINED;
+  for (int number = PERMALLOY_FLOAT32; number < PERMALLOY_BFLOAT16; ++number) {
+    auto dtype = static_cast<permalloy_dtype>(number);
+    if (permalloy_dtype_size(dtype) && dlpackType(dtype) == type)
+      return number;
+  }
+  return PERMALLOY_UNDEFINED;
+}
+
+/// (type number, shape, strides in elements, address, owner) of any object with __dlpack__ or
+/// capsule; the owner keeps the memory. Nothing is copied; the memory must be the CPU's.
+nb::tuple importDlpack(nb::ndarray<nb::ro> array) {
+  if (array.device_type() != nb::device::cpu::value)
+    throw nb::type_error("the tensor is not in the CPU's memory");
+  nb::list shape, strides;
+  for (size_t axis = 0; axis < array.ndim(); ++axis) {
+    shape.append(array.shape(axis));
+    strides.append(array.stride(axis));
+  }
+  auto address = reinterpret_cast<uintptr_t>(array.data());
+  int number = onnxNumber(array.dtype());
+  auto *held = new nb::ndarray<nb::ro>(std::move(array));
+  nb::capsule owner(held,
+                    [](void *data) noexcept { delete static_cast<nb::ndarray<nb::ro> *>(data); });
+  return nb::make_tuple(number, shape, strides, address, owner);
+}
+
+/// An object with __dlpack__ on memory that `owner` keeps; strides in elements.
+nb::object exportDlpack(uintptr_t address, const std::vector<size_t> &shape,
+                        const std::vector<int64_t> &strides, int number, nb::object owner) {
+  nb::dlpack::dtype type =
+      number == PERMALLOY_BFLOAT16
+          ? nb::dlpack::dtype{static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1}
+          : dlpackType(static_cast<permalloy_dtype>(number));
+  return nb::cast(nb::ndarray<nb::array_api>(reinterpret_cast<void *>(address), shape.size(),
+                                             shape.data(), owner, strides.data(), type,
+                                             nb::device::cpu::value));
+}
+
 /// An array that owns the output's memory.
 nb::object toArray(permalloy_tensor &tensor) {
   nb::capsule owner(tensor.data, [](void *data) noexcept { permalloy_data_release(data); });
@@ -72,10 +129,13 @@ nb::object toArray(permalloy_tensor &tensor) {
 
 /// Outputs of a run; what has not become an array is freed with it.
 struct Outputs {
-  explicit Outputs(const std::vector<std::string> &names) : tensors(names.size()) {
-    for (size_t i = 0; i < names.size(); ++i) {
+  explicit Outputs(const std::vector<Target> &targets) : tensors(targets.size()) {
+    for (size_t i = 0; i < targets.size(); ++i) {
+      const auto &[name, address, bytes] = targets[i];
       tensors[i] = {};
-      tensors[i].name = names[i].c_str();
+      tensors[i].name = name.c_str();
+      tensors[i].data = reinterpret_cast<void *>(address);
+      tensors[i].capacity = bytes;
     }
   }
   ~Outputs() {
@@ -109,7 +169,9 @@ public:
   NativeSession &operator=(const NativeSession &) = delete;
   ~NativeSession() { permalloy_session_close(session_); }
 
-  nb::list inputs() const { return describe(permalloy_session_input_count, permalloy_session_input); }
+  nb::list inputs() const {
+    return describe(permalloy_session_input_count, permalloy_session_input);
+  }
   nb::list outputs() const {
     return describe(permalloy_session_output_count, permalloy_session_output);
   }
@@ -134,29 +196,35 @@ public:
     return all;
   }
 
-  /// The arrays of `names`, and the steps' times in nanoseconds when `profile` is set.
-  nb::tuple run(const std::vector<Feed> &feeds, const std::vector<std::string> &names,
-                bool profile) {
+  /// Of each target its new array, or the shape of what was written to the caller's memory; and
+  /// the steps' times in nanoseconds when `profile` is set.
+  nb::tuple run(const std::vector<Feed> &feeds, const std::vector<Target> &targets, bool profile,
+                const Flag *terminate) {
     std::vector<permalloy_tensor> inputs;
     for (const Feed &feed : feeds)
       inputs.push_back(toTensor(feed));
-    Outputs outputs(names);
+    Outputs outputs(targets);
     std::vector<int64_t> times(profile ? permalloy_session_step_count(session_) : 0);
     permalloy_run_options options = {};
     options.struct_size = sizeof options;
     options.step_nanoseconds = profile ? times.data() : nullptr;
     options.step_count = times.size();
+    options.terminate = terminate ? &terminate->value : nullptr;
     permalloy_status *status;
     {
       nb::gil_scoped_release release;
-      status = permalloy_session_run(session_, inputs.data(), inputs.size(),
-                                     outputs.tensors.data(), outputs.tensors.size(), &options);
+      status = permalloy_session_run(session_, inputs.data(), inputs.size(), outputs.tensors.data(),
+                                     outputs.tensors.size(), &options);
     }
     check(status);
-    nb::list arrays;
-    for (permalloy_tensor &tensor : outputs.tensors)
-      arrays.append(toArray(tensor));
-    return nb::make_tuple(arrays, times);
+    nb::list results;
+    for (permalloy_tensor &tensor : outputs.tensors) {
+      if (tensor.owned)
+        results.append(toArray(tensor));
+      else
+        results.append(nb::cast(std::vector<int64_t>(tensor.dims, tensor.dims + tensor.rank)));
+    }
+    return nb::make_tuple(results, times);
   }
 
 private:
@@ -168,7 +236,9 @@ private:
   }
 
   static permalloy_tensor toTensor(const Feed &feed) {
-    const auto &[name, dtype, shape, address] = feed;
+    const auto &[name, dtype, shape, strides, address] = feed;
+    if (!strides.empty())
+      throw nb::value_error("strided inputs are unsupported");
     permalloy_tensor tensor = {};
     tensor.name = name.c_str();
     tensor.dtype = static_cast<permalloy_dtype>(dtype);
@@ -208,13 +278,18 @@ NB_MODULE(_native, m) {
   m.def("version", [] { return permalloy_version(); });
   m.def("available_cpus", [] { return permalloy_available_cpus(); });
   m.def("cpu_features", [] { return permalloy_cpu_features(); });
+  m.def("import_dlpack", &importDlpack, nb::arg("tensor"));
+  m.def("export_dlpack", &exportDlpack, nb::arg("address"), nb::arg("shape"), nb::arg("strides"),
+        nb::arg("number"), nb::arg("owner"));
+  nb::class_<Flag>(m, "Flag").def(nb::init<>()).def_prop_rw("value", &Flag::get, &Flag::set);
   nb::class_<NativeSession>(m, "Session")
-      .def(nb::init<const std::string &, int>(), nb::arg("path"), nb::arg("threads"))
-      .def(nb::init<nb::bytes, int>(), nb::arg("data"), nb::arg("threads"))
+      .def(nb::init<const std::string &, int>(), nb::arg("source"), nb::arg("threads"))
+      .def(nb::init<nb::bytes, int>(), nb::arg("source"), nb::arg("threads"))
       .def("inputs", &NativeSession::inputs)
       .def("outputs", &NativeSession::outputs)
       .def("metadata", &NativeSession::metadata)
       .def("steps", &NativeSession::steps)
       .def("threads", &NativeSession::threads)
-      .def("run", &NativeSession::run, nb::arg("feeds"), nb::arg("names"), nb::arg("profile"));
+      .def("run", &NativeSession::run, nb::arg("feeds"), nb::arg("targets"), nb::arg("profile"),
+           nb::arg("terminate").none());
 }

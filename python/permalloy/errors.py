@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Exceptions: onnxruntime's names where it has one, and Python's own classes as second base."""
+"""Exceptions: onnxruntime's names where it has one, and Python's own classes as second base.
+
+Those of onnxruntime that nothing here raises exist all the same, so that `except` clauses work.
+"""
+
+from __future__ import annotations
 
 
 class Error(RuntimeError):
@@ -7,7 +12,7 @@ class Error(RuntimeError):
 
 
 class Fail(Error):
-    """Something failed that no narrower class names."""
+    """Something failed that no narrower class names; a run that was terminated."""
 
 
 class InvalidArgument(Error, ValueError):
@@ -16,6 +21,10 @@ class InvalidArgument(Error, ValueError):
 
 class NoSuchFile(Error, FileNotFoundError):
     """A model file that does not exist."""
+
+
+class NotImplemented(Error, NotImplementedError):
+    """Something that Permalloy does not do."""
 
 
 class InvalidModel(Error):
@@ -34,6 +43,57 @@ class CompileError(Error):
     """The compiler refused a model or failed; the text is what it said."""
 
 
+class InvalidProtobuf(CompileError):
+    """A model that is no ONNX file."""
+
+
+class InvalidGraph(CompileError):
+    """An ONNX model that contradicts itself or ONNX."""
+
+
+class UnsupportedModel(CompileError, NotImplemented):
+    """An ONNX model with operators or types that are not supported."""
+
+
+# Names of onnxruntime's that nothing raises.
+
+
+class DeviceReset(Error):
+    pass
+
+
+class EngineError(Error):
+    pass
+
+
+class EPFail(Error):
+    pass
+
+
+class ModelLoadCanceled(Error):
+    pass
+
+
+class ModelLoaded(Error):
+    pass
+
+
+class ModelRequiresCompilation(Error):
+    pass
+
+
+class NoModel(Error):
+    pass
+
+
+class NotFound(Error):
+    pass
+
+
+class RuntimeException(Error):
+    pass
+
+
 # Numbers of permalloy_status_code.
 _BY_CODE = {
     1: InvalidArgument,
@@ -44,6 +104,8 @@ _BY_CODE = {
     6: UnsupportedCpu,
     7: OutOfMemory,
     8: InvalidArgument,
+    9: RuntimeException,
+    10: Fail,
 }
 
 

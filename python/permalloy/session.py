@@ -3,77 +3,37 @@
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from . import _native
-from .compiler import ALLOY_MAGIC, compile_cached
+from . import providers, tensors
+from .describe import ModelMetadata, NodeArg
+from .dtypes import as_numpy
 from .errors import InvalidArgument
+from .iobinding import IOBinding
+from .opening import open_model
 from .options import RunOptions, SessionOptions
-
-# ONNX's type number: (onnxruntime's spelling, numpy's name).
-_TYPES = {
-    1: ("tensor(float)", "float32"),
-    2: ("tensor(uint8)", "uint8"),
-    3: ("tensor(int8)", "int8"),
-    4: ("tensor(uint16)", "uint16"),
-    5: ("tensor(int16)", "int16"),
-    6: ("tensor(int32)", "int32"),
-    7: ("tensor(int64)", "int64"),
-    9: ("tensor(bool)", "bool"),
-    10: ("tensor(float16)", "float16"),
-    11: ("tensor(double)", "float64"),
-    12: ("tensor(uint32)", "uint32"),
-    13: ("tensor(uint64)", "uint64"),
-    16: ("tensor(bfloat16)", "bfloat16"),
-}
-_NUMBERS = {name: number for number, (_, name) in _TYPES.items()}
-_BFLOAT16 = 16
-_KNOWN_DTYPES = {np.dtype(name): number for name, number in _NUMBERS.items() if number != _BFLOAT16}
+from .ortvalue import OrtValue
+from .profiling import Trace
+from .unsupported import Listed
 
 
-class NodeArg:
-    """An input or output: `name`, `type` ("tensor(float)"), `shape` (sizes, or symbols as text)."""
-
-    def __init__(self, name: str, number: int, shape: list[int | str]):
-        self.name = name
-        self.type = _TYPES[number][0]
-        self.shape = shape
-        self._number = number
-
-    def __repr__(self):
-        return f"NodeArg(name='{self.name}', type='{self.type}', shape={self.shape})"
-
-
-class ModelMetadata:
-    """What the .onnx file says of itself."""
-
-    def __init__(self, values: dict[str, str]):
-        self.producer_name = values["producer_name"]
-        self.graph_name = values["graph_name"]
-        self.graph_description = values["graph_description"]
-        self.domain = values["domain"]
-        self.description = values["description"]
-        self.version = int(values["version"])
-        prefix = "custom."
-        self.custom_metadata_map = {
-            key[len(prefix) :]: value for key, value in values.items() if key.startswith(prefix)
-        }
-
-
-class InferenceSession:
+class InferenceSession(Listed):
     """A model that is ready to run.
 
     path_or_bytes  a .alloy file, or an ONNX model, which is compiled first (the result is cached);
                    a path, the file's bytes, or an onnx.ModelProto
     sess_options   SessionOptions
-    providers      as for onnxruntime; must contain "CPUExecutionProvider" when given
+    providers      as for onnxruntime; all but "CPUExecutionProvider" are skipped with a warning
+    arguments      onnxruntime's enable_fallback, read_config_from_model and disabled_optimizers,
+                   which mean nothing here
 
-    One session may be used by several threads at once; `run` releases the GIL.
+    One session may be used by several threads at once; `run` releases the GIL. A session works in
+    children of fork().
     """
 
     def __init__(
@@ -82,17 +42,27 @@ class InferenceSession:
         sess_options: SessionOptions | None = None,
         providers: Sequence | None = None,
         provider_options: Sequence[dict] | None = None,
+        **arguments: Any,
     ):
+        for name in arguments:
+            if name not in ("enable_fallback", "read_config_from_model", "disabled_optimizers"):
+                raise TypeError(f"InferenceSession got an unexpected argument '{name}'")
         self._options = sess_options if sess_options is not None else SessionOptions()
         if not isinstance(self._options, SessionOptions):
             raise InvalidArgument(
-                f"sess_options is a {type(sess_options).__name__}, expected permalloy.SessionOptions"
+                f"sess_options is a {type(sess_options).__name__}, expected SessionOptions"
             )
-        _check_providers(providers)
-        self._native = _open(path_or_bytes, self._options)
+        self.set_providers(providers, provider_options)
+        self._native = open_model(path_or_bytes, self._options)
         self._inputs = [NodeArg(*info) for info in self._native.inputs()]
         self._outputs = [NodeArg(*info) for info in self._native.outputs()]
-        self._output_numbers = {arg.name: arg._number for arg in self._outputs}
+        self._numbers = {
+            "input": {arg.name: arg._number for arg in self._inputs},
+            "output": {arg.name: arg._number for arg in self._outputs},
+        }
+        self._trace: Trace | None = None
+        if self._options.enable_profiling:
+            self._trace = Trace(self._options.profile_file_prefix, self._native.steps())
 
     def run(
         self,
@@ -102,15 +72,78 @@ class InferenceSession:
     ) -> list[np.ndarray]:
         """Outputs in the order of `output_names`, or all of them for None.
 
-        Arrays that are C-contiguous and aligned are read in place, others are copied. Shapes and
-        dtypes must be those of `get_inputs`; nothing is converted.
+        Inputs are arrays, OrtValues, tensors of other packages (through DLPack or `__array__`) or
+        nested lists. Arrays that are C-contiguous and aligned are read in place, others are copied.
+        Shapes and dtypes must be those of `get_inputs`; only lists are converted.
         """
-        return self._run(output_names, input_feed, profile=False)[0]
+        names = self._output_names(output_names)
+        results, _ = self._run(self._feeds(input_feed), _new(names), run_options)
+        return self._arrays(names, results)
+
+    def run_with_ort_values(
+        self,
+        output_names: Sequence[str] | None,
+        input_dict_ort_values: dict[str, OrtValue],
+        run_options: RunOptions | None = None,
+    ) -> list[OrtValue]:
+        """As `run`, from OrtValues to OrtValues."""
+        names = self._output_names(output_names)
+        results, _ = self._run(self._feeds(input_dict_ort_values), _new(names), run_options)
+        return [
+            OrtValue(tensors.from_array(name, array, self._numbers["output"][name]))
+            for name, array in zip(names, results)
+        ]
+
+    def run_with_iobinding(
+        self, iobinding: IOBinding, run_options: RunOptions | None = None
+    ) -> None:
+        """Runs on what is bound; `iobinding.get_outputs` gives the results."""
+        if not isinstance(iobinding, IOBinding) or iobinding._session is not self:
+            raise InvalidArgument("the IOBinding must be one of this session's io_binding()")
+        bound = iobinding._bound_outputs()  # kept while the run writes to it
+        targets = [t.target(name) if t else (name, 0, 0) for name, t in bound.items()]
+        results, _ = self._run(iobinding._feeds(), targets, run_options)
+        iobinding._take(bound, results)
+
+    def run_async(
+        self,
+        output_names: Sequence[str] | None,
+        input_feed: dict[str, Any],
+        callback: Callable[[list[np.ndarray], Any, str], None],
+        user_data: Any,
+        run_options: RunOptions | None = None,
+    ) -> None:
+        """Runs on a thread of its own, then calls `callback(results, user_data, error)` there.
+
+        `error` is "" or the message, and then there are no results. Inputs are checked for names
+        and dtypes at once.
+        """
+        names, feeds = self._output_names(output_names), self._feeds(input_feed)
+
+        def work():
+            try:
+                results, _ = self._run(feeds, _new(names), run_options)
+                results, error = self._arrays(names, results), ""
+            except Exception as failure:  # noqa: BLE001 (handed on)
+                results, error = [], str(failure)
+            callback(results, user_data, error)
+
+        threading.Thread(target=work, name="permalloy-run").start()
 
     def profile(self, input_feed: dict[str, Any]) -> list[tuple]:
         """One run: (node names, kernel, nanoseconds) of each step."""
-        _, times = self._run(None, input_feed, profile=True)
+        names = self._output_names(None)
+        _, times = self._run(self._feeds(input_feed), _new(names), None, profile=True)
         return [(*step, time) for step, time in zip(self._native.steps(), times)]
+
+    def io_binding(self) -> IOBinding:
+        return IOBinding(self)
+
+    def create_ortvalue_from_shape_and_type(
+        self, shape: Sequence[int], element_type: Any, device_type: str = "cpu", device_id: int = 0
+    ) -> OrtValue:
+        """OrtValue.ortvalue_from_shape_and_type."""
+        return OrtValue.ortvalue_from_shape_and_type(shape, element_type, device_type, device_id)
 
     def get_inputs(self) -> list[NodeArg]:
         return list(self._inputs)
@@ -118,17 +151,47 @@ class InferenceSession:
     def get_outputs(self) -> list[NodeArg]:
         return list(self._outputs)
 
+    def get_overridable_initializers(self) -> list[NodeArg]:
+        """None: weights are compiled in."""
+        return []
+
     def get_providers(self) -> list[str]:
-        return ["CPUExecutionProvider"]
+        return providers.get_available_providers()
 
     def get_provider_options(self) -> dict[str, dict]:
-        return {"CPUExecutionProvider": {}}
+        return {name: {} for name in self.get_providers()}
+
+    def set_providers(
+        self,
+        providers: Sequence | None = None,
+        provider_options: Sequence[dict] | None = None,
+    ) -> None:
+        """Warns of providers that are unavailable; the session stays on the CPU."""
+        _check_providers(providers, provider_options)
+
+    def enable_fallback(self) -> None:
+        """There is one provider: nothing to fall back to."""
+
+    def disable_fallback(self) -> None:
+        """There is one provider: nothing to fall back to."""
 
     def get_modelmeta(self) -> ModelMetadata:
         return ModelMetadata(self._native.metadata())
 
     def get_session_options(self) -> SessionOptions:
         return self._options
+
+    def get_profiling_start_time_ns(self) -> int:
+        """time.monotonic_ns() when profiling began; 0 without SessionOptions.enable_profiling."""
+        return self._trace.start_ns if self._trace else 0
+
+    def end_profiling(self) -> str:
+        """Writes the trace of the runs so far and stops tracing.
+
+        The file's name; "" without SessionOptions.enable_profiling.
+        """
+        trace, self._trace = self._trace, None
+        return trace.write() if trace else ""
 
     @property
     def target(self) -> str:
@@ -140,85 +203,54 @@ class InferenceSession:
         """Threads of a run."""
         return self._native.threads()
 
-    def _run(self, output_names, input_feed, profile):
-        if output_names is None or len(output_names) == 0:
-            output_names = [arg.name for arg in self._outputs]
+    def _element_type(self, role: str, name: str) -> int:
+        """ONNX's number of the type of an input or output."""
+        numbers = self._numbers[role]
+        if name not in numbers:
+            known = ", ".join(f"'{other}'" for other in numbers)
+            raise InvalidArgument(f"the model has no {role} '{name}'; its {role}s are {known}")
+        return numbers[name]
+
+    def _output_names(self, names) -> list[str]:
+        return list(names) if names else [arg.name for arg in self._outputs]
+
+    def _feeds(self, input_feed) -> tensors.Feeds:
         if not hasattr(input_feed, "items"):
             raise InvalidArgument(
                 f"input_feed is a {type(input_feed).__name__}, expected a dict of arrays by name"
             )
-        # The list keeps converted arrays alive until the run is over.
-        arrays = [(name, _to_array(name, value)) for name, value in input_feed.items()]
-        feeds = [(name, number, a.shape, a.ctypes.data) for name, (a, number) in arrays]
-        results, times = self._native.run(feeds, list(output_names), profile)
-        numbers = [self._output_numbers[name] for name in output_names]
-        return [_from_native(*pair) for pair in zip(results, numbers)], times
+        known = self._numbers["input"]
+        return tensors.Feeds(
+            (name, tensors.from_any(f"input '{name}'", value, known.get(name)))
+            for name, value in input_feed.items()
+        )
+
+    def _run(self, feeds, targets, run_options, profile=False):
+        """Results as _native.Session.run gives them, and the times of the steps."""
+        flag = None if run_options is None else _flag_of(run_options)
+        begin, trace = time.monotonic_ns(), self._trace
+        results, times = self._native.run(feeds, targets, profile or trace is not None, flag)
+        if trace is not None:
+            trace.add(begin, time.monotonic_ns(), times)
+        return results, times
+
+    def _arrays(self, names, results) -> list[np.ndarray]:
+        numbers = self._numbers["output"]
+        return [as_numpy(array, numbers[name]) for name, array in zip(names, results)]
 
 
-def _check_providers(providers):
-    if providers is None:
-        return
-    names = [entry[0] if isinstance(entry, (tuple, list)) else entry for entry in providers]
-    others = [name for name in names if name != "CPUExecutionProvider"]
-    if others and "CPUExecutionProvider" not in names:
+# InferenceSession's parameter of the same name hides the module.
+_check_providers = providers.check
+
+
+def _new(names) -> list[tuple]:
+    """Targets that the run allocates."""
+    return [(name, 0, 0) for name in names]
+
+
+def _flag_of(run_options):
+    if not isinstance(run_options, RunOptions):
         raise InvalidArgument(
-            f"providers {', '.join(map(repr, others))} are unsupported; supported is "
-            "'CPUExecutionProvider'"
+            f"run_options is a {type(run_options).__name__}, expected permalloy.RunOptions"
         )
-    if others:
-        warnings.warn(
-            f"providers {', '.join(map(repr, others))} are unsupported and ignored", stacklevel=3
-        )
-
-
-def _open(model, options: SessionOptions):
-    threads = options.intra_op_num_threads
-    if hasattr(model, "SerializeToString"):
-        model = model.SerializeToString()
-    if isinstance(model, (bytes, bytearray, memoryview)):
-        data = bytes(model)
-        if data.startswith(ALLOY_MAGIC):
-            return _native.Session(data, threads)
-        path = None
-    else:
-        data, path = None, os.fspath(model)
-        if not os.path.exists(path) or _is_alloy(path):
-            return _native.Session(os.fsdecode(path), threads)
-    return compile_cached(
-        path, data, options.compile_options, lambda alloy: _native.Session(alloy, threads)
-    )
-
-
-def _is_alloy(path) -> bool:
-    if os.fsdecode(path).endswith(".alloy") or os.path.isdir(path):
-        return True  # opening says what is wrong with it
-    with open(path, "rb") as file:
-        return file.read(len(ALLOY_MAGIC)) == ALLOY_MAGIC
-
-
-def _to_array(name, value):
-    """The value as a C-contiguous, aligned, native-endian array, and its type number."""
-    array = np.asarray(value)
-    number = _KNOWN_DTYPES.get(array.dtype)
-    if number is None:  # another byte order, or a package's bfloat16
-        number = _NUMBERS.get(array.dtype.name)
-    if number is None:
-        raise InvalidArgument(
-            f"input '{name}' has dtype {array.dtype}, which no model takes; supported are "
-            f"{', '.join(_NUMBERS)}"
-        )
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    if not (array.flags.c_contiguous and array.flags.aligned):
-        array = np.array(array, order="C", copy=True)
-    return array, number
-
-
-def _from_native(array, number):
-    if number == _BFLOAT16:
-        try:
-            import ml_dtypes
-        except ImportError:
-            return array  # the bits, as uint16: numpy itself has no bfloat16
-        return array.view(ml_dtypes.bfloat16)
-    return array
+    return run_options._flag

@@ -29,6 +29,14 @@ def tiny(tmp_path_factory) -> str:
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def session(tiny):
+    """On `tiny`, with two threads."""
+    options = permalloy.SessionOptions()
+    options.intra_op_num_threads = 2
+    return permalloy.InferenceSession(tiny, options)
+
+
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch) -> Path:
     """A cache of this test's own; gives the folder of models."""

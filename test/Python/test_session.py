@@ -9,31 +9,9 @@ import threading
 
 import numpy as np
 import pytest
+from tiny_model import expected, feed
 
 permalloy = pytest.importorskip("permalloy", reason="the Python package is not built")
-
-W = np.array([1, 2, 3, 4, 5, 6, 7, 8], np.float32)
-B = np.array([0.5, -1, 2, 0.25, 0, 1, -0.125, 3], np.float32)
-
-
-def feed(batch, seq, seed=0):
-    rng = np.random.default_rng(seed)
-    # Small multiples of 1/4: all sums are exact.
-    x = (rng.integers(0, 17, (batch, seq, 8)) * 0.25).astype(np.float32)
-    m = rng.integers(0, 3, (batch, seq)).astype(np.float32)
-    return {"x": x, "m": m}
-
-
-def expected(inputs):
-    affine = inputs["x"] * W + B
-    return affine * inputs["m"][..., None], affine.sum(-1), inputs["x"]
-
-
-@pytest.fixture(scope="module")
-def session(tiny):
-    options = permalloy.SessionOptions()
-    options.intra_op_num_threads = 2
-    return permalloy.InferenceSession(tiny, options)
 
 
 def test_runs_dynamic_shapes(session):
@@ -85,10 +63,10 @@ def test_takes_any_layout(session, change):
 
 def test_reads_contiguous_inputs_in_place(session):
     inputs = feed(2, 3)
-    from permalloy.session import _to_array
+    from permalloy.tensors import from_any
 
-    assert _to_array("x", inputs["x"])[0] is inputs["x"]
-    assert _to_array("x", np.float32(3))[0].shape == ()
+    assert from_any("x", inputs["x"]).address == inputs["x"].ctypes.data
+    assert from_any("x", np.float32(3)).shape == ()
 
 
 def test_describes_inputs_and_outputs(session):
@@ -131,23 +109,21 @@ def test_missing_input_and_unknown_output(session):
         session.run(None, [1])
 
 
-def test_options_reject_what_they_do_not_know():
-    options = permalloy.SessionOptions()
-    options.graph_optimization_level = 99
-    with pytest.raises(AttributeError, match="SessionOptions.threads is unsupported"):
-        options.threads = 2
-    with pytest.raises(permalloy.InvalidArgument, match="intra_op_num_threads is -1"):
-        options.intra_op_num_threads = -1
-
-
 def test_providers(tiny):
-    permalloy.InferenceSession(tiny, providers=["CPUExecutionProvider"])
-    with pytest.warns(UserWarning, match="'CUDAExecutionProvider' are unsupported and ignored"):
-        permalloy.InferenceSession(
-            tiny, providers=["CUDAExecutionProvider", "CPUExecutionProvider"]
-        )
-    with pytest.raises(permalloy.InvalidArgument, match="CUDAExecutionProvider"):
-        permalloy.InferenceSession(tiny, providers=["CUDAExecutionProvider"])
+    session = permalloy.InferenceSession(tiny, providers=["CPUExecutionProvider"])
+    permalloy.InferenceSession(tiny, providers=[("CPUExecutionProvider", {})])
+    with pytest.warns(UserWarning, match="'CUDAExecutionProvider' is not in available"):
+        session = permalloy.InferenceSession(tiny, providers=["CUDAExecutionProvider"])
+    assert session.get_providers() == ["CPUExecutionProvider"]
+    assert session.get_provider_options() == {"CPUExecutionProvider": {}}
+    with pytest.warns(UserWarning, match="'DmlExecutionProvider' is not in available"):
+        session.set_providers(["DmlExecutionProvider", "CPUExecutionProvider"])
+    with pytest.raises(permalloy.InvalidArgument, match="provider 'GPU' is unknown"):
+        permalloy.InferenceSession(tiny, providers=["GPU"])
+    with pytest.raises(permalloy.InvalidArgument, match="expected a sequence of names"):
+        permalloy.InferenceSession(tiny, providers="CPUExecutionProvider")
+    with pytest.raises(permalloy.InvalidArgument, match="2 provider_options given for 1"):
+        permalloy.InferenceSession(tiny, None, ["CPUExecutionProvider"], [{}, {}])
 
 
 def test_opens_bytes(tiny):

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""From what InferenceSession is given to a native session, through the compiler where needed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+from . import _native
+from .compiler import ALLOY_MAGIC, compile_cached
+from .errors import InvalidArgument
+from .options import SessionOptions
+
+
+def open_model(model: Any, options: SessionOptions) -> _native.Session:
+    """A session on a path, a file's bytes, or an onnx.ModelProto; compiled models are cached."""
+    threads = options.intra_op_num_threads
+    if hasattr(model, "SerializeToString"):
+        model = model.SerializeToString()
+    if isinstance(model, (bytes, bytearray, memoryview)):
+        data, path = bytes(model), None
+        if data.startswith(ALLOY_MAGIC):
+            _check_compiled(options)
+            _write_copy(data, options)
+            return _native.Session(data, threads)
+    else:
+        data, path = None, os.fspath(model)
+        if not os.path.exists(path) or _is_alloy(path):
+            _check_compiled(options)
+            session = _native.Session(os.fsdecode(path), threads)
+            _write_copy(path, options)
+            return session
+
+    def use(alloy):
+        session = _native.Session(alloy, threads)
+        _write_copy(alloy, options)
+        return session
+
+    return compile_cached(path, data, options._compile_options(), use)
+
+
+def _check_compiled(options: SessionOptions):
+    """Options that need the compiler are refused for a model that is compiled already."""
+    if options._dims:
+        raise InvalidArgument(
+            f"free dimension override of {', '.join(map(repr, options._dims))}: the model is "
+            "compiled already; compile it with permalloy.compile(model, dims={...})"
+        )
+
+
+def _write_copy(alloy, options: SessionOptions):
+    """The compiled model, given as path or bytes, to optimized_model_filepath."""
+    target = options.optimized_model_filepath
+    if not target:
+        return
+    temporary = f"{target}.{os.getpid()}.tmp"
+    try:
+        if isinstance(alloy, bytes):
+            with open(temporary, "wb") as file:
+                file.write(alloy)
+        else:
+            shutil.copyfile(alloy, temporary)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise InvalidArgument(f"cannot write '{target}': {error.strerror}") from error
+
+
+def _is_alloy(path) -> bool:
+    if os.fsdecode(path).endswith(".alloy") or os.path.isdir(path):
+        return True  # opening says what is wrong with it
+    with open(path, "rb") as file:
+        return file.read(len(ALLOY_MAGIC)) == ALLOY_MAGIC

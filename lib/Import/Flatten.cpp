@@ -43,6 +43,7 @@ public:
 private:
   template <typename Nodes> LogicalResult add(const Nodes &list, const Scope &scope);
   LogicalResult addNode(const onnx::NodeProto &node, const Scope &scope);
+  LogicalResult addGraphs(FlatNode &node, const Scope &scope);
   LogicalResult call(const onnx::FunctionProto &function, const FlatNode &node, const Scope &scope);
   FlatNode bind(const onnx::NodeProto &node, const Scope &scope);
   void alias(StringRef from, StringRef to, const FlatNode &node);
@@ -51,6 +52,7 @@ private:
   Location loc;
   llvm::StringMap<const onnx::FunctionProto *> functions;
   unsigned calls = 0;
+  size_t total = 0; ///< nodes, those of graphs inside included
 };
 
 std::string functionKey(StringRef domain, StringRef name, StringRef overload) {
@@ -98,14 +100,43 @@ FlatNode Flattener::bind(const onnx::NodeProto &node, const Scope &scope) {
 }
 
 LogicalResult Flattener::addNode(const onnx::NodeProto &node, const Scope &scope) {
-  if (nodes.size() >= kMaxNodes)
+  if (++total > kMaxNodes)
     return emitError(loc, "the model unfolds into more than ")
            << kMaxNodes << " nodes, which is unsupported";
   FlatNode flat = bind(node, scope);
   if (const onnx::FunctionProto *function =
           functions.lookup(functionKey(node.domain(), node.op_type(), node.overload())))
     return call(*function, flat, scope);
+  if (failed(addGraphs(flat, scope)))
+    return failure();
   nodes.push_back(std::move(flat));
+  return success();
+}
+
+LogicalResult Flattener::addGraphs(FlatNode &node, const Scope &scope) {
+  for (const auto &[name, attribute] : node.attributes) {
+    if (!attribute->has_g())
+      continue;
+    if (scope.depth >= kMaxCallDepth)
+      return emitError(loc, "graphs and functions are nested more than ")
+             << kMaxCallDepth << " deep, which is unsupported";
+    auto graph = std::make_shared<FlatGraph>();
+    for (const onnx::ValueInfoProto &input : attribute->g().input())
+      graph->inputs.push_back(scope.resolve(input.name()));
+    for (const onnx::ValueInfoProto &output : attribute->g().output())
+      graph->outputs.push_back(scope.resolve(output.name()));
+    for (const onnx::TensorProto &tensor : attribute->g().initializer())
+      graph->initializers[scope.resolve(tensor.name())] = &tensor;
+    Scope inner = scope;
+    inner.nodePrefix = node.name + "/";
+    ++inner.depth;
+    std::swap(nodes, graph->nodes);
+    LogicalResult result = add(attribute->g().node(), inner);
+    std::swap(nodes, graph->nodes);
+    if (failed(result))
+      return failure();
+    node.graphs[name] = std::move(graph);
+  }
   return success();
 }
 

@@ -11,6 +11,8 @@
 
 namespace permalloy {
 
+struct FlatGraph;
+
 /// A node after model-local functions have been inlined. Values have names that are unique in the
 /// model; "" is an absent input or an unused output. Attributes that refer to those of a function
 /// call are resolved.
@@ -22,6 +24,15 @@ struct FlatNode {
   llvm::SmallVector<std::string, 4> inputs;
   llvm::SmallVector<std::string, 2> outputs;
   llvm::StringMap<const onnx::AttributeProto *> attributes;
+  /// Attributes that are graphs: branches of If, the body of Loop.
+  llvm::StringMap<std::shared_ptr<FlatGraph>> graphs;
+};
+
+/// A graph inside of a node. Its nodes may read values of the graphs around it.
+struct FlatGraph {
+  std::vector<FlatNode> nodes;
+  std::vector<std::string> inputs, outputs;
+  llvm::StringMap<const onnx::TensorProto *> initializers;
 };
 
 /// Opset versions by domain ("" for ai.onnx).

@@ -89,20 +89,11 @@ LogicalResult GraphBuilder::addNodes() {
   return success(ok && unsupported.empty());
 }
 
-/// Nodes with graphs inside get a reason of their own.
-static bool holdsGraph(const FlatNode &node) {
-  return llvm::any_of(node.attributes, [](const auto &entry) {
-    return entry.second->has_g() || entry.second->graphs_size();
-  });
-}
-
 LogicalResult GraphBuilder::addNode(const FlatNode &node) {
   std::string reason;
   const OpRow *row = nullptr;
   if (node.opset == 0)
     reason = "the model imports no opset of its domain";
-  else if (holdsGraph(node))
-    reason = "control flow (nodes with graphs inside) is not supported";
   else
     row = findOpRow(node.domain, node.op, node.opset, reason);
   bool poisoned = false;
@@ -112,6 +103,8 @@ LogicalResult GraphBuilder::addNode(const FlatNode &node) {
     unsupported.add(node, reason);
   if (!row || poisoned)
     return define(node, /*poisoned=*/true);
+  if (row->kind == OpClass::Control)
+    return node.op == "If" ? addIf(node) : addLoop(node);
 
   OpBinder binder(node, builder, shapes, *weights, values);
   if (succeeded(row->import(binder)))

@@ -16,6 +16,8 @@
 
 namespace permalloy {
 
+class OpBinder;
+
 class GraphBuilder {
 public:
   GraphBuilder(const onnx::ModelProto &model, TensorReader &tensors, mlir::Location loc,
@@ -49,6 +51,31 @@ private:
   llvm::LogicalResult addInitializer(llvm::StringRef name, const onnx::TensorProto &tensor,
                                      mlir::Location loc);
   llvm::LogicalResult define(const FlatNode &node, bool poisoned);
+
+  // Nodes with graphs inside (ControlFlow.cpp).
+  class FunctionScope;
+  struct LoopParts;
+  /// Values of the graph around that graphs inside read, by name.
+  using Captures = std::vector<std::pair<std::string, mlir::Value>>;
+  llvm::LogicalResult addIf(const FlatNode &node);
+  llvm::LogicalResult addRuntimeIf(const FlatNode &node, mlir::Value condition,
+                                   llvm::ArrayRef<const FlatGraph *> branches);
+  llvm::LogicalResult addLoop(const FlatNode &node);
+  llvm::LogicalResult buildBody(const FlatNode &node, const FlatGraph &body,
+                                const Captures &captures, LoopParts &loop, std::string &reason);
+  std::string checkOutputs(const FlatNode &node, const FlatGraph &body,
+                           llvm::ArrayRef<mlir::Value> outputs, LoopParts &loop);
+  llvm::LogicalResult buildWhile(const FlatNode &node, OpBinder &b, LoopParts &loop);
+  llvm::LogicalResult addGraph(const FlatGraph &graph, mlir::Location loc,
+                               llvm::SmallVectorImpl<mlir::Value> &results);
+  llvm::LogicalResult collectCaptures(llvm::ArrayRef<const FlatGraph *> graphs, Captures &captures,
+                                      std::string &reason);
+  void bindCaptures(FunctionScope &scope, const Captures &captures,
+                    llvm::SmallVectorImpl<mlir::Value> &passed);
+  const FlatGraph *graphOf(const FlatNode &node, llvm::StringRef name);
+  /// Reports the node as unsupported.
+  llvm::LogicalResult refuse(const FlatNode &node, const llvm::Twine &reason);
+  static bool isSource(mlir::Value value);
 
   const onnx::ModelProto &model;
   TensorReader &tensors;

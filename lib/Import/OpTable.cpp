@@ -13,7 +13,7 @@ std::vector<const OpRow *> permalloy::allOpRows() {
   std::vector<const OpRow *> rows;
   for (auto family :
        {elementwiseRows, activationRows, structureRows, indexingRows, reductionRows, matmulRows,
-        normalizationRows, attentionRows, fusedAttentionRows, constantRows})
+        normalizationRows, attentionRows, fusedAttentionRows, constantRows, controlRows})
     for (const OpRow &row : family())
       rows.push_back(&row);
   return rows;
@@ -54,6 +54,8 @@ static llvm::StringLiteral className(OpClass kind) {
     return "concept";
   case OpClass::Decomposed:
     return "decomposed";
+  case OpClass::Control:
+    return "control";
   }
   return "";
 }

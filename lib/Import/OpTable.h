@@ -23,6 +23,7 @@ enum class OpClass {
   Elementwise, ///< elementwise functions and reductions
   Concept,     ///< an operation that transformers name: matmul, attention, norms, softmax
   Decomposed,  ///< several operations
+  Control,     ///< graphs inside: inlined, or functions of tfm.if and tfm.while
 };
 
 struct OpRow {
@@ -31,7 +32,7 @@ struct OpRow {
   int first;
   int reviewed;
   OpClass kind;
-  llvm::LogicalResult (*import)(OpBinder &);
+  llvm::LogicalResult (*import)(OpBinder &); ///< null for Control, see ControlFlow.cpp
 };
 
 // One list for each family, in its own file.
@@ -45,6 +46,7 @@ llvm::ArrayRef<OpRow> normalizationRows();
 llvm::ArrayRef<OpRow> attentionRows();
 llvm::ArrayRef<OpRow> fusedAttentionRows();
 llvm::ArrayRef<OpRow> constantRows();
+llvm::ArrayRef<OpRow> controlRows();
 
 /// Every row.
 std::vector<const OpRow *> allOpRows();

@@ -24,6 +24,9 @@ public:
   llvm::Expected<mlir::Value> materialize(mlir::OpBuilder &builder, llvm::StringRef name,
                                           const onnx::TensorProto &tensor);
 
+  /// A name that no symbol of the module has.
+  std::string uniqueName(llvm::StringRef name);
+
   TensorReader &reader;
 
 private:

@@ -28,11 +28,13 @@ the importer covers.
 | elementwise | an elementwise function or a reduction: one `tfm` operation with a kind |
 | concept | something that transformers name: matmul, attention, norms, softmax |
 | decomposed | several `tfm` operations |
+| control | graphs inside: inlined when the choice is known, else functions of `tfm.if` and `tfm.while` |
 | unsupported | refused at import; all such nodes of a model are named at once |
 
-Element types: bool, 8 to 64-bit integers with and without sign, float16, bfloat16, float, double. Control flow (If, Loop, Scan),
-sequences, strings, 4-bit integers and 8-bit floats are unsupported. Functions of the model are inlined. Axes, sizes of splits and
-the like must not depend on data; shapes may.
+Element types: bool, 8 to 64-bit integers with and without sign, float16, bfloat16, float, double. Scan, sequences, strings, 4-bit
+integers and 8-bit floats are unsupported. Functions of the model are inlined. Axes, sizes of splits and the like must not depend on
+data; shapes may. Branches of an If that is decided while running must give equal shapes, and values that a Loop carries must keep
+theirs.
 """
 
 

@@ -192,6 +192,14 @@ void Validator::checkSteps() {
       require(step.kernel == kNone && step.grids.empty() && step.scalars.empty(),
               where + " copies and launches");
       requireExpr(step.copyBytes, where, /*optional=*/false);
+    } else if (step.kind == StepKind::jump || step.kind == StepKind::jumpIfZero) {
+      require(step.operands.size() == (step.kind == StepKind::jump ? 0 : 1),
+              where + " jumps with " + std::to_string(step.operands.size()) + " operands");
+      require(step.kernel == kNone && step.grids.empty() && step.scalars.empty(),
+              where + " jumps and launches");
+      require(step.target <= program_.steps.size(),
+              where + " jumps to step " + std::to_string(step.target) + " of " +
+                  std::to_string(program_.steps.size()));
     } else {
       require(false, where + " is of unknown kind");
     }

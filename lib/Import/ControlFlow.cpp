@@ -229,12 +229,16 @@ LogicalResult GraphBuilder::addRuntimeIf(const FlatNode &node, Value condition,
     bindCaptures(scope, captures, passed);
     if (failed(addGraph(*branch, nodeLoc, results)))
       return failure();
-    bool poisoned = llvm::is_contained(results, Value());
     names.push_back(FlatSymbolRefAttr::get(function.getSymNameAttr()));
-    scope.close(poisoned ? SmallVector<Value>() : results);
-    ArrayAttr lists = poisoned ? ArrayAttr() : dimLists(results, shapes, builder.getContext());
+    if (llvm::is_contained(results, Value())) {
+      reason = "a node in a branch is unsupported";
+      scope.close({});
+      continue;
+    }
+    scope.close(results);
+    ArrayAttr lists = dimLists(results, shapes, builder.getContext());
     if (!lists)
-      reason = poisoned ? "a node in a branch is unsupported" : "sizes of its outputs depend on data";
+      reason = "sizes of its outputs depend on data";
     else if (dims && (dims != lists || types != llvm::to_vector(ValueRange(results).getTypes())))
       reason = "its branches give outputs of different types or shapes";
     dims = lists;

@@ -82,12 +82,24 @@ private:
   LogicalResult tensorInfo(Value value, StringAttr name, const Twine &fallback, TensorInfo &info);
   void declareSymbols(func::FuncOp main);
   LogicalResult addWeight(Value value, StringRef name, RankedTensorType type, WeightSource source);
-  LogicalResult addSources(func::FuncOp main);
-  void addSlots(func::FuncOp main);
+  LogicalResult addSources(func::FuncOp function);
   LogicalResult addKernels();
-  void placeResults(func::FuncOp main);
+  /// The steps of `function`, whose arguments have places; its results go to `results`.
+  LogicalResult addFunction(func::FuncOp function, ArrayRef<Operand> results);
+  uint32_t addSlots(func::FuncOp function);
+  void placeResults(func::FuncOp function, uint32_t firstSlot, ArrayRef<Operand> results);
   LogicalResult addLaunch(kern::LaunchOp launch);
-  void addCopies(func::FuncOp main);
+  LogicalResult addIf(tfm::IfOp op);
+  LogicalResult addWhile(tfm::WhileOp op);
+  LogicalResult addCopies(func::FuncOp function, ArrayRef<Operand> results);
+  void addCopy(StringRef name, Operand from, Operand to, DimExprAttr bytes);
+  /// Index of a new jump, whose target is set later.
+  size_t addJump(Location loc, std::optional<Operand> ifZero);
+  void jumpHere(size_t jump) { contents.program.steps[jump].target = contents.program.steps.size(); }
+  SmallVector<Operand> operandsOf(ValueRange values);
+  void bindArguments(func::FuncOp function, ArrayRef<Operand> operands);
+  Operand newSlot(DimExprAttr bytes);
+  DimExprAttr bytesOf(Value value);
   Operand operandOf(Value value);
   ModuleOp module;
   SymbolTable symbolTable;
@@ -97,6 +109,8 @@ private:
   SymbolicShapes shapes;
   DenseMap<Value, Operand> places;
   llvm::StringMap<uint32_t> kernelIndex;
+  unsigned constants = 0;
+  std::shared_ptr<reference::WeightEvaluator> evaluator = std::make_shared<reference::WeightEvaluator>();
 };
 
 Value storageOf(Value value) {
@@ -181,8 +195,6 @@ LogicalResult ArtifactBuilder::addWeight(Value value, StringRef name, RankedTens
 
 /// Weights and constants that launches (or outputs) read.
 LogicalResult ArtifactBuilder::addSources(func::FuncOp main) {
-  unsigned constants = 0;
-  auto evaluator = std::make_shared<reference::WeightEvaluator>();
   for (Operation &op : main.getBody().front()) {
     if (auto use = dyn_cast<tfm::GetWeightOp>(op)) {
       auto weight = symbolTable.lookup<tfm::WeightOp>(use.getWeight());
@@ -198,9 +210,22 @@ LogicalResult ArtifactBuilder::addSources(func::FuncOp main) {
   return success();
 }
 
-void ArtifactBuilder::addSlots(func::FuncOp main) {
-  for (DimExprAttr size : tfm::dimsOf(main->getAttrOfType<ArrayAttr>(kSlotsAttr)))
+/// Number of its first slot in the program.
+uint32_t ArtifactBuilder::addSlots(func::FuncOp function) {
+  uint32_t first = contents.program.slots.size();
+  for (DimExprAttr size : tfm::dimsOf(function->getAttrOfType<ArrayAttr>(kSlotsAttr)))
     contents.program.slots.push_back({exprs.row(size)});
+  return first;
+}
+
+Operand ArtifactBuilder::newSlot(DimExprAttr bytes) {
+  contents.program.slots.push_back({exprs.row(bytes)});
+  return {OperandKind::slot, uint32_t(contents.program.slots.size() - 1), kNone};
+}
+
+DimExprAttr ArtifactBuilder::bytesOf(Value value) {
+  int64_t width = reference::elementBytes(reference::elementOf(getElementTypeOrSelf(value.getType())));
+  return DimExprAttr::mul(shapes.numElements(value), DimExprAttr::constant(module.getContext(), width));
 }
 
 LogicalResult ArtifactBuilder::addKernels() {
@@ -223,14 +248,18 @@ LogicalResult ArtifactBuilder::addKernels() {
   return success();
 }
 
-/// Where launches write: their slots, or the first output that shows the value.
-void ArtifactBuilder::placeResults(func::FuncOp main) {
-  for (auto launch : main.getOps<kern::LaunchOp>())
-    for (auto [result, slot] : llvm::zip(launch.getOutputs(), *launch.getSlots()))
+/// Where launches write: their slots, or the first result that shows the value.
+void ArtifactBuilder::placeResults(func::FuncOp function, uint32_t firstSlot, ArrayRef<Operand> results) {
+  for (Operation &op : function.getBody().front()) {
+    auto slots = op.getAttrOfType<DenseI64ArrayAttr>(kResultSlotsAttr);
+    if (!slots)
+      continue;
+    for (auto [result, slot] : llvm::zip(op.getResults(), slots.asArrayRef()))
       if (slot >= 0)
-        places[result] = {OperandKind::slot, uint32_t(slot), kNone};
-  for (auto [index, value] : llvm::enumerate(main.getBody().front().getTerminator()->getOperands()))
-    places.try_emplace(storageOf(value), Operand{OperandKind::output, uint32_t(index), kNone});
+        places[result] = {OperandKind::slot, uint32_t(firstSlot + slot), kNone};
+  }
+  for (auto [value, place] : llvm::zip(function.getBody().front().getTerminator()->getOperands(), results))
+    places.try_emplace(storageOf(value), place);
 }
 
 Operand ArtifactBuilder::operandOf(Value value) { return places.at(storageOf(value)); }
@@ -255,32 +284,120 @@ LogicalResult ArtifactBuilder::addLaunch(kern::LaunchOp launch) {
   return success();
 }
 
-/// Outputs that no launch writes: an input, a weight, or a value that another output shows as well.
-void ArtifactBuilder::addCopies(func::FuncOp main) {
-  for (auto [index, value] : llvm::enumerate(main.getBody().front().getTerminator()->getOperands())) {
+void ArtifactBuilder::addCopy(StringRef name, Operand from, Operand to, DimExprAttr bytes) {
+  Step step;
+  step.kind = StepKind::copy;
+  step.name = name.str();
+  step.operands = {from, to};
+  step.copyBytes = exprs.row(bytes);
+  contents.program.steps.push_back(std::move(step));
+}
+
+/// Results that no launch writes: an argument, a weight, or a value that another result shows as well.
+LogicalResult ArtifactBuilder::addCopies(func::FuncOp function, ArrayRef<Operand> results) {
+  for (auto [value, place] : llvm::zip(function.getBody().front().getTerminator()->getOperands(), results)) {
     Operand from = operandOf(value);
-    if (from.kind == OperandKind::output && from.index == index)
+    if (from.kind == place.kind && from.index == place.index)
       continue;
-    Step step;
-    step.kind = StepKind::copy;
-    step.name = contents.manifest.outputs[index].name;
-    step.operands = {from, {OperandKind::output, uint32_t(index), kNone}};
-    DimExprAttr width = DimExprAttr::constant(module.getContext(), reference::elementBytes(reference::elementOf(getElementTypeOrSelf(value.getType()))));
-    step.copyBytes = exprs.row(DimExprAttr::mul(shapes.numElements(value), width));
-    contents.program.steps.push_back(std::move(step));
+    bool isOutput = place.kind == OperandKind::output;
+    addCopy(isOutput ? contents.manifest.outputs[place.index].name : stepName(value.getLoc()), from, place, bytesOf(value));
   }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Control flow
+//===----------------------------------------------------------------------===//
+
+SmallVector<Operand> ArtifactBuilder::operandsOf(ValueRange values) {
+  return llvm::map_to_vector(values, [&](Value value) { return operandOf(value); });
+}
+
+void ArtifactBuilder::bindArguments(func::FuncOp function, ArrayRef<Operand> operands) {
+  for (auto [argument, operand] : llvm::zip(function.getArguments(), operands))
+    places[argument] = operand;
+}
+
+size_t ArtifactBuilder::addJump(Location loc, std::optional<Operand> ifZero) {
+  Step step;
+  step.kind = ifZero ? StepKind::jumpIfZero : StepKind::jump;
+  step.name = stepName(loc);
+  if (ifZero)
+    step.operands = {*ifZero};
+  contents.program.steps.push_back(std::move(step));
+  return contents.program.steps.size() - 1;
+}
+
+/// jump to ELSE unless the condition; then; jump to END; ELSE: else; END:
+LogicalResult ArtifactBuilder::addIf(tfm::IfOp op) {
+  auto thenFunction = symbolTable.lookup<func::FuncOp>(op.getThenFunction());
+  auto elseFunction = symbolTable.lookup<func::FuncOp>(op.getElseFunction());
+  SmallVector<Operand> captures = operandsOf(op.getCaptures()), results = operandsOf(op.getResults());
+  bindArguments(thenFunction, captures);
+  bindArguments(elseFunction, captures);
+  size_t skipThen = addJump(op.getLoc(), operandOf(op.getCondition()));
+  if (failed(addFunction(thenFunction, results)))
+    return failure();
+  size_t skipElse = addJump(op.getLoc(), std::nullopt);
+  jumpHere(skipThen);
+  if (failed(addFunction(elseFunction, results)))
+    return failure();
+  jumpHere(skipElse);
+  return success();
+}
+
+/// TOP: jump to END unless the condition; next = body(carried); carried = next; jump to TOP; END:
+/// The body reads the carried values to its end, so what it gives is copied only then.
+LogicalResult ArtifactBuilder::addWhile(tfm::WhileOp op) {
+  auto body = symbolTable.lookup<func::FuncOp>(op.getBody());
+  std::string name = stepName(op.getLoc());
+  SmallVector<Operand> carried = operandsOf(op.getResults());
+  Operand condition = newSlot(bytesOf(op.getCondition()));
+  SmallVector<Operand> next = {condition};
+  addCopy(name, operandOf(op.getCondition()), condition, bytesOf(op.getCondition()));
+  for (auto [value, place] : llvm::zip(op.getCarried(), carried)) {
+    addCopy(name, operandOf(value), place, bytesOf(value));
+    next.push_back(newSlot(bytesOf(value)));
+  }
+  SmallVector<Operand> arguments = carried;
+  llvm::append_range(arguments, operandsOf(op.getCaptures()));
+  bindArguments(body, arguments);
+  uint32_t top = contents.program.steps.size();
+  size_t leave = addJump(op.getLoc(), condition);
+  if (failed(addFunction(body, next)))
+    return failure();
+  for (auto [value, from, to] : llvm::zip(op.getCarried(), ArrayRef(next).drop_front(), carried))
+    addCopy(name, from, to, bytesOf(value));
+  contents.program.steps[addJump(op.getLoc(), std::nullopt)].target = top;
+  jumpHere(leave);
+  return success();
+}
+
+LogicalResult ArtifactBuilder::addFunction(func::FuncOp function, ArrayRef<Operand> results) {
+  if (failed(addSources(function)))
+    return failure();
+  placeResults(function, addSlots(function), results);
+  for (Operation &op : function.getBody().front()) {
+    LogicalResult result = success();
+    if (auto launch = dyn_cast<kern::LaunchOp>(op))
+      result = addLaunch(launch);
+    else if (auto branch = dyn_cast<tfm::IfOp>(op))
+      result = addIf(branch);
+    else if (auto loop = dyn_cast<tfm::WhileOp>(op))
+      result = addWhile(loop);
+    if (failed(result))
+      return failure();
+  }
+  return addCopies(function, results);
 }
 
 LogicalResult ArtifactBuilder::run(func::FuncOp main) {
-  if (failed(addInputs(main)) || failed(addOutputs(main)) || failed(addSources(main)) || failed(addKernels()))
+  if (failed(addInputs(main)) || failed(addOutputs(main)) || failed(addKernels()))
     return failure();
-  addSlots(main);
-  placeResults(main);
-  for (auto launch : main.getOps<kern::LaunchOp>())
-    if (failed(addLaunch(launch)))
-      return failure();
-  addCopies(main);
-  return success();
+  SmallVector<Operand> outputs;
+  for (uint32_t index = 0; index < contents.manifest.outputs.size(); ++index)
+    outputs.push_back({OperandKind::output, index, kNone});
+  return addFunction(main, outputs);
 }
 
 void addModelInfo(ModuleOp module, ModelInfo &info) {

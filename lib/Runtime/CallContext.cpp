@@ -160,13 +160,15 @@ Status CallContext::bindSteps() {
   for (size_t i = 0; i < steps.size(); ++i) {
     const Step &step = steps[i];
     BoundStep &bound = steps_.emplace_back();
+    bound.kind = step.kind;
     bound.firstBuffer = buffers_.size();
+    bound.target = step.target;
     if (step.kind == StepKind::launch)
       PERMALLOY_TRY(bindLaunch(step, bound));
-    else
-      bound.copyBytes = value(step.copyBytes);
+    bound.copyBytes = value(step.copyBytes);
+    int64_t leastBytes = step.kind == StepKind::jumpIfZero ? 1 : bound.copyBytes;
     for (const Operand &operand : step.operands)
-      PERMALLOY_TRY(bindOperand(step, operand, bound.copyBytes));
+      PERMALLOY_TRY(bindOperand(step, operand, leastBytes));
     for (uint32_t scalar : step.scalars)
       scalars_.push_back(value(scalar));
     if (bound.parallel)
@@ -207,39 +209,58 @@ void CallContext::patchBuffers(std::span<const InputTensor> inputs,
   }
 }
 
-void CallContext::runStep(const BoundStep &step, ThreadPool *pool, bool last) {
-  const Launch &launch = step.launch;
-  if (!launch.function) {
+void CallContext::runLaunch(const BoundStep &step, ThreadPool *pool, bool last) {
+  if (step.launch.tiles <= 0)
+    return;
+  if (pool && step.parallel)
+    pool->run(step.launch, last);
+  else
+    runSerial(step.launch);
+}
+
+size_t CallContext::runStep(size_t index, ThreadPool *pool) {
+  const BoundStep &step = steps_[index];
+  void *const *buffers = step.launch.buffers;
+  switch (step.kind) {
+  case StepKind::launch:
+    runLaunch(step, pool, index >= lastParallel_);
+    break;
+  case StepKind::copy:
     if (step.copyBytes > 0)
-      std::memmove(launch.buffers[1], launch.buffers[0], step.copyBytes);
-  } else if (launch.tiles > 0) {
-    if (pool && step.parallel)
-      pool->run(launch, last);
-    else
-      runSerial(launch);
+      std::memmove(buffers[1], buffers[0], step.copyBytes);
+    break;
+  case StepKind::jump:
+    return step.target;
+  case StepKind::jumpIfZero:
+    if (*static_cast<const unsigned char *>(buffers[0]) == 0)
+      return step.target;
+    break;
   }
+  return index + 1;
 }
 
 Status CallContext::run(std::span<const InputTensor> inputs, std::span<void *const> outputs,
                         ThreadPool *pool, const RunOptions &options) {
+  std::ranges::fill(options.stepNanoseconds, 0); // a step in a loop runs several times
   patchBuffers(inputs, outputs);
   if (guarded_)
     for (size_t i = 0; i < inputs.size(); ++i)
       if (int64_t bytes = tensorBytes(inputs[i].dtype, inputs[i].dims))
         std::memcpy(staging_.buffer(i), inputs[i].data, bytes);
-  for (size_t i = 0; i < steps_.size(); ++i) {
+  for (size_t i = 0; i < steps_.size();) {
     if (options.terminated())
       return {StatusCode::terminated, "the run was terminated before step " + std::to_string(i) +
                                           " of " + std::to_string(steps_.size())};
     if (options.stepNanoseconds.empty()) {
-      runStep(steps_[i], pool, i >= lastParallel_);
+      i = runStep(i, pool);
       continue;
     }
     auto start = std::chrono::steady_clock::now();
-    runStep(steps_[i], pool, i >= lastParallel_);
-    options.stepNanoseconds[i] = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                             std::chrono::steady_clock::now() - start)
-                             .count();
+    size_t next = runStep(i, pool);
+    options.stepNanoseconds[i] += std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                      std::chrono::steady_clock::now() - start)
+                                      .count();
+    i = next;
   }
   if (guarded_)
     for (uint32_t i = 0; i < outputs.size(); ++i)

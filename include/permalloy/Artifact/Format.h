@@ -25,7 +25,8 @@
 //
 // An operand of an expression is an earlier one, so one loop evaluates them all into an int64
 // array whenever the shapes change (overflow is an error). Slots arrive coloured: the runtime only
-// places slot i behind slot i-1, each size rounded up to 64 bytes. Steps run in order.
+// places slot i behind slot i-1, each size rounded up to 64 bytes. Steps run in order, but for jumps:
+// a branch jumps over the other one, a loop jumps back.
 //
 // KERNEL ABI, version 1:
 //   void kernel(void *const *buffers, const int64_t *scalars,
@@ -246,7 +247,12 @@ struct Operand {
   uint32_t offset = kNone; ///< bytes, an expression; kNone is 0
 };
 
-enum class StepKind : uint8_t { launch = 0, copy = 1 };
+enum class StepKind : uint8_t {
+  launch = 0,
+  copy = 1,
+  jump = 2,       ///< go on at `target`
+  jumpIfZero = 3, ///< go on at `target` when the first byte of the operand is 0
+};
 
 /// How a launch is cut up on one target, whose schedules differ from another's.
 struct Grid {
@@ -263,6 +269,7 @@ struct Step {
   std::vector<uint32_t> scalars; ///< launch: expressions
   std::vector<Grid> grids;       ///< launch: one per target
   uint32_t copyBytes = kNone;    ///< copy: an expression
+  uint32_t target = kNone;       ///< jumps: the step that follows, at most the number of steps
   uint32_t flops = kNone;        ///< estimate for profiles: an expression, may be kNone
   uint32_t bytes = kNone;        ///< estimated memory traffic: an expression, may be kNone
 };
@@ -373,6 +380,7 @@ template <class Archive> void visit(Archive &archive, Step &step) {
   archive.field("scalars", step.scalars);
   archive.field("grids", step.grids);
   archive.field("copy_bytes", step.copyBytes);
+  archive.field("target", step.target);
   archive.field("flops", step.flops);
   archive.field("bytes", step.bytes);
 }

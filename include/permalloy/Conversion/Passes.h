@@ -15,6 +15,9 @@ inline constexpr llvm::StringLiteral kGroupAttr = "kern.group";
 /// On a function: the sizes of its slots in bytes, an array of #tfm.dim.
 inline constexpr llvm::StringLiteral kSlotsAttr = "kern.slots";
 
+/// On launches, tfm.if and tfm.while: the slot of each result, -1 when it is what the function returns.
+inline constexpr llvm::StringLiteral kResultSlotsAttr = "slots";
+
 #define GEN_PASS_DECL
 #include "permalloy/Conversion/Passes.h.inc"
 #define GEN_PASS_REGISTRATION

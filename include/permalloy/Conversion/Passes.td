@@ -58,7 +58,7 @@ def PackWeights : Pass<"pack-weights", "::mlir::ModuleOp"> {
 def PlanSlots : Pass<"plan-slots", "::mlir::func::FuncOp"> {
   let summary = "give every intermediate value a place in memory";
   let description = [{
-    Writes `slots` on launches and `kern.slots`, the size of each slot in bytes, on the function. Values whose lives do not
+    Writes `slots` on launches, tfm.if and tfm.while, and `kern.slots`, the size of each slot in bytes, on the function. Values whose lives do not
     overlap share a slot when one size is provably at least the other for all dimensions; a value that the function returns is
     written straight into the output (-1).
   }];

@@ -45,10 +45,12 @@ public:
 private:
   /// A step with everything that depends on shapes filled in.
   struct BoundStep {
+    artifact::StepKind kind = artifact::StepKind::launch;
     Launch launch;         ///< launch
     bool parallel = false; ///< worth several threads
     size_t firstBuffer = 0;
     int64_t copyBytes = 0; ///< copy
+    size_t target = 0;     ///< jumps
   };
   /// A buffer whose address the caller brings.
   struct Patch {
@@ -70,7 +72,9 @@ private:
   int64_t value(uint32_t expr) const { return expr == artifact::kNone ? 0 : values_[expr]; }
   Status placeStaging();
   void patchBuffers(std::span<const InputTensor> inputs, std::span<void *const> outputs);
-  void runStep(const BoundStep &step, ThreadPool *pool, bool last);
+  void runLaunch(const BoundStep &step, ThreadPool *pool, bool last);
+  /// Runs step `index` and says which one follows.
+  size_t runStep(size_t index, ThreadPool *pool);
 
   const Artifact &artifact_;
   const size_t target_;

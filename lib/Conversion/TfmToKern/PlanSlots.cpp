@@ -112,14 +112,14 @@ void SlotPlanner::run() {
   numberAndMeasure();
   int64_t number = 0;
   for (Operation &op : function.getBody().front()) {
-    if (auto launch = dyn_cast<kern::LaunchOp>(op)) {
+    if (isa<kern::LaunchOp, IfOp, WhileOp>(op)) {
       SmallVector<int64_t> places;
-      for (Value result : launch.getOutputs()) {
+      for (Value result : op.getResults()) {
         auto use = lastUse.find(result);
         int64_t end = use == lastUse.end() ? number : use->second;
         places.push_back(returned.contains(result) ? -1 : takeSlot(bytesOf(result), number, end));
       }
-      launch.setSlots(places);
+      op.setAttr(kResultSlotsAttr, DenseI64ArrayAttr::get(op.getContext(), places));
     }
     ++number;
   }

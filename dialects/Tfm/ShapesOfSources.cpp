@@ -13,7 +13,7 @@ LogicalResult ConstantOp::inferDims(ShapeOracle &, Dims &dims, std::string &) {
 Type ConstantOp::inferElementType() { return getValue().getElementType(); }
 Contents ConstantOp::inferContents(ShapeOracle &) {
   auto dense = dyn_cast<DenseIntElementsAttr>(getValue());
-  if (!dense || dense.getType().getRank() > 1 || dense.getNumElements() > 64)
+  if (!dense || dense.getNumElements() > 64)
     return std::nullopt;
   bool isBool = dense.getElementType().isInteger(1);
   Dims result;

@@ -42,7 +42,10 @@ LogicalResult ReshapeOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string 
   return success();
 }
 Contents ReshapeOp::inferContents(ShapeOracle &oracle) {
-  return rankOf(getResult()) <= 1 ? oracle.contents(getInput()) : Contents();
+  if (rankOf(getResult()) > 1)
+    return std::nullopt;
+  auto constant = getInput().getDefiningOp<ConstantOp>(); // of any rank
+  return constant ? constant.inferContents(oracle) : oracle.contents(getInput());
 }
 
 LogicalResult BroadcastOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {

@@ -104,7 +104,7 @@ def Tfm_SeededAttr : Tfm_Attr<"Seeded", "seeded"> {
 def Tfm_PanelsAttr : Tfm_Attr<"Panels", "panels"> {
   let summary = "packed layout of a weight [K, N]: panels of 64 bytes x K";
   let description = [{
-    Tensor encoding. f32: `[ceil(N/16)][K][16]`, zeros past N. A panel row of 64 bytes is two AVX2 registers, one AVX-512
+    Tensor encoding. f32: `[ceil(N/16)][K][16]`, zeros past N; a stack [E, K, N] is one such after the other. A panel row of 64 bytes is two AVX2 registers, one AVX-512
     register or one AMX tile row, so every schedule reads the same stored weight.
     Example: `tensor<768x3072xf32, #tfm.panels>`.
   }];
@@ -161,5 +161,13 @@ def Tfm_ActivationAttr : Tfm_EnumAttr<Tfm_Activation, "activation">;
 def Tfm_EmptyRows : Tfm_Enum<"EmptyRows", "what a query gives whose every key is masked by -inf or false", [
   C<"NaN", 0, "nan">, C<"Zero", 1, "zero">, C<"Uniform", 2, "uniform">]>;
 def Tfm_EmptyRowsAttr : Tfm_EnumAttr<Tfm_EmptyRows, "empty_rows">;
+
+def Tfm_ScatterReduction : Tfm_Enum<"ScatterReduction", "how an update joins what is there", [
+  C<"None", 0, "none">, C<"Add", 1, "add">, C<"Mul", 2, "mul">, C<"Max", 3, "max">, C<"Min", 4, "min">]>;
+def Tfm_ScatterReductionAttr : Tfm_EnumAttr<Tfm_ScatterReduction, "scatter_reduction">;
+
+def Tfm_MoeScore : Tfm_Enum<"MoeScore", "what the router's logits become", [
+  C<"Softmax", 0, "softmax">, C<"TopSoftmax", 1, "top_softmax">]>;
+def Tfm_MoeScoreAttr : Tfm_EnumAttr<Tfm_MoeScore, "moe_score">;
 
 #endif

@@ -246,6 +246,58 @@ def Tfm_ConcatOp : Tfm_ShapedOp<"concat", ["inferContents"]> {
   let hasFolder = 1;
 }
 
+def Tfm_TopKOp : Tfm_ShapedOp<"top_k", ["inferElementType"]> {
+  let summary = "positions of the largest or smallest elements along one axis";
+  let description = [{
+    Along `axis` the result holds the positions (i64) of the k largest elements, the largest first, or of the k smallest
+    (`smallest`), the smallest first. Equal elements are ordered by position; NaN counts as larger than every number. The
+    values are gathered along the axis by these positions. As imported, where k is no attribute: `count`, one i64.
+
+    Constraints: (top_k_c1) 0 <= axis < rank; (top_k_c2) exactly one of `count` and `k`; (top_k_c3) k is not negative and not
+    more than the dimension; (top_k_c4) elements are numbers, not bool.
+
+    Example: `%0 = tfm.top_k %x k #tfm.dim<2> {axis = 1 : i64} : (tensor<?x8xf32>) -> tensor<?x2xi64>`
+  }];
+  let arguments = (ins Tfm_Tensor:$input, Optional<Tfm_ShapeTensor>:$count, OptionalAttr<Tfm_DimExprAttr>:$k, I64Attr:$axis,
+                       UnitAttr:$smallest);
+  let results = (outs Tfm_IndexTensor:$result);
+  let assemblyFormat = "$input (`count` $count^)? (`k` $k^)? attr-dict `:` functional-type(operands, results)";
+}
+
+def Tfm_NonZeroOp : Tfm_ShapedOp<"non_zero", ["inferElementType"]> {
+  let summary = "positions of the elements that are not zero";
+  let description = [{
+    [rank, n]: column j holds the index of the j-th element, in row-major order, that is not zero. n depends on data; it is at
+    most the number of elements.
+
+    Example: `%0 = tfm.non_zero %x : (tensor<?x2xi1>) -> tensor<2x?xi64>`
+  }];
+  let arguments = (ins Tfm_Tensor:$input);
+  let results = (outs Tfm_IndexTensor:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+}
+
+def Tfm_ScatterOp : Tfm_ShapedOp<"scatter"> {
+  let summary = "a copy with some elements replaced or combined";
+  let description = [{
+    Without `axis`: ONNX ScatterND. The last dimension of `indices` holds tuples that choose a slice of `data` by its leading
+    dimensions; `updates` holds such a slice for each tuple. With `axis`: ONNX ScatterElements. Each element of `updates` goes
+    to its own position, but for the position along the axis, which `indices` gives. `reduction` joins an update with what is
+    there, in row-major order of the updates; with `none` the last one counts. Negative indices count from the end. An index
+    out of range is an error in the interpreter; compiled kernels leave the update out.
+
+    Constraints: (scatter_c1) data and updates have equal element types, numbers where there is a reduction; (scatter_c2) the
+    tuple length is static and fits; (scatter_c3) updates are [tuples..., slice...]; (scatter_c4) with `axis`, 0 <= axis <
+    rank, equal ranks, indices and updates have one shape.
+
+    Example: `%0 = tfm.scatter add %x, %i, %u : (tensor<?x4xf32>, tensor<5x1xi64>, tensor<5x4xf32>) -> tensor<?x4xf32>`
+  }];
+  let arguments = (ins Tfm_ScatterReductionAttr:$reduction, Tfm_Tensor:$data, Tfm_IndexTensor:$indices, Tfm_Tensor:$updates,
+                       OptionalAttr<I64Attr>:$axis);
+  let results = (outs Tfm_Tensor:$result);
+  let assemblyFormat = "`` $reduction $data `,` $indices `,` $updates attr-dict `:` functional-type(operands, results)";
+}
+
 //===----------------------------------------------------------------------===//
 // Elementwise and reductions
 //===----------------------------------------------------------------------===//
@@ -486,13 +538,97 @@ def Tfm_AttentionOp : Tfm_ShapedOp<"attention"> {
 }
 
 //===----------------------------------------------------------------------===//
+// Mixture of experts
+//===----------------------------------------------------------------------===//
+
+def Tfm_MoeOp : Tfm_ShapedOp<"moe", [], [AttrSizedOperandSegments]> {
+  let summary = "mixture of experts: the top_k experts of each token, weighted by the router";
+  let description = [{
+    Each row x of `input` [..., D] is sent to the `top_k` experts with the largest `logits` [..., E], ties to the lower expert:
+
+      y = sum over chosen e of w_e * (h_e x down[e] + down_bias[e])
+      h_e = act(x x up[e] + up_bias[e]), or with `gated` act(g) * u, where [g, u] are the two halves of x x up[e] + up_bias[e]
+
+    `up` is [E, D, F], or [E, D, 2F] when gated; `down` is [E, F, D]. The weight w_e of an expert is, by `score`: `softmax`
+    over all logits; `top_softmax` over those chosen. `normalize` divides the weights by their sum. The weights are computed
+    in f32. Shazeer et al.: Outrageously Large Neural Networks, 2017; Jiang et al.: Mixtral of Experts, 2024.
+
+    Constraints: (moe_c1) input and logits agree but for the last dimension; (moe_c2) up, down and biases fit them and each
+    other; (moe_c3) 1 <= top_k <= E; (moe_c4) equal floating-point element types.
+
+    Example: `%0 = tfm.moe %x, %logits, %up, %down activation silu {gated, normalize, top_k = 2 : i64} : (tensor<?x64xf32>, tensor<?x8xf32>, tensor<8x64x256xf32>, tensor<8x128x64xf32>) -> tensor<?x64xf32>`
+  }];
+  let arguments = (ins Tfm_FloatTensor:$input, Tfm_FloatTensor:$logits, Tfm_FloatTensor:$up, Tfm_FloatTensor:$down,
+                       Optional<Tfm_FloatTensor>:$up_bias, Optional<Tfm_FloatTensor>:$down_bias, I64Attr:$top_k,
+                       DefaultValuedAttr<Tfm_MoeScoreAttr, "::permalloy::tfm::MoeScore::Softmax">:$score,
+                       UnitAttr:$normalize, UnitAttr:$gated,
+                       DefaultValuedAttr<Tfm_ActivationAttr, "::permalloy::tfm::Activation::None">:$activation);
+  let results = (outs Tfm_FloatTensor:$result);
+  let assemblyFormat = [{
+    $input `,` $logits `,` $up `,` $down (`up_bias` $up_bias^)? (`down_bias` $down_bias^)? (`score` `` $score^)?
+    (`activation` `` $activation^)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
+def Tfm_MoeWeightsOp : Tfm_ShapedOp<"moe_weights"> {
+  let summary = "how much each chosen expert counts";
+  let description = [{
+    A part of an expanded `tfm.moe`: the weights of the experts [tokens, k] that were chosen by the logits [tokens, E], by
+    `score` and `normalize` as there. Constraint (moe_weights_c1): both operands have rank 2 and agree in tokens.
+
+    Example: `%0 = tfm.moe_weights %logits, %experts {normalize} : (tensor<?x8xf32>, tensor<?x2xi64>) -> tensor<?x2xf32>`
+  }];
+  let arguments = (ins Tfm_FloatTensor:$logits, Tfm_IndexTensor:$experts,
+                       DefaultValuedAttr<Tfm_MoeScoreAttr, "::permalloy::tfm::MoeScore::Softmax">:$score,
+                       UnitAttr:$normalize);
+  let results = (outs Tfm_FloatTensor:$result);
+  let assemblyFormat = "$logits `,` $experts (`score` `` $score^)? attr-dict `:` functional-type(operands, results)";
+}
+
+def Tfm_GroupByOp : Tfm_ShapedOp<"group_by", ["inferElementType"]> {
+  let summary = "numbers of the elements, sorted by the group that each names";
+  let description = [{
+    A part of an expanded `tfm.moe`. Elements name groups 0 .. groups - 1; the result holds groups + 1 offsets, from 0 on, then
+    the row-major numbers of the elements, those of group 0 first, in order within each group (a stable counting sort).
+    Constraint (group_by_c1): `groups` is positive.
+
+    Example: `%0 = tfm.group_by %experts {groups = 8 : i64} : (tensor<?x2xi64>) -> tensor<?xi64>`
+  }];
+  let arguments = (ins Tfm_IndexTensor:$input, I64Attr:$groups);
+  let results = (outs Tfm_IndexTensor:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+}
+
+def Tfm_GroupedLinearOp : Tfm_ShapedOp<"grouped_linear"> {
+  let summary = "a linear layer whose weight depends on the row";
+  let description = [{
+    A part of an expanded `tfm.moe`. Row r of the result is activation(input[r floordiv repeat] x weight[g] + bias[g]), where g
+    is the group that `groups` (of `tfm.group_by`) puts r in; with `gated` the product has two halves, act(first) * second.
+    `input` is [rows, K], `weight` [groups, K, N] (perhaps with the encoding `#tfm.panels`), `bias` [groups, N].
+
+    Constraints: (grouped_linear_c1) ranks 2, 1 and 3, and the weight's K is the input's last dimension; (grouped_linear_c2)
+    the bias fits; (grouped_linear_c3) N is even when gated; (grouped_linear_c4) equal element types, repeat is positive.
+
+    Example: `%0 = tfm.grouped_linear %x, %groups, %w activation silu {gated, repeat = 2 : i64} : (tensor<?x64xf32>, tensor<?xi64>, tensor<8x64x256xf32>) -> tensor<?x128xf32>`
+  }];
+  let arguments = (ins Tfm_FloatTensor:$input, Tfm_IndexTensor:$groups, Tfm_FloatTensor:$weight,
+                       Optional<Tfm_FloatTensor>:$bias, I64Attr:$repeat, UnitAttr:$gated,
+                       DefaultValuedAttr<Tfm_ActivationAttr, "::permalloy::tfm::Activation::None">:$activation);
+  let results = (outs Tfm_FloatTensor:$result);
+  let assemblyFormat = [{
+    $input `,` $groups `,` $weight (`bias` $bias^)? (`activation` `` $activation^)? attr-dict `:`
+    functional-type(operands, results)
+  }];
+}
+
+//===----------------------------------------------------------------------===//
 // Layout
 //===----------------------------------------------------------------------===//
 
 def Tfm_PackOp : Tfm_ShapedOp<"pack"> {
-  let summary = "store a weight [K, N] in panels";
+  let summary = "store a weight [K, N], or a stack of them, in panels";
   let description = [{
-    The result's encoding `#tfm.panels` gives the layout. Constraints: (pack_c1) rank 2, static; (pack_c2) the result has the
+    The result's encoding `#tfm.panels` gives the layout. Constraints: (pack_c1) rank 2 or 3, static; (pack_c2) the result has the
     encoding, the input has none.
 
     Example: `%0 = tfm.pack %w : (tensor<384x1536xf32>) -> tensor<384x1536xf32, #tfm.panels>`

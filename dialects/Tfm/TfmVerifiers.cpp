@@ -40,6 +40,9 @@ LogicalResult GatherNDOp::verify() { return verifyShape(*this); }
 LogicalResult CastOp::verify() { return verifyShape(*this); }
 LogicalResult LayerNormOp::verify() { return verifyShape(*this); }
 LogicalResult SoftmaxOp::verify() { return verifyShape(*this); }
+LogicalResult NonZeroOp::verify() { return verifyShape(*this); }
+LogicalResult MoeWeightsOp::verify() { return verifyShape(*this); }
+LogicalResult GroupByOp::verify() { return verifyShape(*this); }
 
 LogicalResult WeightOp::verify() {
   if (getSource().has_value() == !getBody().empty())
@@ -129,6 +132,23 @@ LogicalResult ConcatOp::verify() {
   return verifyShape(*this);
 }
 
+LogicalResult TopKOp::verify() {
+  if (bool(getCount()) == getK().has_value())
+    return emitOpError("needs either a count operand or k (top_k_c2)");
+  if (elementType(getInput()).isInteger(1))
+    return emitOpError("does not order elements ") << elementType(getInput()) << " (top_k_c4)";
+  return verifyShape(*this);
+}
+
+LogicalResult ScatterOp::verify() {
+  Type element = elementType(getData());
+  bool isBool = element.isInteger(1) && getReduction() != ScatterReduction::None;
+  if (element != elementType(getUpdates()) || isBool)
+    return emitOpError() << stringifyScatterReduction(getReduction()) << " does not take elements " << element << " and "
+                         << elementType(getUpdates()) << " (scatter_c1)";
+  return verifyShape(*this);
+}
+
 LogicalResult UnaryOp::verify() {
   Type element = elementType(getInput());
   bool ok = isa<FloatType>(element);
@@ -208,10 +228,26 @@ LogicalResult AttentionOp::verify() {
   return verifyShape(*this);
 }
 
+LogicalResult MoeOp::verify() {
+  for (Value operand : getOperands())
+    if (elementType(operand) != elementType(getInput()))
+      return emitOpError("mixes element types ") << elementType(getInput()) << " and " << elementType(operand) << " (moe_c4)";
+  return verifyShape(*this);
+}
+
+LogicalResult GroupedLinearOp::verify() {
+  for (Value operand : {getWeight(), getBias()})
+    if (operand && elementType(operand) != elementType(getInput()))
+      return emitOpError("mixes element types ") << elementType(getInput()) << " and " << elementType(operand) << " (grouped_linear_c4)";
+  if (int64_t(getRepeat()) < 1)
+    return emitOpError("repeats each row ") << int64_t(getRepeat()) << " times (grouped_linear_c4)";
+  return verifyShape(*this);
+}
+
 LogicalResult PackOp::verify() {
   auto from = cast<RankedTensorType>(getInput().getType()), to = cast<RankedTensorType>(getType());
-  if (from.getRank() != 2 || !from.hasStaticShape())
-    return emitOpError("takes a static matrix, not ") << from << " (pack_c1)";
+  if ((from.getRank() != 2 && from.getRank() != 3) || !from.hasStaticShape())
+    return emitOpError("takes a static matrix or stack of them, not ") << from << " (pack_c1)";
   if (from.getEncoding() || !isa_and_nonnull<PanelsAttr>(to.getEncoding()) || from.getShape() != to.getShape())
     return emitOpError("must turn a plain matrix into the same matrix with #tfm.panels, not ") << from << " into " << to << " (pack_c2)";
   return success();

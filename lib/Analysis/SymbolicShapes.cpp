@@ -35,8 +35,22 @@ Dims SymbolicShapes::dims(Value value) {
     if (!dim)
       dim = fresh(type.getContext());
   }
+  if (auto nonZero = value.getDefiningOp<NonZeroOp>(); nonZero && !isDerived(result[1]))
+    bounds[result[1].getName()] = upperBound(numElements(nonZero.getInput()));
   known[value] = result;
   return result;
+}
+
+DimExprAttr SymbolicShapes::upperBound(DimExprAttr expr) {
+  bool bounded = true;
+  DimExprAttr result = expr.substitute([&](StringRef name) -> DimExprAttr {
+    if (!isFreshSymbol(name))
+      return {};
+    DimExprAttr bound = bounds.lookup(StringAttr::get(expr.getContext(), name));
+    bounded &= bool(bound);
+    return bound;
+  });
+  return bounded ? result : DimExprAttr();
 }
 
 /// Dimensions declared on a block argument of a function or kernel; empty when there are none.

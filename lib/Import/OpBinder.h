@@ -130,6 +130,8 @@ public:
                      bool transposeY = false);
   mlir::Value transpose(mlir::Value x, llvm::ArrayRef<int64_t> perm);
   mlir::Value gather(mlir::Value x, mlir::Value indices, int64_t axis);
+  /// Element [..., i, ...] is x[..., indices[..., i, ...], ...], the index standing on `axis`.
+  mlir::Value gatherElements(mlir::Value x, mlir::Value indices, int64_t axis);
   mlir::Value concat(mlir::ValueRange values, int64_t axis);
   mlir::Value reshape(mlir::Value x, llvm::ArrayRef<Extent> extents);
   mlir::Value broadcast(mlir::Value x, llvm::ArrayRef<Extent> extents);

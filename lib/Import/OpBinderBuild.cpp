@@ -212,3 +212,26 @@ Value OpBinder::alongAxis(Value x, int64_t axis, int64_t rank) {
   extents[axis] = Extent(x, 0);
   return reshape(x, extents);
 }
+
+/// Positions along the other axes are counted, so that each index becomes a tuple for gather_nd.
+Value OpBinder::gatherElements(Value x, Value indices, int64_t axis) {
+  indices = cast(indices, builder.getI64Type());
+  if (hasFailed)
+    return {};
+  int64_t rank = this->rank(x);
+  SmallVector<Extent> full, tuple;
+  for (int64_t i = 0; i < rank; ++i)
+    full.push_back(Extent(indices, i));
+  tuple = full;
+  tuple.push_back(Extent(1));
+  SmallVector<Value> coordinates;
+  for (int64_t i = 0; i < rank; ++i) {
+    Value position =
+        i == axis ? indices : broadcast(alongAxis(iota(Extent(indices, i)), i, rank), full);
+    coordinates.push_back(reshape(position, tuple));
+  }
+  if (hasFailed)
+    return {};
+  return create<GatherNDOp>(elementType(x), x, concat(coordinates, rank),
+                            builder.getI64IntegerAttr(0));
+}

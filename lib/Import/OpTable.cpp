@@ -13,7 +13,8 @@ std::vector<const OpRow *> permalloy::allOpRows() {
   std::vector<const OpRow *> rows;
   for (auto family :
        {elementwiseRows, activationRows, structureRows, indexingRows, reductionRows, matmulRows,
-        normalizationRows, attentionRows, fusedAttentionRows, constantRows, controlRows})
+        normalizationRows, attentionRows, fusedAttentionRows, constantRows, controlRows,
+        selectionRows})
     for (const OpRow &row : family())
       rows.push_back(&row);
   return rows;

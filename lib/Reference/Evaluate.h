@@ -50,6 +50,10 @@ Result evaluate(tfm::GatherNDOp op, Operands in, Scope &scope);
 Result evaluate(tfm::SliceOp op, Operands in, Scope &scope);
 Result evaluate(tfm::ConcatOp op, Operands in, Scope &scope);
 Result evaluate(tfm::PackOp op, Operands in, Scope &scope);
+// Selection
+Result evaluate(tfm::TopKOp op, Operands in, Scope &scope);
+Result evaluate(tfm::NonZeroOp op, Operands in, Scope &scope);
+Result evaluate(tfm::ScatterOp op, Operands in, Scope &scope);
 // Elementwise and reductions
 Result evaluate(tfm::CastOp op, Operands in, Scope &scope);
 Result evaluate(tfm::UnaryOp op, Operands in, Scope &scope);
@@ -65,6 +69,11 @@ Result evaluate(tfm::RmsNormOp op, Operands in, Scope &scope);
 Result evaluate(tfm::RotaryOp op, Operands in, Scope &scope);
 Result evaluate(tfm::SoftmaxOp op, Operands in, Scope &scope);
 Result evaluate(tfm::AttentionOp op, Operands in, Scope &scope);
+// Mixture of experts
+Result evaluate(tfm::MoeOp op, Operands in, Scope &scope);
+Result evaluate(tfm::MoeWeightsOp op, Operands in, Scope &scope);
+Result evaluate(tfm::GroupByOp op, Operands in, Scope &scope);
+Result evaluate(tfm::GroupedLinearOp op, Operands in, Scope &scope);
 
 /// The scalar functions, in double.
 double applyUnary(tfm::UnaryKind kind, double x);
@@ -99,7 +108,14 @@ struct SliceBox {
 llvm::FailureOr<SliceBox> sliceBox(tfm::SliceOp op, llvm::ArrayRef<int64_t> shape, Operands bounds,
                                    Scope &scope);
 
-/// A packed matrix as a plain one.
+/// An index into a dimension that may count from the end, or a failure.
+llvm::FailureOr<int64_t> wrapIndex(Wide index, int64_t extent, Scope &scope);
+/// The positions of a row, best first: the larger (or smaller) first, ties by position, NaN above
+/// all numbers.
+llvm::SmallVector<int64_t> ranking(int64_t n, llvm::function_ref<double(int64_t)> number,
+                                   bool smallest);
+
+/// A packed matrix, or stack of them, as a plain one.
 Tensor unpack(const Tensor &packed);
 
 } // namespace permalloy::reference

@@ -93,7 +93,9 @@ static FailureOr<SmallVector<Tensor>> evaluateTfm(Operation *op, Operands in, Sc
                    tfm::BroadcastOp, tfm::TransposeOp, tfm::GatherOp, tfm::GatherNDOp, tfm::SliceOp,
                    tfm::ConcatOp, tfm::PackOp, tfm::CastOp, tfm::UnaryOp, tfm::BinaryOp,
                    tfm::CompareOp, tfm::SelectOp, tfm::ReduceOp, tfm::MatmulOp, tfm::LinearOp,
-                   tfm::LayerNormOp, tfm::RmsNormOp, tfm::RotaryOp, tfm::SoftmaxOp, tfm::AttentionOp>();
+                   tfm::LayerNormOp, tfm::RmsNormOp, tfm::RotaryOp, tfm::SoftmaxOp, tfm::AttentionOp,
+                   tfm::TopKOp, tfm::NonZeroOp, tfm::ScatterOp, tfm::MoeOp, tfm::MoeWeightsOp,
+                   tfm::GroupByOp, tfm::GroupedLinearOp>();
   if (!evaluator)
     return scope.fail("the interpreter does not know " + op->getName().getStringRef());
   Result result = evaluator(op, in, scope);

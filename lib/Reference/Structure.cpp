@@ -150,8 +150,7 @@ Result reference::evaluate(tfm::TransposeOp op, Operands in, Scope &) {
 // Parts and joins
 //===----------------------------------------------------------------------===//
 
-/// An index that may count from the end, or a failure.
-static FailureOr<int64_t> wrapIndex(Wide index, int64_t extent, Scope &scope) {
+FailureOr<int64_t> reference::wrapIndex(Wide index, int64_t extent, Scope &scope) {
   if (index < -Wide(extent) || index >= extent)
     return scope.fail("index " + Twine(int64_t(index)) + " is outside of a dimension of " +
                       Twine(extent));
@@ -301,20 +300,26 @@ Result reference::evaluate(tfm::PackOp op, Operands in, Scope &scope) {
   if (in[0].element() != Element::F32)
     return scope.fail("packing elements other than f32 is unsupported");
   Tensor result(cast<RankedTensorType>(op.getType()));
-  int64_t rows = in[0].dim(0), columns = in[0].dim(1);
+  ArrayRef<int64_t> matrix = in[0].shape().take_back(2);
+  int64_t rows = matrix[0], columns = matrix[1];
+  const char *from = in[0].bytes().data();
   char *to = result.mutableBytes().data();
-  for (int64_t panel = 0; panel < (columns + 15) / 16; ++panel)
-    for (int64_t k = 0; k < rows; ++k, to += 16 * sizeof(float))
-      std::copy_n(in[0].bytes().data() + (k * columns + panel * 16) * sizeof(float),
-                  std::min<int64_t>(16, columns - panel * 16) * sizeof(float), to);
+  for (int64_t m = 0; m < product(in[0].shape().drop_back(2)); ++m)
+    for (int64_t panel = 0; panel < (columns + 15) / 16; ++panel)
+      for (int64_t k = 0; k < rows; ++k, to += 16 * sizeof(float))
+        std::copy_n(from + ((m * rows + k) * columns + panel * 16) * sizeof(float),
+                    std::min<int64_t>(16, columns - panel * 16) * sizeof(float), to);
   return result;
 }
 
 Tensor reference::unpack(const Tensor &packed) {
-  int64_t rows = packed.dim(0), columns = packed.dim(1);
+  ArrayRef<int64_t> matrix = packed.shape().take_back(2);
+  int64_t rows = matrix[0], columns = matrix[1], panels = (columns + 15) / 16;
   Tensor result(packed.elementType(), packed.shape());
-  for (int64_t k = 0; k < rows; ++k)
-    for (int64_t n = 0; n < columns; ++n)
-      result.setNumber(k * columns + n, packed.number((n / 16 * rows + k) * 16 + n % 16));
+  for (int64_t m = 0; m < product(packed.shape().drop_back(2)); ++m)
+    for (int64_t k = 0; k < rows; ++k)
+      for (int64_t n = 0; n < columns; ++n)
+        result.setNumber((m * rows + k) * columns + n,
+                         packed.number(((m * panels + n / 16) * rows + k) * 16 + n % 16));
   return result;
 }

@@ -12,8 +12,11 @@ using namespace permalloy::reference;
 
 int64_t reference::storageBytes(RankedTensorType type) {
   int64_t element = elementBytes(elementOf(type.getElementType()));
-  if (type.getEncoding())
-    return (type.getDimSize(1) + 15) / 16 * 16 * type.getDimSize(0) * element;
+  if (type.getEncoding()) {
+    int64_t columns = type.getShape().back();
+    return type.getNumElements() / std::max<int64_t>(columns, 1) * ((columns + 15) / 16 * 16) *
+           element;
+  }
   return type.getNumElements() * element;
 }
 

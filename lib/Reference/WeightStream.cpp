@@ -132,14 +132,15 @@ struct ConcatStream : WeightStream {
 
 struct PackStream : WeightStream {
   PackStream(RankedTensorType type, Stream input)
-      : WeightStream(type), input(std::move(input)), rows(type.getDimSize(0)),
-        columns(type.getDimSize(1)) {}
+      : WeightStream(type), input(std::move(input)), rows(type.getShape().take_back(2)[0]),
+        columns(type.getShape().back()), padded((columns + 15) / 16 * 16) {}
   void read(int64_t begin, int64_t n, char *out) override {
     while (n > 0) {
-      int64_t lane = begin % 16, k = begin / 16 % rows, column = begin / 16 / rows * 16 + lane;
+      int64_t matrix = begin / (rows * padded), within = begin % (rows * padded);
+      int64_t lane = within % 16, k = within / 16 % rows, column = within / 16 / rows * 16 + lane;
       int64_t run = std::min(n, 16 - lane), real = std::clamp<int64_t>(columns - column, 0, run);
       if (real > 0)
-        input->read(k * columns + column, real, out);
+        input->read((matrix * rows + k) * columns + column, real, out);
       std::memset(out + real * width, 0, (run - real) * width);
       begin += run;
       n -= run;
@@ -147,7 +148,7 @@ struct PackStream : WeightStream {
     }
   }
   Stream input;
-  int64_t rows, columns;
+  int64_t rows, columns, padded; // of each matrix of a stack
 };
 
 } // namespace

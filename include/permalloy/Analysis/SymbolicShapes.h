@@ -10,6 +10,7 @@
 //   %r = tfm.reshape %e shape %s'         dims [batch * seq, 384] when %s' holds [-1, 384]
 //
 // What cannot be derived gets a fresh symbol, named after nothing in the model (`_0`, `_1`, ...), equal only to itself.
+// Such a size may still be known not to exceed another: `non_zero` finds at most all elements (see upperBound).
 // Answers are computed when first asked and remembered; the analysis is dropped when the IR changes.
 //
 //===----------------------------------------------------------------------===//
@@ -34,6 +35,9 @@ public:
   bool equal(mlir::Value a, unsigned i, mlir::Value b, unsigned j) { return dim(a, i) == dim(b, j); }
   /// Both shapes are provably the same at every run.
   bool equalShapes(mlir::Value a, mlir::Value b) { return dims(a) == dims(b); }
+  /// The largest value that `expr`, a sum of products, can have: fresh symbols are replaced by their bounds. Null when one
+  /// has none.
+  tfm::DimExprAttr upperBound(tfm::DimExprAttr expr);
   /// Product of all dimensions.
   tfm::DimExprAttr numElements(mlir::Value value);
 
@@ -51,6 +55,7 @@ private:
 
   llvm::DenseMap<mlir::Value, tfm::Dims> known;
   llvm::DenseMap<mlir::Value, std::optional<tfm::Dims>> knownContents;
+  llvm::DenseMap<mlir::StringAttr, tfm::DimExprAttr> bounds; // of fresh symbols
   unsigned freshCount = 0;
 };
 

@@ -24,7 +24,6 @@ LogicalResult importGatherND(OpBinder &b) {
                                       b.builder.getI64IntegerAttr(b.intAttr("batch_dims", 0))));
 }
 
-/// Positions along the other axes are counted, so that each index becomes a tuple for gather_nd.
 LogicalResult importGatherElements(OpBinder &b) {
   Value x = b.input(0), indices = b.input(1);
   if (b.failed())
@@ -33,22 +32,7 @@ LogicalResult importGatherElements(OpBinder &b) {
   if (b.rank(indices) != rank)
     return b.error("indices of rank " + Twine(b.rank(indices)) + " for an input of rank " +
                    Twine(rank));
-  indices = b.cast(indices, b.builder.getI64Type());
-  SmallVector<Extent> full, tuple;
-  for (int64_t i = 0; i < rank; ++i)
-    full.push_back(Extent(indices, i));
-  tuple = full;
-  tuple.push_back(Extent(1));
-  SmallVector<Value> coordinates;
-  for (int64_t i = 0; i < rank; ++i) {
-    Value position =
-        i == axis ? indices : b.broadcast(b.alongAxis(b.iota(Extent(indices, i)), i, rank), full);
-    coordinates.push_back(b.reshape(position, tuple));
-  }
-  if (b.failed())
-    return failure();
-  return b.yield(b.create<GatherNDOp>(b.elementType(x), x, b.concat(coordinates, rank),
-                                      b.builder.getI64IntegerAttr(0)));
+  return b.yield(b.gatherElements(x, indices, axis));
 }
 
 /// Attributes before opset 10, inputs since.
@@ -157,6 +141,24 @@ LogicalResult importCumSum(OpBinder &b) {
   return b.yield(b.reduce(ReduceKind::Sum, masked, {axis + 1}, /*keepDims=*/false));
 }
 
+/// A one-hot vector of known integers: the TorchScript exporter writes the repeats of
+/// repeat_interleave so, and they must be known to tile by them.
+Value knownOneHot(OpBinder &b, Value indices, int64_t depth, int64_t axis) {
+  auto position = b.constantInts(indices), values = b.constantInts(b.input(2));
+  if (b.failed() || !position || !values || position->size() != 1 || values->size() != 2 ||
+      depth < 1 || depth > 64)
+    return {};
+  Ints elements(depth, (*values)[0]);
+  int64_t hit = position->front() < 0 ? position->front() + depth : position->front();
+  if (hit >= 0 && hit < depth)
+    elements[hit] = (*values)[1];
+  Ints shape(b.rank(indices) + 1, 1);
+  shape[axis] = depth;
+  auto type = RankedTensorType::get(shape, b.builder.getI64Type());
+  return b.cast(b.constant(DenseIntElementsAttr::get(type, elements)),
+                b.elementType(b.input(2)));
+}
+
 /// indices == 0 .. depth - 1 along a new axis chooses between values[1] and values[0].
 LogicalResult importOneHot(OpBinder &b) {
   Value indices = b.input(0), values = b.input(2);
@@ -165,6 +167,8 @@ LogicalResult importOneHot(OpBinder &b) {
     return b.error("the depth must be one number");
   int64_t rank = b.rank(indices) + 1, axis = b.normalizeAxis(b.intAttr("axis", -1), rank);
   Type i64 = b.builder.getI64Type();
+  if (Value known = knownOneHot(b, indices, depth->front(), axis))
+    return b.yield(known);
   indices = b.cast(indices, i64);
   Value size = b.scalar(i64, double(depth->front()));
   indices = b.select(b.compare(CompareKind::Lt, indices, b.scalar(i64, 0)), b.add(indices, size),

@@ -249,7 +249,7 @@ func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf16>, %c: tensor<1x2x4xf32>
 // -----
 
 func.func @f(%a: tensor<3xf32>) {
-  // expected-error@+1 {{takes a static matrix, not 'tensor<3xf32>' (pack_c1)}}
+  // expected-error@+1 {{takes a static matrix or stack of them, not 'tensor<3xf32>' (pack_c1)}}
   %0 = tfm.pack %a : (tensor<3xf32>) -> tensor<3xf32, #tfm.panels>
   return
 }
@@ -257,7 +257,7 @@ func.func @f(%a: tensor<3xf32>) {
 // -----
 
 func.func @f(%a: tensor<?x3xf32>) {
-  // expected-error@+1 {{takes a static matrix, not 'tensor<?x3xf32>' (pack_c1)}}
+  // expected-error@+1 {{takes a static matrix or stack of them, not 'tensor<?x3xf32>' (pack_c1)}}
   %0 = tfm.pack %a : (tensor<?x3xf32>) -> tensor<?x3xf32, #tfm.panels>
   return
 }

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -91,9 +92,18 @@ def find_compiler() -> str:
     if found:
         return found
     raise CompileError(
-        "the compiler 'permalloy' is not beside the Python package and not on PATH; set "
-        "PERMALLOY_COMPILER to it, or open a .alloy file compiled elsewhere"
+        "the compiler is not installed: an ONNX model needs it (`pip install permalloy`, or set "
+        "PERMALLOY_COMPILER to the 'permalloy' binary); .alloy files open without it"
     )
+
+
+def main():
+    """The command `permalloy`: becomes the compiler's process."""
+    try:
+        compiler = find_compiler()
+    except CompileError as error:
+        sys.exit(f"error: {error}")
+    os.execv(compiler, ["permalloy", *sys.argv[1:]])
 
 
 def _dim_flags(dims) -> list[str]:

@@ -6,6 +6,7 @@
 //
 //   seq * batch + batch * seq          is  batch * seq * 2
 //   (batch * seq * 384) floordiv seq   is  batch * 384
+//   (batch * past + batch * seq) floordiv (past + seq)   is  batch
 //
 //===----------------------------------------------------------------------===//
 
@@ -118,6 +119,27 @@ std::optional<Polynomial> divideExactly(const Polynomial &p, const Monomial &d, 
   return result;
 }
 
+/// The quotient of two polynomials, when there is no remainder: long division by the first term. Terms are sorted by degree
+/// first, so the division takes away the leading term at each step; a divisor whose order does not fit gives nullopt.
+std::optional<Polynomial> divideExactly(Polynomial p, const Polynomial &divisor) {
+  Polynomial quotient;
+  for (size_t steps = 0; !p.empty(); ++steps) {
+    Polynomial leading = {*p.begin()};
+    auto factor = steps < 64 ? divideExactly(leading, divisor.begin()->first, divisor.begin()->second) : std::nullopt;
+    if (!factor)
+      return std::nullopt;
+    const auto &[m, c] = *factor->begin();
+    addTerm(quotient, m, c);
+    for (auto &[n, d] : divisor) {
+      Monomial joined = m;
+      joined.insert(joined.end(), n.begin(), n.end());
+      llvm::sort(joined, [](DimExprAttr a, DimExprAttr b) { return a.str() < b.str(); });
+      addTerm(p, joined, wrappingMul(wrappingMul(c, d), -1));
+    }
+  }
+  return quotient;
+}
+
 } // namespace
 
 DimExprAttr DimExprAttr::constant(MLIRContext *context, int64_t value) {
@@ -170,6 +192,8 @@ DimExprAttr DimExprAttr::floorDiv(DimExprAttr lhs, DimExprAttr rhs) {
       return fromPolynomial(context, *quotient);
   if (lhs == rhs)
     return constant(context, 1);
+  if (auto quotient = divideExactly(toPolynomial(lhs), divisor))
+    return fromPolynomial(context, *quotient);
   return makeNode(context, DimKind::FloorDiv, {lhs, rhs});
 }
 
@@ -220,6 +244,15 @@ std::optional<int64_t> DimExprAttr::asConstant() const {
   if (getKind() == DimKind::Constant)
     return getValue();
   return std::nullopt;
+}
+
+bool DimExprAttr::isNotNegative() const {
+  if (getKind() == DimKind::Constant)
+    return getValue() >= 0;
+  for (unsigned i = 0, e = getOperands().size(); i < e; ++i)
+    if (!operand(i).isNotNegative())
+      return false;
+  return true;
 }
 
 /// Rebuilds one node over new operands, so that it is canonical again.

@@ -106,8 +106,8 @@ static DimExprAttr applyCompare(CompareKind kind, DimExprAttr a, DimExprAttr b) 
     case CompareKind::Ge: return cst(context, *d >= 0);
     }
   }
-  bool sizeAgainstNegative = (a.getKind() == DimKind::Symbol && b.asConstant() && *b.asConstant() < 0) ||
-                             (b.getKind() == DimKind::Symbol && a.asConstant() && *a.asConstant() < 0);
+  bool sizeAgainstNegative = (a.isNotNegative() && b.asConstant() && *b.asConstant() < 0) ||
+                             (b.isNotNegative() && a.asConstant() && *a.asConstant() < 0);
   if (sizeAgainstNegative && (kind == CompareKind::Eq || kind == CompareKind::Ne))
     return cst(context, kind == CompareKind::Ne);
   return {};

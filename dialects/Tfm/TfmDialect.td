@@ -28,6 +28,9 @@ def Tfm_Dialect : Dialect {
     static constexpr llvm::StringLiteral kDimsAttr = "tfm.dims";
     /// What symbols may be, ends included, on `func.func`: `{seq = [1, 512]}`. The runtime refuses other values.
     static constexpr llvm::StringLiteral kDimRangesAttr = "tfm.dim_ranges";
+    /// What must hold between dimensions for the graph to be right, on `func.func`: an array of `#tfm.at_most`. The
+    /// runtime refuses shapes for which one does not hold.
+    static constexpr llvm::StringLiteral kAssumptionsAttr = "tfm.assume";
   }];
 }
 
@@ -65,6 +68,8 @@ def Tfm_DimExprAttr : Tfm_Attr<"DimExpr", "dim"> {
     static DimExprAttr max(DimExprAttr lhs, DimExprAttr rhs);
     static DimExprAttr min(DimExprAttr lhs, DimExprAttr rhs);
 
+    /// Holds for every size that symbols may have: a sum of products of sizes and numbers that are not negative.
+    bool isNotNegative() const;
     /// The value, when the expression is a constant.
     ::std::optional<int64_t> asConstant() const;
     bool isConstant(int64_t value) const { return asConstant() == value; }
@@ -78,6 +83,19 @@ def Tfm_DimExprAttr : Tfm_Attr<"DimExpr", "dim"> {
     /// The expression as text, e.g. `batch * seq + 1`.
     ::std::string str() const;
   }];
+}
+
+def Tfm_AtMostAttr : Tfm_Attr<"AtMost", "at_most"> {
+  let summary = "an assumption between dimensions: one is at most the other";
+  let description = [{
+    Something that a pass relied on and that every run without an error fulfils: where it does not hold, `user` (the name of an
+    ONNX node) would index outside of its input. An element of `tfm.assume`.
+
+    Example: `#tfm.at_most<<past + seq>, <total>, "Gather_12">`
+  }];
+  let parameters = (ins "::permalloy::tfm::DimExprAttr":$smaller, "::permalloy::tfm::DimExprAttr":$larger,
+                        "::mlir::StringAttr":$user);
+  let assemblyFormat = "`<` $smaller `,` $larger `,` $user `>`";
 }
 
 //===----------------------------------------------------------------------===//

@@ -83,6 +83,7 @@ private:
   void declareSymbols(func::FuncOp main);
   LogicalResult addWeight(Value value, StringRef name, RankedTensorType type, WeightSource source);
   LogicalResult addSources(func::FuncOp function);
+  LogicalResult addAssumptions(func::FuncOp main);
   LogicalResult addKernels();
   /// The steps of `function`, whose arguments have places; its results go to `results`.
   LogicalResult addFunction(func::FuncOp function, ArrayRef<Operand> results);
@@ -206,6 +207,24 @@ LogicalResult ArtifactBuilder::addSources(func::FuncOp main) {
       if (failed(addWeight(constant, name, cast<RankedTensorType>(constant.getType()), constantSource(constant))))
         return failure();
     }
+  }
+  return success();
+}
+
+LogicalResult ArtifactBuilder::addAssumptions(func::FuncOp main) {
+  auto assumptions = main->getAttrOfType<ArrayAttr>(TfmDialect::kAssumptionsAttr);
+  if (!assumptions)
+    return success();
+  for (auto assumption : assumptions.getAsRange<tfm::AtMostAttr>()) {
+    DimExprAttr smaller = assumption.getSmaller(), larger = assumption.getLarger();
+    std::string user = printable(assumption.getUser().getValue());
+    bool known = isDerived(smaller) && isDerived(larger);
+    for (DimExprAttr expr : {smaller, larger})
+      expr.walkSymbols([&](StringRef symbol) { known &= exprs.knows(symbol); });
+    if (!known)
+      return main.emitError("assumes that ") << smaller.str() << " is at most " << larger.str() << ", which no input gives";
+    std::string message = smaller.str() + " must be at most " + larger.str() + ": '" + user + "' reads that many elements";
+    contents.program.assumptions.push_back({exprs.atMost(smaller, larger), message});
   }
   return success();
 }
@@ -392,7 +411,7 @@ LogicalResult ArtifactBuilder::addFunction(func::FuncOp function, ArrayRef<Opera
 }
 
 LogicalResult ArtifactBuilder::run(func::FuncOp main) {
-  if (failed(addInputs(main)) || failed(addOutputs(main)) || failed(addKernels()))
+  if (failed(addInputs(main)) || failed(addOutputs(main)) || failed(addAssumptions(main)) || failed(addKernels()))
     return failure();
   SmallVector<Operand> outputs;
   for (uint32_t index = 0; index < contents.manifest.outputs.size(); ++index)

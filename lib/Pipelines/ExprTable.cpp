@@ -38,3 +38,8 @@ uint32_t ExprTable::row(DimExprAttr expr) {
   }
   return known[expr] = result;
 }
+
+uint32_t ExprTable::atMost(DimExprAttr a, DimExprAttr b) {
+  uint32_t left = row(a), right = row(b);
+  return rows.binary(ExprOp::le, left, right);
+}

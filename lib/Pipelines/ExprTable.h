@@ -18,6 +18,8 @@ public:
   bool knows(llvm::StringRef name) const { return symbols.contains(name); }
   /// The row of `expr`, whose symbols are all declared.
   uint32_t row(tfm::DimExprAttr expr);
+  /// The row of the condition a <= b.
+  uint32_t atMost(tfm::DimExprAttr a, tfm::DimExprAttr b);
 
 private:
   artifact::ExprBuilder rows;

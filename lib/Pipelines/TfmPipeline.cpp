@@ -21,6 +21,7 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
   // tensors of them.
   functions.addPass(createResolveShapes());
   tidy();
+  functions.addPass(createUnifyDims());
   // 2. Masks: facts about iotas, gathers in disguise, broadcasts that were only there to line
   // shapes up. Each uncovers work for
   //    the one before it: a gather that became a reshape shows a bool that is true everywhere.
@@ -45,8 +46,9 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
   functions.addPass(createRaiseLinear());
   functions.addPass(createRaiseAttention());
   // 6. What was between the parts: splits and merges of heads, rows of Gemm layers; then
-  // activations that now touch their layer.
+  // groups of heads that are now seen to repeat, and activations that now touch their layer.
   functions.addPass(createSimplifyLayout());
+  functions.addPass(createRaiseAttention());
   functions.addPass(createSinkBroadcasts());
   functions.addPass(createRaiseLinear());
   functions.addPass(createFoldConstants());

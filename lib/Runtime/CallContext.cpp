@@ -50,8 +50,14 @@ Status CallContext::evaluate(std::span<const int64_t> symbolValues) {
 
 Status CallContext::checkAssumptions() const {
   for (const Assumption &assumption : artifact_.program().assumptions)
-    if (value(assumption.condition) == 0)
-      return {StatusCode::assumptionFailed, assumption.message};
+    if (value(assumption.condition) == 0) {
+      const Expr &condition = artifact_.program().expressions[assumption.condition];
+      std::string sides; // of a comparison
+      if (condition.op == ExprOp::le)
+        sides = "; they are " + std::to_string(value(condition.lhs)) + " and " +
+                std::to_string(value(condition.rhs));
+      return {StatusCode::assumptionFailed, assumption.message + sides};
+    }
   const Manifest &manifest = artifact_.manifest();
   for (size_t i = 0; i < manifest.outputs.size(); ++i)
     if (tensorBytes(manifest.outputs[i].dtype, outputDims(i)) < 0)

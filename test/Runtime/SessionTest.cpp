@@ -125,11 +125,12 @@ TEST(Session, AssumptionsAreChecked) {
   ArtifactContents contents = tinyModel();
   ExprBuilder exprs(contents.program.expressions);
   contents.program.assumptions = {{exprs.binary(ExprOp::le, exprs.symbol(1), exprs.constant(100)),
-                                   "seq exceeds 100 positions"}};
+                                   "seq must be at most 100"}};
   auto session = openSession(std::move(contents));
   ASSERT_TRUE(session);
   EXPECT_TRUE(TinyCase(1, 100).runsRight(*session));
-  EXPECT_EQ(runError(*session, DType::f32, {1, 101, 8}, {1, 101}), "seq exceeds 100 positions");
+  EXPECT_EQ(runError(*session, DType::f32, {1, 101, 8}, {1, 101}),
+            "seq must be at most 100; they are 101 and 100");
   EXPECT_TRUE(TinyCase(1, 99).runsRight(*session));
 }
 

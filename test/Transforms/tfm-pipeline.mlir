@@ -4,6 +4,7 @@
 // RUN: permalloy-opt %s --check-equivalent="pipeline=tfm-pipeline sizes=batch=2,seq=5;batch=1,seq=1;batch=4,seq=2 rtol=1e-5 atol=1e-5 idempotent" -o /dev/null
 
 // TEXT: resolve-shapes
+// TEXT: unify-dims
 // TEXT: fold-constants
 // TEXT: simplify-indexing
 // TEXT: fold-constants
@@ -14,6 +15,7 @@
 // TEXT: raise-linear
 // TEXT: raise-attention
 // TEXT: simplify-layout
+// TEXT: raise-attention
 // TEXT: sink-broadcasts
 // TEXT: raise-linear
 // TEXT: fold-constants

@@ -51,6 +51,29 @@ def ResolveShapes : TfmPass<"resolve-shapes"> {
     Statistic<"numIdentities", "identities", "reshapes, broadcasts and slices that kept every dimension">];
 }
 
+def UnifyDims : TfmPass<"unify-dims"> {
+  let summary = "give sizes one name that operations force to be equal";
+  let description = [{
+    torch.export names the length of each past tensor apart (`s15`, `s89`), although the product of probabilities and values
+    runs only where they are equal. Precondition: shapes are resolved. Where two dimensions must be equal for an operation to
+    run at all (the inner ones of a matrix product, the other ones of a concat, batch and keys of attention), the equation is
+    solved for the symbol that the arguments bind last, and that is replaced everywhere, in `tfm.dims` of arguments, too: so
+    the runtime refuses inputs for which the equation does not hold.
+
+    Left alone: dimensions that broadcast, equations with a constant, and those that no symbol solves to a size.
+
+    ```mlir
+    func.func @f(%p: tensor<?x?xf32> {tfm.dims = [#tfm.dim<a>, #tfm.dim<b>]}, %v: tensor<?x8xf32> {tfm.dims = [#tfm.dim<c>, #tfm.dim<8>]})
+      %0 = tfm.matmul %p, %v : (tensor<?x?xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+    ```
+    becomes
+    ```mlir
+    func.func @f(%p: tensor<?x?xf32> {tfm.dims = [#tfm.dim<a>, #tfm.dim<b>]}, %v: tensor<?x8xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<8>]})
+    ```
+  }];
+  let statistics = [Statistic<"numUnified", "unified", "symbols replaced">];
+}
+
 def FoldConstants : TfmPass<"fold-constants"> {
   let summary = "fold what is known without running the model";
   let description = [{
@@ -202,9 +225,9 @@ def RaiseAttention : TfmPass<"raise-attention"> {
   let summary = "rebuild attention from its parts";
   let description = [{
     matmul(softmax(scale * Q K^T + mask), V) becomes `tfm.attention`. The scale may stand on Q, on K, on both or on the product, as
-    a product or a quotient. The mask may be added on either side, or chosen by `select(mask, scores, lowest)`. When heads
-    were split from [batch, sequence, width] by reshape and transpose on all three sides, the attention works on the packed
-    layout directly and its result needs no transpose.
+    a product or a quotient. The mask may be added on either side, or chosen by `select(mask, scores, lowest)`. Where
+    the query's heads were split from [batch, sequence, width] by reshape and transpose, the attention works on the packed layout
+    directly and its result needs no transpose; so do keys and values, unless they are also used with their heads apart.
 
     Masks and rows without any key to see:
     - `select(m, 0, -inf)` is the bool mask m; with the guard `select(isnan(p), 0, p)` after the softmax such rows are zero,
@@ -213,10 +236,28 @@ def RaiseAttention : TfmPass<"raise-attention"> {
       lost in c, so they are all equal;
     - any other mask is added as it is.
 
-    Left alone, with the reason in the fusion report: grouped heads, several masks, a softmax over another axis, probabilities that
-    are used elsewhere as well.
+    Several masks are joined. Terms of a mask that compare the positions of key and query (iotas, with the length of the past
+    added, a slice of a constant triangle) become `causal`, `window_left` and `window_right`, so no tensor
+    [queries, keys] is computed; what is left, say the padding, has one row for all queries:
+
+    ```mlir
+    %c = tfm.compare le %key_position, %query_position : (tensor<1x1x1x?xi64>, tensor<1x1x?x1xi64>) -> tensor<1x1x?x?xi1>
+    %m = tfm.binary and %c, %padding : (tensor<1x1x?x?xi1>, tensor<?x1x1x?xi1>) -> tensor<?x1x?x?xi1>
+    %r = tfm.attention %q, %k, %v mask %m {...}
+    ```
+    becomes
+    ```mlir
+    %r = tfm.attention %q, %k, %v mask %padding {causal, ...}
+    ```
+    Keys and values whose heads are repeated for a group of query heads (Expand, Gather, concat with itself) are read as they
+    are. Attentions that the model has as such are treated alike.
+
+    Left alone, with the reason in the fusion report: several masks of which one hides by a finite number, a softmax over another
+    axis, probabilities that are used elsewhere as well.
   }];
   let statistics = [Statistic<"numRaised", "raised", "attentions raised">,
+                    Statistic<"numSplit", "split", "masks that became attributes in part">,
+                    Statistic<"numShared", "shared", "attentions whose keys and values are shared by groups of heads">,
                     Statistic<"numPacked", "packed", "attentions that work on packed heads">];
 }
 

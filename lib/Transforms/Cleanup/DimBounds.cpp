@@ -40,6 +40,15 @@ void DimBounds::add(StringRef symbol, int64_t max) {
   high = std::min(high, max);
 }
 
+void DimBounds::merge(StringRef symbol, StringRef other) {
+  auto it = ranges.find(symbol.str());
+  if (it == ranges.end())
+    return;
+  Range &range = ranges[other.str()];
+  range = {std::max(range.low, it->second.low), std::min(range.high, it->second.high)};
+  ranges.erase(symbol.str());
+}
+
 /// The symbol and the constant of min(constant, symbol).
 static std::optional<std::pair<DimExprAttr, int64_t>> asClampedSymbol(DimExprAttr expr) {
   if (expr.getKind() != DimKind::Min)

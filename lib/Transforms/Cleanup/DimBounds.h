@@ -27,6 +27,8 @@ public:
 
   std::optional<int64_t> max(llvm::StringRef symbol) const;
   void add(llvm::StringRef symbol, int64_t max);
+  /// `symbol` is `other` from now on, which takes the narrower of both ranges.
+  void merge(llvm::StringRef symbol, llvm::StringRef other);
   /// `expr` with each min(constant, symbol) that the bounds decide replaced.
   tfm::DimExprAttr simplify(tfm::DimExprAttr expr) const;
   /// `expr` <= `limit` in every run, by the bounds.

@@ -14,25 +14,10 @@ static DimExprAttr cst(MLIRContext *context, int64_t value) {
   return DimExprAttr::constant(context, value);
 }
 
-/// Sums of products of sizes and positive numbers: symbols are sizes, at least 0.
-static bool isNotNegative(DimExprAttr expr) {
-  switch (expr.getKind()) {
-  case DimKind::Constant:
-    return expr.getValue() >= 0;
-  case DimKind::Symbol:
-    return true;
-  default:
-    for (unsigned i = 0, e = expr.getOperands().size(); i < e; ++i)
-      if (!isNotNegative(expr.operand(i)))
-        return false;
-    return true;
-  }
-}
-
 DimExprAttr IndexFunction::largest() const {
   DimExprAttr result = base, one = cst(base.getContext(), 1);
   for (auto [coefficient, dim] : llvm::zip(coefficients, dims)) {
-    if (!isNotNegative(coefficient))
+    if (!coefficient.isNotNegative())
       return {};
     result = DimExprAttr::add(result, DimExprAttr::mul(coefficient, DimExprAttr::sub(dim, one)));
   }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "../Rewriting.h"
+#include "Assumptions.h"
 #include "DimBounds.h"
 #include "IndexFunction.h"
 #include "permalloy/Transforms/Passes.h"
@@ -22,13 +23,26 @@ static DimExprAttr product(MLIRContext *context, ArrayRef<DimExprAttr> dims) {
   return result;
 }
 
+/// The corner of `input` of these sizes.
+static Value createCorner(PatternRewriter &rewriter, Location loc, Value input,
+                          ArrayRef<DimExprAttr> sizes) {
+  Dims offsets(sizes.size(), DimExprAttr::constant(rewriter.getContext(), 0));
+  SmallVector<int64_t> strides(sizes.size(), 1);
+  auto type = RankedTensorType::get(staticShape(sizes), getElementTypeOrSelf(input.getType()));
+  return SliceOp::create(rewriter, loc, type, input, Value(), Value(), Value(),
+                         DenseI64ArrayAttr(), dimArray(rewriter.getContext(), offsets),
+                         dimArray(rewriter.getContext(), sizes),
+                         rewriter.getDenseI64ArrayAttr(strides));
+}
+
 namespace {
 
 /// gather whose indices count up from a constant.
 struct SimplifyGather : ShapePattern<GatherOp> {
   SimplifyGather(MLIRContext *context, SymbolicShapes &shapes, Pass::Statistic &reshapes,
-                 Pass::Statistic &slices, DimBounds &bounds)
-      : ShapePattern(context, shapes, reshapes), slices(slices), bounds(bounds) {}
+                 Pass::Statistic &slices, DimBounds &bounds, Assumptions &assumptions)
+      : ShapePattern(context, shapes, reshapes), slices(slices), bounds(bounds),
+        assumptions(assumptions) {}
 
   LogicalResult matchAndRewrite(GatherOp op, PatternRewriter &rewriter) const override {
     auto index = indexFunction(op.getIndices(), shapes);
@@ -36,7 +50,7 @@ struct SimplifyGather : ShapePattern<GatherOp> {
       return rewriter.notifyMatchFailure(op,
                                          "the indices are no affine function of their position");
     if (!index->countsUp() || !index->base.asConstant() || *index->base.asConstant() < 0)
-      return rewriter.notifyMatchFailure(op, "the indices do not count up from a constant");
+      return sliceCorner(op, *index, rewriter);
     Dims result = shapes.dims(op.getResult()), input = shapes.dims(op.getInput());
     DimExprAttr count = product(op.getContext(), index->dims), extent = input[op.getAxis()];
     if (!allDerived(result) || !allDerived(input))
@@ -56,6 +70,47 @@ struct SimplifyGather : ShapePattern<GatherOp> {
 
 private:
   Pass::Statistic &count_() const { return ShapePattern::count; }
+
+  /// gather(reshape(x), i) whose indices walk through a corner of x: its rows are longer than what is
+  /// read of each.
+  LogicalResult sliceCorner(GatherOp op, const IndexFunction &index,
+                            PatternRewriter &rewriter) const {
+    auto reshape = op.getInput().getDefiningOp<ReshapeOp>();
+    if (!Assumptions::mayAssume(op))
+      return rewriter.notifyMatchFailure(op, "the operation need not run");
+    Dims input = shapes.dims(op.getInput()), result = shapes.dims(op.getResult());
+    if (!reshape || !index.base.isConstant(0) || op.getAxis() != 0 ||
+        !llvm::all_of(ArrayRef(input).drop_front(), [](DimExprAttr d) { return d.isConstant(1); }))
+      return rewriter.notifyMatchFailure(op, "the indices do not count up from a constant");
+    Value source = reshape.getInput();
+    auto sizes = cornerSizes(index, shapes.dims(source));
+    if (!sizes || !allDerived(*sizes) || !allDerived(result))
+      return rewriter.notifyMatchFailure(op, "the indices do not walk through a corner of the input");
+    for (auto [size, extent] : llvm::zip(*sizes, shapes.dims(source)))
+      assumptions.require(size, extent, op.getLoc());
+    ++slices;
+    Value corner = createCorner(rewriter, op.getLoc(), source, *sizes);
+    return replaceRefined(rewriter, op,
+                          createReshape(rewriter, op.getLoc(), shapes, corner, result));
+  }
+
+  /// How many elements of each dimension of `extents` are read: those whose strides the coefficients
+  /// are.
+  static std::optional<Dims> cornerSizes(const IndexFunction &index, const Dims &extents) {
+    DimExprAttr one = DimExprAttr::constant(index.base.getContext(), 1), stride = one;
+    Dims sizes(extents.size(), one);
+    int64_t next = int64_t(index.dims.size()) - 1;
+    for (int64_t i = int64_t(extents.size()) - 1; i >= 0; --i) {
+      while (next >= 0 && index.dims[next].isConstant(1))
+        --next;
+      if (next >= 0 && index.coefficients[next] == stride && !extents[i].isConstant(1))
+        sizes[i] = index.dims[next--];
+      stride = DimExprAttr::mul(stride, extents[i]);
+    }
+    while (next >= 0 && index.dims[next].isConstant(1))
+      --next;
+    return next < 0 ? std::optional(sizes) : std::nullopt;
+  }
 
   /// `end` <= `extent`, perhaps because a larger symbol would index outside of the input and so
   /// fail.
@@ -84,11 +139,14 @@ private:
 
   Pass::Statistic &slices;
   DimBounds &bounds;
+  Assumptions &assumptions;
 };
 
-/// gather_nd whose tuples count through all of the leading dimensions.
+/// gather_nd whose tuples count through all of the leading dimensions, or through a corner of them.
 struct SimplifyGatherND : ShapePattern<GatherNDOp> {
-  using ShapePattern::ShapePattern;
+  SimplifyGatherND(MLIRContext *context, SymbolicShapes &shapes, Pass::Statistic &reshapes,
+                   Assumptions &assumptions)
+      : ShapePattern(context, shapes, reshapes), assumptions(assumptions) {}
 
   LogicalResult matchAndRewrite(GatherNDOp op, PatternRewriter &rewriter) const override {
     auto concat = op.getIndices().getDefiningOp<ConcatOp>();
@@ -99,6 +157,16 @@ struct SimplifyGatherND : ShapePattern<GatherNDOp> {
           op, "the indices are no concat of their columns, or there are batch dimensions");
     if (!allDerived(result) || !allDerived(input))
       return rewriter.notifyMatchFailure(op, "a dimension depends on data");
+    if (auto sizes = cornerSizes(concat, input); sizes && Assumptions::mayAssume(op)) {
+      for (auto [size, extent] : llvm::zip(*sizes, input))
+        assumptions.require(size, extent, op.getLoc());
+      Value corner = op.getInput();
+      if (*sizes != input)
+        corner = createCorner(rewriter, op.getLoc(), corner, *sizes);
+      ++count;
+      return replaceRefined(rewriter, op,
+                            createReshape(rewriter, op.getLoc(), shapes, corner, result));
+    }
     size_t columns = concat.getInputs().size();
     std::optional<IndexFunction> flat;
     for (auto [k, column] : llvm::enumerate(concat.getInputs())) {
@@ -128,6 +196,34 @@ struct SimplifyGatherND : ShapePattern<GatherNDOp> {
                           createReshape(rewriter, op.getLoc(), shapes, op.getInput(), result));
   }
 
+  /// The sizes of a corner of `input` where each column counts up along a dimension of its own, in
+  /// order.
+  std::optional<Dims> cornerSizes(ConcatOp concat, const Dims &input) const {
+    Dims sizes = input;
+    size_t next = 0;
+    for (auto [k, column] : llvm::enumerate(concat.getInputs())) {
+      auto index = columnFunction(column);
+      if (!index || !index->base.isConstant(0))
+        return std::nullopt;
+      Dims dims = index->dims;
+      auto isWalked = [&](size_t i) { return !index->coefficients[i].isConstant(0); };
+      while (next < dims.size() && !isWalked(next) && dims[next].isConstant(1))
+        ++next;
+      if (next == dims.size() || !index->coefficients[next].isConstant(1))
+        return std::nullopt;
+      for (size_t i = next + 1; i < dims.size(); ++i)
+        if (isWalked(i))
+          return std::nullopt;
+      sizes[k] = dims[next++];
+      // Dimensions after the last column's are its own, or repeat the element.
+      if (k + 1 == concat.getInputs().size())
+        for (; next < dims.size(); ++next)
+          if (!dims[next].isConstant(1))
+            return std::nullopt;
+    }
+    return allDerived(sizes) ? std::optional(sizes) : std::nullopt;
+  }
+
   /// The index function of a column [..., 1] without its last dimension.
   std::optional<IndexFunction> columnFunction(Value column) const {
     auto index = indexFunction(column, shapes);
@@ -137,18 +233,23 @@ struct SimplifyGatherND : ShapePattern<GatherNDOp> {
     index->coefficients.pop_back();
     return index;
   }
+
+  Assumptions &assumptions;
 };
 
 class SimplifyIndexing : public permalloy::impl::SimplifyIndexingBase<SimplifyIndexing> {
   void runOnOperation() override {
     SymbolicShapes shapes;
     DimBounds bounds(getOperation());
+    Assumptions assumptions(getOperation());
     RewritePatternSet patterns(&getContext());
-    patterns.add<SimplifyGather>(&getContext(), shapes, numReshapes, numSlices, bounds);
-    patterns.add<SimplifyGatherND>(&getContext(), shapes, numReshapes);
+    patterns.add<SimplifyGather>(&getContext(), shapes, numReshapes, numSlices, bounds,
+                                 assumptions);
+    patterns.add<SimplifyGatherND>(&getContext(), shapes, numReshapes, assumptions);
     if (failed(rewriteWithShapes(getOperation(), shapes, std::move(patterns))))
       return signalPassFailure();
     bounds.store(getOperation());
+    assumptions.store(getOperation());
   }
 };
 

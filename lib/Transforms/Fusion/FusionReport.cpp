@@ -1,6 +1,7 @@
 //===- FusionReport.cpp - what was raised, what stopped the rest -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+#include "../Cleanup/Assumptions.h"
 #include "../Rewriting.h"
 #include "Match.h"
 #include "permalloy/Transforms/Passes.h"
@@ -36,17 +37,6 @@ private:
 };
 
 } // namespace
-
-/// The name of the ONNX node that a location comes from.
-static std::string nodeName(Location loc) {
-  if (auto name = dyn_cast<NameLoc>(loc))
-    return name.getName().str();
-  if (auto fused = dyn_cast<FusedLoc>(loc); fused && !fused.getLocations().empty())
-    return nodeName(fused.getLocations().back());
-  std::string text;
-  llvm::raw_string_ostream(text) << loc;
-  return text;
-}
 
 void Reporter::print() {
   function.walk([&](Operation *op) { count(op); });

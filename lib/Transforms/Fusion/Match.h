@@ -33,12 +33,11 @@ struct LayerNormMatch {
 std::optional<LayerNormMatch> matchLayerNorm(tfm::ReduceOp mean, SymbolicShapes &shapes,
                                              std::string &reason);
 
-/// What stands between the scores and the softmax.
+/// One of what stands between the scores and the softmax.
 struct MaskMatch {
-  /// A bool mask (true: attend), perhaps inverted, or a float mask; null for none.
+  /// A bool mask (true: attend), perhaps inverted, or a float mask.
   mlir::Value value;
   bool inverted = false;
-  tfm::EmptyRows emptyRows = tfm::EmptyRows::NaN;
 };
 
 struct AttentionMatch {
@@ -46,7 +45,8 @@ struct AttentionMatch {
   mlir::Value key;   ///< [B, H, D, Sk], or [B, H, Sk, D] when keyIsRows
   bool keyIsRows = false;
   mlir::Value value; ///< [B, H, Sk, Dv]
-  MaskMatch mask;
+  llvm::SmallVector<MaskMatch> masks;
+  tfm::EmptyRows emptyRows = tfm::EmptyRows::NaN;
   double scale = 1;
   int64_t heads = 0;
   tfm::SoftmaxOp softmax;

@@ -26,10 +26,10 @@ private:
   bool matchMasks(Value &value);
   bool addMask(Value mask);
   bool chooseMask(SelectOp op, Value &scores);
-  bool setMask(MaskMatch mask);
+  bool setMask(MaskMatch mask, EmptyRows rows);
   bool matchScores(Value value);
   bool checkShapes(MatmulOp root);
-  bool checkMask(ArrayRef<DimExprAttr> scores);
+  bool checkMask(Value value, ArrayRef<DimExprAttr> scores);
 
   SymbolicShapes &shapes;
   std::string &reason;
@@ -135,9 +135,9 @@ bool Matcher::addMask(Value mask) {
   if (onTrue && onFalse && (*onTrue == 0 || *onFalse == 0)) {
     bool inverted = *onFalse == 0;
     if (auto rows = rowsOf(inverted ? *onTrue : *onFalse, guarded))
-      return setMask({select.getCondition(), inverted, *rows});
+      return setMask({select.getCondition(), inverted}, *rows);
   }
-  return setMask({mask, false, guarded ? EmptyRows::Zero : EmptyRows::NaN});
+  return setMask({mask, false}, guarded ? EmptyRows::Zero : EmptyRows::NaN);
 }
 
 /// select(mask, scores, lowest) or select(mask, lowest, scores).
@@ -150,13 +150,17 @@ bool Matcher::chooseMask(SelectOp op, Value &scores) {
     return stop("masked scores become " + Twine(std::to_string(onTrue ? *onTrue : *onFalse)) +
                 ", which is too near to be as good as -inf");
   scores = onTrue ? op.getOnFalse() : op.getOnTrue();
-  return setMask({op.getCondition(), onTrue.has_value(), *rows});
+  return setMask({op.getCondition(), onTrue.has_value()}, *rows);
 }
 
-bool Matcher::setMask(MaskMatch mask) {
-  if (match.mask.value)
-    return stop("more than one mask");
-  match.mask = mask;
+/// Several masks are one when each hides keys by -inf. A finite number, added twice, would leave
+/// other weights in rows that see no key.
+bool Matcher::setMask(MaskMatch mask, EmptyRows rows) {
+  bool isFirst = match.masks.empty();
+  if (!isFirst && (rows == EmptyRows::Uniform || match.emptyRows == EmptyRows::Uniform))
+    return stop("more than one mask, and one of them hides keys by a finite number");
+  match.masks.push_back(mask);
+  match.emptyRows = rows;
   return true;
 }
 
@@ -193,12 +197,14 @@ bool Matcher::checkShapes(MatmulOp root) {
   if (k[2] != v[2])
     return stop("K has " + k[2].str() + " rows and V " + v[2].str());
   match.heads = *q[1].asConstant();
-  return !match.mask.value || checkMask({q[0], q[1], q[2], k[2]});
+  return llvm::all_of(match.masks, [&](const MaskMatch &mask) {
+    return checkMask(mask.value, {q[0], q[1], q[2], k[2]});
+  });
 }
 
 /// The mask repeats along the scores, never the other way round.
-bool Matcher::checkMask(ArrayRef<DimExprAttr> scores) {
-  Dims mask = shapes.dims(match.mask.value);
+bool Matcher::checkMask(Value value, ArrayRef<DimExprAttr> scores) {
+  Dims mask = shapes.dims(value);
   if (mask.size() > 4)
     return stop("the mask has more than 4 dimensions");
   for (auto [dim, of] : llvm::zip(llvm::reverse(mask), llvm::reverse(scores)))

@@ -1,7 +1,7 @@
 //===- RaiseAttention.cpp - rebuild attention --------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "../Rewriting.h"
+#include "AttentionPatterns.h"
 #include "Match.h"
 #include "permalloy/Transforms/Passes.h"
 
@@ -24,25 +24,49 @@ struct RaiseProduct : ShapePattern<MatmulOp> {
     auto match = matchAttention(op, shapes, reason);
     if (!match)
       return rewriter.notifyMatchFailure(op, reason);
-    if (match->mask.value && !allDerived(shapes.dims(match->mask.value)))
-      return rewriter.notifyMatchFailure(op, "a dimension of the mask depends on data");
+    for (const MaskMatch &mask : match->masks)
+      if (!allDerived(shapes.dims(mask.value)))
+        return rewriter.notifyMatchFailure(op, "a dimension of a mask depends on data");
     Location loc =
         rewriter.getFusedLoc({match->scores.getLoc(), match->softmax.getLoc(), op.getLoc()});
     Value key =
         match->keyIsRows ? match->key : createTranspose(rewriter, loc, match->key, {0, 1, 3, 2});
-    Value mask = createMask(match->mask, loc, rewriter);
+    Value mask = createMask(match->masks, loc, rewriter);
     auto attention = AttentionOp::create(
         rewriter, loc, op.getType(), match->query, key, match->value, mask, match->heads,
-        match->heads, float(match->scale), /*causal=*/false, match->mask.emptyRows);
+        match->heads, float(match->scale), /*causal=*/false, match->emptyRows);
     rewriter.replaceOp(op, attention);
     ++count;
     return success();
   }
 
+  /// All masks as one of rank 4: bool ones are joined by `and`, float ones added up.
+  Value createMask(ArrayRef<MaskMatch> masks, Location loc, PatternRewriter &rewriter) const {
+    Value attended, added;
+    for (const MaskMatch &mask : masks) {
+      Value value = withRank4(mask, loc, rewriter);
+      bool isBool = getElementTypeOrSelf(value.getType()).isInteger(1);
+      Value &sum = isBool ? attended : added;
+      if (sum && isBool)
+        sum = createAnd(rewriter, loc, shapes, sum, value);
+      else if (sum)
+        sum = createSum(rewriter, loc, sum, value);
+      else
+        sum = value;
+    }
+    return attended && added ? createCutOut(rewriter, loc, shapes, attended, added)
+           : attended        ? attended
+                             : added;
+  }
+
+  Value createSum(PatternRewriter &rewriter, Location loc, Value a, Value b) const {
+    Dims dims = *broadcastDims(shapes.dims(a), shapes.dims(b));
+    auto type = RankedTensorType::get(staticShape(dims), getElementTypeOrSelf(a.getType()));
+    return BinaryOp::create(rewriter, loc, type, BinaryKind::Add, a, b);
+  }
+
   /// The mask with rank 4, true where it attends.
-  Value createMask(const MaskMatch &mask, Location loc, PatternRewriter &rewriter) const {
-    if (!mask.value)
-      return {};
+  Value withRank4(const MaskMatch &mask, Location loc, PatternRewriter &rewriter) const {
     Value value = mask.value;
     Dims dims = shapes.dims(value);
     if (mask.inverted)
@@ -53,58 +77,14 @@ struct RaiseProduct : ShapePattern<MatmulOp> {
   }
 };
 
-/// Attention on heads that were all split off a packed layout works on that layout.
-struct PackHeads : ShapePattern<AttentionOp> {
-  using ShapePattern::ShapePattern;
-  LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
-    if (cast<RankedTensorType>(op.getType()).getRank() != 4)
-      return rewriter.notifyMatchFailure(op, "the heads are packed");
-    Dims result = shapes.dims(op.getResult());
-    if (!allDerived(result) || !canPack(op.getQuery()) || !canPack(op.getKey()) ||
-        !canPack(op.getValue()))
-      return rewriter.notifyMatchFailure(op,
-                                         "an operand is no transpose of [batch, sequence, heads, "
-                                         "size], or a dimension depends on data");
-    Value query = pack(op.getQuery(), rewriter), key = pack(op.getKey(), rewriter);
-    Value value = pack(op.getValue(), rewriter);
-    Dims packed = {result[0], result[2], DimExprAttr::mul(result[1], result[3])};
-    auto type = RankedTensorType::get(staticShape(packed), getElementTypeOrSelf(op.getType()));
-    Value attention = op.cloneWith(rewriter, type, query, key, value, op.getMask());
-    Value split = createReshape(rewriter, op.getLoc(), shapes, attention,
-                                {result[0], result[2], result[1], result[3]});
-    ++count;
-    return replaceRefined(rewriter, op,
-                          createTranspose(rewriter, op.getLoc(), split, {0, 2, 1, 3}));
-  }
-
-private:
-  static bool isSplit(Value operand) {
-    auto transpose = operand.getDefiningOp<TransposeOp>();
-    return transpose && transpose.getPerm() == ArrayRef<int64_t>{0, 2, 1, 3};
-  }
-
-  /// The heads were split by a transpose, or there is one head or one position, so that none is
-  /// needed.
-  bool canPack(Value operand) const {
-    Dims dims = shapes.dims(operand);
-    return allDerived(dims) && (isSplit(operand) || dims[1].isConstant(1) || dims[2].isConstant(1));
-  }
-
-  /// [batch, heads, sequence, size] as [batch, sequence, heads * size].
-  Value pack(Value operand, PatternRewriter &rewriter) const {
-    Dims dims = shapes.dims(operand);
-    Value rows = isSplit(operand) ? operand.getDefiningOp()->getOperand(0) : operand;
-    return createReshape(rewriter, operand.getLoc(), shapes, rows,
-                         {dims[0], dims[2], DimExprAttr::mul(dims[1], dims[3])});
-  }
-};
-
 class RaiseAttention : public permalloy::impl::RaiseAttentionBase<RaiseAttention> {
   void runOnOperation() override {
     SymbolicShapes shapes;
     RewritePatternSet patterns(&getContext());
     patterns.add<RaiseProduct>(&getContext(), shapes, numRaised);
-    patterns.add<PackHeads>(&getContext(), shapes, numPacked);
+    addMaskPatterns(patterns, shapes, numSplit);
+    addSharedHeadPatterns(patterns, shapes, numShared);
+    addPackedHeadPatterns(patterns, shapes, numPacked);
     ReshapeOp::getCanonicalizationPatterns(patterns, &getContext());
     TransposeOp::getCanonicalizationPatterns(patterns, &getContext());
     if (failed(rewriteWithShapes(getOperation(), shapes, std::move(patterns))))

@@ -1,5 +1,5 @@
 // RUN: permalloy-opt %s --simplify-indexing --canonicalize | FileCheck %s
-// RUN: permalloy-opt %s --check-equivalent="pipeline=func.func(simplify-indexing) sizes=batch=2,seq=5,n=3;batch=1,seq=1,n=1;batch=3,seq=6,n=4 rtol=0 atol=0 idempotent" -o /dev/null
+// RUN: permalloy-opt %s --check-equivalent="pipeline=func.func(simplify-indexing) sizes=batch=2,seq=5,n=3,b=2,c=3,past=4,s=3,total=9;batch=1,seq=1,n=1,b=1,c=1,past=0,s=1,total=2;batch=3,seq=6,n=4,b=3,c=3,past=2,s=5,total=7 rtol=0 atol=0 idempotent" -o /dev/null
 
 // mask[b, j] as the dynamo exporter writes it.
 // CHECK-LABEL: @gather_nd(
@@ -86,4 +86,54 @@ func.func @uneven(%x: tensor<?x4xf32> {tfm.dims = [#tfm.dim<n>, #tfm.dim<4>]}) -
 func.func @from_data(%x: tensor<4x3xf32>, %i: tensor<?xi64> {tfm.dims = [#tfm.dim<n>]}) -> tensor<?x3xf32> {
   %r = tfm.gather %x, %i {axis = 0 : i64} : (tensor<4x3xf32>, tensor<?xi64>) -> tensor<?x3xf32>
   return %r : tensor<?x3xf32>
+}
+
+// A decoder's mask has `total` columns, of which past + s are read: a corner, and what that assumes.
+// CHECK-LABEL: @corner(
+// CHECK-SAME: tfm.assume = [#tfm.at_most<<past + s>, <total>, {{.*}}>]
+// CHECK: tfm.slice %arg0 offsets [#tfm.dim<0>, #tfm.dim<0>] sizes [#tfm.dim<b>, #tfm.dim<past + s>] strides [1, 1]
+// CHECK-NOT: tfm.gather
+// CHECK: return
+func.func @corner(%m: tensor<?x?xi64> {tfm.dims = [#tfm.dim<b>, #tfm.dim<total>]}, %p: tensor<?x?xf32> {tfm.dims = [#tfm.dim<past>, #tfm.dim<s>]}) -> tensor<?x1x1x?xi64> {
+  %flat = tfm.reshape %m dims [#tfm.dim<b * total>, #tfm.dim<1>] : (tensor<?x?xi64>) -> tensor<?x1xi64>
+  %bi = tfm.range from <0> size <b> step 1 : () -> tensor<?xi64>
+  %b4 = tfm.reshape %bi dims [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<1>] : (tensor<?xi64>) -> tensor<?x1x1x1xi64>
+  %ki = tfm.range from <0> size <past + s> step 1 : () -> tensor<?xi64>
+  %k4 = tfm.reshape %ki dims [#tfm.dim<1>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<past + s>] : (tensor<?xi64>) -> tensor<1x1x1x?xi64>
+  %total = tfm.dim_values [#tfm.dim<total>] : tensor<1xi64>
+  %row = tfm.binary mul %b4, %total : (tensor<?x1x1x1xi64>, tensor<1xi64>) -> tensor<?x1x1x1xi64>
+  %at = tfm.binary add %k4, %row : (tensor<1x1x1x?xi64>, tensor<?x1x1x1xi64>) -> tensor<?x1x1x?xi64>
+  %g = tfm.gather %flat, %at {axis = 0 : i64} : (tensor<?x1xi64>, tensor<?x1x1x?xi64>) -> tensor<?x1x1x?x1xi64>
+  %r = tfm.reshape %g dims [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<past + s>] : (tensor<?x1x1x?x1xi64>) -> tensor<?x1x1x?xi64>
+  return %r : tensor<?x1x1x?xi64>
+}
+
+// The same with index tuples, where the batch has a name of its own, too.
+// CHECK-LABEL: @corner_nd(
+// CHECK-SAME: tfm.assume = [#tfm.at_most<<b>, <c>, {{.*}}>, #tfm.at_most<<past + s>, <total>, {{.*}}>]
+// CHECK: tfm.slice %arg0 offsets [#tfm.dim<0>, #tfm.dim<0>] sizes [#tfm.dim<b>, #tfm.dim<past + s>] strides [1, 1]
+// CHECK-NOT: tfm.gather_nd
+// CHECK: return
+func.func @corner_nd(%m: tensor<?x?xi64> {tfm.dims = [#tfm.dim<c>, #tfm.dim<total>]}, %p: tensor<?x?x?xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<past>, #tfm.dim<s>]}) -> tensor<?x1x1x?xi64> {
+  %bi = tfm.range from <0> size <b> step 1 : () -> tensor<?xi64>
+  %b4 = tfm.reshape %bi dims [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<1>] : (tensor<?xi64>) -> tensor<?x1x1x1xi64>
+  %bb = tfm.broadcast %b4 dims [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<past + s>] : (tensor<?x1x1x1xi64>) -> tensor<?x1x1x?xi64>
+  %b5 = tfm.reshape %bb dims [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<past + s>, #tfm.dim<1>] : (tensor<?x1x1x?xi64>) -> tensor<?x1x1x?x1xi64>
+  %ki = tfm.range from <0> size <past + s> step 1 : () -> tensor<?xi64>
+  %k4 = tfm.reshape %ki dims [#tfm.dim<1>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<past + s>] : (tensor<?xi64>) -> tensor<1x1x1x?xi64>
+  %kb = tfm.broadcast %k4 dims [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<past + s>] : (tensor<1x1x1x?xi64>) -> tensor<?x1x1x?xi64>
+  %k5 = tfm.reshape %kb dims [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<past + s>, #tfm.dim<1>] : (tensor<?x1x1x?xi64>) -> tensor<?x1x1x?x1xi64>
+  %at = tfm.concat %b5, %k5 {axis = 4 : i64} : (tensor<?x1x1x?x1xi64>, tensor<?x1x1x?x1xi64>) -> tensor<?x1x1x?x2xi64>
+  %r = tfm.gather_nd %m, %at : (tensor<?x?xi64>, tensor<?x1x1x?x2xi64>) -> tensor<?x1x1x?xi64>
+  return %r : tensor<?x1x1x?xi64>
+}
+
+// Near miss: the walk skips every other column.
+// CHECK-LABEL: @skipping(
+// CHECK: tfm.gather
+func.func @skipping(%m: tensor<?x?xi64> {tfm.dims = [#tfm.dim<b>, #tfm.dim<total>]}, %p: tensor<?xf32> {tfm.dims = [#tfm.dim<s>]}) -> tensor<?x1xi64> {
+  %flat = tfm.reshape %m dims [#tfm.dim<b * total>, #tfm.dim<1>] : (tensor<?x?xi64>) -> tensor<?x1xi64>
+  %ki = tfm.range from <0> size <s> step 2 : () -> tensor<?xi64>
+  %r = tfm.gather %flat, %ki {axis = 0 : i64} : (tensor<?x1xi64>, tensor<?xi64>) -> tensor<?x1xi64>
+  return %r : tensor<?x1xi64>
 }

@@ -1,7 +1,7 @@
 // RUN: permalloy-opt %s --tfm-fusion-report -o /dev/null | FileCheck %s
 
 // CHECK: @left_over: 1 layer_norm, 1 linear, 1 linear with relu
-// CHECK-NEXT: softmax without attention at "scores": more than one mask
+// CHECK-NEXT: softmax without attention at "scores": more than one mask, and one of them hides keys by a finite number
 // CHECK-NEXT: erf without gelu at "bent": the argument of erf is not x / sqrt(2)
 // CHECK-NEXT: variance without layer_norm at "variance": what is squared is not x - mean(x)
 // CHECK-NEXT: softmax without attention at "alone": its result is no left operand of a matrix product
@@ -15,7 +15,9 @@ func.func @left_over(%q: tensor<1x2x3x4xf32>, %m: tensor<1x1x1x3xf32>, %w: tenso
   %l = tfm.linear %n, %w activation relu : (tensor<1x2x3x4xf32>, tensor<4x4xf32>) -> tensor<1x2x3x4xf32>
   %x = tfm.matmul %l, %l {transpose_b} : (tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>) -> tensor<1x2x3x3xf32>
   %y = tfm.binary add %x, %m : (tensor<1x2x3x3xf32>, tensor<1x1x1x3xf32>) -> tensor<1x2x3x3xf32>
-  %z = tfm.binary add %y, %m : (tensor<1x2x3x3xf32>, tensor<1x1x1x3xf32>) -> tensor<1x2x3x3xf32>
+  %lowest = tfm.constant dense<-3.0e+38> : tensor<f32>
+  %hidden = tfm.compare lt %m, %one : (tensor<1x1x1x3xf32>, tensor<f32>) -> tensor<1x1x1x3xi1>
+  %z = tfm.select %hidden, %lowest, %y : (tensor<1x1x1x3xi1>, tensor<f32>, tensor<1x2x3x3xf32>) -> tensor<1x2x3x3xf32>
   %p = tfm.softmax %z {axis = 3 : i64} : (tensor<1x2x3x3xf32>) -> tensor<1x2x3x3xf32> loc("scores")
   %o = tfm.matmul %p, %l : (tensor<1x2x3x3xf32>, tensor<1x2x3x4xf32>) -> tensor<1x2x3x4xf32>
   %e = tfm.unary erf %q : (tensor<1x2x3x4xf32>) -> tensor<1x2x3x4xf32> loc("bent")

@@ -328,9 +328,10 @@ func.func @weak_where(%q: tensor<?x?x8xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s
   return %o2 : tensor<?x?x8xf32>
 }
 
-// Near miss: two float masks.
+// Two float masks are added up.
 // CHECK-LABEL: @two_masks(
-// CHECK-NOT: tfm.attention
+// CHECK: %[[M:.*]] = tfm.binary add %arg3, %arg3 : (tensor<?x1x1x?xf32>, tensor<?x1x1x?xf32>) -> tensor<?x1x1x?xf32>
+// CHECK: tfm.attention %arg0, %arg1, %arg2 mask %[[M]] {
 // CHECK: return
 func.func @two_masks(%q: tensor<?x?x8xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<8>]}, %k: tensor<?x?x8xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<8>]}, %v: tensor<?x?x8xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<8>]}, %m: tensor<?x1x1x?xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<s>]}) -> tensor<?x?x8xf32> {
   %c = tfm.constant dense<0.25> : tensor<f32>
@@ -428,9 +429,9 @@ func.func @one_position(%q: tensor<?x1x8xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim
   return %o2 : tensor<?x1x8xf32>
 }
 
-// Near miss: only Q was split from packed heads, so all three stay as they are.
+// Only Q was split from packed heads: it and the result are packed, keys and values stay as they are.
 // CHECK-LABEL: @one_packed(
-// CHECK: tfm.attention {{.*}} : (tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) -> tensor<?x2x?x4xf32>
+// CHECK: tfm.attention {{.*}} : (tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) -> tensor<?x?x8xf32>
 func.func @one_packed(%q: tensor<?x?x8xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<8>]}, %k: tensor<?x2x?x4xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<s>, #tfm.dim<4>]}) -> tensor<?x2x?x4xf32> {
   %q1 = tfm.reshape %q dims [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<2>, #tfm.dim<4>] : (tensor<?x?x8xf32>) -> tensor<?x?x2x4xf32>
   %q2 = tfm.transpose %q1 [0, 2, 1, 3] : (tensor<?x?x2x4xf32>) -> tensor<?x2x?x4xf32>

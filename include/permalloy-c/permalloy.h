@@ -162,6 +162,8 @@ typedef struct permalloy_run_options {
   /** NULL, or a flag that another thread may set to something other than 0 while the run is under
    *  way: the run then ends before its next step with PERMALLOY_TERMINATED. */
   const int32_t *terminate;
+  /** NULL, or a profile of this session: the run adds when each of its steps and threads worked. */
+  struct permalloy_profile *profile;
 } permalloy_run_options;
 
 /**
@@ -256,6 +258,22 @@ PERMALLOY_API permalloy_status *permalloy_session_step(const permalloy_session *
                                                        size_t index, permalloy_step_info *info);
 /** Reads all weights and compares their checksums, which opening does not. */
 PERMALLOY_API permalloy_status *permalloy_session_verify_weights(const permalloy_session *session);
+
+/**
+ * When the steps of runs happened. Give it to runs by permalloy_run_options.profile, also to several
+ * at once, and write it as a Chrome trace, which ui.perfetto.dev opens: an event a run and step with
+ * the model's node names, kernel, sizes, operations, bytes and rates, and the parts of other threads.
+ */
+typedef struct permalloy_profile permalloy_profile;
+
+/** Makes an empty profile; it may outlive the session. */
+PERMALLOY_API permalloy_status *permalloy_profile_create(const permalloy_session *session,
+                                                         permalloy_profile **profile);
+/** Writes what it holds as JSON to `path`. The profile stays as it is. */
+PERMALLOY_API permalloy_status *permalloy_profile_write(const permalloy_profile *profile,
+                                                        const char *path);
+/** Frees a profile, which no run may be using; NULL is allowed. */
+PERMALLOY_API void permalloy_profile_release(permalloy_profile *profile);
 
 /*===-- The machine -----------------------------------------------------------===*/
 

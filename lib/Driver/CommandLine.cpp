@@ -122,6 +122,10 @@ static CLI::App *addRun(CLI::App &app, RunCommand &command) {
                   "Threads; 0: as many as the cpuset and cgroup allow")
       ->capture_default_str();
   sub->add_flag("--profile", command.profile, "Print the time of each step and kernel");
+  sub->add_option(
+      "--trace", command.trace,
+      "Write when each step of a few more runs happened, with node names, operations and "
+      "bytes, as a Chrome trace for ui.perfetto.dev");
   addCompileSettings(sub, command.settings);
   addVerbose(sub, command.settings.verbose);
   return sub;

@@ -61,6 +61,7 @@ struct RunCommand {
   std::string outputFile;   ///< one .npz
   int threads = 0;
   bool profile = false;
+  std::string trace; ///< file to write; empty: none
 };
 int runRun(const RunCommand &command);
 

@@ -76,6 +76,10 @@ static void printStep(OStream &json, const Artifact &artifact, const Step &step)
   };
   bool launch = step.kind == StepKind::launch;
   json.attribute("name", step.name);
+  if (step.flops != kNone)
+    json.attribute("flops", text(step.flops));
+  if (step.bytes != kNone)
+    json.attribute("bytes", text(step.bytes));
   json.attribute("kernel", launch ? program.kernels[step.kernel].name : "copy");
   json.attributeArray("operands", [&] {
     for (const Operand &operand : step.operands)

@@ -5,6 +5,7 @@
 #include "CompileModel.h"
 
 #include "permalloy/Runtime/Binding.h"
+#include "permalloy/Runtime/RunRecord.h"
 
 #include <chrono>
 #include <cstdlib>
@@ -26,11 +27,19 @@ std::vector<InputTensor> inputTensors(std::span<const NamedArray> arrays) {
 }
 
 Result<std::vector<NamedArray>> OpenModel::run(std::span<const NamedArray> inputs,
-                                               std::span<int64_t> stepNanoseconds) {
+                                               std::span<int64_t> stepNanoseconds,
+                                               RunRecord *record) {
   const std::vector<artifact::TensorInfo> &infos = artifact().manifest().outputs;
   std::vector<OutputTensor> outputs(infos.size());
-  if (Status status = session->run(inputTensors(inputs), outputs, {stepNanoseconds}); !status.ok())
+  std::vector<InputTensor> tensors = inputTensors(inputs);
+  RunOptions options;
+  options.stepNanoseconds = stepNanoseconds;
+  options.record = record;
+  int64_t begin = monotonicNanoseconds();
+  if (Status status = session->run(tensors, outputs, options); !status.ok())
     return status;
+  if (record)
+    record->run = {begin, monotonicNanoseconds()};
   std::vector<NamedArray> arrays;
   for (size_t i = 0; i < outputs.size(); ++i) {
     const std::byte *data = static_cast<const std::byte *>(outputs[i].data);

@@ -25,9 +25,10 @@ struct OpenModel {
 
   const Artifact &artifact() const { return session->artifact(); }
 
-  /// Runs once; the outputs in the manifest's order. `stepNanoseconds` may be empty.
+  /// Runs once; the outputs in the manifest's order. `stepNanoseconds` may be empty, `record` null.
   Result<std::vector<NamedArray>> run(std::span<const NamedArray> inputs,
-                                      std::span<int64_t> stepNanoseconds = {});
+                                      std::span<int64_t> stepNanoseconds = {},
+                                      RunRecord *record = nullptr);
 };
 
 /// Opens `path`, an artifact, or an ONNX model that is compiled into a temporary folder. Nothing

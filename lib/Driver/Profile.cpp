@@ -7,6 +7,7 @@
 
 #include "permalloy/Artifact/Expressions.h"
 #include "permalloy/Runtime/Binding.h"
+#include "permalloy/Runtime/Profile.h"
 #include "permalloy/Support/Text.h"
 
 #include <algorithm>
@@ -17,7 +18,7 @@ namespace permalloy {
 using artifact::Program;
 using artifact::Step;
 
-static constexpr int kWarmUp = 2, kRuns = 11;
+static constexpr int kWarmUp = 2, kRuns = 11, kTracedRuns = 5;
 
 namespace {
 /// Time and work of a step, or of all steps of a kernel.
@@ -123,6 +124,18 @@ Status printProfile(OpenModel &model, std::span<const NamedArray> inputs) {
   summary.print(llvm::outs());
   llvm::outs() << "all steps: " << formatSeconds(total.seconds) << "\n";
   return {};
+}
+
+Status writeTrace(OpenModel &model, std::span<const NamedArray> inputs, const std::string &path) {
+  permalloy::Profile profile(model.session->sharedArtifact());
+  for (int i = 0; i < kWarmUp + kTracedRuns; ++i) {
+    RunRecord record;
+    if (auto outputs = model.run(inputs, {}, &record); !outputs.ok())
+      return outputs.status();
+    if (i >= kWarmUp)
+      profile.add(std::move(record));
+  }
+  return profile.write(path);
 }
 
 } // namespace permalloy

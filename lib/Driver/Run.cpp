@@ -62,6 +62,9 @@ int runRun(const RunCommand &command) {
   if (Status status = writeOutputs(command, *outputs); !status.ok())
     return fail(status);
   printOutputs(*outputs);
+  if (!command.trace.empty())
+    if (Status status = writeTrace(model, *inputs, command.trace); !status.ok())
+      return fail(status);
   if (command.profile)
     if (Status status = printProfile(model, *inputs); !status.ok())
       return fail(status);

@@ -3,6 +3,7 @@
 
 #include "BuildArtifact.h"
 #include "ExprTable.h"
+#include "KernelWork.h"
 #include "permalloy/Analysis/SymbolicShapes.h"
 #include "permalloy/Conversion/Passes.h"
 #include "permalloy/Import/Import.h"
@@ -90,6 +91,7 @@ private:
   uint32_t addSlots(func::FuncOp function);
   void placeResults(func::FuncOp function, uint32_t firstSlot, ArrayRef<Operand> results);
   LogicalResult addLaunch(kern::LaunchOp launch);
+  void addWork(kern::LaunchOp launch, Step &step);
   LogicalResult addIf(tfm::IfOp op);
   LogicalResult addWhile(tfm::WhileOp op);
   LogicalResult addCopies(func::FuncOp function, ArrayRef<Operand> results);
@@ -110,6 +112,7 @@ private:
   SymbolicShapes shapes;
   DenseMap<Value, Operand> places;
   llvm::StringMap<uint32_t> kernelIndex;
+  DenseMap<Operation *, KernelWork> works;
   unsigned constants = 0;
   std::shared_ptr<reference::WeightEvaluator> evaluator = std::make_shared<reference::WeightEvaluator>();
 };
@@ -299,8 +302,26 @@ LogicalResult ArtifactBuilder::addLaunch(kern::LaunchOp launch) {
     auto rowAt = [&](DimExprAttr expr) { return exprs.row(kern::atLaunch(expr, kernel, launch)); };
     step.grids.push_back({rowAt(*kernel.getTiles()), rowAt(*kernel.getScratchBytes())});
   }
+  addWork(launch, step);
   contents.program.steps.push_back(std::move(step));
   return success();
+}
+
+/// The estimates for profiles; launches of a kernel share its count.
+void ArtifactBuilder::addWork(kern::LaunchOp launch, Step &step) {
+  auto kernel = symbolTable.lookup<kern::KernelOp>(launch.getKernel());
+  auto [known, isNew] = works.try_emplace(kernel);
+  if (isNew)
+    known->second = workOf(kernel);
+  auto rowOf = [&](DimExprAttr expr) {
+    DimExprAttr atLaunch = expr ? kern::atLaunch(expr, kernel, launch) : expr;
+    bool evaluable = atLaunch && isDerived(atLaunch);
+    if (evaluable)
+      atLaunch.walkSymbols([&](StringRef symbol) { evaluable &= exprs.knows(symbol); });
+    return evaluable ? exprs.row(atLaunch) : kNone;
+  };
+  step.flops = rowOf(known->second.flops);
+  step.bytes = rowOf(known->second.bytes);
 }
 
 void ArtifactBuilder::addCopy(StringRef name, Operand from, Operand to, DimExprAttr bytes) {

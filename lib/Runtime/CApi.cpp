@@ -157,6 +157,25 @@ static Status readOptions(const permalloy_run_options *options, RunOptions &into
   return {};
 }
 
+static permalloy_profile *profileOf(const permalloy_run_options *options) {
+  bool knows = options && options->struct_size > offsetof(permalloy_run_options, profile);
+  return knows ? options->profile : nullptr;
+}
+
+static Status runProfiled(Session &session, std::span<const InputTensor> inputs,
+                          std::span<OutputTensor> outputs, RunOptions options,
+                          permalloy_profile *profile) {
+  if (!profile)
+    return session.run(inputs, outputs, options);
+  RunRecord record;
+  options.record = &record;
+  record.run.begin = monotonicNanoseconds();
+  PERMALLOY_TRY(session.run(inputs, outputs, options));
+  record.run.end = monotonicNanoseconds();
+  profile->profile.add(std::move(record));
+  return {};
+}
+
 static Status runSession(Session &session, const permalloy_tensor *inputs, size_t inputCount,
                          permalloy_tensor *outputs, size_t outputCount,
                          const permalloy_run_options *options) {
@@ -174,7 +193,7 @@ static Status runSession(Session &session, const permalloy_tensor *inputs, size_
   }
   RunOptions runOptions;
   PERMALLOY_TRY(readOptions(options, runOptions));
-  PERMALLOY_TRY(session.run(inputTensors, outputTensors, runOptions));
+  PERMALLOY_TRY(runProfiled(session, inputTensors, outputTensors, runOptions, profileOf(options)));
   for (size_t i = 0; i < outputCount; ++i) {
     OutputTensor &result = outputTensors[wanted[i]];
     writeShape(result.dtype, result.dims, outputs[i]);
@@ -224,3 +243,25 @@ void permalloy_tensor_release(permalloy_tensor *tensor) {
 }
 
 void permalloy_data_release(void *data) { std::free(data); }
+
+//===-- Profiles ----------------------------------------------------------===//
+
+permalloy_status *permalloy_profile_create(const permalloy_session *session,
+                                           permalloy_profile **profile) {
+  return guarded([&]() -> Status {
+    if (!session || !profile)
+      return invalid("session or profile is NULL");
+    *profile = new permalloy_profile{Profile(session->session->sharedArtifact())};
+    return {};
+  });
+}
+
+permalloy_status *permalloy_profile_write(const permalloy_profile *profile, const char *path) {
+  return guarded([&]() -> Status {
+    if (!profile || !path)
+      return invalid("profile or path is NULL");
+    return profile->profile.write(path);
+  });
+}
+
+void permalloy_profile_release(permalloy_profile *profile) { delete profile; }

@@ -5,6 +5,7 @@
 
 #include "permalloy-c/permalloy.h"
 #include "permalloy/Artifact/Status.h"
+#include "permalloy/Runtime/Profile.h"
 #include "permalloy/Runtime/Session.h"
 
 #include <exception>
@@ -21,6 +22,10 @@ struct permalloy_status {
 struct permalloy_session {
   std::unique_ptr<permalloy::Session> session;
   std::vector<permalloy::artifact::Property> metadata;
+};
+
+struct permalloy_profile {
+  permalloy::Profile profile;
 };
 
 namespace permalloy {

@@ -5,8 +5,8 @@
 #include "permalloy/Artifact/Expressions.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
+#include <unistd.h>
 
 namespace permalloy {
 
@@ -18,8 +18,8 @@ static constexpr int64_t kSerialWork = 16384;
 
 CallContext::CallContext(const Artifact &artifact, size_t target,
                          std::span<const KernelFunction> kernels, int workers, bool guarded)
-    : artifact_(artifact), target_(target), kernels_(kernels), workers_(workers), guarded_(guarded), slots_(guarded),
-      scratch_(guarded), staging_(guarded) {}
+    : artifact_(artifact), target_(target), kernels_(kernels), workers_(workers), guarded_(guarded),
+      slots_(guarded), scratch_(guarded), staging_(guarded) {}
 
 //===-- Shapes ------------------------------------------------------------===//
 
@@ -215,21 +215,23 @@ void CallContext::patchBuffers(std::span<const InputTensor> inputs,
   }
 }
 
-void CallContext::runLaunch(const BoundStep &step, ThreadPool *pool, bool last) {
+void CallContext::runLaunch(const BoundStep &step, ThreadPool *pool, bool last, TimeSpan *lanes) {
   if (step.launch.tiles <= 0)
     return;
+  Launch launch = step.launch;
+  launch.lanes = lanes;
   if (pool && step.parallel)
-    pool->run(step.launch, last);
+    pool->run(launch, last);
   else
-    runSerial(step.launch);
+    runSerial(launch);
 }
 
-size_t CallContext::runStep(size_t index, ThreadPool *pool) {
+size_t CallContext::runStep(size_t index, ThreadPool *pool, TimeSpan *lanes) {
   const BoundStep &step = steps_[index];
   void *const *buffers = step.launch.buffers;
   switch (step.kind) {
   case StepKind::launch:
-    runLaunch(step, pool, index >= lastParallel_);
+    runLaunch(step, pool, index >= lastParallel_, lanes);
     break;
   case StepKind::copy:
     if (step.copyBytes > 0)
@@ -245,6 +247,21 @@ size_t CallContext::runStep(size_t index, ThreadPool *pool) {
   return index + 1;
 }
 
+/// Runs a step, notes when it and its threads' parts began and ended, and says which one follows.
+size_t CallContext::recordStep(size_t index, ThreadPool *pool, RunRecord &record) {
+  const Step &step = artifact_.program().steps[index];
+  RunRecord::Step entry{static_cast<uint32_t>(index), {}, value(step.flops), value(step.bytes),
+                        pool && steps_[index].parallel};
+  if (entry.parallel)
+    record.lanes.resize(record.lanes.size() + record.threads);
+  TimeSpan *lanes = entry.parallel ? &record.lanes[record.lanes.size() - record.threads] : nullptr;
+  entry.time.begin = monotonicNanoseconds();
+  size_t next = runStep(index, pool, lanes);
+  entry.time.end = monotonicNanoseconds();
+  record.steps.push_back(entry);
+  return next;
+}
+
 Status CallContext::run(std::span<const InputTensor> inputs, std::span<void *const> outputs,
                         ThreadPool *pool, const RunOptions &options) {
   std::ranges::fill(options.stepNanoseconds, 0); // a step in a loop runs several times
@@ -253,21 +270,23 @@ Status CallContext::run(std::span<const InputTensor> inputs, std::span<void *con
     for (size_t i = 0; i < inputs.size(); ++i)
       if (int64_t bytes = tensorBytes(inputs[i].dtype, inputs[i].dims))
         std::memcpy(staging_.buffer(i), inputs[i].data, bytes);
+  RunRecord ownRecord;
+  bool wanted = options.record || !options.stepNanoseconds.empty();
+  RunRecord *record = options.record ? options.record : &ownRecord;
+  if (wanted) {
+    *record = {record->run, static_cast<int64_t>(::gettid()), symbolValues_, {}, {},
+               pool ? static_cast<size_t>(pool->threads()) : 1};
+    record->steps.reserve(steps_.size());
+  }
   for (size_t i = 0; i < steps_.size();) {
     if (options.terminated())
       return {StatusCode::terminated, "the run was terminated before step " + std::to_string(i) +
                                           " of " + std::to_string(steps_.size())};
-    if (options.stepNanoseconds.empty()) {
-      i = runStep(i, pool);
-      continue;
-    }
-    auto start = std::chrono::steady_clock::now();
-    size_t next = runStep(i, pool);
-    options.stepNanoseconds[i] += std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                      std::chrono::steady_clock::now() - start)
-                                      .count();
-    i = next;
+    i = wanted ? recordStep(i, pool, *record) : runStep(i, pool);
   }
+  if (!options.stepNanoseconds.empty())
+    for (const RunRecord::Step &step : record->steps)
+      options.stepNanoseconds[step.index] += step.time.end - step.time.begin;
   if (guarded_)
     for (uint32_t i = 0; i < outputs.size(); ++i)
       if (int64_t bytes = operandBytes({OperandKind::output, i, kNone}))

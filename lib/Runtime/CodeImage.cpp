@@ -132,6 +132,14 @@ Result<KernelFunction> CodeImage::entry(uint64_t address) const {
                                                  " lies outside the code image");
 }
 
+uintptr_t CodeImage::codeEnd(uintptr_t code) const {
+  auto base = reinterpret_cast<uintptr_t>(memory_.data());
+  for (const Segment &segment : segments_)
+    if (segment.executable && code >= base + segment.begin && code < base + segment.end)
+      return base + segment.end;
+  return code;
+}
+
 //===-- Which image -------------------------------------------------------===//
 
 static std::string joined(const std::vector<std::string> &words) {

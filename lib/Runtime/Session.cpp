@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Runtime/Session.h"
 
+#include "PerfMap.h"
+
 #include "permalloy/Runtime/CallContext.h"
 #include "permalloy/Runtime/ThreadPool.h"
 
@@ -101,6 +103,7 @@ Status Session::load(const SessionOptions &options) {
       return kernel.status();
     kernels_.push_back(*kernel);
   }
+  writePerfMap(image_, program.kernels, kernels_);
   return {};
 }
 

@@ -113,8 +113,13 @@ void ThreadPool::waitForWorkers() {
 void ThreadPool::runTiles(size_t worker) {
   DefaultFloatMode mode;
   void *scratch = launch_.scratch + worker * launch_.scratchStride;
+  TimeSpan *lane = launch_.lanes ? launch_.lanes + worker : nullptr;
+  if (lane)
+    lane->begin = monotonicNanoseconds();
   for (size_t i = 0; i < ranges_.size(); ++i)
     runChunks(ranges_[(worker + i) % ranges_.size()], scratch);
+  if (lane)
+    lane->end = monotonicNanoseconds();
 }
 
 void ThreadPool::runChunks(TileRange &range, void *scratch) {

@@ -91,6 +91,33 @@ def test_run_compiles_first(permalloy, model):
     assert "all steps: " in result.out and "%" in result.out
 
 
+def test_trace_adds_up(permalloy, alloy, tmp_path):
+    """A Chrome trace: each run's steps fill its time, name the model's nodes and count operations."""
+    trace = tmp_path / "trace.json"
+    sizes = ("--dim", "batch=40", "--dim", "sequence=40")
+    permalloy("run", alloy, "--random", *sizes, "--threads", "2", "--trace", trace)
+    events = json.loads(trace.read_text())
+    runs = [event for event in events if event.get("cat") == "Session"]
+    steps = [event for event in events if event.get("cat") == "Node"]
+    assert len(runs) == 5 and len(steps) % 5 == 0
+    shares = []
+    for run in runs:
+        end = run["ts"] + run["dur"]
+        inside = [step for step in steps if run["ts"] <= step["ts"] < end]
+        assert len(inside) == len(steps) // 5
+        shares.append(sum(step["dur"] for step in inside) / run["dur"])
+    assert 0.95 < max(shares) <= 1
+    config = Config()
+    tokens, width = 40 * 40, config.hidden_size
+    for step in steps:
+        arguments = step["args"]
+        assert arguments["batch"] == 40 and arguments["bytes"] > 0 and arguments["GB/s"] > 0
+        if arguments["kernel"].startswith("attention"):
+            assert arguments["flops"] == 4 * tokens * 40 * width and arguments["GFLOP/s"] > 0
+        if "query" in step["name"]:
+            assert arguments["flops"] == 2 * tokens * width * width
+
+
 def test_inspect(permalloy, alloy, tmp_path):
     text = permalloy("inspect", alloy, "--kernels", "--steps", "--weights", "--verify").out
     for word in ("input_ids", "[batch, sequence]", "weights are intact", "attention", "slot 0"):

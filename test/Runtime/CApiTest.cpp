@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstring>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 using namespace permalloy;
 using namespace permalloy::test;
@@ -184,6 +185,57 @@ TEST(CApiTypes, HaveSizesAndNames) {
   EXPECT_STREQ(permalloy_dtype_name(PERMALLOY_UNDEFINED), "undefined");
   EXPECT_EQ(permalloy_abi_version(), 1u);
   EXPECT_GE(permalloy_available_cpus(), 1);
+}
+
+TEST_F(CApi, ProfilesAreChromeTraces) {
+  permalloy_profile *profile = nullptr;
+  ASSERT_EQ(take(permalloy_profile_create(session_, &profile)), "");
+  TinyCase example(2, 3);
+  permalloy_tensor inputs[] = {tensor("x", {2, 3, kColumns}, example.x.data()),
+                               tensor("m", {2, 3}, example.m.data())};
+  permalloy_run_options options = {};
+  options.struct_size = sizeof options;
+  options.profile = profile;
+  for (int run = 0; run < 2; ++run) {
+    permalloy_tensor output = {};
+    ASSERT_EQ(take(permalloy_session_run(session_, inputs, 2, &output, 1, &options)), "");
+    permalloy_tensor_release(&output);
+  }
+  std::string path = scratchPath("trace.json");
+  ASSERT_EQ(take(permalloy_profile_write(profile, path.c_str())), "");
+  std::vector<std::byte> bytes = readFile(path);
+  std::string text(reinterpret_cast<const char *>(bytes.data()), bytes.size());
+  auto count = [&](const std::string &what) {
+    size_t found = 0;
+    for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
+      ++found;
+    return found;
+  };
+  EXPECT_EQ(text.substr(0, 2), "[\n");
+  EXPECT_EQ(count("\"cat\": \"Session\""), 2u);
+  EXPECT_EQ(count("\"cat\": \"Node\""), 2 * permalloy_session_step_count(session_));
+  EXPECT_GE(count("\"batch\": 2, \"seq\": 3"), 2u);
+  EXPECT_NE(take(permalloy_profile_write(profile, "/nowhere/trace.json")), "");
+  EXPECT_NE(take(permalloy_profile_create(nullptr, &profile)), "");
+  permalloy_profile_release(profile);
+  permalloy_profile_release(nullptr);
+}
+
+TEST_F(CApi, PerfLearnsTheNamesOfKernels) {
+  std::string path = "/tmp/perf-" + std::to_string(::getpid()) + ".map";
+  ::setenv("PERMALLOY_PERF", "1", 1);
+  permalloy_session *session = nullptr;
+  ASSERT_EQ(take(permalloy_session_open_memory(bytes_.data(), bytes_.size(), nullptr, &session)),
+            "");
+  ::unsetenv("PERMALLOY_PERF");
+  std::vector<std::byte> bytes = readFile(path);
+  ::unlink(path.c_str());
+  std::string text(reinterpret_cast<const char *>(bytes.data()), bytes.size());
+  for (size_t i = 0; i < permalloy_session_kernel_count(session); ++i) {
+    std::string name = permalloy_session_kernel_name(session, i);
+    EXPECT_NE(text.find(" permalloy:" + name + "\n"), std::string::npos) << text;
+  }
+  permalloy_session_close(session);
 }
 
 } // namespace

@@ -72,9 +72,10 @@ private:
   int64_t value(uint32_t expr) const { return expr == artifact::kNone ? 0 : values_[expr]; }
   Status placeStaging();
   void patchBuffers(std::span<const InputTensor> inputs, std::span<void *const> outputs);
-  void runLaunch(const BoundStep &step, ThreadPool *pool, bool last);
-  /// Runs step `index` and says which one follows.
-  size_t runStep(size_t index, ThreadPool *pool);
+  void runLaunch(const BoundStep &step, ThreadPool *pool, bool last, TimeSpan *lanes);
+  /// Runs step `index` and says which one follows. `lanes`: see Launch.
+  size_t runStep(size_t index, ThreadPool *pool, TimeSpan *lanes = nullptr);
+  size_t recordStep(size_t index, ThreadPool *pool, RunRecord &record);
 
   const Artifact &artifact_;
   const size_t target_;

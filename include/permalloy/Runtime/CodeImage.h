@@ -30,6 +30,9 @@ public:
   /// The function at a virtual address, which must lie in an executable segment.
   Result<KernelFunction> entry(uint64_t address) const;
 
+  /// Where the executable segment that holds the address `code` ends; `code` when none does.
+  uintptr_t codeEnd(uintptr_t code) const;
+
 private:
   struct Segment {
     uint64_t begin, end; ///< virtual addresses

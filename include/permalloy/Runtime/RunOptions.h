@@ -8,12 +8,17 @@
 
 namespace permalloy {
 
+struct RunRecord;
+
 struct RunOptions {
   /// Empty, or one entry per Program::steps: its wall time in nanoseconds.
   std::span<int64_t> stepNanoseconds = {};
   /// Null, or a flag that another thread may set while the run is under way: it is read before each
   /// step, and the run ends with StatusCode::terminated when it is not 0.
   const int32_t *terminate = nullptr;
+
+  /// Null, or where the run notes when each of its steps began and ended (all but RunRecord::run).
+  RunRecord *record = nullptr;
 
   bool terminated() const { return terminate && __atomic_load_n(terminate, __ATOMIC_RELAXED) != 0; }
 };

@@ -49,6 +49,7 @@ public:
   ~Session();
 
   const Artifact &artifact() const { return *artifact_; }
+  const std::shared_ptr<const Artifact> &sharedArtifact() const { return artifact_; }
   /// The target whose image runs, an index into Program::targets.
   size_t targetIndex() const { return target_; }
   int threads() const { return threads_; }

@@ -4,6 +4,7 @@
 #define PERMALLOY_RUNTIME_THREADPOOL_H
 
 #include "permalloy/Runtime/CodeImage.h"
+#include "permalloy/Runtime/RunRecord.h"
 
 #include <atomic>
 #include <cstddef>
@@ -21,6 +22,8 @@ struct Launch {
   int64_t tiles = 0;
   std::byte *scratch = nullptr; ///< of worker 0; worker w's is w * scratchStride further
   size_t scratchStride = 0;
+  /// Null, or an entry for each thread of the pool: when it worked on this launch.
+  TimeSpan *lanes = nullptr;
 };
 
 /// Runs a launch on the calling thread alone.

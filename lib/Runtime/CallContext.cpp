@@ -171,7 +171,7 @@ Status CallContext::bindSteps() {
     bound.target = step.target;
     if (step.kind == StepKind::launch)
       PERMALLOY_TRY(bindLaunch(step, bound));
-    bound.copyBytes = value(step.copyBytes);
+    bound.copyBytes = step.kind == StepKind::copy ? value(step.copyBytes) : 0;
     int64_t leastBytes = step.kind == StepKind::jumpIfZero ? 1 : bound.copyBytes;
     for (const Operand &operand : step.operands)
       PERMALLOY_TRY(bindOperand(step, operand, leastBytes));
@@ -250,7 +250,10 @@ size_t CallContext::runStep(size_t index, ThreadPool *pool, TimeSpan *lanes) {
 /// Runs a step, notes when it and its threads' parts began and ended, and says which one follows.
 size_t CallContext::recordStep(size_t index, ThreadPool *pool, RunRecord &record) {
   const Step &step = artifact_.program().steps[index];
-  RunRecord::Step entry{static_cast<uint32_t>(index), {}, value(step.flops), value(step.bytes),
+  RunRecord::Step entry{static_cast<uint32_t>(index),
+                        {},
+                        value(step.flops),
+                        value(step.bytes),
                         pool && steps_[index].parallel};
   if (entry.parallel)
     record.lanes.resize(record.lanes.size() + record.threads);
@@ -274,7 +277,11 @@ Status CallContext::run(std::span<const InputTensor> inputs, std::span<void *con
   bool wanted = options.record || !options.stepNanoseconds.empty();
   RunRecord *record = options.record ? options.record : &ownRecord;
   if (wanted) {
-    *record = {record->run, static_cast<int64_t>(::gettid()), symbolValues_, {}, {},
+    *record = {record->run,
+               static_cast<int64_t>(::gettid()),
+               symbolValues_,
+               {},
+               {},
                pool ? static_cast<size_t>(pool->threads()) : 1};
     record->steps.reserve(steps_.size());
   }

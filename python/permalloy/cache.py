@@ -11,22 +11,20 @@ has one of them mapped keeps it.
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
-import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
+from . import hashes
 from .errors import Fail, InvalidArgument, NoSuchFile
 
 _DEFAULT_LIMIT = 8 << 30
 
 
-def directory() -> Path:
-    """The folder, made when it is not there, with mode 0700."""
+def directory(kind: str = "models") -> Path:
+    """The folder of compiled models, or another beside it; made when missing, with mode 0700."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    path = Path(base) / "permalloy" / "models"
+    path = Path(base) / "permalloy" / kind
     try:
         path.mkdir(parents=True, exist_ok=True)
         info = path.stat()
@@ -83,49 +81,14 @@ def model_hashes(path, data: bytes | None) -> list[str]:
     """Hashes of a model's bytes and of the external data files it names."""
     if data is not None:
         return [hashlib.sha256(data).hexdigest()]
+    model, index = Path(os.fsdecode(path)), directory("hashes")
     try:
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                return ["empty"]
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-                names = sorted(set(_external_names(view)))
-                hashes = [hashlib.sha256(view).hexdigest()]
+        content, names = hashes.of_model(model, index)
     except FileNotFoundError as error:
-        raise NoSuchFile(f"cannot open '{os.fsdecode(path)}': no such file") from error
+        raise NoSuchFile(f"cannot open '{model}': no such file") from error
     except OSError as error:
-        raise Fail(f"cannot read '{os.fsdecode(path)}': {error.strerror}") from error
+        raise Fail(f"cannot read '{model}': {error.strerror}") from error
+    parts = [content]
     for name in names:
-        hashes += [name, _file_hash(Path(os.fsdecode(path)).parent / name)]
-    return hashes
-
-
-def _file_hash(path: Path) -> str:
-    try:
-        with open(path, "rb") as file:
-            digest = hashlib.sha256()
-            while block := file.read(1 << 20):
-                digest.update(block)
-            return digest.hexdigest()
-    except OSError:
-        return "missing"  # the compiler says so
-
-
-def _external_names(view) -> Iterator[str]:
-    """Values of `location` entries of TensorProto.external_data, as they stand on the wire.
-
-    Key "location" (field 1), then field 2 with a length of one byte or two. Weights may contain
-    such bytes by chance: a name too many costs a look at a file that is not there.
-    """
-    for match in re.finditer(rb"\x0a\x08location\x12", view):
-        at = match.end()
-        length = view[at]
-        at += 1
-        if length >= 0x80:
-            length = (length & 0x7F) | view[at] << 7
-            at += 1
-        try:
-            name = view[at : at + length].decode()
-        except UnicodeDecodeError:
-            continue
-        if name and "\0" not in name and not os.path.isabs(name) and ".." not in name:
-            yield name
+        parts += [name, hashes.of_file(model.parent / name, index)]
+    return parts

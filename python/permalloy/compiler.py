@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from . import _native, cache
-from .errors import CompileError, InvalidArgument, InvalidModel, NoSuchFile
+from .errors import (
+    CompileError,
+    InvalidArgument,
+    InvalidModel,
+    InvalidProtobuf,
+    NoSuchFile,
+    UnsupportedModel,
+)
 
 #: First bytes of a .alloy file.
 ALLOY_MAGIC = b"\x89ALY\r\n\x1a\n"
@@ -181,4 +189,13 @@ def _run_compiler(source: str, output: str, arguments: list[str]):
     if result.returncode < 0:
         name = signal.Signals(-result.returncode).name
         raise CompileError(f"the compiler was ended by {name}\n{said}".rstrip())
-    raise CompileError(said or f"the compiler failed with exit code {result.returncode}")
+    raise _refusal(said)(said or f"the compiler failed with exit code {result.returncode}")
+
+
+def _refusal(said: str) -> type[CompileError]:
+    """onnxruntime's name for what the compiler says of a model, or CompileError."""
+    if "not an ONNX model" in said:
+        return InvalidProtobuf
+    if re.search(r"\bunsupported\b|; supported are ", said):
+        return UnsupportedModel
+    return CompileError

@@ -50,6 +50,59 @@ def test_key_has_external_data(fake_compiler, tmp_path):
     assert permalloy.compile(model) != first
 
 
+@pytest.fixture
+def reads(monkeypatch):
+    """Counts the files that are hashed; files count as settled at once."""
+    from permalloy import hashes
+
+    monkeypatch.setattr(hashes, "_SETTLED_NS", -1)
+    count = []
+    for name in ("_read_model", "_read_file"):
+        read = getattr(hashes, name)
+        monkeypatch.setattr(hashes, name, lambda file, read=read: count.append(1) or read(file))
+    return count
+
+
+def test_a_model_is_read_once(fake_compiler, model, own_cache, reads):
+    first = permalloy.compile(model)
+    assert permalloy.compile(model) == first
+    assert len(reads) == 1
+    index = own_cache.parent / "hashes"
+    assert stat.S_IMODE(index.stat().st_mode) == 0o700
+    (entry,) = index.iterdir()
+    entry.write_text("{")  # damaged
+    assert permalloy.compile(model) == first
+    assert len(reads) == 2
+
+
+def test_a_changed_model_is_read_again(fake_compiler, model, reads):
+    first = permalloy.compile(model)
+    info = model.stat()
+    model.write_bytes(b"MODEL 2")  # the same size
+    os.utime(model, ns=(info.st_atime_ns, info.st_mtime_ns))
+    assert permalloy.compile(model) != first
+    other = model.with_name("other.onnx")
+    other.write_bytes(b"MODEL 1")
+    other.rename(model)
+    assert permalloy.compile(model) == first
+    assert len(reads) == 3
+
+
+def test_external_data_is_remembered_by_itself(fake_compiler, tmp_path, reads):
+    model, weights = tmp_path / "external.onnx", tmp_path / "weights.bin"
+    model.write_bytes(b"...\x0a\x08location\x12\x0bweights.bin...")
+    weights.write_bytes(b"1")
+    first = permalloy.compile(model)
+    assert permalloy.compile(model) == first and len(reads) == 2
+    weights.write_bytes(b"2")
+    assert permalloy.compile(model) != first and len(reads) == 3
+
+
+def test_a_model_just_written_is_not_remembered(fake_compiler, model, own_cache):
+    permalloy.compile(model)
+    assert not list((own_cache.parent / "hashes").iterdir())
+
+
 def test_options_become_flags(fake_compiler, model, tmp_path):
     out = tmp_path / "out.alloy"
     got = permalloy.compile(
@@ -147,5 +200,17 @@ def test_the_real_compiler(compiler, tmp_path):
         x = np.random.default_rng(batch).standard_normal((batch, 8)).astype(np.float32)
         y = session.run(["y"], {"x": x})[0]
         np.testing.assert_allclose(y, np.maximum(x @ w, 0), rtol=1e-5, atol=1e-5)
-    with pytest.raises(permalloy.CompileError):
+
+
+def test_the_real_compilers_refusals(compiler):
+    pytest.importorskip("onnx")
+    from onnx import parser
+
+    with pytest.raises(permalloy.InvalidProtobuf, match="not an ONNX model"):
         permalloy.InferenceSession(b"this is no model")
+    head = '<ir_version: 8, opset_import: ["" : 17]> g (float[N] x) => (float[N] y) '
+    with pytest.raises(permalloy.UnsupportedModel, match="the operator is not supported") as error:
+        permalloy.InferenceSession(parser.parse_model(head + "{ y = Unique(x) }"))
+    assert isinstance(error.value, permalloy.NotImplemented)
+    with pytest.raises(permalloy.CompileError, match="'z', which no earlier node writes"):
+        permalloy.InferenceSession(parser.parse_model(head + "{ y = Relu(z) }"))

@@ -13,6 +13,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 #include <string>
 #include <tuple>
@@ -117,13 +118,17 @@ nb::object exportDlpack(uintptr_t address, const std::vector<size_t> &shape,
                                              nb::device::cpu::value));
 }
 
-/// An array that owns the output's memory.
+/// An array that owns the output's memory, or keeps the cache that it is a view of.
 nb::object toArray(permalloy_tensor &tensor) {
-  nb::capsule owner(tensor.data, [](void *data) noexcept { permalloy_data_release(data); });
+  nb::capsule owner =
+      tensor.owner
+          ? nb::capsule(tensor.owner, [](void *kept) noexcept { permalloy_owner_release(kept); })
+          : nb::capsule(tensor.data, [](void *data) noexcept { permalloy_data_release(data); });
   void *data = tensor.data;
   tensor.owned = 0;
   std::vector<size_t> shape(tensor.dims, tensor.dims + tensor.rank);
-  return nb::cast(nb::ndarray<nb::numpy>(data, shape.size(), shape.data(), owner, nullptr,
+  return nb::cast(nb::ndarray<nb::numpy>(data, shape.size(), shape.data(), owner,
+                                         tensor.strided ? tensor.strides : nullptr,
                                          dlpackType(tensor.dtype)));
 }
 
@@ -143,6 +148,27 @@ struct Outputs {
       permalloy_tensor_release(&tensor);
   }
   std::vector<permalloy_tensor> tensors;
+};
+
+/// The caches of a batch of sequences; the Python object keeps its session.
+class NativeState {
+public:
+  NativeState(permalloy_session *session, int64_t batch, int64_t capacity) {
+    check(permalloy_state_create(session, batch, capacity, &state_));
+  }
+  NativeState(const NativeState &) = delete;
+  NativeState &operator=(const NativeState &) = delete;
+  ~NativeState() { permalloy_state_release(state_); }
+
+  permalloy_state *get() const { return state_; }
+  int64_t length() const { return permalloy_state_length(state_); }
+  int64_t capacity() const { return permalloy_state_capacity(state_); }
+  int64_t batch() const { return permalloy_state_batch(state_); }
+  uint64_t bytes() const { return permalloy_state_bytes(state_); }
+  void truncate(int64_t length) { check(permalloy_state_truncate(state_, length)); }
+
+private:
+  permalloy_state *state_ = nullptr;
 };
 
 class NativeSession {
@@ -196,10 +222,29 @@ public:
     return all;
   }
 
+  /// (input, output) of each cache.
+  nb::list caches() const {
+    nb::list all;
+    for (size_t i = 0; i < permalloy_session_cache_count(session_); ++i) {
+      size_t input = 0, output = 0;
+      check(permalloy_session_cache(session_, i, &input, &output));
+      permalloy_tensor_info past = {}, present = {};
+      past.struct_size = present.struct_size = sizeof past;
+      check(permalloy_session_input(session_, input, &past));
+      check(permalloy_session_output(session_, output, &present));
+      all.append(nb::make_tuple(past.name, present.name));
+    }
+    return all;
+  }
+
+  std::unique_ptr<NativeState> createState(int64_t batch, int64_t capacity) {
+    return std::make_unique<NativeState>(session_, batch, capacity);
+  }
+
   /// Of each target its new array, or the shape of what was written to the caller's memory; and
   /// the steps' times in nanoseconds when `profile` is set.
   nb::tuple run(const std::vector<Feed> &feeds, const std::vector<Target> &targets, bool profile,
-                const Flag *terminate) {
+                const Flag *terminate, const NativeState *state) {
     std::vector<permalloy_tensor> inputs;
     for (const Feed &feed : feeds)
       inputs.push_back(toTensor(feed));
@@ -213,8 +258,11 @@ public:
     permalloy_status *status;
     {
       nb::gil_scoped_release release;
-      status = permalloy_session_run(session_, inputs.data(), inputs.size(), outputs.tensors.data(),
-                                     outputs.tensors.size(), &options);
+      status = state ? permalloy_state_run(state->get(), inputs.data(), inputs.size(),
+                                           outputs.tensors.data(), outputs.tensors.size(), &options)
+                     : permalloy_session_run(session_, inputs.data(), inputs.size(),
+                                             outputs.tensors.data(), outputs.tensors.size(),
+                                             &options);
     }
     check(status);
     nb::list results;
@@ -237,14 +285,15 @@ private:
 
   static permalloy_tensor toTensor(const Feed &feed) {
     const auto &[name, dtype, shape, strides, address] = feed;
-    if (!strides.empty())
-      throw nb::value_error("strided inputs are unsupported");
     permalloy_tensor tensor = {};
     tensor.name = name.c_str();
     tensor.dtype = static_cast<permalloy_dtype>(dtype);
     tensor.rank = static_cast<int32_t>(shape.size());
     for (size_t i = 0; i < shape.size() && i < PERMALLOY_MAX_RANK; ++i)
       tensor.dims[i] = shape[i];
+    tensor.strided = !strides.empty();
+    for (size_t i = 0; i < strides.size() && i < PERMALLOY_MAX_RANK; ++i)
+      tensor.strides[i] = strides[i];
     tensor.data = reinterpret_cast<void *>(address);
     return tensor;
   }
@@ -291,5 +340,14 @@ NB_MODULE(_native, m) {
       .def("steps", &NativeSession::steps)
       .def("threads", &NativeSession::threads)
       .def("run", &NativeSession::run, nb::arg("feeds"), nb::arg("targets"), nb::arg("profile"),
-           nb::arg("terminate").none());
+           nb::arg("terminate").none(), nb::arg("state").none())
+      .def("caches", &NativeSession::caches)
+      .def("create_state", &NativeSession::createState, nb::arg("batch"), nb::arg("capacity"),
+           nb::keep_alive<0, 1>());
+  nb::class_<NativeState>(m, "State")
+      .def_prop_ro("length", &NativeState::length)
+      .def_prop_ro("capacity", &NativeState::capacity)
+      .def_prop_ro("batch", &NativeState::batch)
+      .def_prop_ro("nbytes", &NativeState::bytes)
+      .def("truncate", &NativeState::truncate, nb::arg("length"));
 }

@@ -60,6 +60,38 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return success();
 }
 
+static bool isRank4(Type type) { return cast<RankedTensorType>(type).getRank() == 4; }
+
+static bool haveOneElementType(Type a, Type b) { return getElementTypeOrSelf(a) == getElementTypeOrSelf(b); }
+
+LogicalResult CacheOp::verify() {
+  Type past = getPast().getType(), cache = getCache().getType();
+  if (!isRank4(past) || !isRank4(cache) || !haveOneElementType(past, cache))
+    return emitOpError("needs a past and a cache of rank 4 and one element type, not ") << past << " and " << cache << " (cache_c1)";
+  if (getDims().size() != 4 || cast<tfm::DimExprAttr>(getDims()[2]).getKind() != tfm::DimKind::Symbol)
+    return emitOpError("needs four dims, the third a symbol, not ") << getDims() << " (cache_c2)";
+  return success();
+}
+
+LogicalResult CacheViewOp::verify() {
+  Type cache = getCache().getType(), present = getPresent().getType();
+  if (!isRank4(cache) || !isRank4(present) || !haveOneElementType(cache, present) || getDims().size() != 4)
+    return emitOpError("needs four dims and tensors of rank 4 and one element type, not ")
+           << getDims() << ", " << cache << " and " << present << " (cache_view_c1)";
+  return success();
+}
+
+Value kern::storageOf(Value value) {
+  for (;;) {
+    if (auto view = value.getDefiningOp<ViewOp>())
+      value = view.getInput();
+    else if (auto view = value.getDefiningOp<CacheViewOp>())
+      value = view.getCache();
+    else
+      return value;
+  }
+}
+
 tfm::Dims kern::argDims(KernelOp kernel, unsigned index) {
   return tfm::dimsOf(cast<ArrayAttr>(kernel.getArgDims()[index]));
 }

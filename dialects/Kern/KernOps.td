@@ -109,4 +109,38 @@ def Kern_ViewOp : Kern_Op<"view", [Pure]> {
   let assemblyFormat = "$input `dims` $dims attr-dict `:` type($input) `to` type($output)";
 }
 
+def Kern_CacheOp : Kern_Op<"cache", [Pure]> {
+  let summary = "the whole buffer of a key or value cache";
+  let description = [{
+    `past`, an argument of the function, is [batch, heads, length, size] and lies in the first rows of cache number `index`, whose
+    buffer is `dims`: [batch, heads, capacity, size]. `capacity` is a symbol that no input dimension gives: the runtime chooses
+    it, at least `least` (the length after this run), the same for all caches of a function. The interpreter takes a few rows more
+    and fills what lies behind `past` with NaN.
+
+    Constraints: (cache_c1) input and result have rank 4 and one element type; (cache_c2) `dims` has four entries, the third a
+    symbol.
+
+    Example: `%c = kern.cache 0 %past least #tfm.dim<past + seq> dims [#tfm.dim<batch>, #tfm.dim<12>, #tfm.dim<capacity>, #tfm.dim<64>] : tensor<?x12x?x64xf32> to tensor<?x12x?x64xf32>`
+  }];
+  let arguments = (ins I64Attr:$index, AnyRankedTensor:$past, Kern_DimAttr:$least, Kern_DimArrayAttr:$dims);
+  let results = (outs AnyRankedTensor:$cache);
+  let assemblyFormat = "$index $past `least` $least `dims` $dims attr-dict `:` type($past) `to` type($cache)";
+  let hasVerifier = 1;
+}
+
+def Kern_CacheViewOp : Kern_Op<"cache_view", [Pure]> {
+  let summary = "the live rows of a cache";
+  let description = [{
+    The first rows of cache number `index` after its append, as the function returns them; `dims` are the result's dimensions. It
+    costs nothing: the caller gets a view with the buffer's strides. Constraint (cache_view_c1): input and result have rank 4 and
+    one element type, and `dims` four entries.
+
+    Example: `%p = kern.cache_view 0 %c dims [#tfm.dim<batch>, #tfm.dim<12>, #tfm.dim<past + seq>, #tfm.dim<64>] : tensor<?x12x?x64xf32> to tensor<?x12x?x64xf32>`
+  }];
+  let arguments = (ins I64Attr:$index, AnyRankedTensor:$cache, Kern_DimArrayAttr:$dims);
+  let results = (outs AnyRankedTensor:$present);
+  let assemblyFormat = "$index $cache `dims` $dims attr-dict `:` type($cache) `to` type($present)";
+  let hasVerifier = 1;
+}
+
 #endif

@@ -156,6 +156,17 @@ AttentionOp AttentionOp::cloneWith(OpBuilder &builder, Type type, Value query, V
   return AttentionOp::create(builder, getLoc(), TypeRange(type), operands, (*this)->getAttrs());
 }
 
+LogicalResult KvAppendOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
+  dims = oracle.dims(getCache());
+  Dims rows = oracle.dims(getRows());
+  if (dims.size() != 4 || rows.size() != 4 || differ(dims[0], rows[0]) || differ(dims[1], rows[1]) || differ(dims[3], rows[3]))
+    return fail(error, "cache and rows must have rank 4 and agree in all dimensions but the third, not " + str(dims) + " and " + str(rows) + " (kv_append_c1)");
+  auto at = getAt().asConstant(), count = rows[2] ? rows[2].asConstant() : std::nullopt, capacity = dims[2] ? dims[2].asConstant() : std::nullopt;
+  if (at && (*at < 0 || (count && capacity && *at + *count > *capacity)))
+    return fail(error, "rows " + str(rows) + " at " + Twine(*at) + " do not fit the cache " + str(dims) + " (kv_append_c3)");
+  return success();
+}
+
 LogicalResult PackOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &) {
   dims = oracle.dims(getInput());
   return success();

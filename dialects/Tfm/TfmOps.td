@@ -537,6 +537,22 @@ def Tfm_AttentionOp : Tfm_ShapedOp<"attention"> {
   }];
 }
 
+def Tfm_KvAppendOp : Tfm_ShapedOp<"kv_append"> {
+  let summary = "put new rows into a key or value cache";
+  let description = [{
+    `cache` is [batch, heads, capacity, size], `rows` [batch, heads, n, size]. The result is the cache with rows [at, at + n) of
+    dimension 2 replaced by `rows`. Compiled kernels write these rows into the cache's memory and touch nothing else.
+
+    Constraints: (kv_append_c1) both have rank 4 and agree in all dimensions but the third; (kv_append_c2) equal element types;
+    (kv_append_c3) 0 <= at and at + n <= capacity, where known.
+
+    Example: `%0 = tfm.kv_append %cache at #tfm.dim<past>, %k : (tensor<?x12x?x64xf32>, tensor<?x12x?x64xf32>) -> tensor<?x12x?x64xf32>`
+  }];
+  let arguments = (ins Tfm_FloatTensor:$cache, Tfm_DimExprAttr:$at, Tfm_FloatTensor:$rows);
+  let results = (outs Tfm_FloatTensor:$result);
+  let assemblyFormat = "$cache `at` $at `,` $rows attr-dict `:` functional-type(operands, results)";
+}
+
 //===----------------------------------------------------------------------===//
 // Mixture of experts
 //===----------------------------------------------------------------------===//

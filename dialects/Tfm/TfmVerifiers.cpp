@@ -244,6 +244,12 @@ LogicalResult GroupedLinearOp::verify() {
   return verifyShape(*this);
 }
 
+LogicalResult KvAppendOp::verify() {
+  if (elementType(getCache()) != elementType(getRows()))
+    return emitOpError("puts elements ") << elementType(getRows()) << " into a cache of " << elementType(getCache()) << " (kv_append_c2)";
+  return verifyShape(*this);
+}
+
 LogicalResult PackOp::verify() {
   auto from = cast<RankedTensorType>(getInput().getType()), to = cast<RankedTensorType>(getType());
   if ((from.getRank() != 2 && from.getRank() != 3) || !from.hasStaticShape())

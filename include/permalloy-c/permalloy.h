@@ -41,7 +41,7 @@ extern "C" {
 #endif
 
 /** Version of this interface. */
-#define PERMALLOY_ABI_VERSION 1
+#define PERMALLOY_ABI_VERSION 2
 /** Highest rank of a tensor. */
 #define PERMALLOY_MAX_RANK 8
 
@@ -102,7 +102,7 @@ PERMALLOY_API size_t permalloy_dtype_size(permalloy_dtype dtype);
 /** numpy's name of the type, "float32"; "undefined" for an unknown one. */
 PERMALLOY_API const char *permalloy_dtype_name(permalloy_dtype dtype);
 
-/** A dense row-major tensor. */
+/** A tensor. */
 typedef struct permalloy_tensor {
   /** Which input or output; NULL: the one with this tensor's number in its array. */
   const char *name;
@@ -116,15 +116,25 @@ typedef struct permalloy_tensor {
   void *data;
   /** Outputs with the caller's memory: its size in bytes. Otherwise ignored. */
   size_t capacity;
-  /** Outputs, set by the run: 1 when `data` is to be freed with permalloy_tensor_release. */
+  /** Outputs, set by the run: 1 when the tensor is to be freed with permalloy_tensor_release. */
   int32_t owned;
-  int32_t reserved;
+  /** 0: the elements are dense and row-major. 1: `strides` says how they lie. Inputs: set by the
+   *  caller; strided ones are copied where they are no view of a cache. Outputs: set by the run. */
+  int32_t strided;
+  /** Elements (not bytes) between neighbours of each axis. */
+  int64_t strides[PERMALLOY_MAX_RANK];
+  /** Outputs, set by the run: what keeps `data` alive where it is a view of a cache; else NULL. */
+  void *owner;
 } permalloy_tensor;
 
-/** Frees what a run allocated for an output (64-byte aligned), and sets `data` to NULL. */
+/** Frees what a run allocated for an output (64-byte aligned) or lets go of the cache that it is a
+ *  view of, and sets `data` to NULL. */
 PERMALLOY_API void permalloy_tensor_release(permalloy_tensor *tensor);
-/** Frees `data` of an output with `owned` set, for callers that have moved it out of its tensor. */
+/** Frees `data` of an output with `owned` set and no `owner`, for callers that have moved it out of
+ *  its tensor. */
 PERMALLOY_API void permalloy_data_release(void *data);
+/** Lets go of the `owner` of an output, for callers that have moved it out of its tensor. */
+PERMALLOY_API void permalloy_owner_release(void *owner);
 
 /*===-- Sessions --------------------------------------------------------------===*/
 
@@ -186,6 +196,61 @@ PERMALLOY_API permalloy_status *permalloy_session_infer_shapes(permalloy_session
                                                                size_t input_count,
                                                                permalloy_tensor *outputs,
                                                                size_t output_count);
+
+/*===-- Caches ----------------------------------------------------------------===*/
+
+/*
+ * The past keys and values of a decoder are caches where the compiler saw that a step only adds
+ * rows to them: pairs of an input (past) and an output (present) of shape [batch, heads, length,
+ * size]. Two forms use them without copying the past at every step.
+ *
+ * Drop-in: outputs with `data` NULL come back as strided views of a buffer of the session with rows
+ * to spare. Given back unchanged as inputs of the next run (all of one run together), the new rows
+ * are appended in place. Views stay valid and keep their contents until released, even after the
+ * session was closed. Anything else that is given as past is copied into a new buffer: other memory,
+ * a part of a view, views of different runs, a second continuation of the same views.
+ *
+ * State: permalloy_state_run keeps the past itself; inputs and outputs of caches are left out.
+ *
+ * A buffer has room for `capacity` rows, batch * capacity * (bytes of one row of all caches) in all.
+ * A new buffer that must hold n rows gets 1.5 n, rounded up to 64, at most as many as the model
+ * takes; a full one is replaced by such a buffer, and its rows copied.
+ */
+
+/** Number of caches, 0 when the model has none. */
+PERMALLOY_API size_t permalloy_session_cache_count(const permalloy_session *session);
+/** The input and output that are cache `index`, as indices; fails when it is out of range. */
+PERMALLOY_API permalloy_status *permalloy_session_cache(const permalloy_session *session,
+                                                        size_t index, size_t *input,
+                                                        size_t *output);
+
+/** The caches of a batch of sequences. Used by one run at a time. */
+typedef struct permalloy_state permalloy_state;
+
+/** Makes an empty state for `batch` sequences with room for `capacity` rows; 0 leaves that to the
+ *  session. It must be released before the session is closed. */
+PERMALLOY_API permalloy_status *permalloy_state_create(permalloy_session *session, int64_t batch,
+                                                       int64_t capacity, permalloy_state **state);
+/** permalloy_session_run with the past of `state`, which grows by the run's rows. A run that fails
+ *  leaves the state as it was. */
+PERMALLOY_API permalloy_status *permalloy_state_run(permalloy_state *state,
+                                                    const permalloy_tensor *inputs,
+                                                    size_t input_count, permalloy_tensor *outputs,
+                                                    size_t output_count,
+                                                    const permalloy_run_options *options);
+/** Rows that the state holds, and those it has room for. */
+PERMALLOY_API int64_t permalloy_state_length(const permalloy_state *state);
+PERMALLOY_API int64_t permalloy_state_capacity(const permalloy_state *state);
+/** Sequences that the state was made for. */
+PERMALLOY_API int64_t permalloy_state_batch(const permalloy_state *state);
+/** Bytes of its buffers: batch * capacity * bytes of a row of all caches. */
+PERMALLOY_API uint64_t permalloy_state_bytes(const permalloy_state *state);
+/** Goes back to its first `length` rows; fails when it has fewer. */
+PERMALLOY_API permalloy_status *permalloy_state_truncate(permalloy_state *state, int64_t length);
+/** Forgets all rows; the memory is kept. */
+PERMALLOY_API permalloy_status *permalloy_state_reset(permalloy_state *state);
+/** Frees a state; NULL is allowed. */
+PERMALLOY_API void permalloy_state_release(permalloy_state *state);
 
 /*===-- What a model takes and gives ------------------------------------------===*/
 

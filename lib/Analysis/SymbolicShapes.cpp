@@ -84,6 +84,10 @@ Dims SymbolicShapes::derive(Value value) {
     (void)op.inferDims(*this, result, error);
   else if (auto view = value.getDefiningOp<kern::ViewOp>())
     result = dimsOf(view.getDims());
+  else if (auto cache = value.getDefiningOp<kern::CacheOp>())
+    result = dimsOf(cache.getDims());
+  else if (auto live = value.getDefiningOp<kern::CacheViewOp>())
+    result = dimsOf(live.getDims());
   else if (auto launch = value.getDefiningOp<kern::LaunchOp>())
     result = launchDims(launch, cast<OpResult>(value).getResultNumber(), *this);
   else if (isa_and_nonnull<tfm::IfOp, tfm::WhileOp>(value.getDefiningOp()))

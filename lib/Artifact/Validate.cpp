@@ -19,6 +19,7 @@ public:
     checkTensors("input", manifest_.inputs);
     checkTensors("output", manifest_.outputs);
     checkSymbols();
+    checkCaches();
     checkSlotsAndWeights();
     checkTargets();
     checkAssumptions();
@@ -32,6 +33,9 @@ private:
   void checkExpressions();
   void checkTensors(const std::string &role, const std::vector<TensorInfo> &tensors);
   void checkSymbols();
+  void checkCaches();
+  void checkCachedTensors(const TensorInfo &past, const TensorInfo &present,
+                          const std::string &where);
   void checkSlotsAndWeights();
   void checkTargets();
   void checkAssumptions();
@@ -95,6 +99,11 @@ void Validator::checkSymbols() {
     require(symbol.min >= 0 && symbol.min <= symbol.max,
             where + " has the empty or negative range " + std::to_string(symbol.min) + ".." +
                 std::to_string(symbol.max));
+    if (i == manifest_.capacity) {
+      require(symbol.input == kNone && !manifest_.caches.empty(),
+              where + " is the capacity of no cache");
+      continue;
+    }
     if (!require(symbol.input < manifest_.inputs.size() &&
                      symbol.axis < manifest_.inputs[symbol.input].dims.size(),
                  where + " is bound by no input"))
@@ -103,6 +112,48 @@ void Validator::checkSymbols() {
     require(expr < program_.expressions.size() && program_.expressions[expr].op == ExprOp::symbol &&
                 program_.expressions[expr].lhs == i,
             where + " is bound by a dimension that is another expression");
+  }
+}
+
+/// What the runtime relies on when it lays out the buffer of a cache and views it.
+void Validator::checkCachedTensors(const TensorInfo &past, const TensorInfo &present,
+                                   const std::string &where) {
+  if (!require(past.dtype == present.dtype && past.dims.size() == 4 && present.dims.size() == 4,
+               where + " is no pair of tensors of rank 4 and one dtype") ||
+      !fault_.empty())
+    return;
+  for (uint32_t axis = 0; axis < 4; ++axis) {
+    uint32_t expr = past.dims[axis].expr;
+    if (axis == kCacheAxis)
+      continue;
+    require(present.dims[axis].expr == expr, where + " changes dimension " + std::to_string(axis));
+    ExprOp op = program_.expressions[expr].op;
+    require(op == ExprOp::constant || (axis == 0 && op == ExprOp::symbol),
+            where + " has a dimension " + std::to_string(axis) + " that varies");
+  }
+  const TensorInfo &first = manifest_.inputs[manifest_.caches[0].input];
+  const TensorInfo &grown = manifest_.outputs[manifest_.caches[0].output];
+  require(past.dims[0].expr == first.dims[0].expr &&
+              past.dims[kCacheAxis].expr == first.dims[kCacheAxis].expr &&
+              present.dims[kCacheAxis].expr == grown.dims[kCacheAxis].expr,
+          where + " has another batch or length than the first");
+}
+
+void Validator::checkCaches() {
+  require(manifest_.caches.empty() == (manifest_.capacity == kNone),
+          "caches without a capacity, or the reverse");
+  require(manifest_.capacity == kNone || manifest_.capacity + size_t(1) == manifest_.symbols.size(),
+          "the capacity of the caches is not the last symbol");
+  std::set<uint32_t> inputs, outputs;
+  for (size_t i = 0; i < manifest_.caches.size() && fault_.empty(); ++i) {
+    const Cache &cache = manifest_.caches[i];
+    std::string where = "cache " + std::to_string(i);
+    if (!require(cache.input < manifest_.inputs.size() && cache.output < manifest_.outputs.size(),
+                 where + " refers to an unknown input or output"))
+      return;
+    require(inputs.insert(cache.input).second && outputs.insert(cache.output).second,
+            where + " shares its input or output with another");
+    checkCachedTensors(manifest_.inputs[cache.input], manifest_.outputs[cache.output], where);
   }
 }
 
@@ -147,6 +198,9 @@ void Validator::checkOperand(const Operand &operand, const std::string &where, b
   case OperandKind::weight:
     count = program_.weights.size(), kind = "weight";
     break;
+  case OperandKind::cache:
+    count = manifest_.caches.size(), kind = "cache";
+    break;
   default:
     require(false, where + " has an operand of unknown kind");
     return;
@@ -154,6 +208,10 @@ void Validator::checkOperand(const Operand &operand, const std::string &where, b
   require(operand.index < count, where + " refers to " + kind + " " +
                                      std::to_string(operand.index) + " of " +
                                      std::to_string(count));
+  for (const Cache &cache : manifest_.caches)
+    require(!(operand.kind == OperandKind::input && operand.index == cache.input) &&
+                !(operand.kind == OperandKind::output && operand.index == cache.output),
+            where + " uses " + kind + " " + std::to_string(operand.index) + ", which is a cache");
   require(!written || operand.kind == OperandKind::output || operand.kind == OperandKind::slot,
           where + " writes to " + kind + " " + std::to_string(operand.index));
 }

@@ -36,7 +36,7 @@ static Role axisRole(const TensorInfo &input, size_t axis, bool hasPast) {
 std::vector<Role> symbolRoles(const Manifest &manifest) {
   bool hasPast = std::ranges::any_of(manifest.inputs, isPastInput);
   std::vector<Role> roles;
-  for (const Symbol &symbol : manifest.symbols)
+  for (const Symbol &symbol : manifest.inputSymbols())
     roles.push_back(axisRole(manifest.inputs[symbol.input], symbol.axis, hasPast));
   return roles;
 }
@@ -73,6 +73,7 @@ std::vector<int64_t> sizesByRole(const Manifest &manifest,
     settle(i);
     sizes.push_back(*values[i]);
   }
+  sizes.resize(manifest.symbols.size(), 1); // the capacity of caches, which no input has
   return sizes;
 }
 

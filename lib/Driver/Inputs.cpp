@@ -72,7 +72,7 @@ std::string shapesText(std::span<const NamedArray> arrays) {
 static Status unknownName(const Manifest &manifest, const std::vector<Role> &roles,
                           const std::string &name) {
   std::vector<std::string> names, roleNames;
-  for (const Symbol &symbol : manifest.symbols)
+  for (const Symbol &symbol : manifest.inputSymbols())
     names.push_back(symbol.name);
   for (Role role : {Role::batch, Role::sequence, Role::past, Role::total})
     if (llvm::is_contained(roles, role) && !llvm::is_contained(names, roleName(role)))
@@ -94,7 +94,7 @@ static Result<std::vector<int64_t>> chooseSizes(const Manifest &manifest, const 
     auto role = llvm::find_if(roles, isRole);
     if (role != roles.end())
       byRole[*role] = value;
-    else if (llvm::none_of(manifest.symbols, isName))
+    else if (llvm::none_of(manifest.inputSymbols(), isName))
       return unknownName(manifest, roles, name);
   }
   auto said = [&](const Symbol &symbol) -> std::optional<int64_t> {

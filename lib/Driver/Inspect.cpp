@@ -60,6 +60,29 @@ static void addTensors(Table &table, const char *title, std::span<const TensorIn
                tensors[i].name + "  " + dtypeName(tensors[i].dtype) + " " + dimsText(tensors[i])});
 }
 
+/// "24 along axis 2 of past.0.key -> present.0.key ...", and the memory that they take.
+static void addCaches(Table &table, const Artifact &artifact) {
+  const Manifest &manifest = artifact.manifest();
+  if (manifest.caches.empty())
+    return;
+  const Cache &first = manifest.caches.front(), &last = manifest.caches.back();
+  table.row({"caches", std::to_string(manifest.caches.size()) + " along axis " +
+                           std::to_string(kCacheAxis) + ", " + manifest.inputs[first.input].name +
+                           " -> " + manifest.outputs[first.output].name + " to " +
+                           manifest.inputs[last.input].name + " -> " +
+                           manifest.outputs[last.output].name});
+  int64_t rowBytes = 0; // of all caches, for one sequence
+  for (const Cache &cache : manifest.caches) {
+    const TensorInfo &past = manifest.inputs[cache.input];
+    const std::vector<Expr> &table = artifact.program().expressions;
+    rowBytes += table[past.dims[1].expr].value * table[past.dims[3].expr].value *
+                dtypeSize(past.dtype);
+  }
+  table.row({"", manifest.inputs[first.input].dims[0].text + " * " +
+                     manifest.symbols[manifest.capacity].name + " * " + std::to_string(rowBytes) +
+                     " B of memory"});
+}
+
 static void printOverview(const Artifact &artifact, llvm::raw_ostream &os) {
   const Manifest &manifest = artifact.manifest();
   const Program &program = artifact.program();
@@ -71,9 +94,10 @@ static void printOverview(const Artifact &artifact, llvm::raw_ostream &os) {
   table.row({"model", modelText(manifest.model)});
   addTensors(table, "inputs", manifest.inputs);
   addTensors(table, "outputs", manifest.outputs);
-  for (size_t i = 0; i < manifest.symbols.size(); ++i)
+  for (size_t i = 0; i < manifest.inputSymbols().size(); ++i)
     table.row(
         {i ? "" : "dimensions", manifest.symbols[i].name + "  " + rangeText(manifest.symbols[i])});
+  addCaches(table, artifact);
   for (size_t i = 0; i < program.targets.size(); ++i)
     table.row({i ? "" : "targets", program.targets[i].name + "  " +
                                        formatBytes(artifact.image(i).size()) + " of code, needs " +
@@ -111,7 +135,7 @@ static void printKernels(const Artifact &artifact, llvm::raw_ostream &os) {
 
 /// "slot 0", "weight 7 + 1536 B".
 static std::string operandText(const Artifact &artifact, const Operand &operand) {
-  static constexpr const char *kinds[] = {"input", "output", "slot", "weight"};
+  static constexpr const char *kinds[] = {"input", "output", "slot", "weight", "cache"};
   std::string text =
       std::string(kinds[static_cast<int>(operand.kind)]) + " " + std::to_string(operand.index);
   bool offset = operand.offset != kNone && exprOrNone(artifact, operand.offset) != "0";

@@ -57,7 +57,7 @@ static void printManifest(OStream &json, const Manifest &manifest) {
   printTensors(json, "outputs", manifest.outputs);
   json.attributeArray("dimensions", [&] {
     std::vector<Role> roles = symbolRoles(manifest);
-    for (const auto &[symbol, role] : llvm::zip(manifest.symbols, roles))
+    for (const auto &[symbol, role] : llvm::zip(manifest.inputSymbols(), roles))
       json.object([&] {
         json.attribute("name", symbol.name);
         json.attribute("role", roleName(role));
@@ -66,10 +66,18 @@ static void printManifest(OStream &json, const Manifest &manifest) {
                                                       : llvm::json::Value(symbol.max));
       });
   });
+  json.attributeArray("caches", [&] {
+    for (const Cache &cache : manifest.caches)
+      json.object([&] {
+        json.attribute("input", manifest.inputs[cache.input].name);
+        json.attribute("output", manifest.outputs[cache.output].name);
+        json.attribute("axis", kCacheAxis);
+      });
+  });
 }
 
 static void printStep(OStream &json, const Artifact &artifact, const Step &step) {
-  static constexpr const char *kinds[] = {"input", "output", "slot", "weight"};
+  static constexpr const char *kinds[] = {"input", "output", "slot", "weight", "cache"};
   const Program &program = artifact.program();
   auto text = [&](uint32_t expr) {
     return exprText(program.expressions, artifact.manifest().symbols, expr);

@@ -4,8 +4,8 @@
 
 #include "CompileModel.h"
 
-#include "permalloy/Runtime/Binding.h"
 #include "permalloy/Runtime/RunRecord.h"
+#include "permalloy/Runtime/Strided.h"
 
 #include <chrono>
 #include <cstdlib>
@@ -42,10 +42,15 @@ Result<std::vector<NamedArray>> OpenModel::run(std::span<const NamedArray> input
     record->run = {begin, monotonicNanoseconds()};
   std::vector<NamedArray> arrays;
   for (size_t i = 0; i < outputs.size(); ++i) {
-    const std::byte *data = static_cast<const std::byte *>(outputs[i].data);
-    size_t size = static_cast<size_t>(tensorBytes(outputs[i].dtype, outputs[i].dims));
-    arrays.push_back({infos[i].name, {outputs[i].dtype, outputs[i].dims, {data, data + size}}});
-    std::free(outputs[i].data);
+    OutputTensor &output = outputs[i];
+    Array array{output.dtype, output.dims, {}};
+    array.data.resize(static_cast<size_t>(tensorBytes(output.dtype, output.dims)));
+    std::vector<int64_t> dense = denseStrides(output.dims);
+    copyStrided(array.data.data(), dense, output.data,
+                output.strides.empty() ? dense : output.strides, output.dims,
+                artifact::dtypeSize(output.dtype));
+    arrays.push_back({infos[i].name, std::move(array)});
+    output.release();
   }
   return arrays;
 }

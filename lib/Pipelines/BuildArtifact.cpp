@@ -86,6 +86,7 @@ private:
   LogicalResult addSources(func::FuncOp function);
   LogicalResult addAssumptions(func::FuncOp main);
   LogicalResult addKernels();
+  void addCaches(func::FuncOp main);
   /// The steps of `function`, whose arguments have places; its results go to `results`.
   LogicalResult addFunction(func::FuncOp function, ArrayRef<Operand> results);
   uint32_t addSlots(func::FuncOp function);
@@ -116,12 +117,6 @@ private:
   unsigned constants = 0;
   std::shared_ptr<reference::WeightEvaluator> evaluator = std::make_shared<reference::WeightEvaluator>();
 };
-
-Value storageOf(Value value) {
-  while (auto view = value.getDefiningOp<kern::ViewOp>())
-    value = view.getInput();
-  return value;
-}
 
 /// The values that a symbol may take: what the user promised and what the model can stand.
 void setRange(func::FuncOp main, Symbol &symbol) {
@@ -270,6 +265,26 @@ LogicalResult ArtifactBuilder::addKernels() {
   return success();
 }
 
+/// Caches, with the symbol of their capacity behind those that inputs bind.
+void ArtifactBuilder::addCaches(func::FuncOp main) {
+  Manifest &manifest = contents.manifest;
+  for (auto cache : main.getOps<kern::CacheOp>()) {
+    StringRef capacity = cast<DimExprAttr>(cache.getDims()[artifact::kCacheAxis]).getName();
+    if (!exprs.knows(capacity)) {
+      manifest.capacity = manifest.symbols.size();
+      exprs.declareSymbol(capacity, manifest.capacity);
+      manifest.symbols.push_back({capacity.str(), 1, INT64_MAX, kNone, 0});
+    }
+    manifest.caches.push_back({cast<BlockArgument>(cache.getPast()).getArgNumber(), 0});
+    places[cache] = {OperandKind::cache, uint32_t(cache.getIndex()), kNone};
+  }
+  for (auto [index, value] : llvm::enumerate(main.getBody().front().getTerminator()->getOperands()))
+    if (auto view = value.getDefiningOp<kern::CacheViewOp>()) {
+      manifest.caches[view.getIndex()].output = index;
+      places[kern::storageOf(view)] = {OperandKind::cache, uint32_t(view.getIndex()), kNone};
+    }
+}
+
 /// Where launches write: their slots, or the first result that shows the value.
 void ArtifactBuilder::placeResults(func::FuncOp function, uint32_t firstSlot, ArrayRef<Operand> results) {
   for (Operation &op : function.getBody().front()) {
@@ -281,10 +296,10 @@ void ArtifactBuilder::placeResults(func::FuncOp function, uint32_t firstSlot, Ar
         places[result] = {OperandKind::slot, uint32_t(firstSlot + slot), kNone};
   }
   for (auto [value, place] : llvm::zip(function.getBody().front().getTerminator()->getOperands(), results))
-    places.try_emplace(storageOf(value), place);
+    places.try_emplace(kern::storageOf(value), place);
 }
 
-Operand ArtifactBuilder::operandOf(Value value) { return places.at(storageOf(value)); }
+Operand ArtifactBuilder::operandOf(Value value) { return places.at(kern::storageOf(value)); }
 
 LogicalResult ArtifactBuilder::addLaunch(kern::LaunchOp launch) {
   Step step;
@@ -337,7 +352,8 @@ void ArtifactBuilder::addCopy(StringRef name, Operand from, Operand to, DimExprA
 LogicalResult ArtifactBuilder::addCopies(func::FuncOp function, ArrayRef<Operand> results) {
   for (auto [value, place] : llvm::zip(function.getBody().front().getTerminator()->getOperands(), results)) {
     Operand from = operandOf(value);
-    if (from.kind == place.kind && from.index == place.index)
+    bool written = from.kind == place.kind && from.index == place.index;
+    if (written || value.getDefiningOp<kern::CacheViewOp>())
       continue;
     bool isOutput = place.kind == OperandKind::output;
     addCopy(isOutput ? contents.manifest.outputs[place.index].name : stepName(value.getLoc()), from, place, bytesOf(value));
@@ -434,6 +450,7 @@ LogicalResult ArtifactBuilder::addFunction(func::FuncOp function, ArrayRef<Opera
 LogicalResult ArtifactBuilder::run(func::FuncOp main) {
   if (failed(addInputs(main)) || failed(addOutputs(main)) || failed(addAssumptions(main)) || failed(addKernels()))
     return failure();
+  addCaches(main);
   SmallVector<Operand> outputs;
   for (uint32_t index = 0; index < contents.manifest.outputs.size(); ++index)
     outputs.push_back({OperandKind::output, index, kNone});

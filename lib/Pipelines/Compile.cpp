@@ -53,7 +53,12 @@ LogicalResult runPasses(ModuleOp module, const CompileOptions &options, function
 /// Everything before code generation. The fusion report comes between: kernels no longer show what was raised.
 LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitKind until, Stages &stages) {
   stages.begin("fuse");
-  if (failed(runPasses(module, options, [](OpPassManager &passes) { buildTfmPipeline(passes, TfmPipelineOptions()); })))
+  auto fuse = [&](OpPassManager &passes) {
+    buildTfmPipeline(passes, TfmPipelineOptions());
+    if (until != EmitKind::Tfm)
+      passes.addNestedPass<func::FuncOp>(createPlanCaches());
+  };
+  if (failed(runPasses(module, options, fuse)))
     return failure();
   if (options.fusionReport)
     printFusionReport(module, *options.fusionReport);
@@ -77,12 +82,15 @@ FailureOr<SmallVector<codegen::CpuTarget>> parseTargets(ModuleOp module, const C
 } // namespace
 
 void permalloy::buildKernPipeline(OpPassManager &passes) {
-  // 1. Which operations share a kernel, and the kernels themselves. Each distinct one is compiled once.
+  // 1. Pasts that grow in place. Before kernels are planned: the append takes in what makes its rows. (In a compilation they
+  // are planned already, for the fusion report.)
+  passes.addNestedPass<func::FuncOp>(createPlanCaches());
+  // 2. Which operations share a kernel, and the kernels themselves. Each distinct one is compiled once.
   passes.addNestedPass<func::FuncOp>(createPlanKernels());
   passes.addPass(createOutlineKernels());
-  // 2. The layout that contraction kernels read. After outlining: only then is it known who reads a weight.
+  // 3. The layout that contraction kernels read. After outlining: only then is it known who reads a weight.
   passes.addPass(createPackWeights());
-  // 3. Memory. Last: every launch is known now.
+  // 4. Memory. Last: every launch is known now.
   passes.addNestedPass<func::FuncOp>(createPlanSlots());
 }
 

@@ -10,6 +10,7 @@
 #ifndef PERMALLOY_LIB_REFERENCE_EVALUATE_H
 #define PERMALLOY_LIB_REFERENCE_EVALUATE_H
 
+#include "Kern/Kern.h"
 #include "permalloy/Reference/Interpreter.h"
 
 namespace permalloy::reference {
@@ -74,6 +75,13 @@ Result evaluate(tfm::MoeOp op, Operands in, Scope &scope);
 Result evaluate(tfm::MoeWeightsOp op, Operands in, Scope &scope);
 Result evaluate(tfm::GroupByOp op, Operands in, Scope &scope);
 Result evaluate(tfm::GroupedLinearOp op, Operands in, Scope &scope);
+// Key and value caches
+Result evaluate(tfm::KvAppendOp op, Operands in, Scope &scope);
+Result evaluate(kern::CacheOp op, Operands in, Scope &scope);
+Result evaluate(kern::CacheViewOp op, Operands in, Scope &scope);
+/// Gives the capacity of the caches of `function` a value.
+llvm::LogicalResult chooseCapacity(mlir::func::FuncOp function, Symbols &symbols,
+                                   std::string &error);
 
 /// The scalar functions, in double.
 double applyUnary(tfm::UnaryKind kind, double x);

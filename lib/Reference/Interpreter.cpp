@@ -95,7 +95,7 @@ static FailureOr<SmallVector<Tensor>> evaluateTfm(Operation *op, Operands in, Sc
                    tfm::CompareOp, tfm::SelectOp, tfm::ReduceOp, tfm::MatmulOp, tfm::LinearOp,
                    tfm::LayerNormOp, tfm::RmsNormOp, tfm::RotaryOp, tfm::SoftmaxOp, tfm::AttentionOp,
                    tfm::TopKOp, tfm::NonZeroOp, tfm::ScatterOp, tfm::MoeOp, tfm::MoeWeightsOp,
-                   tfm::GroupByOp, tfm::GroupedLinearOp>();
+                   tfm::GroupByOp, tfm::GroupedLinearOp, tfm::KvAppendOp>();
   if (!evaluator)
     return scope.fail("the interpreter does not know " + op->getName().getStringRef());
   Result result = evaluator(op, in, scope);
@@ -283,6 +283,10 @@ FailureOr<SmallVector<Tensor>> Interpreter::runOp(Operation *op, Operands in,
     results = runIf(branch, in, scope);
   } else if (auto loop = dyn_cast<tfm::WhileOp>(op)) {
     results = runWhile(loop, in, scope);
+  } else if (auto cache = dyn_cast<kern::CacheOp>(op)) {
+    single(reference::evaluate(cache, in, scope));
+  } else if (auto live = dyn_cast<kern::CacheViewOp>(op)) {
+    single(reference::evaluate(live, in, scope));
   } else if (auto call = dyn_cast<func::CallOp>(op)) {
     auto callee = symbolTables.lookupNearestSymbolFrom<func::FuncOp>(op, call.getCalleeAttr());
     results = callee
@@ -342,6 +346,9 @@ FailureOr<SmallVector<Tensor>> Interpreter::runFunction(func::FuncOp function, O
   FailureOr<Symbols> symbols = bindSymbols(function, shapes, outer);
   if (failed(symbols))
     return failure();
+  std::string error;
+  if (failed(chooseCapacity(function, *symbols, error)))
+    return function.emitError(error);
   return runBlock(function.getBody().front(), inputs, *symbols);
 }
 

@@ -50,6 +50,9 @@ static Status checkInput(const TensorInfo &info, const InputTensor &tensor) {
     return invalid(inputText(info, tensor) + ", which is no possible size");
   if (bytes > 0 && !tensor.data)
     return invalid("input '" + info.name + "' has no data");
+  if (!tensor.strides.empty() && tensor.strides.size() != tensor.dims.size())
+    return invalid("input '" + info.name + "' has " + std::to_string(tensor.strides.size()) +
+                   " strides for rank " + std::to_string(tensor.dims.size()));
   if (reinterpret_cast<uintptr_t>(tensor.data) % dtypeSize(tensor.dtype) != 0)
     return invalid("input '" + info.name + "' is not aligned to its " +
                    std::to_string(dtypeSize(tensor.dtype)) + "-byte elements");
@@ -65,6 +68,10 @@ Status bindSymbols(const Manifest &manifest, std::span<const InputTensor> inputs
     PERMALLOY_TRY(checkInput(manifest.inputs[i], inputs[i]));
   symbolValues.clear();
   for (const Symbol &symbol : manifest.symbols) {
+    if (symbol.input == kNone) { // the capacity of caches, which the session chooses
+      symbolValues.push_back(1);
+      continue;
+    }
     const InputTensor &tensor = inputs[symbol.input];
     int64_t value = tensor.dims[symbol.axis];
     if (value < symbol.min || value > symbol.max)
@@ -86,7 +93,7 @@ static Status dimError(const Manifest &manifest, std::span<const InputTensor> in
     return invalid(message + text + " as in " + acceptedText(info));
   message += text + " = " + std::to_string(expected);
   for (const Symbol &symbol : manifest.symbols)
-    if (symbol.name == text)
+    if (symbol.name == text && symbol.input != kNone)
       message += " (from input '" + manifest.inputs[symbol.input].name + "' axis " +
                  std::to_string(symbol.axis) + ")";
   return invalid(message);

@@ -115,15 +115,27 @@ static Status resolveNames(const std::vector<TensorInfo> &infos, const permalloy
   return {};
 }
 
-static Status readInputs(const std::vector<TensorInfo> &infos, const permalloy_tensor *tensors,
-                         size_t count, std::vector<InputTensor> &inputs) {
+/// Whether input or output `index` (`side`) is a cache.
+static bool isCache(const artifact::Manifest &manifest, uint32_t artifact::Cache::*side,
+                    size_t index) {
+  return std::ranges::find(manifest.caches, index, side) != manifest.caches.end();
+}
+
+static Status readInputs(const artifact::Manifest &manifest, bool withCaches,
+                         const permalloy_tensor *tensors, size_t count,
+                         std::vector<InputTensor> &inputs) {
+  const std::vector<TensorInfo> &infos = manifest.inputs;
   if (count && !tensors)
     return invalid("inputs is NULL");
   std::vector<size_t> indices;
   PERMALLOY_TRY(resolveNames(infos, tensors, count, "input", indices));
-  for (size_t i = 0; i < infos.size(); ++i)
-    if (std::find(indices.begin(), indices.end(), i) == indices.end())
-      return invalid("input '" + infos[i].name + "' is missing");
+  for (size_t i = 0; i < infos.size(); ++i) {
+    bool given = std::find(indices.begin(), indices.end(), i) != indices.end();
+    bool wanted = withCaches || !isCache(manifest, &artifact::Cache::input, i);
+    if (given != wanted)
+      return invalid("input '" + infos[i].name +
+                     (given ? "' is a cache, which the state holds" : "' is missing"));
+  }
   inputs.resize(infos.size());
   for (size_t i = 0; i < count; ++i) {
     const permalloy_tensor &tensor = tensors[i];
@@ -135,6 +147,8 @@ static Status readInputs(const std::vector<TensorInfo> &infos, const permalloy_t
     input.dtype = static_cast<DType>(tensor.dtype);
     input.dims.assign(tensor.dims, tensor.dims + tensor.rank);
     input.data = tensor.data;
+    if (tensor.strided)
+      input.strides.assign(tensor.strides, tensor.strides + tensor.rank);
   }
   return {};
 }
@@ -176,16 +190,30 @@ static Status runProfiled(Session &session, std::span<const InputTensor> inputs,
   return {};
 }
 
-static Status runSession(Session &session, const permalloy_tensor *inputs, size_t inputCount,
-                         permalloy_tensor *outputs, size_t outputCount,
+/// Hands a result of a run to the caller.
+static void writeOutput(OutputTensor &result, permalloy_tensor &tensor) {
+  writeShape(result.dtype, result.dims, tensor);
+  tensor.owned = tensor.data == nullptr;
+  tensor.strided = !result.strides.empty();
+  std::copy(result.strides.begin(), result.strides.end(), tensor.strides);
+  tensor.owner = result.owner ? new std::shared_ptr<void>(std::move(result.owner)) : nullptr;
+  tensor.data = std::exchange(result.data, nullptr);
+}
+
+static Status runSession(Session &session, CacheState *state, const permalloy_tensor *inputs,
+                         size_t inputCount, permalloy_tensor *outputs, size_t outputCount,
                          const permalloy_run_options *options) {
   const artifact::Manifest &manifest = session.artifact().manifest();
   std::vector<InputTensor> inputTensors;
-  PERMALLOY_TRY(readInputs(manifest.inputs, inputs, inputCount, inputTensors));
+  PERMALLOY_TRY(readInputs(manifest, !state, inputs, inputCount, inputTensors));
   if (outputCount && !outputs)
     return invalid("outputs is NULL");
   std::vector<size_t> wanted;
   PERMALLOY_TRY(resolveNames(manifest.outputs, outputs, outputCount, "output", wanted));
+  for (size_t i = 0; state && i < outputCount; ++i)
+    if (isCache(manifest, &artifact::Cache::output, wanted[i]))
+      return invalid("output '" + manifest.outputs[wanted[i]].name +
+                     "' is a cache, which stays in the state");
   std::vector<OutputTensor> outputTensors(manifest.outputs.size());
   for (size_t i = 0; i < outputCount; ++i) {
     outputTensors[wanted[i]].data = outputs[i].data;
@@ -193,15 +221,12 @@ static Status runSession(Session &session, const permalloy_tensor *inputs, size_
   }
   RunOptions runOptions;
   PERMALLOY_TRY(readOptions(options, runOptions));
+  runOptions.state = state;
   PERMALLOY_TRY(runProfiled(session, inputTensors, outputTensors, runOptions, profileOf(options)));
-  for (size_t i = 0; i < outputCount; ++i) {
-    OutputTensor &result = outputTensors[wanted[i]];
-    writeShape(result.dtype, result.dims, outputs[i]);
-    outputs[i].owned = outputs[i].data == nullptr;
-    outputs[i].data = std::exchange(result.data, nullptr);
-  }
+  for (size_t i = 0; i < outputCount; ++i)
+    writeOutput(outputTensors[wanted[i]], outputs[i]);
   for (OutputTensor &unwanted : outputTensors) // what was handed out is null by now
-    std::free(unwanted.data);
+    unwanted.release();
   return {};
 }
 
@@ -211,7 +236,8 @@ permalloy_status *permalloy_session_run(permalloy_session *session, const permal
   return guarded([&]() -> Status {
     if (!session)
       return invalid("session is NULL");
-    return runSession(*session->session, inputs, input_count, outputs, output_count, options);
+    return runSession(*session->session, nullptr, inputs, input_count, outputs, output_count,
+                      options);
   });
 }
 
@@ -223,7 +249,7 @@ permalloy_status *permalloy_session_infer_shapes(permalloy_session *session,
       return invalid("session or outputs is NULL");
     const artifact::Manifest &manifest = session->session->artifact().manifest();
     std::vector<InputTensor> inputTensors;
-    PERMALLOY_TRY(readInputs(manifest.inputs, inputs, input_count, inputTensors));
+    PERMALLOY_TRY(readInputs(manifest, /*withCaches=*/true, inputs, input_count, inputTensors));
     std::vector<size_t> wanted;
     PERMALLOY_TRY(resolveNames(manifest.outputs, outputs, output_count, "output", wanted));
     std::vector<std::vector<int64_t>> dims;
@@ -237,12 +263,62 @@ permalloy_status *permalloy_session_infer_shapes(permalloy_session *session,
 void permalloy_tensor_release(permalloy_tensor *tensor) {
   if (!tensor || !tensor->owned)
     return;
-  std::free(tensor->data);
+  if (tensor->owner)
+    permalloy_owner_release(tensor->owner);
+  else
+    std::free(tensor->data);
   tensor->data = nullptr;
+  tensor->owner = nullptr;
   tensor->owned = 0;
 }
 
 void permalloy_data_release(void *data) { std::free(data); }
+
+void permalloy_owner_release(void *owner) { delete static_cast<std::shared_ptr<void> *>(owner); }
+
+//===-- States ------------------------------------------------------------===//
+
+permalloy_status *permalloy_state_create(permalloy_session *session, int64_t batch,
+                                         int64_t capacity, permalloy_state **state) {
+  return guarded([&]() -> Status {
+    if (!session || !state)
+      return invalid("session or state is NULL");
+    *state = nullptr;
+    Result<std::unique_ptr<CacheState>> made = session->session->createState(batch, capacity);
+    if (!made.ok())
+      return made.status();
+    *state = new permalloy_state{session->session.get(), std::move(*made)};
+    return {};
+  });
+}
+
+permalloy_status *permalloy_state_run(permalloy_state *state, const permalloy_tensor *inputs,
+                                      size_t input_count, permalloy_tensor *outputs,
+                                      size_t output_count, const permalloy_run_options *options) {
+  return guarded([&]() -> Status {
+    if (!state)
+      return invalid("state is NULL");
+    return runSession(*state->session, state->state.get(), inputs, input_count, outputs,
+                      output_count, options);
+  });
+}
+
+int64_t permalloy_state_length(const permalloy_state *state) { return state->state->length(); }
+int64_t permalloy_state_capacity(const permalloy_state *state) { return state->state->capacity(); }
+int64_t permalloy_state_batch(const permalloy_state *state) { return state->state->batch(); }
+uint64_t permalloy_state_bytes(const permalloy_state *state) { return state->state->bytes(); }
+
+permalloy_status *permalloy_state_truncate(permalloy_state *state, int64_t length) {
+  return guarded([&]() -> Status {
+    return state ? state->state->truncate(length) : invalid("state is NULL");
+  });
+}
+
+permalloy_status *permalloy_state_reset(permalloy_state *state) {
+  return permalloy_state_truncate(state, 0);
+}
+
+void permalloy_state_release(permalloy_state *state) { delete state; }
 
 //===-- Profiles ----------------------------------------------------------===//
 

@@ -24,6 +24,11 @@ struct permalloy_session {
   std::vector<permalloy::artifact::Property> metadata;
 };
 
+struct permalloy_state {
+  permalloy::Session *session;
+  std::unique_ptr<permalloy::CacheState> state;
+};
+
 struct permalloy_profile {
   permalloy::Profile profile;
 };

@@ -68,7 +68,7 @@ size_t permalloy_session_output_count(const permalloy_session *session) {
 }
 
 size_t permalloy_session_symbol_count(const permalloy_session *session) {
-  return manifestOf(session).symbols.size();
+  return manifestOf(session).inputSymbols().size();
 }
 
 permalloy_status *permalloy_session_input(const permalloy_session *session, size_t index,
@@ -91,10 +91,30 @@ permalloy_status *permalloy_session_output(const permalloy_session *session, siz
   });
 }
 
+size_t permalloy_session_cache_count(const permalloy_session *session) {
+  return manifestOf(session).caches.size();
+}
+
+permalloy_status *permalloy_session_cache(const permalloy_session *session, size_t index,
+                                          size_t *input, size_t *output) {
+  return guarded([&]() -> Status {
+    const std::vector<Cache> &caches = manifestOf(session).caches;
+    if (!input || !output)
+      return Status(StatusCode::invalidArgument, "input or output is NULL");
+    if (index >= caches.size())
+      return Status(StatusCode::invalidArgument, "there is no cache " + std::to_string(index) +
+                                                     "; the model has " +
+                                                     std::to_string(caches.size()));
+    *input = caches[index].input;
+    *output = caches[index].output;
+    return {};
+  });
+}
+
 permalloy_status *permalloy_session_symbol(const permalloy_session *session, size_t index,
                                            permalloy_symbol_info *info) {
   return guarded([&]() -> Status {
-    const std::vector<Symbol> &symbols = manifestOf(session).symbols;
+    std::span<const Symbol> symbols = manifestOf(session).inputSymbols();
     PERMALLOY_TRY(checkQuery("symbol", info, index, symbols.size()));
     info->name = symbols[index].name.c_str();
     info->min = symbols[index].min;

@@ -104,12 +104,18 @@ int64_t CallContext::operandBytes(const Operand &operand) const {
   case OperandKind::output:
     return tensorBytes(manifest.outputs[operand.index].dtype, outputDims(operand.index));
   case OperandKind::input:
+  case OperandKind::cache:
     break;
   }
+  bool isCache = operand.kind == OperandKind::cache;
+  const TensorInfo &input =
+      manifest.inputs[isCache ? manifest.caches[operand.index].input : operand.index];
   std::vector<int64_t> dims;
-  for (const Dim &dim : manifest.inputs[operand.index].dims)
+  for (const Dim &dim : input.dims)
     dims.push_back(value(dim.expr));
-  return tensorBytes(manifest.inputs[operand.index].dtype, dims);
+  if (isCache)
+    dims[kCacheAxis] = symbolValues_[manifest.capacity];
+  return tensorBytes(input.dtype, dims);
 }
 
 //===-- Binding the program -----------------------------------------------===//
@@ -203,11 +209,13 @@ Status CallContext::placeStaging() {
 //===-- Running -----------------------------------------------------------===//
 
 void CallContext::patchBuffers(std::span<const InputTensor> inputs,
-                               std::span<void *const> outputs) {
+                               std::span<void *const> outputs, std::span<void *const> caches) {
   for (const Patch &patch : patches_) {
-    bool isInput = patch.kind == OperandKind::input;
-    void *base = isInput ? const_cast<void *>(inputs[patch.index].data) : outputs[patch.index];
-    if (guarded_)
+    bool isInput = patch.kind == OperandKind::input, isCache = patch.kind == OperandKind::cache;
+    void *base = isCache   ? caches[patch.index]
+                 : isInput ? const_cast<void *>(inputs[patch.index].data)
+                           : outputs[patch.index];
+    if (guarded_ && !isCache)
       base = staging_.buffer(patch.index + (isInput ? 0 : inputs.size()));
     if (!base) // legal for a tensor without elements; kernels still get an address
       base = scratch_.buffer(0);
@@ -247,6 +255,23 @@ size_t CallContext::runStep(size_t index, ThreadPool *pool, TimeSpan *lanes) {
   return index + 1;
 }
 
+void CallContext::stageInputs(std::span<const InputTensor> inputs) {
+  const std::vector<Cache> &caches = artifact_.manifest().caches;
+  for (uint32_t i = 0; i < inputs.size(); ++i)
+    if (std::ranges::find(caches, i, &Cache::input) == caches.end())
+      if (int64_t bytes = tensorBytes(inputs[i].dtype, inputs[i].dims))
+        std::memcpy(staging_.buffer(i), inputs[i].data, bytes);
+}
+
+void CallContext::unstageOutputs(std::span<void *const> outputs) {
+  const std::vector<Cache> &caches = artifact_.manifest().caches;
+  size_t first = artifact_.manifest().inputs.size();
+  for (uint32_t i = 0; i < outputs.size(); ++i)
+    if (std::ranges::find(caches, i, &Cache::output) == caches.end())
+      if (int64_t bytes = operandBytes({OperandKind::output, i, kNone}))
+        std::memcpy(outputs[i], staging_.buffer(first + i), bytes);
+}
+
 /// Runs a step, notes when it and its threads' parts began and ended, and says which one follows.
 size_t CallContext::recordStep(size_t index, ThreadPool *pool, RunRecord &record) {
   const Step &step = artifact_.program().steps[index];
@@ -266,13 +291,12 @@ size_t CallContext::recordStep(size_t index, ThreadPool *pool, RunRecord &record
 }
 
 Status CallContext::run(std::span<const InputTensor> inputs, std::span<void *const> outputs,
-                        ThreadPool *pool, const RunOptions &options) {
+                        std::span<void *const> caches, ThreadPool *pool,
+                        const RunOptions &options) {
   std::ranges::fill(options.stepNanoseconds, 0); // a step in a loop runs several times
-  patchBuffers(inputs, outputs);
+  patchBuffers(inputs, outputs, caches);
   if (guarded_)
-    for (size_t i = 0; i < inputs.size(); ++i)
-      if (int64_t bytes = tensorBytes(inputs[i].dtype, inputs[i].dims))
-        std::memcpy(staging_.buffer(i), inputs[i].data, bytes);
+    stageInputs(inputs);
   RunRecord ownRecord;
   bool wanted = options.record || !options.stepNanoseconds.empty();
   RunRecord *record = options.record ? options.record : &ownRecord;
@@ -295,9 +319,7 @@ Status CallContext::run(std::span<const InputTensor> inputs, std::span<void *con
     for (const RunRecord::Step &step : record->steps)
       options.stepNanoseconds[step.index] += step.time.end - step.time.begin;
   if (guarded_)
-    for (uint32_t i = 0; i < outputs.size(); ++i)
-      if (int64_t bytes = operandBytes({OperandKind::output, i, kNone}))
-        std::memcpy(outputs[i], staging_.buffer(inputs.size() + i), bytes);
+    unstageOutputs(outputs);
   return {};
 }
 

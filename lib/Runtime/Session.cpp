@@ -3,10 +3,12 @@
 #include "permalloy/Runtime/Session.h"
 
 #include "PerfMap.h"
-
+#include "SessionCaches.h"
 #include "permalloy/Runtime/CallContext.h"
+#include "permalloy/Runtime/Strided.h"
 #include "permalloy/Runtime/ThreadPool.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -24,6 +26,7 @@ struct Session::Shared {
   std::vector<std::unique_ptr<CallContext>> idleContexts;
   std::mutex poolLock; ///< held for a whole run
   std::unique_ptr<ThreadPool> pool;
+  std::shared_ptr<CacheRegistry> caches = std::make_shared<CacheRegistry>();
 };
 
 /// One call in flight: takes a context and, when it is free, the pool; gives both back.
@@ -86,6 +89,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Artifact>
 Status Session::load(const SessionOptions &options) {
   const Program &program = artifact_->program();
   threads_ = options.threads ? options.threads : availableCpus();
+  mostRows_ = mostCacheRows(artifact_->manifest(), program);
   guarded_ = options.guardBuffers || guardByDefault();
   Result<size_t> target =
       selectTarget(program.targets, hostCpuFeatures() & options.allowedFeatures);
@@ -125,6 +129,8 @@ Session::Shared &Session::shared() {
   return *current;
 }
 
+std::shared_ptr<CacheRegistry> Session::registry() { return shared().caches; }
+
 Status Session::inferShapes(std::span<const InputTensor> inputs,
                             std::vector<std::vector<int64_t>> &dims) {
   // Data is not needed for shapes: give every input an address that passes the checks.
@@ -154,37 +160,62 @@ static Status checkOutputMemory(const TensorInfo &info, const OutputTensor &outp
   auto begin = reinterpret_cast<uintptr_t>(output.data);
   if (begin % dtypeSize(info.dtype) != 0)
     return {StatusCode::invalidArgument, what + " is not aligned to its elements"};
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    auto input = reinterpret_cast<uintptr_t>(inputs[i].data);
-    if (begin < input + tensorBytes(inputs[i].dtype, inputs[i].dims) && input < begin + bytes)
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (bytesOf(inputs[i].data, inputs[i].dims, inputs[i].strides, dtypeSize(inputs[i].dtype))
+            .overlaps({begin, begin + bytes}))
       return {StatusCode::invalidArgument,
               what + " overlaps input '" + manifest.inputs[i].name + "'"};
-  }
   return {};
 }
 
 Status Session::prepareOutputs(CallContext &context, std::span<const InputTensor> inputs,
-                               std::span<OutputTensor> outputs, std::vector<void *> &pointers,
+                               std::span<OutputTensor> outputs, bool withCaches, std::vector<void *> &pointers,
                                std::vector<void *> &allocated) {
   const Manifest &manifest = artifact_->manifest();
-  for (size_t i = 0; i < outputs.size(); ++i) {
+  for (uint32_t i = 0; i < outputs.size(); ++i) {
     const TensorInfo &info = manifest.outputs[i];
     OutputTensor &output = outputs[i];
+    bool isCache =
+        std::ranges::find(manifest.caches, i, &Cache::output) != manifest.caches.end();
+    pointers.push_back(nullptr);
+    if (isCache && !withCaches)
+      continue;
     output.dtype = info.dtype;
     output.dims = context.outputDims(i);
     uint64_t bytes = tensorBytes(info.dtype, output.dims);
     if (output.data) {
       PERMALLOY_TRY(checkOutputMemory(info, output, bytes, manifest, inputs));
-      pointers.push_back(output.data);
-      continue;
+      pointers.back() = output.data;
+    } else if (!isCache) {
+      pointers.back() = allocateOutput(bytes);
+      allocated.push_back(pointers.back());
+      if (!pointers.back())
+        return {StatusCode::outOfMemory, "cannot allocate the " + std::to_string(bytes) +
+                                             " bytes of output '" + info.name + "'"};
     }
-    pointers.push_back(allocateOutput(bytes));
-    allocated.push_back(pointers.back());
-    if (!pointers.back())
-      return {StatusCode::outOfMemory, "cannot allocate the " + std::to_string(bytes) +
-                                           " bytes of output '" + info.name + "'"};
   }
   return {};
+}
+
+/// Inputs that kernels read must be dense: those that are not are copied, and `copies` owns them.
+/// Caches look after themselves.
+static std::vector<InputTensor> denseInputs(const Manifest &manifest,
+                                            std::span<const InputTensor> inputs,
+                                            std::vector<std::unique_ptr<std::byte[]>> &copies) {
+  std::vector<InputTensor> dense(inputs.begin(), inputs.end());
+  for (uint32_t i = 0; i < dense.size(); ++i) {
+    InputTensor &input = dense[i];
+    if (sameStrides(input.dims, input.strides, {}) ||
+        std::ranges::find(manifest.caches, i, &Cache::input) != manifest.caches.end())
+      continue;
+    // new[] aligns to 16 bytes, which is enough for any element.
+    copies.push_back(std::make_unique<std::byte[]>(tensorBytes(input.dtype, input.dims)));
+    copyStrided(copies.back().get(), denseStrides(input.dims), input.data, input.strides,
+                input.dims, dtypeSize(input.dtype));
+    input.data = copies.back().get();
+    input.strides.clear();
+  }
+  return dense;
 }
 
 Status Session::run(std::span<const InputTensor> inputs, std::span<OutputTensor> outputs,
@@ -200,24 +231,46 @@ Status Session::run(std::span<const InputTensor> inputs, std::span<OutputTensor>
             "the profile has " + std::to_string(options.stepNanoseconds.size()) +
                 " entries, the program " + std::to_string(artifact_->program().steps.size()) +
                 " steps"};
+  return options.state ? runState(inputs, outputs, options) : runChecked(inputs, outputs, options);
+}
+
+Status Session::runChecked(std::span<const InputTensor> inputs, std::span<OutputTensor> outputs,
+                           const RunOptions &options) {
+  const Manifest &manifest = artifact_->manifest();
   std::vector<int64_t> symbols;
   PERMALLOY_TRY(bindSymbols(manifest, inputs, symbols));
+  std::vector<std::unique_ptr<std::byte[]>> copies;
+  std::vector<InputTensor> dense = denseInputs(manifest, inputs, copies);
   Call call(*this);
   CallContext &context = call.context();
-  PERMALLOY_TRY(context.prepare(symbols, inputs));
+  CacheUse use;
+  PERMALLOY_TRY(prepareCaches(context, std::move(symbols), dense, options.state, use));
   std::vector<void *> pointers, allocated;
-  Status status = prepareOutputs(context, inputs, outputs, pointers, allocated);
+  Status status = prepareOutputs(context, dense, outputs, !options.state, pointers, allocated);
   if (status.ok())
-    call.withPool(
-        [&](ThreadPool *pool) { status = context.run(inputs, pointers, pool, options); });
+    call.withPool([&](ThreadPool *pool) {
+      status = context.run(dense, pointers, use.buffers(), pool, options);
+    });
   if (!status.ok()) {
     for (void *memory : allocated)
       std::free(memory);
     return status;
   }
+  use.kept = true;
   for (size_t i = 0; i < outputs.size(); ++i)
-    outputs[i].data = pointers[i];
+    if (pointers[i])
+      outputs[i].data = pointers[i];
+  if (options.state)
+    options.state->set_ = use.set;
+  else
+    handOut(use, outputs);
   return {};
+}
+
+void OutputTensor::release() {
+  if (!owner)
+    std::free(data);
+  *this = {};
 }
 
 } // namespace permalloy

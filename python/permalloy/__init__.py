@@ -52,6 +52,7 @@ from .providers import (
     set_seed,
 )
 from .session import InferenceSession
+from .state import State
 from .unsupported import refuse as _refuse
 
 __version__ = _version()
@@ -78,6 +79,7 @@ __all__ = [
     "OutOfMemory",
     "RunOptions",
     "SessionOptions",
+    "State",
     "UnsupportedCpu",
     "UnsupportedModel",
     "available_cpus",

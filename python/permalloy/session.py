@@ -19,6 +19,7 @@ from .opening import open_model
 from .options import RunOptions, SessionOptions
 from .ortvalue import OrtValue
 from .profiling import Trace
+from .state import State
 from .unsupported import Listed
 
 
@@ -69,16 +70,33 @@ class InferenceSession(Listed):
         output_names: Sequence[str] | None,
         input_feed: dict[str, Any],
         run_options: RunOptions | None = None,
+        *,
+        state: State | None = None,
     ) -> list[np.ndarray]:
         """Outputs in the order of `output_names`, or all of them for None.
 
         Inputs are arrays, OrtValues, tensors of other packages (through DLPack or `__array__`) or
         nested lists. Arrays that are C-contiguous and aligned are read in place, others are copied.
         Shapes and dtypes must be those of `get_inputs`; only lists are converted.
+
+        The past keys and values of a decoder, where `caches` has them: an output that is a cache is
+        a view of memory with room to spare. Given back as input of the next run, unchanged and with
+        all others of its run, the new rows are appended to it in place; anything else is copied.
+        With a `state` of `create_state` the session keeps them: such inputs and outputs are left
+        out, and None means the other outputs.
         """
-        names = self._output_names(output_names)
-        results, _ = self._run(self._feeds(input_feed), _new(names), run_options)
+        names = self._output_names(output_names, state)
+        results, _ = self._run(self._feeds(input_feed), _new(names), run_options, state=state)
         return self._arrays(names, results)
+
+    @property
+    def caches(self) -> list[tuple[str, str]]:
+        """Input and output of each pair of past and present that grows in place."""
+        return self._native.caches()
+
+    def create_state(self, batch: int = 1, capacity: int | None = None) -> State:
+        """Memory for the past of `batch` sequences, with room for `capacity` rows at first."""
+        return State(self, batch, capacity)
 
     def run_with_ort_values(
         self,
@@ -211,8 +229,11 @@ class InferenceSession(Listed):
             raise InvalidArgument(f"the model has no {role} '{name}'; its {role}s are {known}")
         return numbers[name]
 
-    def _output_names(self, names) -> list[str]:
-        return list(names) if names else [arg.name for arg in self._outputs]
+    def _output_names(self, names, state=None) -> list[str]:
+        if names:
+            return list(names)
+        kept = {present for _, present in self.caches} if state is not None else ()
+        return [arg.name for arg in self._outputs if arg.name not in kept]
 
     def _feeds(self, input_feed) -> tensors.Feeds:
         if not hasattr(input_feed, "items"):
@@ -225,11 +246,14 @@ class InferenceSession(Listed):
             for name, value in input_feed.items()
         )
 
-    def _run(self, feeds, targets, run_options, profile=False):
+    def _run(self, feeds, targets, run_options, profile=False, state=None):
         """Results as _native.Session.run gives them, and the times of the steps."""
         flag = None if run_options is None else _flag_of(run_options)
+        native_state = None if state is None else state._of(self)
         begin, trace = time.monotonic_ns(), self._trace
-        results, times = self._native.run(feeds, targets, profile or trace is not None, flag)
+        results, times = self._native.run(
+            feeds, targets, profile or trace is not None, flag, native_state
+        )
         if trace is not None:
             trace.add(begin, time.monotonic_ns(), times)
         return results, times

@@ -91,8 +91,14 @@ def from_array(what: str, array: np.ndarray, expected: int | None = None) -> Ten
 
 
 def _strided(array: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """An array that is not dense as the runtime takes it, and its strides in elements."""
-    return np.array(array, order="C", copy=True), ()
+    """An array that is not dense as the runtime takes it, and its strides in elements.
+
+    The runtime copies what is no view of a cache; only strides that are no whole elements are
+    copied here.
+    """
+    if any(stride % array.itemsize for stride in array.strides):
+        return np.array(array, order="C", copy=True), ()
+    return array, tuple(stride // array.itemsize for stride in array.strides)
 
 
 def _from_numbers(what, value, expected) -> Tensor:

@@ -15,18 +15,29 @@ except ImportError:
     permalloy = None  # each test file then skips with the reason
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> str:
-    """The runtime tests' model: y = (x * w + b) * m, s = row sums of x * w + b, c = x."""
+def _make_tiny(folder: Path, *arguments: str) -> str:
     # The package in a build tree is <build>/python/permalloy.
     build = Path(permalloy.__file__).resolve().parent.parent.parent
     build = Path(os.environ.get("PERMALLOY_BUILD_DIR", build))
     tool = build / "bin" / "permalloy-make-tiny"
     if not tool.exists():
         pytest.skip(f"{tool} is not built")
-    path = tmp_path_factory.mktemp("tiny") / "tiny.alloy"
-    subprocess.run([tool, path], check=True)
+    path = folder / "tiny.alloy"
+    subprocess.run([tool, path, *arguments], check=True)
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> str:
+    """The runtime tests' model: y = (x * w + b) * m, s = row sums of x * w + b, c = x."""
+    return _make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_cache(tmp_path_factory) -> str:
+    """The runtime tests' decoder: x [b, 2, s, 4] joins past.k and past.v [b, 2, p, 4], and y
+    [b, 2, 4] is the sum over the rows of k + (row + 1) * v."""
+    return _make_tiny(tmp_path_factory.mktemp("tiny"), "cache")
 
 
 @pytest.fixture(scope="module")

@@ -178,6 +178,39 @@ ArtifactContents oneKernelModel(const std::string &kernel, const std::vector<int
   return contents;
 }
 
+ArtifactContents cacheModel() {
+  ArtifactContents contents;
+  Manifest &manifest = contents.manifest;
+  Program &program = contents.program;
+  ExprBuilder exprs(program.expressions);
+  uint32_t two = exprs.constant(2), four = exprs.constant(4);
+  uint32_t grown = exprs.binary(ExprOp::add, exprs.symbol(1), exprs.symbol(2));
+  Dim b{exprs.symbol(0), "batch"}, p{exprs.symbol(1), "past"}, s{exprs.symbol(2), "seq"};
+  Dim h{two, "2"}, d{four, "4"}, g{grown, "past + seq"};
+  manifest.symbols = {{"batch", 0, 8, 0, 0},
+                      {"past", 0, 200, 1, 2},
+                      {"seq", 1, 200, 0, 2},
+                      {"capacity", 1, INT64_MAX, kNone, 0}};
+  manifest.inputs = {{"x", DType::f32, {b, h, s, d}},
+                     {"past.k", DType::f32, {b, h, p, d}},
+                     {"past.v", DType::f32, {b, h, p, d}}};
+  manifest.outputs = {{"y", DType::f32, {b, h, d}},
+                      {"present.k", DType::f32, {b, h, g, d}},
+                      {"present.v", DType::f32, {b, h, g, d}}};
+  manifest.caches = {{1, 1}, {2, 2}};
+  manifest.capacity = 3;
+  uint32_t heads = exprs.binary(ExprOp::mul, exprs.symbol(0), two), capacity = exprs.symbol(3);
+  Operand x{OperandKind::input, 0, kNone}, y{OperandKind::output, 0, kNone};
+  Operand k{OperandKind::cache, 0, kNone}, v{OperandKind::cache, 1, kNone};
+  std::vector<uint32_t> scalars = {exprs.symbol(1), exprs.symbol(2), capacity, four};
+  program.kernels = {{"append_rows", 3, 4}, {"read_caches", 3, 3}};
+  program.steps = {launchStep("/append.k", 0, {k, x, k}, scalars, heads),
+                   launchStep("/append.v", 0, {v, x, v}, scalars, heads),
+                   launchStep("/read", 1, {k, v, y}, {grown, capacity, four}, heads)};
+  addTarget(contents, "x86-64", 0);
+  return contents;
+}
+
 std::vector<std::byte> artifactBytes(ArtifactContents contents) {
   std::string path = scratchPath("bytes.alloy");
   Status status = writeArtifact(path, contents);

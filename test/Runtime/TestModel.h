@@ -38,6 +38,11 @@ artifact::ArtifactContents tinyModel();
 artifact::ArtifactContents oneKernelModel(const std::string &kernel,
                                           const std::vector<int64_t> &scalars);
 
+/// A model with two caches. Symbols batch (0..8), past (0..200) and seq (1..200); inputs x [batch, 2,
+/// seq, 4], past.k and past.v [batch, 2, past, 4]; outputs y [batch, 2, 4] = sum over the rows of k +
+/// (row + 1) * v, present.k and present.v, to both of which x is appended.
+artifact::ArtifactContents cacheModel();
+
 /// Writes `contents` to a scratch file and gives its bytes; fails the test on an error.
 std::vector<std::byte> artifactBytes(artifact::ArtifactContents contents);
 

@@ -28,6 +28,12 @@
 // places slot i behind slot i-1, each size rounded up to 64 bytes. Steps run in order, but for jumps:
 // a branch jumps over the other one, a loop jumps back.
 //
+// CACHES. A decoder's past keys and values [batch, heads, length, size] may lie in a buffer that the
+// runtime owns, [batch, heads, capacity, size], behind whose live rows a step appends its own: the
+// manifest pairs the input (past) with the output (present), which then are views of that buffer
+// and no operands; the program's steps use the cache instead. `capacity` is a symbol that no input
+// binds: the runtime chooses it, at least the length of the outputs, one for all caches of a call.
+//
 // KERNEL ABI, version 1:
 //   void kernel(void *const *buffers, const int64_t *scalars,
 //               int64_t tile_begin, int64_t tile_end, void *scratch);
@@ -51,6 +57,7 @@
 #include "permalloy/Artifact/Hash.h"
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -59,7 +66,7 @@ namespace permalloy::artifact {
 /// First bytes of every file. Like PNG's, they show a transfer in text mode.
 constexpr unsigned char kMagic[8] = {0x89, 'A', 'L', 'Y', '\r', '\n', 0x1a, '\n'};
 /// Version of this layout; a reader takes exactly its own.
-constexpr uint32_t kFormatVersion = 1;
+constexpr uint32_t kFormatVersion = 2;
 /// Version of the kernel ABI above.
 constexpr uint32_t kKernelAbiVersion = 1;
 /// Alignment of sections.
@@ -137,7 +144,8 @@ struct TensorInfo {
 };
 
 /// A symbolic dimension. It is bound by one axis of one input, which must be exactly this symbol;
-/// every other dimension is checked against its expression.
+/// every other dimension is checked against its expression. The capacity of caches is bound by the
+/// runtime: its `input` is kNone.
 struct Symbol {
   std::string name;
   int64_t min = 0;
@@ -145,6 +153,16 @@ struct Symbol {
   uint32_t input = 0;
   uint32_t axis = 0;
 };
+
+/// An input and an output that are the same memory: see CACHES above. Both have rank 4, one dtype
+/// and the same dimensions but kCacheAxis; heads and size are constants, the batch is a constant or
+/// a symbol. The lengths before and after are the same expressions for all caches.
+struct Cache {
+  uint32_t input = 0;
+  uint32_t output = 0;
+};
+/// The axis of a cached tensor that grows.
+constexpr uint32_t kCacheAxis = 2;
 
 /// A key and a value, both text.
 struct Property {
@@ -175,6 +193,13 @@ struct Manifest {
   std::vector<TensorInfo> inputs;
   std::vector<TensorInfo> outputs;
   std::vector<Symbol> symbols;
+  std::vector<Cache> caches;
+  uint32_t capacity = kNone; ///< the symbol of the caches' capacity, the last; kNone without caches
+
+  /// The symbols that inputs bind: all but the capacity.
+  std::span<const Symbol> inputSymbols() const {
+    return std::span(symbols).first(symbols.size() - (capacity == kNone ? 0 : 1));
+  }
 };
 
 //===-- Program -----------------------------------------------------------===//
@@ -238,7 +263,7 @@ struct Target {
   std::vector<uint64_t> entryPoints; ///< per kernel: virtual address in the image
 };
 
-enum class OperandKind : uint8_t { input = 0, output = 1, slot = 2, weight = 3 };
+enum class OperandKind : uint8_t { input = 0, output = 1, slot = 2, weight = 3, cache = 4 };
 
 /// A place in memory.
 struct Operand {
@@ -313,6 +338,10 @@ template <class Archive> void visit(Archive &archive, Symbol &symbol) {
   archive.field("input", symbol.input);
   archive.field("axis", symbol.axis);
 }
+template <class Archive> void visit(Archive &archive, Cache &cache) {
+  archive.field("input", cache.input);
+  archive.field("output", cache.output);
+}
 template <class Archive> void visit(Archive &archive, Property &property) {
   archive.field("key", property.key);
   archive.field("value", property.value);
@@ -337,6 +366,8 @@ template <class Archive> void visit(Archive &archive, Manifest &manifest) {
   archive.field("inputs", manifest.inputs);
   archive.field("outputs", manifest.outputs);
   archive.field("symbols", manifest.symbols);
+  archive.field("caches", manifest.caches);
+  archive.field("capacity", manifest.capacity);
 }
 template <class Archive> void visit(Archive &archive, Expr &expr) {
   archive.field("op", expr.op);

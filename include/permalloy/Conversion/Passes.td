@@ -6,6 +6,32 @@
 
 include "mlir/Pass/PassBase.td"
 
+def PlanCaches : Pass<"plan-caches", "::mlir::func::FuncOp"> {
+  let summary = "keep past keys and values in buffers that new rows are appended to";
+  let description = [{
+    A rank 4 input that is used by one concat along dimension 2 and by nothing else, where the result is returned once and is
+    otherwise the key or value of attention, becomes a cache (`kern.cache`): the new rows are written behind the old ones in a
+    buffer of the runtime (`tfm.kv_append`), attention reads the buffer with `kv_length`, and the output is a view
+    (`kern.cache_view`). All caches of a function have the same batch and lengths and share one symbol, `capacity`. An attention
+    whose key and value would not both be caches keeps its concats.
+
+    Runs after attention was raised; what keeps an input from being a cache stands in its argument attribute `kern.no_cache`,
+    which the fusion report prints. A function that has caches is left alone.
+
+    Before and after:
+    ```mlir
+    %0 = tfm.concat %past, %new {axis = 2 : i64}    %c = kern.cache 0 %past least #tfm.dim<past + seq> dims [..., #tfm.dim<capacity>, ...]
+    %1 = tfm.attention %q, %0, ...                  %0 = tfm.kv_append %c at #tfm.dim<past>, %new
+    return %1, %0                                   %1 = tfm.attention %q, %0, ... kv_length #tfm.dim<past + seq>
+                                                    %2 = kern.cache_view 0 %0 dims [...]
+                                                    return %1, %2
+    ```
+  }];
+  let statistics = [Statistic<"numCaches", "caches", "inputs that became caches">,
+                    Statistic<"numRefused", "refused", "pasts that stay copies">];
+  let dependentDialects = ["::permalloy::kern::KernDialect", "::permalloy::tfm::TfmDialect"];
+}
+
 def PlanKernels : Pass<"plan-kernels", "::mlir::func::FuncOp"> {
   let summary = "decide which operations share a kernel";
   let description = [{

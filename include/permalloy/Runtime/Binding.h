@@ -13,15 +13,18 @@
 
 namespace permalloy {
 
-/// A tensor the caller gives: dense, row-major, aligned to its element.
+/// A tensor the caller gives, aligned to its element.
 struct InputTensor {
   artifact::DType dtype = artifact::DType::f32;
   std::vector<int64_t> dims;
   const void *data = nullptr; ///< may be null when it has no elements
+  /// Elements between neighbours of each axis; empty: dense and row-major.
+  std::vector<int64_t> strides = {};
 };
 
 /// Checks number, dtype and rank of `inputs` (in the manifest's order) and reads each symbol's
-/// value off the axis that binds it; values outside the symbol's range are refused.
+/// value off the axis that binds it; values outside the symbol's range are refused. The capacity of
+/// caches, which no input binds, gets 1.
 Status bindSymbols(const artifact::Manifest &manifest, std::span<const InputTensor> inputs,
                    std::vector<int64_t> &symbolValues);
 

@@ -32,6 +32,8 @@ public:
 
   /// Values of Program::expressions, after prepare.
   std::span<const int64_t> values() const { return values_; }
+  /// Value of symbol `index` in the call before; 0 when there was none.
+  int64_t lastSymbol(size_t index) const { return prepared_ ? symbolValues_[index] : 0; }
   /// Shape of output `index`, after prepare.
   std::vector<int64_t> outputDims(size_t index) const;
   /// Bytes of slots and scratch that this context holds.
@@ -39,8 +41,10 @@ public:
 
   /// Runs all steps, or those before RunOptions::terminate was set. `pool` may be null: everything
   /// runs on the calling thread.
-  Status run(std::span<const InputTensor> inputs, std::span<void *const> outputs, ThreadPool *pool,
-             const RunOptions &options);
+  /// Inputs and outputs that are caches are not looked at, the other inputs are dense; `caches` has
+  /// the buffer of each cache.
+  Status run(std::span<const InputTensor> inputs, std::span<void *const> outputs,
+             std::span<void *const> caches, ThreadPool *pool, const RunOptions &options);
 
 private:
   /// A step with everything that depends on shapes filled in.
@@ -71,7 +75,10 @@ private:
   int64_t workOf(const artifact::Step &step) const;
   int64_t value(uint32_t expr) const { return expr == artifact::kNone ? 0 : values_[expr]; }
   Status placeStaging();
-  void patchBuffers(std::span<const InputTensor> inputs, std::span<void *const> outputs);
+  void patchBuffers(std::span<const InputTensor> inputs, std::span<void *const> outputs,
+                    std::span<void *const> caches);
+  void stageInputs(std::span<const InputTensor> inputs);
+  void unstageOutputs(std::span<void *const> outputs);
   void runLaunch(const BoundStep &step, ThreadPool *pool, bool last, TimeSpan *lanes);
   /// Runs step `index` and says which one follows. `lanes`: see Launch.
   size_t runStep(size_t index, ThreadPool *pool, TimeSpan *lanes = nullptr);
@@ -88,7 +95,7 @@ private:
   std::vector<int64_t> values_;
   BufferArena slots_;
   BufferArena scratch_;
-  BufferArena staging_; ///< guarded only: inputs, then outputs
+  BufferArena staging_; ///< guarded only: inputs, then outputs; those of caches are unused
   size_t scratchStride_ = 0;
 
   std::vector<BoundStep> steps_;

@@ -8,6 +8,7 @@
 
 namespace permalloy {
 
+class CacheState;
 struct RunRecord;
 
 struct RunOptions {
@@ -19,6 +20,9 @@ struct RunOptions {
 
   /// Null, or where the run notes when each of its steps began and ended (all but RunRecord::run).
   RunRecord *record = nullptr;
+  /// Null, or where the past comes from and the present goes to: inputs and outputs of caches are
+  /// then left out (their entries are not looked at).
+  CacheState *state = nullptr;
 
   bool terminated() const { return terminate && __atomic_load_n(terminate, __ATOMIC_RELAXED) != 0; }
 };

@@ -6,6 +6,7 @@
 #include "permalloy/Runtime/Artifact.h"
 #include "permalloy/Runtime/Binding.h"
 #include "permalloy/Runtime/CodeImage.h"
+#include "permalloy/Runtime/KvCache.h"
 #include "permalloy/Runtime/RunOptions.h"
 
 #include <atomic>
@@ -30,11 +31,18 @@ struct SessionOptions {
 /// A tensor the session makes.
 struct OutputTensor {
   /// The caller's memory, which may not overlap an input's, or null: the session allocates (64-byte
-  /// aligned) and the caller frees with std::free.
+  /// aligned) and the caller frees with `release`. Dense, but for caches: see KvCache.h.
   void *data = nullptr;
   uint64_t capacity = 0; ///< bytes at `data` when the caller brings it
   artifact::DType dtype = artifact::DType::f32;
   std::vector<int64_t> dims;
+  /// Not empty: `data` is a view of a cache that `owner` keeps alive, and not to be freed; elements
+  /// between neighbours of each axis.
+  std::vector<int64_t> strides = {};
+  std::shared_ptr<void> owner = nullptr;
+
+  /// Frees what the session allocated, or lets go of the cache.
+  void release();
 };
 
 /// Runs one artifact. `run` may be called from several threads at once: every call in flight has
@@ -57,6 +65,14 @@ public:
   /// Shapes of all outputs for these inputs (whose data is not looked at).
   Status inferShapes(std::span<const InputTensor> inputs, std::vector<std::vector<int64_t>> &dims);
 
+  /// Memory for the past of `batch` sequences, empty at first, with room for `capacity` rows (0: a
+  /// few); it grows as it must. Belongs to this session and must not outlive it.
+  Result<std::unique_ptr<CacheState>> createState(int64_t batch, int64_t capacity = 0);
+
+  /// Fills a state with the past that stands in `inputs` (one entry per input of the manifest; those
+  /// of caches are looked at), in place of what it held.
+  Status loadState(CacheState &state, std::span<const InputTensor> inputs);
+
   /// Runs the model. Inputs and outputs are in the manifest's order, one per entry. Shapes are
   /// checked before anything runs; on an error no output is allocated. A run that was terminated
   /// leaves the caller's output memory with undefined contents.
@@ -70,9 +86,25 @@ private:
   Session() = default;
   Status load(const SessionOptions &options);
   Shared &shared();
+  struct CacheUse;
+  std::shared_ptr<CacheRegistry> registry();
+  Status runState(std::span<const InputTensor> inputs, std::span<OutputTensor> outputs,
+                  const RunOptions &options);
+  Status runChecked(std::span<const InputTensor> inputs, std::span<OutputTensor> outputs,
+                    const RunOptions &options);
+  /// The most rows that a cache of the model can hold, from the ranges of its symbols.
+  static int64_t mostCacheRows(const artifact::Manifest &manifest,
+                               const artifact::Program &program);
+  std::vector<CacheShape> cacheShapes(int64_t batch) const;
+  std::shared_ptr<CacheSet> findCaches(std::span<const InputTensor> inputs, CacheState *state);
+  Status prepareCaches(class CallContext &context, std::vector<int64_t> symbols,
+                       std::span<const InputTensor> inputs, CacheState *state, CacheUse &use);
+  Status copyCaches(class CallContext &context, std::span<const InputTensor> inputs,
+                    int64_t capacity, CacheUse &use);
   Status prepareOutputs(class CallContext &context, std::span<const InputTensor> inputs,
-                        std::span<OutputTensor> outputs, std::vector<void *> &pointers,
-                        std::vector<void *> &allocated);
+                        std::span<OutputTensor> outputs, bool withCaches,
+                        std::vector<void *> &pointers, std::vector<void *> &allocated);
+  void handOut(const CacheUse &use, std::span<OutputTensor> outputs);
 
   std::shared_ptr<const Artifact> artifact_;
   CodeImage image_;
@@ -80,6 +112,7 @@ private:
   size_t target_ = 0;
   int threads_ = 1;
   bool guarded_ = false;
+  int64_t mostRows_ = INT64_MAX; ///< that a cache can ever hold
   std::atomic<Shared *> shared_{nullptr};
 };
 

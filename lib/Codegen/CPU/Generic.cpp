@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Right before fast: each yielded value is walked element by element (or native vector by native vector, where its tree has
-// that form), and ValueEmitter says what stands there.
+// that form), and ValueEmitter says what stands there. Of an append to a cache only the new rows are walked: the result is
+// the cache's own memory.
 //
 //===----------------------------------------------------------------------===//
 
@@ -19,6 +20,12 @@ static bool isPacked(Value value) {
   return isa_and_nonnull<tfm::PanelsAttr>(cast<RankedTensorType>(value.getType()).getEncoding());
 }
 
+/// What a result is computed from: the new rows of an append, whose other rows are in place; otherwise the result itself.
+static Value storedValue(Value result) {
+  auto append = result.getDefiningOp<tfm::KvAppendOp>();
+  return append ? append.getRows() : result;
+}
+
 /// The dimensions that a yielded value is walked in: its own, or the panels [N/16 * K, 16] of a packed one.
 static tfm::Dims walkedDims(Value value, ArrayRef<DimExprAttr> dims) {
   if (!isPacked(value))
@@ -28,7 +35,7 @@ static tfm::Dims walkedDims(Value value, ArrayRef<DimExprAttr> dims) {
 }
 
 static SmallVector<tfm::Dims> allWalkedDims(kern::KernelOp kernel, SymbolicShapes &shapes) {
-  return llvm::map_to_vector(kernel.yielded(), [&](Value v) { return walkedDims(v, shapes.dims(v)); });
+  return llvm::map_to_vector(kernel.yielded(), [&](Value v) { return walkedDims(v, shapes.dims(storedValue(v))); });
 }
 
 LogicalResult codegen::scheduleGenericKernel(kern::KernelOp kernel, const CpuTarget &target) {
@@ -72,13 +79,25 @@ static bool hasVectorForm(kern::KernelOp kernel, const CpuTarget &target, Value 
   return !values.lostLanes() && !values.failed();
 }
 
-static void emitRow(ValueEmitter &values, Value tensor, Value base, bool vectorize, Value row, Value first, Value end) {
+/// The row of the result's memory that row `row` of the walk is stored to.
+static Value storedRow(ValueEmitter &values, Value result, Value row) {
+  auto append = result.getDefiningOp<tfm::KvAppendOp>();
+  if (!append)
+    return row;
+  KernelBuilder &b = values.builder();
+  Value count = values.extent(values.dims(append.getRows())[2]), capacity = values.extent(values.dims(result)[2]);
+  Value head = b.div(row, count), at = values.extent(append.getAt());
+  return b.add(b.mul(head, capacity), b.add(at, b.rem(row, count)));
+}
+
+static void emitRow(ValueEmitter &values, Value result, Value base, bool vectorize, Value row, Value first, Value end) {
   KernelBuilder &b = values.builder();
   ElementOps &ops = values.elements();
+  Value tensor = storedValue(result);
   Element e = Element::of(tensor);
   tfm::Dims dims = values.dims(tensor);
   Value width = isPacked(tensor) ? b.i64(16) : dims.empty() ? b.i64(1) : values.extent(dims.back());
-  Value start = b.mul(row, width);
+  Value start = b.mul(storedRow(values, result, row), width);
   auto address = [&](Value column) { return b.at(base, b.mul(b.add(start, column), e.bytes())); };
   Value scalarFrom = first;
   if (vectorize) {
@@ -100,12 +119,12 @@ static void emitRow(ValueEmitter &values, Value tensor, Value base, bool vectori
 
 void codegen::emitGenericResult(KernelFrame &frame, ValueEmitter &values, unsigned index) {
   kern::KernelOp kernel = frame.kernel();
-  Value tensor = kernel.yielded()[index], base = frame.result(index);
+  Value result = kernel.yielded()[index], tensor = storedValue(result), base = frame.result(index);
   bool vectorize = hasVectorForm(kernel, frame.builder().target(), tensor);
   TileGrid grid(walkedDims(tensor, values.dims(tensor)), kernel.getContext(), tileElements(kernel));
   auto extent = [&](DimExprAttr expr) { return values.extent(expr); };
   grid.forEachRow(frame, extent, [&](Value row, Value first, Value end) {
-    emitRow(values, tensor, base, vectorize, row, first, end);
+    emitRow(values, result, base, vectorize, row, first, end);
   });
 }
 

@@ -109,7 +109,7 @@ kern::Emitter emitterOf(const Group &group) {
     }
     if (isa<AttentionOp>(op))
       return isF32(op->getResult(0)) ? kern::Emitter::Attention : kern::Emitter::Generic;
-    if (isa<MatmulOp, ReduceOp>(op))
+    if (isa<MatmulOp, ReduceOp, KvAppendOp>(op))
       return kern::Emitter::Generic;
   }
   bool rows = group.outputs.size() == 1 && isF32(group.outputs[0]) &&
@@ -120,7 +120,7 @@ kern::Emitter emitterOf(const Group &group) {
 /// What names the kernel: its root, or its last operation.
 StringRef rootName(const Group &group) {
   for (Operation *op : group.ops)
-    if (isa<LinearOp, MatmulOp, AttentionOp, LayerNormOp, RmsNormOp, RotaryOp, SoftmaxOp, ReduceOp>(op))
+    if (isa<LinearOp, MatmulOp, AttentionOp, LayerNormOp, RmsNormOp, RotaryOp, SoftmaxOp, ReduceOp, KvAppendOp>(op))
       return op->getName().stripDialect();
   return group.ops.back()->getName().stripDialect();
 }

@@ -52,12 +52,6 @@ public:
   unsigned numSlots() const { return slots.size(); }
 
 private:
-  /// The launch result (or argument, weight, ...) whose bytes `value` shows.
-  static Value storageOf(Value value) {
-    while (auto view = value.getDefiningOp<kern::ViewOp>())
-      value = view.getInput();
-    return value;
-  }
   DimExprAttr bytesOf(Value value) {
     int64_t width = std::max<int64_t>(1, getElementTypeOrSelf(value.getType()).getIntOrFloatBitWidth() / 8);
     return DimExprAttr::mul(shapes.numElements(value), DimExprAttr::constant(value.getContext(), width));
@@ -76,11 +70,11 @@ void SlotPlanner::numberAndMeasure() {
   int64_t number = 0;
   for (Operation &op : function.getBody().front()) {
     for (Value operand : op.getOperands())
-      lastUse[storageOf(operand)] = number;
+      lastUse[kern::storageOf(operand)] = number;
     ++number;
   }
   for (Value value : function.getBody().front().getTerminator()->getOperands())
-    returned.insert(storageOf(value));
+    returned.insert(kern::storageOf(value));
 }
 
 /// The free slot that wastes least: of equal size, else provably larger, else provably smaller and grown, else a new one.

@@ -3,8 +3,10 @@
 
 #include "../Cleanup/Assumptions.h"
 #include "../Rewriting.h"
+#include "Kern/Kern.h"
 #include "Match.h"
 #include "permalloy/Transforms/Passes.h"
+#include "llvm/ADT/MapVector.h"
 
 namespace permalloy {
 #define GEN_PASS_DEF_FUSIONREPORT
@@ -28,6 +30,7 @@ private:
   void line(Operation *op, StringRef what, StringRef reason);
   void explainSoftmax(SoftmaxOp op);
   void explainProduct(MatmulOp op);
+  void explainPasts();
 
   func::FuncOp function;
   raw_ostream &os;
@@ -44,10 +47,23 @@ void Reporter::print() {
   llvm::interleaveComma(counts, os, [&](auto &entry) { os << entry.second << ' ' << entry.first; });
   os << (counts.empty() ? "nothing raised\n" : "\n");
   function.walk([&](Operation *op) { explain(op); });
+  explainPasts();
+}
+
+/// Pasts that are copied at every step, together where the reason is the same.
+void Reporter::explainPasts() {
+  llvm::MapVector<StringAttr, SmallVector<StringRef>> reasons;
+  for (unsigned i = 0; i < function.getNumArguments(); ++i)
+    if (auto reason = function.getArgAttrOfType<StringAttr>(i, kern::kNoCacheAttr)) {
+      auto name = function.getArgAttrOfType<StringAttr>(i, TfmDialect::kNameAttr);
+      reasons[reason].push_back(name ? name.getValue() : "an input");
+    }
+  for (auto &[reason, names] : reasons)
+    os << "  " << names.size() << " without cache, first \"" << names.front() << "\": " << reason.getValue() << '\n';
 }
 
 void Reporter::count(Operation *op) {
-  if (isa<AttentionOp, LayerNormOp, LinearOp>(op))
+  if (isa<AttentionOp, KvAppendOp, LayerNormOp, LinearOp>(op))
     ++counts[op->getName().stripDialect().str()];
   if (auto linear = dyn_cast<LinearOp>(op); linear && linear.getActivation() != Activation::None)
     ++counts["linear with " + stringifyActivation(linear.getActivation()).str()];

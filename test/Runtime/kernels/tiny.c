@@ -58,3 +58,29 @@ KERNEL(control_word) {
     out[tile] = word;
   }
 }
+
+/// Rows [scalars[0], + scalars[1]) of each head of a cache of scalars[2] rows of scalars[3] columns.
+KERNEL(append_rows) {
+  int64_t at = scalars[0], count = scalars[1], capacity = scalars[2], size = scalars[3];
+  const float *rows = buffers[1];
+  float *cache = buffers[2];
+  for (int64_t head = begin; head < end; ++head)
+    for (int64_t i = 0; i < count * size; ++i)
+      cache[(head * capacity + at) * size + i] = rows[head * count * size + i];
+}
+
+/// out[head] = sum over the first scalars[0] rows of k[row] + (row + 1) * v[row].
+KERNEL(read_caches) {
+  int64_t length = scalars[0], capacity = scalars[1], size = scalars[2];
+  const float *k = buffers[0], *v = buffers[1];
+  float *out = buffers[2];
+  for (int64_t head = begin; head < end; ++head)
+    for (int64_t i = 0; i < size; ++i) {
+      float sum = 0;
+      for (int64_t row = 0; row < length; ++row) {
+        int64_t at = (head * capacity + row) * size + i;
+        sum += k[at] + (float)(row + 1) * v[at];
+      }
+      out[head * size + i] = sum;
+    }
+}

@@ -58,3 +58,27 @@ func.func @f(%x: tensor<?xf32>) {
   %0 = kern.launch @k(%x) scalars [] : (tensor<?xf32>) -> tensor<?xf32>
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<?x?xf32>) {
+  // expected-error@+1 {{needs a past and a cache of rank 4 and one element type, not 'tensor<?x?xf32>' and 'tensor<?x?xf32>' (cache_c1)}}
+  %0 = kern.cache 0 %x least #tfm.dim<n> dims [#tfm.dim<n>, #tfm.dim<n>] : tensor<?x?xf32> to tensor<?x?xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x2x?x4xf32>) {
+  // expected-error@+1 {{needs four dims, the third a symbol, not [#tfm.dim<1>, #tfm.dim<2>, #tfm.dim<7>, #tfm.dim<4>] (cache_c2)}}
+  %0 = kern.cache 0 %x least #tfm.dim<n> dims [#tfm.dim<1>, #tfm.dim<2>, #tfm.dim<7>, #tfm.dim<4>] : tensor<1x2x?x4xf32> to tensor<1x2x?x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x2x?x4xf32>) {
+  // expected-error@+1 {{needs four dims and tensors of rank 4 and one element type, not [#tfm.dim<n>], 'tensor<1x2x?x4xf32>' and 'tensor<1x2x?x4xf16>' (cache_view_c1)}}
+  %0 = kern.cache_view 0 %x dims [#tfm.dim<n>] : tensor<1x2x?x4xf32> to tensor<1x2x?x4xf16>
+  return
+}

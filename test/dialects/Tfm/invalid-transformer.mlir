@@ -341,3 +341,27 @@ func.func @f(%x: tensor<2x2x3x4xf32>, %c: tensor<1x3x2xf16>) {
   %0 = tfm.rotary %x, %c, %c : (tensor<2x2x3x4xf32>, tensor<1x3x2xf16>, tensor<1x3x2xf16>) -> tensor<2x2x3x4xf32>
   return
 }
+
+// -----
+
+func.func @f(%c: tensor<1x2x9x4xf32>, %r: tensor<1x3x2x4xf32>) {
+  // expected-error@+1 {{cache and rows must have rank 4 and agree in all dimensions but the third, not [1, 2, 9, 4] and [1, 3, 2, 4] (kv_append_c1)}}
+  %0 = tfm.kv_append %c at #tfm.dim<0>, %r : (tensor<1x2x9x4xf32>, tensor<1x3x2x4xf32>) -> tensor<1x2x9x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c: tensor<1x2x9x4xf32>, %r: tensor<1x2x2x4xf16>) {
+  // expected-error@+1 {{puts elements 'f16' into a cache of 'f32' (kv_append_c2)}}
+  %0 = tfm.kv_append %c at #tfm.dim<0>, %r : (tensor<1x2x9x4xf32>, tensor<1x2x2x4xf16>) -> tensor<1x2x9x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c: tensor<1x2x9x4xf32>, %r: tensor<1x2x2x4xf32>) {
+  // expected-error@+1 {{rows [1, 2, 2, 4] at 8 do not fit the cache [1, 2, 9, 4] (kv_append_c3)}}
+  %0 = tfm.kv_append %c at #tfm.dim<8>, %r : (tensor<1x2x9x4xf32>, tensor<1x2x2x4xf32>) -> tensor<1x2x9x4xf32>
+  return
+}

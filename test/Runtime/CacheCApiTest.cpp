@@ -1,0 +1,116 @@
+//===- CacheCApiTest.cpp - caches through the C interface --------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "TestModel.h"
+#include "permalloy-c/permalloy.h"
+
+#include <algorithm>
+#include <gtest/gtest.h>
+
+using namespace permalloy::test;
+
+namespace {
+
+std::string take(permalloy_status *status) {
+  std::string message = permalloy_status_message(status);
+  permalloy_status_release(status);
+  return message;
+}
+
+class CacheCApi : public ::testing::Test {
+protected:
+  void SetUp() override {
+    bytes_ = artifactBytes(cacheModel());
+    ASSERT_EQ(take(permalloy_session_open_memory(bytes_.data(), bytes_.size(), nullptr, &session_)),
+              "");
+  }
+  void TearDown() override { permalloy_session_close(session_); }
+
+  static permalloy_tensor tensor(const char *name, std::vector<int64_t> dims, const float *data) {
+    permalloy_tensor result = {};
+    result.name = name;
+    result.dtype = PERMALLOY_FLOAT32;
+    result.rank = static_cast<int32_t>(dims.size());
+    std::copy(dims.begin(), dims.end(), result.dims);
+    result.data = const_cast<float *>(data);
+    return result;
+  }
+  /// What a run gave as present, to be given as past.
+  static permalloy_tensor past(const char *name, const permalloy_tensor &present) {
+    permalloy_tensor result = present;
+    result.name = name;
+    result.owned = 0;
+    return result;
+  }
+
+  std::vector<std::byte> bytes_;
+  permalloy_session *session_ = nullptr;
+  const float x_[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+};
+
+TEST_F(CacheCApi, NamesTheCachesAndHidesTheirCapacity) {
+  EXPECT_EQ(permalloy_session_symbol_count(session_), 3u);
+  ASSERT_EQ(permalloy_session_cache_count(session_), 2u);
+  size_t input = 0, output = 0;
+  EXPECT_EQ(take(permalloy_session_cache(session_, 1, &input, &output)), "");
+  EXPECT_EQ(input, 2u);
+  EXPECT_EQ(output, 2u);
+  EXPECT_EQ(take(permalloy_session_cache(session_, 2, &input, &output)),
+            "there is no cache 2; the model has 2");
+}
+
+TEST_F(CacheCApi, ViewsGivenBackAreContinuedInPlace) {
+  permalloy_tensor inputs[] = {tensor("x", {1, 2, 1, 4}, x_), tensor("past.k", {1, 2, 0, 4}, nullptr),
+                               tensor("past.v", {1, 2, 0, 4}, nullptr)};
+  permalloy_tensor first[3] = {};
+  ASSERT_EQ(take(permalloy_session_run(session_, inputs, 3, first, 3, nullptr)), "");
+  EXPECT_EQ(first[0].strided, 0);
+  EXPECT_EQ(first[0].owner, nullptr);
+  ASSERT_EQ(first[1].strided, 1);
+  EXPECT_NE(first[1].owner, nullptr);
+  EXPECT_EQ(std::vector<int64_t>(first[1].strides, first[1].strides + 4),
+            (std::vector<int64_t>{512, 256, 4, 1})); // two heads of 64 rows of 4
+  inputs[1] = past("past.k", first[1]);
+  inputs[2] = past("past.v", first[2]);
+  permalloy_tensor second[3] = {};
+  ASSERT_EQ(take(permalloy_session_run(session_, inputs, 3, second, 3, nullptr)), "");
+  EXPECT_EQ(second[1].data, first[1].data);
+  EXPECT_EQ(second[1].dims[2], 2);
+  const float *k = static_cast<const float *>(second[1].data);
+  EXPECT_EQ(k[4], 1);       // row 1 of head 0
+  EXPECT_EQ(k[256 + 4], 5); // row 1 of head 1
+  for (permalloy_tensor &output : first)
+    permalloy_tensor_release(&output);
+  EXPECT_EQ(k[4], 1); // the second run's views keep it
+  for (permalloy_tensor &output : second)
+    permalloy_tensor_release(&output);
+}
+
+TEST_F(CacheCApi, StateRunsWithoutPastAndPresent) {
+  permalloy_state *state = nullptr;
+  ASSERT_EQ(take(permalloy_state_create(session_, 1, 8, &state)), "");
+  EXPECT_EQ(permalloy_state_bytes(state), 8u * 2 * 2 * 4 * 4);
+  permalloy_tensor inputs[] = {tensor("x", {1, 2, 1, 4}, x_), tensor("past.k", {1, 2, 0, 4}, nullptr)};
+  permalloy_tensor outputs[2] = {};
+  outputs[0].name = "y";
+  outputs[1].name = "present.k";
+  for (int step = 1; step <= 3; ++step) {
+    ASSERT_EQ(take(permalloy_state_run(state, inputs, 1, outputs, 1, nullptr)), "");
+    EXPECT_EQ(permalloy_state_length(state), step);
+    permalloy_tensor_release(outputs);
+  }
+  EXPECT_EQ(take(permalloy_state_run(state, inputs, 2, outputs, 1, nullptr)),
+            "input 'past.k' is a cache, which the state holds");
+  EXPECT_EQ(take(permalloy_state_run(state, inputs, 1, outputs, 2, nullptr)),
+            "output 'present.k' is a cache, which stays in the state");
+  EXPECT_EQ(take(permalloy_state_truncate(state, 4)), "cannot truncate a state of length 3 to 4");
+  EXPECT_EQ(take(permalloy_state_truncate(state, 1)), "");
+  EXPECT_EQ(permalloy_state_length(state), 1);
+  EXPECT_EQ(take(permalloy_state_reset(state)), "");
+  EXPECT_EQ(permalloy_state_length(state), 0);
+  EXPECT_EQ(permalloy_state_capacity(state), 8);
+  EXPECT_EQ(permalloy_state_batch(state), 1);
+  permalloy_state_release(state);
+  permalloy_state_release(nullptr);
+}
+
+} // namespace

@@ -26,6 +26,7 @@ private:
   DimExprAttr flopsOf(Operation &op);
   DimExprAttr attentionFlops(tfm::AttentionOp attention);
   DimExprAttr bytesOf(Value value);
+  DimExprAttr liveBytes(Value cache, DimExprAttr length);
   DimExprAttr bytesRead(Value argument);
 
   kern::KernelOp kernel;
@@ -85,10 +86,26 @@ DimExprAttr WorkCounter::bytesOf(Value value) {
   return times(reference::elementBytes(reference::elementOf(getElementTypeOrSelf(value.getType()))), shapes.numElements(value));
 }
 
+/// Of a cache, the rows that exist.
+DimExprAttr WorkCounter::liveBytes(Value cache, DimExprAttr length) {
+  tfm::Dims dims = shapes.dims(cache);
+  DimExprAttr bytes = number(reference::elementBytes(reference::elementOf(getElementTypeOrSelf(cache.getType()))));
+  for (DimExprAttr factor : {dims[0], dims[1], length, dims[3]})
+    bytes = DimExprAttr::mul(bytes, factor);
+  return bytes;
+}
+
 DimExprAttr WorkCounter::bytesRead(Value argument) {
   DimExprAttr sum = number(0);
   for (OpOperand &use : argument.getUses()) {
     Operation *user = use.getOwner();
+    if (isa<tfm::KvAppendOp>(user) && use.getOperandNumber() == 0)
+      continue; // the result is its memory
+    auto attention = dyn_cast<tfm::AttentionOp>(user);
+    if (attention && attention.getKvLengthAttr() && argument != attention.getQuery() && argument != attention.getMask()) {
+      sum = DimExprAttr::add(sum, liveBytes(argument, attention.getKvLengthAttr()));
+      continue;
+    }
     bool partly = isa<tfm::SliceOp>(user) || (isa<tfm::GatherOp>(user) && use.getOperandNumber() == 0);
     if (!partly)
       return bytesOf(argument);
@@ -101,8 +118,10 @@ DimExprAttr WorkCounter::bytes() {
   DimExprAttr sum = number(0);
   for (BlockArgument argument : kernel.getBlock().getArguments())
     sum = DimExprAttr::add(sum, bytesRead(argument));
-  for (Value value : kernel.yielded())
-    sum = DimExprAttr::add(sum, bytesOf(value));
+  for (Value value : kernel.yielded()) {
+    auto append = value.getDefiningOp<tfm::KvAppendOp>();
+    sum = DimExprAttr::add(sum, bytesOf(append ? append.getRows() : value));
+  }
   return sum;
 }
 

@@ -14,7 +14,7 @@ std::vector<const OpRow *> permalloy::allOpRows() {
   for (auto family :
        {elementwiseRows, activationRows, structureRows, indexingRows, reductionRows, matmulRows,
         normalizationRows, attentionRows, fusedAttentionRows, constantRows, controlRows,
-        selectionRows})
+         convolutionRows, rotaryRows, selectionRows})
     for (const OpRow &row : family())
       rows.push_back(&row);
   return rows;

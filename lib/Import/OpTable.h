@@ -48,6 +48,8 @@ llvm::ArrayRef<OpRow> attentionRows();
 llvm::ArrayRef<OpRow> fusedAttentionRows();
 llvm::ArrayRef<OpRow> constantRows();
 llvm::ArrayRef<OpRow> controlRows();
+llvm::ArrayRef<OpRow> convolutionRows();
+llvm::ArrayRef<OpRow> rotaryRows();
 
 /// Every row.
 std::vector<const OpRow *> allOpRows();

@@ -30,10 +30,13 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
   functions.addPass(createFoldConstants());
   functions.addPass(createSinkBroadcasts());
   tidy();
-  // 3. Norms and gelus are raised as they were written, before layout moves a number of theirs.
+  // 3. Norms, rotary embeddings and activations are raised as they were written, before layout moves a number of theirs.
   if (options.raise) {
     functions.addPass(createRaiseLayerNorm());
+    functions.addPass(createRaiseRmsNorm());
+    functions.addPass(createRaiseRotary());
     functions.addPass(createRaiseGelu());
+    functions.addPass(createRaiseSilu());
   }
   // 4. Layout: K^T and the like as one transpose, numbers below it, where the attention matcher
   // looks for them.

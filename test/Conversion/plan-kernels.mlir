@@ -56,3 +56,19 @@ func.func @last(%x: tensor<?x64xf32> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<64>]
   %0 = tfm.linear %x, %w1 : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
   return %0 : tensor<?x64xf32>
 }
+
+// SwiGLU: the product joins one of its two linear layers.
+// PLAN-LABEL: @swiglu
+// PLAN: tfm.linear {{.*}}kern.group = 0
+// PLAN: tfm.linear {{.*}}kern.group = 1
+// PLAN: tfm.binary mul {{.*}}kern.group = 0
+// KERN-LABEL: @swiglu
+// SLOTS-LABEL: @swiglu
+func.func @swiglu(%x: tensor<?x64xf32> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<64>]}) -> tensor<?x64xf32> {
+  %w1 = tfm.get_weight @w1 : tensor<64x64xf32>
+  %w2 = tfm.get_weight @w2 : tensor<64x64xf32>
+  %0 = tfm.linear %x, %w1 activation silu : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
+  %1 = tfm.linear %x, %w2 : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
+  %2 = tfm.binary mul %0, %1 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
+  return %2 : tensor<?x64xf32>
+}

@@ -187,6 +187,65 @@ def RaiseLayerNorm : TfmPass<"raise-layer-norm"> {
   let statistics = [Statistic<"numRaised", "raised", "layer norms raised">];
 }
 
+def RaiseRmsNorm : TfmPass<"raise-rms-norm"> {
+  let summary = "rebuild rms_norm from its parts";
+  let description = [{
+    v = mean(x * x or x^2); x / sqrt(v + eps), x * (1 / sqrt(v + eps)) or x * (v + eps)^-0.5; then a scale over the last
+    dimension. The mean is over the last axis and keeps it. In models of f16 and bf16 the conversions to f32 before and back
+    before the scale belong to it. Runs after `raise-layer-norm`, whose variance is a mean of squares too.
+
+    ```mlir
+    %0 = tfm.binary mul %x, %x : ...
+    %1 = tfm.reduce mean %0 axes [2] {keep_dims} : ...
+    %2 = tfm.binary add %1, %eps : ...
+    %3 = tfm.unary sqrt %2 : ...
+    %4 = tfm.binary div %x, %3 : ...
+    %5 = tfm.binary mul %g, %4 : ...
+    ```
+    becomes
+    ```mlir
+    %5 = tfm.rms_norm %x, %g {axis = 2 : i64, epsilon = 1.0e-6 : f32} : ...
+    ```
+  }];
+  let statistics = [Statistic<"numRaised", "raised", "norms raised">];
+}
+
+def RaiseRotary : TfmPass<"raise-rotary"> {
+  let summary = "rebuild rotary position embeddings from their parts";
+  let description = [{
+    Follows each feature of [batch, heads, sequence, size] (or with heads third) down to a sum of features of one value times
+    entries of tables; where these are rotations of pairs, by halves or interleaved, of all features or the first ones, the last
+    operation becomes a `tfm.rotary`. The tables are cut to one angle per pair: cos(concat(f, f)) becomes cos(f). Slices,
+    strided slices, concatenations, stacks, negations and reshapes between are seen through, so how it was spelled does not matter.
+    Heads that were split and transposed just before are turned in the packed layout, where they were.
+
+    Precondition: `resolve-shapes` and `cse` have run. Left alone: heads of an unknown size, tables that hold an angle twice
+    without showing it (a stored table).
+
+    ```mlir
+    %c = tfm.reshape %cos : (tensor<1x?x64xf32>) -> tensor<1x1x?x64xf32>      // %cos = cos(concat(f, f))
+    %0 = tfm.binary mul %x, %c : ...
+    %1 = tfm.concat %negated_second_half, %first_half {axis = 3 : i64} : ...
+    %2 = tfm.binary mul %1, %s : ...
+    %3 = tfm.binary add %0, %2 : ...
+    ```
+    becomes
+    ```mlir
+    %3 = tfm.rotary %x, %cos_of_f, %sin_of_f : (tensor<?x12x?x64xf32>, tensor<1x?x32xf32>, tensor<1x?x32xf32>) -> tensor<?x12x?x64xf32>
+    ```
+  }];
+  let statistics = [Statistic<"numRaised", "raised", "rotations raised">,
+                    Statistic<"numPacked", "packed", "rotations that work on packed heads">];
+}
+
+def RaiseSilu : TfmPass<"raise-silu"> {
+  let summary = "rebuild silu from its parts";
+  let description = [{
+    x * sigmoid(x), in either order, and x / (1 + exp(-x)) become `tfm.unary silu`.
+  }];
+  let statistics = [Statistic<"numRaised", "raised", "silus raised">];
+}
+
 def RaiseGelu : TfmPass<"raise-gelu"> {
   let summary = "rebuild gelu from its parts";
   let description = [{
@@ -204,6 +263,9 @@ def RaiseLinear : TfmPass<"raise-linear"> {
     either side, and an activation of its only use join it. A transposed weight gets a `tfm.transpose`, which `fold-weights`
     records in the weight.
 
+    A layer whose result is only read in slices of columns, such as a fused projection to query, key and value, becomes one
+    layer per slice with part of the weight: no kernel copies the slices out.
+
     Left alone: products of two activations, products with a transposed left operand.
 
     ```mlir
@@ -218,7 +280,8 @@ def RaiseLinear : TfmPass<"raise-linear"> {
   }];
   let statistics = [Statistic<"numLinear", "linear", "matrix products raised">,
                     Statistic<"numBias", "bias", "biases joined">,
-                    Statistic<"numActivation", "activation", "activations joined">];
+                    Statistic<"numActivation", "activation", "activations joined">,
+                    Statistic<"numSplit", "split", "layers split by their slices">];
 }
 
 def RaiseAttention : TfmPass<"raise-attention"> {
@@ -264,8 +327,8 @@ def RaiseAttention : TfmPass<"raise-attention"> {
 def FusionReport : Pass<"tfm-fusion-report", "::mlir::ModuleOp"> {
   let summary = "print what was raised and what stopped the rest";
   let description = [{
-    Changes nothing. For each function: the number of attentions, norms, linear layers and gelus, then one line for each softmax,
-    erf, tanh, variance and matrix product with a weight left over, with the reason that its pattern gave. Prints to the standard output,
+    Changes nothing. For each function: the number of attentions, norms, rotary embeddings, linear layers and activations, then one line
+    for each softmax, erf, tanh, cosine, mean of squares and matrix product with a weight left over, with the reason that its pattern gave. Prints to the standard output,
     or to the standard error with `to-stderr`.
   }];
   let options = [Option<"toStderr", "to-stderr", "bool", "false", "print to the standard error">];

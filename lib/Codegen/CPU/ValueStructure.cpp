@@ -272,7 +272,13 @@ Value ValueEmitter::emit(tfm::SliceOp op, const Site &site) {
 Value ValueEmitter::emit(tfm::ConcatOp op, const Site &site) {
   Site full = toFull(site, dims(op.getResult()));
   int64_t axis = op.getAxis();
-  if (full.isVector() && full.lane == axis)
+  // Vectors along the axis must lie within one part.
+  auto endsOnVector = [&](Value input) {
+    auto width = dims(input)[axis].asConstant();
+    return width && *width % b.target().lanes() == 0;
+  };
+  if (full.isVector() && full.lane == axis &&
+      !(full.aligned && llvm::all_of(op.getInputs().drop_back(), endsOnVector)))
     return lose(op, site);
   Type type = Element::of(op.getResult()).registerType();
   if (full.isVector())

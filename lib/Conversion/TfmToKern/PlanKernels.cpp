@@ -64,7 +64,7 @@ void Planner::joinEpilogues() {
     groupOf[linear] = group;
     Operation *last = linear;
     for (Operation *next = onlyUser(last); next; next = onlyUser(last)) {
-      if (!isa<UnaryOp, BinaryOp>(next) ||
+      if (!isa<UnaryOp, BinaryOp>(next) || groupOf.contains(next) ||
           !isa<FloatType>(getElementTypeOrSelf(next->getResult(0).getType())) ||
           !shapes.equalShapes(next->getResult(0), linear.getResult()))
         break;

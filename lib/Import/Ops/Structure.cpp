@@ -191,15 +191,9 @@ LogicalResult importSplit(OpBinder &b) {
 
 /// [d0, d1] repeated (r0, r1) times: [1, d0, 1, d1] broadcast to [r0, d0, r1, d1], then [r0 * d0,
 /// r1 * d1].
-LogicalResult importTile(OpBinder &b) {
-  Value x = b.input(0);
-  auto repeats = b.constantInput(1, "the repeats");
-  if (b.failed())
-    return failure();
-  if (int64_t(repeats->size()) != b.rank(x))
-    return b.error(Twine(repeats->size()) + " repeats for rank " + Twine(b.rank(x)));
+LogicalResult importKnownTile(OpBinder &b, Value x, ArrayRef<int64_t> repeats) {
   SmallVector<Extent> split, wide, joined;
-  for (auto [i, count] : llvm::enumerate(*repeats)) {
+  for (auto [i, count] : llvm::enumerate(repeats)) {
     if (count < 0)
       return b.error("repeats " + Twine(count) + " times");
     Extent whole(x, int64_t(i));
@@ -211,6 +205,40 @@ LogicalResult importTile(OpBinder &b) {
       wide.push_back(extent);
   }
   return b.yield(b.reshape(b.broadcast(b.reshape(x, split), wide), joined));
+}
+
+/// Repeats that follow from dimensions: a dimension of 1 is broadcast, any other split, broadcast and joined again.
+LogicalResult importTile(OpBinder &b) {
+  Value x = b.input(0), repeats = b.input(1);
+  if (b.failed())
+    return failure();
+  auto length = b.rank(repeats) == 1 ? b.staticDim(repeats, 0) : std::nullopt;
+  if (length != b.rank(x))
+    return b.error("the repeats must have shape [" + Twine(b.rank(x)) + "]");
+  if (auto known = b.constantInts(repeats))
+    return importKnownTile(b, x, *known);
+  SmallVector<Extent> split;
+  SmallVector<Value> wide;
+  bool allOnes = true;
+  for (int64_t i = 0, rank = b.rank(x); i < rank; ++i) {
+    Value count = b.slice1D(repeats, i, i + 1);
+    bool isOnce = !b.failed() && b.constantInts(count) == Ints{1}, isOne = b.staticDim(x, i) == 1;
+    split.append(isOnce || isOne ? 0 : 1, Extent(1));
+    split.push_back(Extent(x, i));
+    if (!isOnce)
+      wide.push_back(count);
+    if (!isOne)
+      wide.push_back(b.shapeTensor(Extent(x, i)));
+    else if (isOnce)
+      wide.push_back(b.ints({1}));
+    allOnes &= isOnce || isOne;
+  }
+  Value tall = b.create<BroadcastOp>(b.elementType(x), b.reshape(x, split), b.concat(wide, 0), ArrayAttr());
+  if (allOnes || b.failed())
+    return b.yield(tall);
+  SmallVector<Extent> whole = extentsOf(b, x);
+  return b.yield(b.create<ReshapeOp>(b.elementType(x), tall, b.mul(repeats, b.shapeTensor(whole)), ArrayAttr(),
+                                     b.builder.getUnitAttr()));
 }
 
 /// Constant padding as a concatenation, one axis after the other.

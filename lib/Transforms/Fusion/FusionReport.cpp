@@ -5,8 +5,10 @@
 #include "../Rewriting.h"
 #include "Kern/Kern.h"
 #include "Match.h"
+#include "MatchRotary.h"
 #include "permalloy/Transforms/Passes.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace permalloy {
 #define GEN_PASS_DEF_FUSIONREPORT
@@ -31,6 +33,8 @@ private:
   void explainSoftmax(SoftmaxOp op);
   void explainProduct(MatmulOp op);
   void explainPasts();
+  void explainNorm(ReduceOp mean);
+  void explainCosine(UnaryOp cosine);
 
   func::FuncOp function;
   raw_ostream &os;
@@ -63,12 +67,12 @@ void Reporter::explainPasts() {
 }
 
 void Reporter::count(Operation *op) {
-  if (isa<AttentionOp, KvAppendOp, LayerNormOp, LinearOp>(op))
+  if (isa<AttentionOp, KvAppendOp, LayerNormOp, RmsNormOp, RotaryOp, LinearOp>(op))
     ++counts[op->getName().stripDialect().str()];
   if (auto linear = dyn_cast<LinearOp>(op); linear && linear.getActivation() != Activation::None)
     ++counts["linear with " + stringifyActivation(linear.getActivation()).str()];
   if (auto unary = dyn_cast<UnaryOp>(op);
-      unary && (unary.getKind() == UnaryKind::GeluErf || unary.getKind() == UnaryKind::GeluTanh))
+      unary && llvm::is_contained({UnaryKind::GeluErf, UnaryKind::GeluTanh, UnaryKind::Silu}, unary.getKind()))
     ++counts[stringifyUnaryKind(unary.getKind()).str()];
 }
 
@@ -116,6 +120,35 @@ void Reporter::explainProduct(MatmulOp op) {
          op.getTransposeA() ? "its left operand is transposed" : "raise-linear has not run");
 }
 
+/// A mean of squares: of x - mean(x) in a layer norm, else of x in an RMS norm.
+void Reporter::explainNorm(ReduceOp mean) {
+  std::string reason;
+  if (matchLayerNorm(mean, shapes, reason))
+    return line(mean, "variance without layer_norm", "raise-layer-norm has not run");
+  std::string other;
+  if (matchRmsNorm(mean, shapes, other))
+    return line(mean, "mean of squares without rms_norm", "raise-rms-norm has not run");
+  line(mean, "mean of squares without layer_norm or rms_norm", reason + "; " + other);
+}
+
+/// A cosine that no rotary embedding takes its table from: the reason of the last sum or concatenation below it.
+void Reporter::explainCosine(UnaryOp cosine) {
+  SetVector<Operation *> below;
+  below.insert(cosine);
+  std::string reason = "no head is multiplied with it";
+  for (size_t i = 0; i < below.size() && i < 64; ++i)
+    for (Operation *user : below[i]->getUsers()) {
+      if (isa<RotaryOp>(user))
+        return;
+      if (!isa<TfmDialect>(user->getDialect()) || isa<LinearOp, MatmulOp, AttentionOp>(user))
+        continue;
+      below.insert(user);
+      if (isa<ConcatOp, BinaryOp>(user) && matchRotary(user->getResult(0), shapes, reason))
+        reason = "raise-rotary has not run";
+    }
+  line(cosine, "cosine without rotary", reason);
+}
+
 void Reporter::explain(Operation *op) {
   std::string reason;
   if (auto product = dyn_cast<MatmulOp>(op))
@@ -126,9 +159,14 @@ void Reporter::explain(Operation *op) {
     auto square = mean.getInput().getDefiningOp<BinaryOp>();
     if (square && (square.getKind() == BinaryKind::Pow ||
                    (square.getKind() == BinaryKind::Mul && square.getLhs() == square.getRhs())))
-      line(op, "variance without layer_norm",
-           matchLayerNorm(mean, shapes, reason) ? "raise-layer-norm has not run" : reason);
+      explainNorm(mean);
   }
+  if (auto unary = dyn_cast<UnaryOp>(op); unary && unary.getKind() == UnaryKind::Cos)
+    return explainCosine(unary);
+  if (auto unary = dyn_cast<UnaryOp>(op); unary && unary.getKind() == UnaryKind::Sigmoid)
+    for (Operation *user : op->getUsers())
+      if (auto product = dyn_cast<BinaryOp>(user); product && matchSilu(product))
+        line(op, "sigmoid without silu", "raise-silu has not run");
   if (auto unary = dyn_cast<UnaryOp>(op);
       unary && (unary.getKind() == UnaryKind::Erf || unary.getKind() == UnaryKind::Tanh)) {
     SmallVector<BinaryOp> products;

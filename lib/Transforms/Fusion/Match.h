@@ -33,6 +33,21 @@ struct LayerNormMatch {
 std::optional<LayerNormMatch> matchLayerNorm(tfm::ReduceOp mean, SymbolicShapes &shapes,
                                              std::string &reason);
 
+struct RmsNormMatch {
+  mlir::Value input;
+  double epsilon;
+  /// Null where the model has none.
+  mlir::Value scale;
+  /// The last operation, which the norm replaces.
+  mlir::Operation *last;
+};
+/// `mean` is mean(x * x).
+std::optional<RmsNormMatch> matchRmsNorm(tfm::ReduceOp mean, SymbolicShapes &shapes,
+                                         std::string &reason);
+
+/// x of x * sigmoid(x) and x / (1 + exp(-x)); null for anything else.
+mlir::Value matchSilu(tfm::BinaryOp root);
+
 /// One of what stands between the scores and the softmax.
 struct MaskMatch {
   /// A bool mask (true: attend), perhaps inverted, or a float mask.

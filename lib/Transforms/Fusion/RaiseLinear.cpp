@@ -15,7 +15,7 @@ using namespace permalloy::tfm;
 
 /// A weight, a constant, or a weight seen through what `fold-weights` records.
 static bool isParameter(Value value) {
-  while (isa_and_nonnull<TransposeOp, CastOp, ReshapeOp>(value.getDefiningOp()))
+  while (isa_and_nonnull<TransposeOp, CastOp, ReshapeOp, SliceOp>(value.getDefiningOp()))
     value = value.getDefiningOp()->getOperand(0);
   return isa_and_nonnull<GetWeightOp, ConstantOp>(value.getDefiningOp());
 }
@@ -118,6 +118,62 @@ struct JoinActivation : ShapePattern<UnaryOp> {
   }
 };
 
+/// Columns [first, first + width) of all rows; nullopt for any other slice.
+std::optional<std::pair<int64_t, int64_t>> columnsOf(SliceOp slice, SymbolicShapes &shapes) {
+  if (!slice.getSizes() || llvm::any_of(*slice.getStrides(), [](int64_t stride) { return stride != 1; }))
+    return std::nullopt;
+  Dims offsets = dimsOf(*slice.getOffsets()), dims = shapes.dims(slice), input = shapes.dims(slice.getInput());
+  auto first = offsets.back().asConstant(), width = dims.back().asConstant();
+  bool allRows = ArrayRef(dims).drop_back() == ArrayRef(input).drop_back() &&
+                 llvm::all_of(ArrayRef(offsets).drop_back(), [](DimExprAttr d) { return d.isConstant(0); });
+  return allRows && first && width ? std::optional(std::pair(*first, *width)) : std::nullopt;
+}
+
+/// linear whose columns are only read in slices (a fused QKV projection): one layer per slice, with part of the weight.
+struct SplitColumns : ShapePattern<LinearOp> {
+  using ShapePattern::ShapePattern;
+  LogicalResult matchAndRewrite(LinearOp op, PatternRewriter &rewriter) const override {
+    if (!isParameter(op.getWeight()) || (op.getBias() && !isParameter(op.getBias())))
+      return rewriter.notifyMatchFailure(op, "weight and bias are no parameters");
+    auto total = shapes.dims(op).back().asConstant();
+    SmallVector<SliceOp> slices;
+    int64_t covered = 0;
+    for (Operation *user : op->getUsers()) {
+      auto slice = dyn_cast<SliceOp>(user);
+      auto columns = slice ? columnsOf(slice, shapes) : std::nullopt;
+      if (!columns || columns->second % 16 != 0)
+        return rewriter.notifyMatchFailure(op, "it is not only read in slices of columns");
+      covered += columns->second;
+      slices.push_back(slice);
+    }
+    if (slices.size() < 2 || !total || covered > *total)
+      return rewriter.notifyMatchFailure(op, "its slices overlap or are one");
+    for (SliceOp slice : slices) {
+      auto [first, width] = *columnsOf(slice, shapes);
+      Value weight = cut(op.getWeight(), first, width, rewriter);
+      Value bias = op.getBias() ? cut(op.getBias(), first, width, rewriter) : Value();
+      rewriter.setInsertionPoint(op);
+      auto part = LinearOp::create(rewriter, op.getLoc(), slice.getType(), op.getInput(), weight, bias, op.getActivation());
+      rewriter.replaceOp(slice, part);
+    }
+    rewriter.eraseOp(op);
+    ++count;
+    return success();
+  }
+
+  Value cut(Value parameter, int64_t first, int64_t width, PatternRewriter &rewriter) const {
+    auto number = [&](int64_t n) { return DimExprAttr::constant(rewriter.getContext(), n); };
+    rewriter.setInsertionPointAfterValue(parameter);
+    Dims sizes = shapes.dims(parameter), offsets(sizes.size(), number(0));
+    offsets.back() = number(first);
+    sizes.back() = number(width);
+    auto type = RankedTensorType::get(staticShape(sizes), getElementTypeOrSelf(parameter.getType()));
+    return SliceOp::create(rewriter, parameter.getLoc(), type, parameter, Value(), Value(), Value(), DenseI64ArrayAttr(),
+                           dimArray(rewriter.getContext(), offsets), dimArray(rewriter.getContext(), sizes),
+                           rewriter.getDenseI64ArrayAttr(SmallVector<int64_t>(sizes.size(), 1)));
+  }
+};
+
 class RaiseLinear : public permalloy::impl::RaiseLinearBase<RaiseLinear> {
   void runOnOperation() override {
     SymbolicShapes shapes;
@@ -125,6 +181,7 @@ class RaiseLinear : public permalloy::impl::RaiseLinearBase<RaiseLinear> {
     patterns.add<RaiseProduct>(&getContext(), shapes, numLinear);
     patterns.add<JoinBias>(&getContext(), shapes, numBias);
     patterns.add<JoinActivation>(&getContext(), shapes, numActivation);
+    patterns.add<SplitColumns>(&getContext(), shapes, numSplit);
     if (failed(rewriteWithShapes(getOperation(), shapes, std::move(patterns))))
       signalPassFailure();
   }

@@ -58,3 +58,35 @@ func.func @inputs(%x: tensor<?x8xf32> {tfm.dims = [#tfm.dim<n>, #tfm.dim<8>]}, %
   %a = tfm.binary add %l, %z : (tensor<?x6xf32>, tensor<6xf32>) -> tensor<?x6xf32>
   return %m, %a : tensor<?x6xf32>, tensor<?x6xf32>
 }
+
+tfm.weight @qkv : tensor<8x48xf32> = #tfm.seeded<9, 1.0>
+tfm.weight @qkv_b : tensor<48xf32> = #tfm.seeded<10, 1.0>
+
+// A projection that is only read in slices is one layer per slice.
+// CHECK-LABEL: @slices(
+// CHECK-DAG: %[[W0:.*]] = tfm.slice %{{.*}} offsets [#tfm.dim<0>, #tfm.dim<0>] sizes [#tfm.dim<8>, #tfm.dim<16>]
+// CHECK-DAG: %[[W1:.*]] = tfm.slice %{{.*}} offsets [#tfm.dim<0>, #tfm.dim<16>] sizes [#tfm.dim<8>, #tfm.dim<32>]
+// CHECK-DAG: %[[B1:.*]] = tfm.slice %{{.*}} offsets [#tfm.dim<16>] sizes [#tfm.dim<32>]
+// CHECK-DAG: %[[Q:.*]] = tfm.linear %arg0, %[[W0]] bias
+// CHECK-DAG: %[[K:.*]] = tfm.linear %arg0, %[[W1]] bias %[[B1]]
+// CHECK: return %[[Q]], %[[K]]
+func.func @slices(%x: tensor<?x8xf32> {tfm.dims = [#tfm.dim<n>, #tfm.dim<8>]}) -> (tensor<?x16xf32>, tensor<?x32xf32>) {
+  %w = tfm.get_weight @qkv : tensor<8x48xf32>
+  %b = tfm.get_weight @qkv_b : tensor<48xf32>
+  %l = tfm.linear %x, %w bias %b : (tensor<?x8xf32>, tensor<8x48xf32>, tensor<48xf32>) -> tensor<?x48xf32>
+  %q = tfm.slice %l offsets [#tfm.dim<0>, #tfm.dim<0>] sizes [#tfm.dim<n>, #tfm.dim<16>] strides [1, 1] : (tensor<?x48xf32>) -> tensor<?x16xf32>
+  %k = tfm.slice %l offsets [#tfm.dim<0>, #tfm.dim<16>] sizes [#tfm.dim<n>, #tfm.dim<32>] strides [1, 1] : (tensor<?x48xf32>) -> tensor<?x32xf32>
+  return %q, %k : tensor<?x16xf32>, tensor<?x32xf32>
+}
+
+// Near miss: the whole is read too.
+// CHECK-LABEL: @slice_and_whole(
+// CHECK: %[[L:.*]] = tfm.linear %arg0, %{{.*}} : (tensor<?x8xf32>, tensor<8x48xf32>)
+// CHECK-COUNT-2: tfm.slice %[[L]]
+func.func @slice_and_whole(%x: tensor<?x8xf32> {tfm.dims = [#tfm.dim<n>, #tfm.dim<8>]}) -> (tensor<?x16xf32>, tensor<?x32xf32>, tensor<?x48xf32>) {
+  %w = tfm.get_weight @qkv : tensor<8x48xf32>
+  %l = tfm.linear %x, %w : (tensor<?x8xf32>, tensor<8x48xf32>) -> tensor<?x48xf32>
+  %q = tfm.slice %l offsets [#tfm.dim<0>, #tfm.dim<0>] sizes [#tfm.dim<n>, #tfm.dim<16>] strides [1, 1] : (tensor<?x48xf32>) -> tensor<?x16xf32>
+  %k = tfm.slice %l offsets [#tfm.dim<0>, #tfm.dim<16>] sizes [#tfm.dim<n>, #tfm.dim<32>] strides [1, 1] : (tensor<?x48xf32>) -> tensor<?x32xf32>
+  return %q, %k, %l : tensor<?x16xf32>, tensor<?x32xf32>, tensor<?x48xf32>
+}

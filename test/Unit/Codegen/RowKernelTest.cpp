@@ -135,6 +135,19 @@ TEST_P(RowKernelTest, Rotates) {
   }
 }
 
+TEST_P(RowKernelTest, JoinsAlongTheRow) {
+  for (const char *width : {"48", "20"}) {
+    std::string text = fill(R"(func.func @main(%x: tensor<?x16xf32> {tfm.dims = [#tfm.dim<n>, #tfm.dim<16>]},
+        %y: tensor<?x$xf32> {tfm.dims = [#tfm.dim<n>, #tfm.dim<$>]}, %z: tensor<?x5xf32> {tfm.dims = [#tfm.dim<n>, #tfm.dim<5>]}) -> tensor<?xWxf32> {
+      %0 = tfm.concat %x, %y, %z {axis = 1 : i64} : (tensor<?x16xf32>, tensor<?x$xf32>, tensor<?x5xf32>) -> tensor<?xWxf32>
+      return %0 : tensor<?xWxf32>
+    })", width);
+    for (size_t at; (at = text.find('W')) != std::string::npos;)
+      text.replace(at, 1, std::to_string(16 + 5 + atoi(width)));
+    check(text, "n=7", {});
+  }
+}
+
 TEST_P(RowKernelTest, NormalizesConstantAndSpecialRows) {
   auto change = [](llvm::MutableArrayRef<Tensor> inputs) {
     for (int64_t i = 0; i < 37; ++i) {

@@ -1,4 +1,4 @@
-//===- MatchLayerNorm.cpp - spellings of layer normalisation -----*- C++ -*-===//
+//===- MatchNorms.cpp - spellings of layer and RMS normalisation -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "../Splat.h"
@@ -107,6 +107,43 @@ std::optional<LayerNormMatch> permalloy::matchLayerNorm(ReduceOp mean, SymbolicS
       sum && isRowVector(other(sum, last), last, shapes)) {
     match.bias = other(sum, last);
     last = sum.getResult();
+  }
+  match.last = last.getDefiningOp();
+  return match;
+}
+
+/// The result of the conversion back to the type that `input` was converted from, where both are there.
+static std::optional<std::pair<Value, Value>> narrowSides(Value input, Value last) {
+  auto wide = input.getDefiningOp<CastOp>();
+  auto narrow = last.hasOneUse() ? dyn_cast<CastOp>(*last.getUsers().begin()) : CastOp();
+  if (!wide || !narrow || wide.getInput().getType() != narrow.getType() ||
+      !isa<Float16Type, BFloat16Type>(getElementTypeOrSelf(narrow.getType())))
+    return std::nullopt;
+  return std::pair(wide.getInput(), narrow.getResult());
+}
+
+std::optional<RmsNormMatch> permalloy::matchRmsNorm(ReduceOp mean, SymbolicShapes &shapes, std::string &reason) {
+  auto mismatch = [&](const char *why) {
+    reason = why;
+    return std::nullopt;
+  };
+  Value input = isLastAxisMean(mean) ? squared(mean.getInput()) : Value();
+  if (!input)
+    return mismatch("no mean of squares over the last axis that keeps it");
+  auto shifted = onlyUser(mean.getResult(), BinaryKind::Add);
+  auto epsilon = shifted ? splatNumber(other(shifted, mean.getResult())) : std::nullopt;
+  if (!epsilon)
+    return mismatch("no number is added to the mean of squares");
+  Value last = normalised(shifted.getResult(), input);
+  if (!last)
+    return mismatch("x is not divided by sqrt(mean of squares + epsilon)");
+  if (auto narrow = narrowSides(input, last))
+    std::tie(input, last) = *narrow;
+  RmsNormMatch match{input, *epsilon, {}, {}};
+  if (auto product = onlyUser(last, BinaryKind::Mul);
+      product && isRowVector(other(product, last), last, shapes)) {
+    match.scale = other(product, last);
+    last = product.getResult();
   }
   match.last = last.getDefiningOp();
   return match;

@@ -122,8 +122,10 @@ def Tfm_SeededAttr : Tfm_Attr<"Seeded", "seeded"> {
 def Tfm_PanelsAttr : Tfm_Attr<"Panels", "panels"> {
   let summary = "packed layout of a weight [K, N]: panels of 64 bytes x K";
   let description = [{
-    Tensor encoding. f32: `[ceil(N/16)][K][16]`, zeros past N; a stack [E, K, N] is one such after the other. A panel row of 64 bytes is two AVX2 registers, one AVX-512
-    register or one AMX tile row, so every schedule reads the same stored weight.
+    Tensor encoding. f32: `[ceil(N/16)][K][16]`, zeros past N; bf16: `[ceil(N/16)][ceil(K/2)][16][2]`, two steps of K side by
+    side, zeros past K; a stack [E, K, N] is one such after the other. Such a panel row of 64 bytes is two AVX2 registers, one
+    AVX-512 register or one AMX tile row, so every schedule reads the same stored weight. f16: `[ceil(N/16)][K][16]`, since it
+    widens 16 elements at a time (Panels.h).
     Example: `tensor<768x3072xf32, #tfm.panels>`.
   }];
   let parameters = (ins);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "Evaluate.h"
+#include "Tfm/Panels.h"
 
 #include <cmath>
 
@@ -297,29 +298,30 @@ Result reference::evaluate(tfm::ConcatOp op, Operands in, Scope &scope) {
 //===----------------------------------------------------------------------===//
 
 Result reference::evaluate(tfm::PackOp op, Operands in, Scope &scope) {
-  if (in[0].element() != Element::F32)
-    return scope.fail("packing elements other than f32 is unsupported");
   Tensor result(cast<RankedTensorType>(op.getType()));
+  Type type = in[0].elementType();
   ArrayRef<int64_t> matrix = in[0].shape().take_back(2);
-  int64_t rows = matrix[0], columns = matrix[1];
+  int64_t rows = matrix[0], columns = matrix[1], width = elementBytes(in[0].element());
+  int64_t depth = tfm::panelDepth(type, rows), stored = tfm::panelElements(type, rows, columns);
   const char *from = in[0].bytes().data();
   char *to = result.mutableBytes().data();
-  for (int64_t m = 0; m < product(in[0].shape().drop_back(2)); ++m)
-    for (int64_t panel = 0; panel < (columns + 15) / 16; ++panel)
-      for (int64_t k = 0; k < rows; ++k, to += 16 * sizeof(float))
-        std::copy_n(from + ((m * rows + k) * columns + panel * 16) * sizeof(float),
-                    std::min<int64_t>(16, columns - panel * 16) * sizeof(float), to);
+  for (int64_t m = 0; m < product(in[0].shape().drop_back(2)); ++m, to += stored * width)
+    for (int64_t k = 0; k < rows; ++k)
+      for (int64_t n = 0; n < columns; ++n, from += width)
+        std::copy_n(from, width, to + tfm::panelPosition(type, depth, k, n) * width);
   return result;
 }
 
 Tensor reference::unpack(const Tensor &packed) {
+  Type type = packed.elementType();
   ArrayRef<int64_t> matrix = packed.shape().take_back(2);
-  int64_t rows = matrix[0], columns = matrix[1], panels = (columns + 15) / 16;
-  Tensor result(packed.elementType(), packed.shape());
+  int64_t rows = matrix[0], columns = matrix[1];
+  int64_t depth = tfm::panelDepth(type, rows), stored = tfm::panelElements(type, rows, columns);
+  Tensor result(type, packed.shape());
   for (int64_t m = 0; m < product(packed.shape().drop_back(2)); ++m)
     for (int64_t k = 0; k < rows; ++k)
       for (int64_t n = 0; n < columns; ++n)
         result.setNumber((m * rows + k) * columns + n,
-                         packed.number(((m * panels + n / 16) * rows + k) * 16 + n % 16));
+                         packed.number(m * stored + tfm::panelPosition(type, depth, k, n)));
   return result;
 }

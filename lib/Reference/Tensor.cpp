@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "permalloy/Reference/Tensor.h"
+#include "Tfm/Panels.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 
 #include <cstring>
@@ -13,9 +14,11 @@ using namespace permalloy::reference;
 int64_t reference::storageBytes(RankedTensorType type) {
   int64_t element = elementBytes(elementOf(type.getElementType()));
   if (type.getEncoding()) {
-    int64_t columns = type.getShape().back();
-    return type.getNumElements() / std::max<int64_t>(columns, 1) * ((columns + 15) / 16 * 16) *
-           element;
+    ArrayRef<int64_t> matrix = type.getShape().take_back(2);
+    int64_t count = 1;
+    for (int64_t size : type.getShape().drop_back(2))
+      count *= size;
+    return count * tfm::panelElements(type.getElementType(), matrix[0], matrix[1]) * element;
   }
   return type.getNumElements() * element;
 }

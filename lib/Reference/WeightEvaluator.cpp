@@ -109,7 +109,7 @@ Stream WeightEvaluator::streamOf(Value value) {
     return streamTranspose(transpose, inputs[0]);
   if (auto concat = dyn_cast<tfm::ConcatOp>(op))
     return streamConcat(type, inputs, concat.getAxis());
-  if (isa<tfm::PackOp>(op) && type.getElementType().isF32())
+  if (isa<tfm::PackOp>(op))
     return streamPack(type, inputs[0]);
   if (auto slice = dyn_cast<tfm::SliceOp>(op)) {
     Scope scope{{}, {}};

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "WeightStream.h"
+#include "Tfm/Panels.h"
 
 #include <cstring>
 
@@ -133,22 +134,41 @@ struct ConcatStream : WeightStream {
 struct PackStream : WeightStream {
   PackStream(RankedTensorType type, Stream input)
       : WeightStream(type), input(std::move(input)), rows(type.getShape().take_back(2)[0]),
-        columns(type.getShape().back()), padded((columns + 15) / 16 * 16) {}
+        columns(type.getShape().back()), pairing(tfm::panelPairing(type.getElementType())),
+        groups(tfm::panelDepth(type.getElementType(), rows) / pairing),
+        panels((columns + tfm::kPanelColumns - 1) / tfm::kPanelColumns) {}
+
+  /// A panel row is 16 columns of `pairing` steps each: each step is a run of the input.
   void read(int64_t begin, int64_t n, char *out) override {
+    int64_t rowElements = tfm::kPanelColumns * pairing;
+    std::vector<char> row(rowElements * width);
     while (n > 0) {
-      int64_t matrix = begin / (rows * padded), within = begin % (rows * padded);
-      int64_t lane = within % 16, k = within / 16 % rows, column = within / 16 / rows * 16 + lane;
-      int64_t run = std::min(n, 16 - lane), real = std::clamp<int64_t>(columns - column, 0, run);
-      if (real > 0)
-        input->read((matrix * rows + k) * columns + column, real, out);
-      std::memset(out + real * width, 0, (run - real) * width);
+      int64_t number = begin / rowElements, within = begin % rowElements;
+      int64_t run = std::min(n, rowElements - within), panel = number / groups;
+      readRow(panel / panels, number % groups * pairing, panel % panels * tfm::kPanelColumns,
+              row.data());
+      std::memcpy(out, row.data() + within * width, run * width);
       begin += run;
       n -= run;
       out += run * width;
     }
   }
+
+private:
+  void readRow(int64_t matrix, int64_t k, int64_t column, char *out) {
+    char line[tfm::kPanelColumns * sizeof(double)];
+    int64_t real = std::min(tfm::kPanelColumns, columns - column);
+    std::memset(out, 0, tfm::kPanelColumns * pairing * width);
+    for (int64_t step = 0; step < pairing && k + step < rows; ++step) {
+      char *to = pairing == 1 ? out : line;
+      input->read((matrix * rows + k + step) * columns + column, real, to);
+      for (int64_t i = 0; i < real && pairing > 1; ++i)
+        std::memcpy(out + (i * pairing + step) * width, line + i * width, width);
+    }
+  }
   Stream input;
-  int64_t rows, columns, padded; // of each matrix of a stack
+  int64_t rows, columns; // of each matrix of a stack
+  int64_t pairing, groups, panels;
 };
 
 } // namespace

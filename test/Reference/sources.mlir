@@ -64,3 +64,25 @@ func.func @test_pack() {
   check.expect_equal %3, %0 : tensor<3x19xf32>
   return
 }
+
+// bf16: [ceil(N/16)][ceil(K/2)][16][2].
+tfm.weight @matrix_bf16 : tensor<3x19xbf16> = #tfm.seeded<9, 1.0>
+func.func @test_pack_bf16() {
+  %0 = tfm.get_weight @matrix_bf16 : tensor<3x19xbf16>
+  %1 = tfm.pack %0 : (tensor<3x19xbf16>) -> tensor<3x19xbf16, #tfm.panels>
+  %2 = tfm.constant dense<[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]> : tensor<3x3xbf16>
+  %3 = tfm.linear %2, %1 : (tensor<3x3xbf16>, tensor<3x19xbf16, #tfm.panels>) -> tensor<3x19xbf16>
+  check.expect_equal %3, %0 : tensor<3x19xbf16>
+  return
+}
+
+// f16: as f32.
+tfm.weight @matrix_f16 : tensor<3x19xf16> = #tfm.seeded<9, 1.0>
+func.func @test_pack_f16() {
+  %0 = tfm.get_weight @matrix_f16 : tensor<3x19xf16>
+  %1 = tfm.pack %0 : (tensor<3x19xf16>) -> tensor<3x19xf16, #tfm.panels>
+  %2 = tfm.constant dense<[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]> : tensor<3x3xf16>
+  %3 = tfm.linear %2, %1 : (tensor<3x3xf16>, tensor<3x19xf16, #tfm.panels>) -> tensor<3x19xf16>
+  check.expect_equal %3, %0 : tensor<3x19xf16>
+  return
+}

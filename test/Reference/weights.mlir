@@ -67,6 +67,21 @@ tfm.weight @panels_of_transpose : tensor<19x5xf32, #tfm.panels> {
   %1 = tfm.pack %0 : (tensor<19x5xf32>) -> tensor<19x5xf32, #tfm.panels>
   tfm.yield %1 : tensor<19x5xf32, #tfm.panels>
 }
+// bf16: 2 panels of 3 rows of 16 pairs. f16: 2 of 5 rows of 16.
+// CHECK: @panels_bf16: 384 bytes
+tfm.weight @panels_bf16 : tensor<5x19xbf16, #tfm.panels> {
+  %0 = tfm.get_weight @w : tensor<5x19xf32>
+  %1 = tfm.cast %0 : (tensor<5x19xf32>) -> tensor<5x19xbf16>
+  %2 = tfm.pack %1 : (tensor<5x19xbf16>) -> tensor<5x19xbf16, #tfm.panels>
+  tfm.yield %2 : tensor<5x19xbf16, #tfm.panels>
+}
+// CHECK: @panels_f16: 320 bytes
+tfm.weight @panels_f16 : tensor<5x19xf16, #tfm.panels> {
+  %0 = tfm.get_weight @w : tensor<5x19xf32>
+  %1 = tfm.cast %0 : (tensor<5x19xf32>) -> tensor<5x19xf16>
+  %2 = tfm.pack %1 : (tensor<5x19xf16>) -> tensor<5x19xf16, #tfm.panels>
+  tfm.yield %2 : tensor<5x19xf16, #tfm.panels>
+}
 // Longer than one piece.
 tfm.weight @long : tensor<300x500xf16> = #tfm.seeded<3, 2.0>
 tfm.weight @long_transpose : tensor<500x300xf32> {

@@ -26,8 +26,9 @@ int64_t permalloy::codegen::attentionQueryBlock(const CpuTarget &target) {
 
 int64_t permalloy::codegen::attentionScratchBytes(const CpuTarget &target,
                                                   const AttentionSchedule &schedule,
-                                                  int64_t headSize) {
-  return AttentionScratch(target, schedule, headSize).end;
+                                                  int64_t headSize, Type element) {
+  bool widens = element && Element::of(element).isHalf();
+  return AttentionScratch(target, schedule, headSize, widens).end;
 }
 
 void AttentionEmitter::emit() {
@@ -80,7 +81,8 @@ void AttentionEmitter::packQueries() {
       for (int64_t lane = 0; lane < lanes; ++lane) {
         Value query = b.min(b.i64(v * lanes + lane), lastQuery);
         Value address = b.at(queryRows, b.mul(query, a.query.rowStride));
-        rows.push_back(b.mulf(b.loadLanes(b.at(address, column * 4), valid), factor));
+        Value part = ops.loadLanes(element, b.at(address, column * element.bytes()), valid);
+        rows.push_back(b.mulf(part, factor));
       }
       rows = emitTranspose(b, rows);
       for (unsigned d = 0; d < valid; ++d)
@@ -104,7 +106,7 @@ void AttentionEmitter::storeRows() {
       Value value = b.mulf(b.loadVector(b.at(from, column * 4), vectorBytes), factor);
       if (a.noKeys == NoKeys::MeanOfValues)
         value = emptyRow(sum, value, column, valid);
-      b.storeLanes(value, b.at(to, column * 4), valid);
+      ops.storeLanes(element, value, b.at(to, column * element.bytes()), valid);
     });
   });
 }
@@ -116,8 +118,9 @@ Value AttentionEmitter::emptyRow(Value sum, Value value, int64_t column, unsigne
   Value count = b.select(empty, a.keys, b.i64(0));
   SmallVector<Value> total =
       b.loop(b.i64(0), count, 1, {b.splat(0)}, [&](Value key, ValueRange carried) {
-        Value address = b.at(b.at(valueRows, b.mul(key, a.value.rowStride)), column * 4);
-        return SmallVector<Value>{b.addf(carried[0], b.loadLanes(address, valid))};
+        Value address =
+            b.at(b.at(valueRows, b.mul(key, a.value.rowStride)), column * element.bytes());
+        return SmallVector<Value>{b.addf(carried[0], ops.loadLanes(element, address, valid))};
       });
   Value keys = arith::SIToFPOp::create(b, b.getF32Type(), a.keys);
   Value mean = b.mulf(total[0], b.broadcast(arith::DivFOp::create(b, b.f32(1), keys)));

@@ -3,6 +3,7 @@
 #ifndef PERMALLOY_LIB_CODEGEN_CPU_ATTENTIONEMITTER_H
 #define PERMALLOY_LIB_CODEGEN_CPU_ATTENTIONEMITTER_H
 
+#include "ElementOps.h"
 #include "permalloy/Codegen/CPU/Attention.h"
 #include "permalloy/Codegen/CPU/MicroKernel.h"
 
@@ -17,10 +18,12 @@ constexpr float kLog2e = 1.44269504f;
 
 /// Offsets of a worker's scratch, in bytes; every part is 64-byte aligned.
 struct AttentionScratch {
-  int64_t queries = 0, scores, maskRow, maximum, newMaximum, rescale, sum, output, end;
+  int64_t queries = 0, scores, maskRow, maximum, newMaximum, rescale, sum, output, keys, values, end;
 
-  AttentionScratch(const CpuTarget &target, const AttentionSchedule &s, int64_t headSize) {
+  /// `widens`: blocks of K and V stand here as f32.
+  AttentionScratch(const CpuTarget &target, const AttentionSchedule &s, int64_t headSize, bool widens) {
     int64_t width = attentionQueryBlock(target) * 4;
+    int64_t block = widens ? s.keyBlock * llvm::alignTo(headSize, target.lanes()) * 4 : 0;
     scores = queries + llvm::alignTo(headSize, target.lanes()) * width;
     maskRow = scores + s.keyBlock * width;
     maximum = llvm::alignTo(maskRow + s.keyBlock * 4, 64);
@@ -28,7 +31,9 @@ struct AttentionScratch {
     rescale = newMaximum + width;
     sum = rescale + width;
     output = sum + width;
-    end = output + attentionQueryBlock(target) * llvm::alignTo(headSize, target.lanes()) * 4;
+    keys = output + attentionQueryBlock(target) * llvm::alignTo(headSize, target.lanes()) * 4;
+    values = keys + block;
+    end = values + block;
   }
 };
 
@@ -39,7 +44,8 @@ public:
   using Value = mlir::Value;
 
   AttentionEmitter(KernelBuilder &b, const Attention &a, const AttentionSchedule &s)
-      : b(b), a(a), s(s), layout(b.target(), s, a.headSize), lanes(b.target().lanes()),
+      : b(b), a(a), s(s), ops(b), element(Element::of(a.element ? a.element : b.getF32Type())),
+        layout(b.target(), s, a.headSize, element.isHalf()), lanes(b.target().lanes()),
         width(attentionQueryBlock(b.target())), vectorBytes(lanes * 4), rowBytes(width * 4),
         paddedSize(llvm::alignTo(a.headSize, lanes)) {}
 
@@ -49,6 +55,7 @@ private:
   void emitTile(Value batch, Value head, Value firstQuery);
   void packQueries();
   void emitKeyBlock(Value firstKey, Value count);
+  Value asFloat(Value rows, int64_t rowStride, int64_t place, Value count);
   void emitAllScores(Value firstKey, Value count);
   void fillMaskRow(Value firstKey, Value count);
   void fillMaskTile(Value firstKey, Value count);
@@ -79,6 +86,9 @@ private:
   KernelBuilder &b;
   const Attention &a;
   const AttentionSchedule &s;
+  ElementOps ops;
+  /// What stands in memory: elements are loaded and stored through `ops`, and f32 in registers and in scratch.
+  Element element;
   AttentionScratch layout;
   int64_t lanes, width, vectorBytes, rowBytes, paddedSize;
 
@@ -86,6 +96,10 @@ private:
   Value queryRows, keyRows, valueRows, outputRows,
       maskBase; ///< Bases of its head; queries from firstQuery on.
   Value firstQuery, queryCount;
+
+  // The block of keys at hand: rows of f32, in place or widened.
+  Value keyBlock, valueBlock;
+  int64_t keyStride = 0, valueStride = 0;
 };
 
 } // namespace permalloy::codegen

@@ -1,5 +1,6 @@
 //===- AttentionKernel.cpp - kern.kernel with an attention root -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "ElementOps.h"
 #include "permalloy/Codegen/CPU/Attention.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
 
@@ -29,8 +30,9 @@ std::string permalloy::codegen::whyNotAttention(kern::KernelOp kernel) {
   tfm::AttentionOp op = findRoot(kernel);
   if (!op || kernel.yielded().size() != 1 || kernel.yielded()[0] != op.getResult())
     return "it has not exactly one tfm.attention, or yields another value";
-  if (!op.getType().getElementType().isF32() || ShapedType::isDynamic(headSizeOf(op)))
-    return "tfm.attention is not in f32, or the size of its heads is not static";
+  Element element = Element::of(op.getResult());
+  if (!(element.stored.isF32() || element.isHalf()) || ShapedType::isDynamic(headSizeOf(op)))
+    return "tfm.attention is not in f32, f16 or bf16, or the size of its heads is not static";
   if (headSizeOf(op) > kMaxHeadSize)
     return "its heads are wider than " + std::to_string(kMaxHeadSize);
   if (!llvm::all_of(op->getOperands(), llvm::IsaPred<BlockArgument>))
@@ -60,7 +62,8 @@ LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
   auto blocks = tfm::DimExprAttr::ceilDiv(queries, constant(attentionQueryBlock(target)));
   kernel.setTilesAttr(
       tfm::DimExprAttr::mul(query[0], tfm::DimExprAttr::mul(constant(op.getNumHeads()), blocks)));
-  kernel.setScratchBytesAttr(constant(attentionScratchBytes(target, schedule, headSizeOf(op))));
+  kernel.setScratchBytesAttr(constant(
+      attentionScratchBytes(target, schedule, headSizeOf(op), Element::of(op.getResult()).stored)));
   return success();
 }
 
@@ -91,9 +94,10 @@ static HeadTensor headTensor(KernelFrame &frame, Value tensor, Value base, int64
   Value length = frame.dim(tensor, packed ? 1 : 2);
   HeadTensor result;
   result.base = base;
-  result.rowStride = (packed ? heads : 1) * size * 4;
-  result.headStride = packed ? b.i64(size * 4) : b.mul(length, size * 4);
-  result.batchStride = b.mul(length, heads * size * 4);
+  size *= Element::of(tensor).bytes();
+  result.rowStride = (packed ? heads : 1) * size;
+  result.headStride = packed ? b.i64(size) : b.mul(length, size);
+  result.batchStride = b.mul(length, heads * size);
   return result;
 }
 
@@ -106,7 +110,7 @@ static AttentionMask maskOf(KernelFrame &frame, Value mask, ArrayRef<tfm::DimExp
   tfm::Dims dims = frame.dims(mask);
   Value *strides[] = {&result.batchStride, &result.headStride, &result.queryStride,
                       &result.keyStride};
-  Value natural = b.i64(result.isBool ? 1 : 4);
+  Value natural = b.i64(Element::of(mask).bytes());
   for (int i = 3; i >= 0; --i) {
     Value extent = frame.emit(dims[i]);
     *strides[i] =
@@ -139,6 +143,7 @@ LogicalResult permalloy::codegen::emitAttentionKernel(KernelFrame &frame) {
     return failure();
   tfm::AttentionOp op = findRoot(kernel);
   Attention a;
+  a.element = Element::of(op.getResult()).stored;
   a.heads = op.getNumHeads();
   a.kvHeads = op.getNumKvHeads();
   a.headSize = headSizeOf(op);

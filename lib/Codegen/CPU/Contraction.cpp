@@ -1,24 +1,59 @@
 //===- Contraction.cpp - grid, row blocks and tails -------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/CPU/Contraction.h"
+#include "ElementOps.h"
+#include "Tfm/Panels.h"
 #include "permalloy/Codegen/CPU/MicroKernel.h"
 
+using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
+using tfm::kPanelColumns;
 
-static constexpr int64_t kPanelColumns = 16;
-static constexpr int64_t kPanelRowBytes = 64;
+static constexpr int64_t kLineBytes = 64;
 
 /// The longest K that is done in one go; longer ones accumulate blocks in scratch.
 static constexpr int64_t kMaxBlockSteps = 1024;
 
+/// The widened block of A of one worker stays below this.
+static constexpr int64_t kMaxWidenedBytes = 4 << 20;
+
+/// Tiles of so few rows wait for the weights, and fetch them themselves, so far ahead.
+static constexpr unsigned kStreamingRows = 2;
+static constexpr int64_t kStreamAheadBytes = 2048;
+
 static int64_t panelsOf(int64_t n) { return llvm::divideCeil(n, kPanelColumns); }
 
-ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t n, int64_t k) {
+static bool isHalf(Type element) { return element && Element::of(element).isHalf(); }
+
+namespace {
+/// How the weights of an element type lie in memory.
+struct PanelLayout {
+  PanelLayout(Type element, int64_t k)
+      : pairing(element ? tfm::panelPairing(element) : 1),
+        columnBytes(pairing * (element ? Element::of(element).bytes() : 4)),
+        rowBytes(kPanelColumns * columnBytes), rows(llvm::divideCeil(k, pairing)),
+        bytes(rows * rowBytes) {}
+  /// Steps of K in a panel row.
+  int64_t pairing;
+  /// Bytes of one column in a panel row, and of the row.
+  int64_t columnBytes, rowBytes;
+  /// Rows of a panel, and its bytes.
+  int64_t rows, bytes;
+};
+} // namespace
+
+/// Bytes of a widened row of A: whole vectors, and an odd number of lines, so that the rows of a tile do not meet in one set
+/// of the first cache.
+static int64_t widenedRowBytes(int64_t k) { return (llvm::divideCeil(k, 16) | 1) * kLineBytes; }
+
+ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t n, int64_t k,
+                                                Type element) {
   ContractionSchedule schedule;
   int64_t panels = panelsOf(n);
+  bool pairs = element && element.isBF16();
   if (!target.isAvx512())
-    std::tie(schedule.rows, schedule.panels) = std::pair(6u, 1u);
+    std::tie(schedule.rows, schedule.panels) = std::pair(pairs ? 5u : 6u, 1u);
   else if (panels == 1)
     std::tie(schedule.rows, schedule.panels) = std::pair(12u, 1u);
   else if (panels % 3 != 0 && panels % 2 == 0)
@@ -29,16 +64,21 @@ ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t
   // the next, stay in an L2 cache of 2 MB.
   int64_t blocks = llvm::divideCeil(k, kMaxBlockSteps);
   schedule.blockSteps = llvm::divideCeil(llvm::divideCeil(k, blocks), 16) * 16;
-  schedule.blockRows = llvm::divideCeil(240, schedule.rows) * schedule.rows;
-  schedule.prefetchPeriod = 8;
+  int64_t blockRows = 240;
+  if (isHalf(element))
+    blockRows = std::clamp(kMaxWidenedBytes / widenedRowBytes(k), int64_t(schedule.rows), blockRows);
+  schedule.blockRows = blockRows / schedule.rows * schedule.rows;
+  schedule.prefetchPeriod = element && element.isF16() ? 16 : 8;
   return schedule;
 }
 
-bool ContractionSchedule::fits(const CpuTarget &target) const {
+bool ContractionSchedule::fits(const CpuTarget &target, Type element) const {
   unsigned vectors = panels * kPanelColumns / target.lanes();
+  bool pairs = element && element.isBF16();
   // AVX-512 takes a broadcast from memory as an operand when it has only one use; a register is
   // counted all the same.
-  return rows > 0 && panels > 0 && rows * vectors + vectors + 1 <= target.vectorRegisters;
+  return rows > 0 && panels > 0 &&
+         rows * vectors + vectors * (pairs ? 2 : 1) + 1 <= target.vectorRegisters;
 }
 
 int64_t permalloy::codegen::contractionGroups(const ContractionSchedule &schedule, int64_t n) {
@@ -50,14 +90,19 @@ namespace {
 class ContractionEmitter {
 public:
   ContractionEmitter(KernelBuilder &b, const Contraction &c, const ContractionSchedule &s)
-      : b(b), c(c), s(s), groups(contractionGroups(s, c.n)), groupColumns(s.panels * kPanelColumns),
-        rowBytes(groupColumns * 4), stepBlock(std::min(s.blockSteps, c.k)),
-        accumulates(stepBlock < c.k),
+      : b(b), c(c), s(s), layout(c.element, c.k), groups(contractionGroups(s, c.n)),
+        groupColumns(s.panels * kPanelColumns), rowBytes(groupColumns * 4),
+        stepBlock(std::min<int64_t>(llvm::divideCeil(s.blockSteps, layout.pairing), layout.rows)),
+        aRowBytes(isHalf(c.element) ? widenedRowBytes(c.k) : c.k * 4),
+        accumulates(stepBlock < layout.rows),
         products(accumulates ? b.scratch() : b.stackBuffer(s.rows * rowBytes)) {}
 
   void emit();
 
 private:
+  void emitTileOfGrid(Value group);
+  void widenRows();
+  void widenRow(Value from, Value to);
   void emitGroup(int64_t columns);
   void emitStepBlock(Value firstStep, int64_t columns);
   void emitProduct(unsigned rows, Value row, Value firstStep, int64_t columns, Value ahead);
@@ -73,12 +118,14 @@ private:
   KernelBuilder &b;
   const Contraction &c;
   const ContractionSchedule &s;
-  int64_t groups, groupColumns, rowBytes, stepBlock;
+  PanelLayout layout;
+  /// `stepBlock` counts rows of a panel: steps of K, or pairs of them.
+  int64_t groups, groupColumns, rowBytes, stepBlock, aRowBytes;
   bool accumulates;
   Value products;
 
-  // The tile of the grid at hand: its rows, the column and the panels of its group.
-  Value first, last, column, panels, linesAtOnce;
+  // The tile of the grid at hand: its rows, A from the first of them on as f32, the column and the panels of its group.
+  Value first, last, a, column, panels, linesAtOnce;
 };
 } // namespace
 
@@ -87,22 +134,56 @@ void ContractionEmitter::emit() {
   Value blocks = b.max(b.ceilDiv(c.rows, s.blockRows), b.i64(1));
   Value blockTiles = b.ceilDiv(b.div(b.add(c.rows, b.sub(blocks, 1)), blocks), s.rows);
   Value height = b.mul(blockTiles, s.rows);
-  b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value index) {
-    Value group = b.rem(index, groups);
-    first = b.mul(b.div(index, groups), height);
+  // `widened` is the block of rows that stands in scratch.
+  b.loop(b.tileBegin(), b.tileEnd(), 1, {b.i64(-1)}, [&](Value index, ValueRange widened) {
+    Value block = b.div(index, groups);
+    first = b.mul(block, height);
     last = b.min(b.add(first, height), c.rows);
-    column = b.mul(group, groupColumns);
-    Value wholeTiles = b.max(b.div(b.sub(last, first), s.rows), b.i64(1));
-    linesAtOnce = b.max(b.div(b.i64(s.prefetchPeriod), wholeTiles), b.i64(1));
-    panels = b.at(c.weights, b.mul(group, s.panels * c.k * kPanelRowBytes));
-    int64_t lastColumns = c.n - (groups - 1) * groupColumns;
-    if (groups == 1 || lastColumns == groupColumns)
-      return emitGroup(lastColumns);
-    // The last group is narrower: its own code, with its own register tile.
-    b.ifElse(
-        b.less(group, b.i64(groups - 1)), [&] { emitGroup(groupColumns); },
-        [&] { emitGroup(lastColumns); });
+    a = b.at(c.a, b.mul(first, c.k * 4));
+    if (isHalf(c.element)) {
+      a = b.at(b.scratch(), accumulates ? s.blockRows * rowBytes : 0);
+      Value isOther = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, block, widened[0]);
+      b.ifThen(isOther, [&] { widenRows(); });
+    }
+    emitTileOfGrid(b.rem(index, groups));
+    return SmallVector<Value>{block};
   });
+}
+
+/// The rows [first, last) of A as f32.
+void ContractionEmitter::widenRows() {
+  int64_t bytes = c.k * Element::of(c.element).bytes();
+  b.loop(first, last, 1, [&](Value row) {
+    widenRow(b.at(c.a, b.mul(row, bytes)), b.at(a, b.mul(b.sub(row, first), aRowBytes)));
+  });
+}
+
+void ContractionEmitter::widenRow(Value from, Value to) {
+  ElementOps ops(b);
+  Element e = Element::of(c.element);
+  int64_t lanes = b.target().lanes(), whole = c.k / lanes * lanes;
+  auto move = [&](Value column, unsigned count) {
+    Value value = ops.loadLanes(e, b.at(from, b.mul(column, e.bytes())), count);
+    b.store(value, b.at(to, b.mul(column, 4)), lanes * 4);
+  };
+  b.loop(b.i64(0), b.i64(whole), lanes, [&](Value column) { move(column, lanes); });
+  if (whole < c.k) // zeros behind, which the last pair of an odd K reads
+    move(b.i64(whole), c.k - whole);
+}
+
+void ContractionEmitter::emitTileOfGrid(Value group) {
+  column = b.mul(group, groupColumns);
+  Value wholeTiles = b.max(b.div(b.sub(last, first), s.rows), b.i64(1));
+  int64_t lines = s.prefetchPeriod * layout.rowBytes / kLineBytes;
+  linesAtOnce = b.max(b.div(b.i64(lines), wholeTiles), b.i64(1));
+  panels = b.at(c.weights, b.mul(group, s.panels * layout.bytes));
+  int64_t lastColumns = c.n - (groups - 1) * groupColumns;
+  if (groups == 1 || lastColumns == groupColumns)
+    return emitGroup(lastColumns);
+  // The last group is narrower: its own code, with its own register tile.
+  b.ifElse(
+      b.less(group, b.i64(groups - 1)), [&] { emitGroup(groupColumns); },
+      [&] { emitGroup(lastColumns); });
 }
 
 /// All rows [first, last) of one group of panels, of which `columns` columns exist.
@@ -112,7 +193,7 @@ void ContractionEmitter::emitGroup(int64_t columns) {
   b.loop(b.i64(0), b.mul(b.sub(last, first), rowBytes), b.target().lanes() * 4, [&](Value offset) {
     b.store(b.splat(0), b.at(products, offset), b.target().lanes() * 4);
   });
-  b.loop(b.i64(0), b.i64(c.k), stepBlock, [&](Value step) { emitStepBlock(step, columns); });
+  b.loop(b.i64(0), b.i64(layout.rows), stepBlock, [&](Value step) { emitStepBlock(step, columns); });
   b.loop(first, last, 1, [&](Value row) { emitRowEpilogue(b.sub(row, first), row, columns); });
 }
 
@@ -135,27 +216,38 @@ void ContractionEmitter::emitStepBlock(Value firstStep, int64_t columns) {
 void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, int64_t columns,
                                      Value ahead) {
   TileOperands operands;
-  operands.a = b.at(b.at(c.a, b.mul(row, c.k * 4)), b.mul(firstStep, 4));
-  operands.aRowStride = c.k * 4;
-  operands.aStepStride = 4;
-  operands.b = b.at(panels, b.mul(firstStep, kPanelRowBytes));
-  operands.bStepStride = kPanelRowBytes;
+  operands.aStepStride = layout.pairing * 4;
+  operands.aRowStride = aRowBytes;
+  operands.a = b.at(b.at(a, b.mul(b.sub(row, first), aRowBytes)),
+                    b.mul(firstStep, operands.aStepStride));
+  operands.b = b.at(panels, b.mul(firstStep, layout.rowBytes));
+  operands.bStepStride = layout.rowBytes;
+  operands.bElement = c.element;
   for (int64_t col = 0; col < columns; col += b.target().lanes())
-    operands.bVectorOffsets.push_back(col / kPanelColumns * c.k * kPanelRowBytes +
-                                      col % kPanelColumns * 4);
+    operands.bVectorOffsets.push_back(col / kPanelColumns * layout.bytes +
+                                      col % kPanelColumns * layout.columnBytes);
   auto fetch = [&](Value step) {
     Value lines =
-        b.at(ahead, b.mul(b.mul(b.div(step, s.prefetchPeriod), linesAtOnce), kPanelRowBytes));
+        b.at(ahead, b.mul(b.mul(b.div(step, s.prefetchPeriod), linesAtOnce), kLineBytes));
     b.loop(b.i64(0), linesAtOnce, 1, [&](Value line) {
       for (int64_t panel = 0; panel < panelsOf(columns); ++panel)
-        b.prefetch(b.at(b.at(lines, b.mul(line, kPanelRowBytes)), panel * c.k * kPanelRowBytes));
+        b.prefetch(b.at(b.at(lines, b.mul(line, kLineBytes)), panel * layout.bytes));
     });
+  };
+  auto stream = [&](Value step) {
+    Value lines = b.at(b.at(operands.b, kStreamAheadBytes), b.mul(step, layout.rowBytes));
+    for (int64_t panel = 0; panel < panelsOf(columns); ++panel)
+      for (int64_t offset = 0; offset < s.prefetchPeriod * layout.rowBytes; offset += kLineBytes)
+        b.prefetch(b.at(lines, panel * layout.bytes + offset));
   };
   TilePrefetch prefetch{s.prefetchPeriod};
   if (ahead)
     prefetch.emit = fetch;
-  bool divides = c.k % stepBlock == 0;
-  Value depth = divides ? b.i64(stepBlock) : b.min(b.sub(b.i64(c.k), firstStep), b.i64(stepBlock));
+  else if (rows <= kStreamingRows && s.prefetchPeriod)
+    prefetch.emit = stream;
+  bool divides = layout.rows % stepBlock == 0;
+  Value depth =
+      divides ? b.i64(stepBlock) : b.min(b.sub(b.i64(layout.rows), firstStep), b.i64(stepBlock));
   SmallVector<Value> init = initialTile(rows, operands.bVectorOffsets.size(), row);
   storeTile(b, emitTile(b, rows, operands, depth, init, prefetch), rows, tileAt(row), rowBytes);
 }
@@ -173,9 +265,9 @@ Value ContractionEmitter::prefetchStart(Value row, Value firstStep) {
   if (!s.prefetchPeriod)
     return {};
   Value nextStep = b.add(firstStep, stepBlock);
-  Value offset = b.select(b.less(nextStep, b.i64(c.k)), b.mul(nextStep, kPanelRowBytes),
-                          b.i64(s.panels * c.k * kPanelRowBytes));
-  Value share = b.mul(linesAtOnce, stepBlock / s.prefetchPeriod * kPanelRowBytes);
+  Value offset = b.select(b.less(nextStep, b.i64(layout.rows)), b.mul(nextStep, layout.rowBytes),
+                          b.i64(s.panels * layout.bytes));
+  Value share = b.mul(linesAtOnce, stepBlock / s.prefetchPeriod * kLineBytes);
   return b.at(panels, b.add(offset, b.mul(b.div(b.sub(row, first), s.rows), share)));
 }
 
@@ -190,8 +282,10 @@ void ContractionEmitter::emitRowEpilogue(Value productRow, Value row, int64_t co
 }
 
 int64_t permalloy::codegen::contractionScratchBytes(const ContractionSchedule &schedule,
-                                                    int64_t k) {
-  return schedule.blockSteps < k ? schedule.blockRows * schedule.panels * kPanelRowBytes : 0;
+                                                    int64_t k, Type element) {
+  int64_t steps = llvm::alignTo(schedule.blockSteps, element ? tfm::panelPairing(element) : 1);
+  int64_t products = steps < k ? schedule.blockRows * schedule.panels * kPanelColumns * 4 : 0;
+  return products + (isHalf(element) ? schedule.blockRows * widenedRowBytes(k) : 0);
 }
 
 void permalloy::codegen::emitContraction(KernelBuilder &b, const Contraction &contraction,

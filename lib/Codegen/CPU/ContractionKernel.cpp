@@ -1,5 +1,6 @@
 //===- ContractionKernel.cpp - kern.kernel with a linear root ---*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "ElementOps.h"
 #include "permalloy/Codegen/CPU/Contraction.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
 #include "permalloy/Codegen/CPU/ExprEmitter.h"
@@ -23,8 +24,9 @@ std::string permalloy::codegen::whyNotContraction(kern::KernelOp kernel) {
   if (!linear)
     return "it has no tfm.linear, or several";
   auto weight = cast<RankedTensorType>(linear.getWeight().getType());
-  if (!linear.getType().getElementType().isF32() || !weight.hasStaticShape())
-    return "tfm.linear is not in f32, or its weight has no static size";
+  Type element = linear.getType().getElementType();
+  if (!(element.isF32() || element.isF16() || element.isBF16()) || !weight.hasStaticShape())
+    return "tfm.linear is not in f32, f16 or bf16, or its weight has no static size";
   if (!isa<BlockArgument>(linear.getInput()) || !isa<BlockArgument>(linear.getWeight()))
     return "an operand of tfm.linear is computed in the kernel";
   SmallVector<Value> values(kernel.yielded());
@@ -59,7 +61,8 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   tfm::LinearOp linear = findRoot(kernel);
   ArrayRef<int64_t> weight = cast<RankedTensorType>(linear.getWeight().getType()).getShape();
-  ContractionSchedule schedule = ContractionSchedule::choose(target, weight[1], weight[0]);
+  Type element = linear.getType().getElementType();
+  ContractionSchedule schedule = ContractionSchedule::choose(target, weight[1], weight[0], element);
   Builder builder(kernel.getContext());
   kernel.setScheduleAttr(builder.getDictionaryAttr({
       builder.getNamedAttr(kRows, builder.getI64IntegerAttr(schedule.rows)),
@@ -78,11 +81,12 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
       tfm::DimExprAttr::ceilDiv(rowsOf(shapes, linear.getInput()), constant(schedule.blockRows));
   kernel.setTilesAttr(
       tfm::DimExprAttr::mul(blocks, constant(contractionGroups(schedule, weight[1]))));
-  kernel.setScratchBytesAttr(constant(contractionScratchBytes(schedule, weight[0])));
+  kernel.setScratchBytesAttr(constant(contractionScratchBytes(schedule, weight[0], element)));
   return success();
 }
 
-static FailureOr<ContractionSchedule> readSchedule(kern::KernelOp kernel, const CpuTarget &target) {
+static FailureOr<ContractionSchedule> readSchedule(kern::KernelOp kernel, const CpuTarget &target,
+                                                   Type element) {
   DictionaryAttr attributes = kernel.getScheduleAttr();
   auto read = [&](StringRef name) -> int64_t {
     auto value = attributes ? attributes.getAs<IntegerAttr>(name) : IntegerAttr();
@@ -95,7 +99,7 @@ static FailureOr<ContractionSchedule> readSchedule(kern::KernelOp kernel, const 
   schedule.prefetchPeriod = read(kPrefetch);
   schedule.rows = rows > 0 && rows <= target.vectorRegisters ? rows : 0;
   schedule.panels = panels > 0 && panels <= target.vectorRegisters ? panels : 0;
-  if (!schedule.fits(target) || schedule.blockRows <= 0 || schedule.blockSteps <= 0 ||
+  if (!schedule.fits(target, element) || schedule.blockRows <= 0 || schedule.blockSteps <= 0 ||
       schedule.prefetchPeriod < 0)
     return kernel.emitError("schedule ")
            << attributes << " does not fit " << target.name << ": " << kRows << ", " << kPanels
@@ -109,10 +113,11 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
   kern::KernelOp kernel = frame.kernel();
   if (std::string reason = whyNotContraction(kernel); !reason.empty())
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
-  FailureOr<ContractionSchedule> schedule = readSchedule(kernel, b.target());
+  tfm::LinearOp linear = findRoot(kernel);
+  Type element = linear.getType().getElementType();
+  FailureOr<ContractionSchedule> schedule = readSchedule(kernel, b.target(), element);
   if (failed(schedule))
     return failure();
-  tfm::LinearOp linear = findRoot(kernel);
   auto weightType = cast<RankedTensorType>(linear.getWeight().getType());
   if (!isa_and_nonnull<tfm::PanelsAttr>(weightType.getEncoding()))
     return linear.emitError("the contraction emitter takes a packed weight, not ")
@@ -125,10 +130,12 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
     if (Value bias = linear.getBias())
       product = b.addf(product, expressions.emitVector(bias, place));
     product = emitActivation(b, linear.getActivation(), product);
-    Value offset = b.mul(b.add(b.mul(site.row, n), site.column), 4);
+    Value position = b.add(b.mul(site.row, n), site.column);
     for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
-      Value element = expressions.emitVector(value, place, linear.getResult(), product);
-      b.storeLanes(element, b.at(frame.result(index), offset), site.lanes);
+      Element e = Element::of(value);
+      Value lanes = expressions.emitVector(value, place, linear.getResult(), product);
+      Value pointer = b.at(frame.result(index), b.mul(position, e.bytes()));
+      ElementOps(b).storeLanes(e, lanes, pointer, site.lanes);
     }
   };
   Contraction contraction;
@@ -138,6 +145,7 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
   contraction.n = n;
   contraction.k = weight[0];
   contraction.epilogue = epilogue;
+  contraction.element = element;
   emitContraction(b, contraction, *schedule);
   return success();
 }

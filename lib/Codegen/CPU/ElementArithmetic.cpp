@@ -119,10 +119,8 @@ Value ElementOps::intUnary(UnaryKind kind, Value x) {
 }
 
 Value ElementOps::unary(UnaryKind kind, Element e, Value x) {
-  if (e.isFloat()) {
-    Value result = floatUnary(kind, x);
-    return kind == UnaryKind::IsNaN || kind == UnaryKind::IsInf ? result : round(e, result);
-  }
+  if (e.isFloat())
+    return floatUnary(kind, x);
   if (!e.isUnsigned())
     return intUnary(kind, x);
   switch (kind) { // nothing is negative
@@ -231,7 +229,7 @@ Value ElementOps::intBinary(BinaryKind kind, Element e, Value x, Value y) {
 
 Value ElementOps::binary(BinaryKind kind, Element e, Value x, Value y) {
   match(x, y);
-  return e.isFloat() ? round(e, floatBinary(kind, x, y)) : intBinary(kind, e, x, y);
+  return e.isFloat() ? floatBinary(kind, x, y) : intBinary(kind, e, x, y);
 }
 
 Value ElementOps::compare(CompareKind kind, Element e, Value x, Value y) {

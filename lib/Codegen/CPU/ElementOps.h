@@ -4,12 +4,15 @@
 // How the elements of each tensor type live in registers, and what tfm's elementwise kinds do there:
 //
 //   f32, f64         themselves
-//   f16, bf16        f32, rounded to the type after each operation
+//   f16, bf16        f32; rounded when stored, and before an operation that tells neighbours apart
+//                    (compare, floor, conversion to integers): see ValueEmitter::exactAt
 //   i8 .. i64        signless integers; ui8 .. ui64 differ in division, comparison and conversion
 //   i1               i1; one byte 0 or 1 in memory
 //
-// All functions take scalars; those on f32, i1, i8, i16, i32 and bf16 also take native vectors (one lane per 32 bits
-// of a register). f64, i64 and f16 have scalars only: their vectors would not be one register of the same lanes.
+// All functions take scalars; those on f32, f16, bf16, i1, i8, i16 and i32 also take native vectors (one lane per 32 bits
+// of a register). f64 and i64 have scalars only: their vectors would not be one register of the same lanes.
+//
+// Every emitter loads and stores elements here, and so takes f16 and bf16 where it takes f32.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_LIB_CODEGEN_CPU_ELEMENTOPS_H
@@ -52,6 +55,9 @@ public:
   void store(Element e, Value value, Value pointer);
   Value loadVector(Element e, Value pointer, Value mask);
   void storeVector(Element e, Value value, Value pointer, Value mask);
+  /// The same for the first `lanes` lanes, a number known now (all of them: a plain access); lanes not loaded are 0.
+  Value loadLanes(Element e, Value pointer, unsigned lanes);
+  void storeLanes(Element e, Value value, Value pointer, unsigned lanes);
 
   /// Constants of the register type.
   Value constant(Element e, double value);
@@ -79,6 +85,7 @@ public:
 private:
   mlir::Type like(mlir::Type scalar, Value shape);
   Value splat(mlir::Type type, Value scalar);
+  Value firstLanes(unsigned lanes);
   Value integer(Value shape, int64_t value);
   Value halfToFloat(Element e, Value bits);
   Value floatToHalf(Element e, Value value);

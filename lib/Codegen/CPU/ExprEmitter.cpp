@@ -68,7 +68,8 @@ Value ExprEmitter::emitVector(Value value, const ExprSite &site, Value leaf, Val
     if (site.lanes < frame.builder().target().lanes())
       place.mask = masks[site.lanes];
   }
-  return values->vectorAt(value, values->operandSite(place, frame.dims(domain), value));
+  Value result = values->at(value, values->operandSite(place, frame.dims(domain), value));
+  return site.lanes > 0 ? values->elements().toVector(result) : result; // one element serves all lanes
 }
 
 Value codegen::emitActivation(KernelBuilder &b, tfm::Activation activation, Value x) {

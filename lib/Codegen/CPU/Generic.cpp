@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Generic.h"
+#include "Tfm/Panels.h"
 #include "TileGrid.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
 
@@ -26,12 +27,15 @@ static Value storedValue(Value result) {
   return append ? append.getRows() : result;
 }
 
-/// The dimensions that a yielded value is walked in: its own, or the panels [N/16 * K, 16] of a packed one.
+/// The dimensions that a yielded value is walked in: its own, or the panel rows of a packed one.
 static tfm::Dims walkedDims(Value value, ArrayRef<DimExprAttr> dims) {
   if (!isPacked(value))
     return tfm::Dims(dims);
-  DimExprAttr width = DimExprAttr::constant(value.getContext(), 16);
-  return {DimExprAttr::mul(DimExprAttr::ceilDiv(dims[1], width), dims[0]), width};
+  auto constant = [&](int64_t number) { return DimExprAttr::constant(value.getContext(), number); };
+  int64_t pairing = tfm::panelPairing(Element::of(value).stored);
+  DimExprAttr panels = DimExprAttr::ceilDiv(dims[1], constant(tfm::kPanelColumns));
+  DimExprAttr steps = DimExprAttr::ceilDiv(dims[0], constant(pairing));
+  return {DimExprAttr::mul(panels, steps), constant(tfm::kPanelColumns * pairing)};
 }
 
 static SmallVector<tfm::Dims> allWalkedDims(kern::KernelOp kernel, SymbolicShapes &shapes) {
@@ -49,16 +53,18 @@ static Site siteOf(ArrayRef<DimExprAttr> dims, Value row, Value column) {
   return dims.size() == 1 ? Site::full({column}) : Site::rows(row, column);
 }
 
-/// Element [k, n] of a packed value at a place of the walk; zero past N.
+/// Element [k, n] of a packed value at a place of the walk; zero past N and K.
 static Value packedElement(ValueEmitter &values, Value tensor, Value row, Value lane) {
   KernelBuilder &b = values.builder();
   tfm::Dims dims = values.dims(tensor);
-  Value k = values.extent(dims[0]);
-  Value n = b.add(b.mul(b.div(row, k), 16), lane);
+  int64_t pairing = tfm::panelPairing(Element::of(tensor).stored);
+  Value steps = b.ceilDiv(values.extent(dims[0]), pairing);
+  Value k = b.add(b.mul(b.rem(row, steps), pairing), b.rem(lane, pairing));
+  Value n = b.add(b.mul(b.div(row, steps), tfm::kPanelColumns), b.div(lane, pairing));
   Value zero = values.elements().constant(Element::of(tensor), 0.0);
+  Value exists = arith::AndIOp::create(b, b.less(n, values.extent(dims[1])), b.less(k, values.extent(dims[0])));
   return values.choose(
-      b.less(n, values.extent(dims[1])),
-      [&] { return SmallVector<Value>{values.at(tensor, Site::full({b.rem(row, k), n}))}; },
+      exists, [&] { return SmallVector<Value>{values.at(tensor, Site::full({k, n}))}; },
       [&] { return SmallVector<Value>{zero}; })[0];
 }
 
@@ -96,7 +102,8 @@ static void emitRow(ValueEmitter &values, Value result, Value base, bool vectori
   Value tensor = storedValue(result);
   Element e = Element::of(tensor);
   tfm::Dims dims = values.dims(tensor);
-  Value width = isPacked(tensor) ? b.i64(16) : dims.empty() ? b.i64(1) : values.extent(dims.back());
+  tfm::Dims walked = walkedDims(tensor, dims);
+  Value width = walked.empty() ? b.i64(1) : values.extent(walked.back());
   Value start = b.mul(storedRow(values, result, row), width);
   auto address = [&](Value column) { return b.at(base, b.mul(b.add(start, column), e.bytes())); };
   Value scalarFrom = first;

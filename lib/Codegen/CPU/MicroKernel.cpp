@@ -2,27 +2,64 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/CPU/MicroKernel.h"
 
+#include "ElementOps.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Matchers.h"
 
 using namespace permalloy::codegen;
 using namespace mlir;
 
+/// The vectors of B in one step: elements as f32, or two bf16 in each lane.
+static SmallVector<Value> loadB(KernelBuilder &b, const TileOperands &tile, Value bStep) {
+  ElementOps ops(b);
+  Type stored = tile.bElement ? tile.bElement : b.getF32Type();
+  Element e = Element::of(stored.isBF16() ? b.getI32Type() : stored);
+  unsigned vectors = tile.bVectorOffsets.size();
+  SmallVector<Value> bs;
+  for (auto [v, offset] : llvm::enumerate(tile.bVectorOffsets)) {
+    bool partial = tile.lastVectorLanes != 0 && v + 1 == vectors;
+    bs.push_back(ops.loadLanes(e, b.at(bStep, offset),
+                               partial ? tile.lastVectorLanes : b.target().lanes()));
+  }
+  return bs;
+}
+
+/// The even or odd step of K of a pair of bf16, as f32.
+static Value widenHalfOf(KernelBuilder &b, Value pair, bool odd) {
+  auto constant = [&](uint32_t value) {
+    return arith::ConstantOp::create(
+        b, DenseElementsAttr::get(b.intVectorType(), static_cast<int32_t>(value)));
+  };
+  Value bits = odd ? arith::AndIOp::create(b, pair, constant(0xffff0000)).getResult()
+                   : arith::ShLIOp::create(b, pair, constant(16)).getResult();
+  return arith::BitcastOp::create(b, b.vectorType(), bits);
+}
+
+/// accumulators += A's column at `aStep` times `bs`.
+static SmallVector<Value> emitOuterProduct(KernelBuilder &b, unsigned rows,
+                                           const TileOperands &tile, Value aStep, ValueRange bs,
+                                           ValueRange accumulators) {
+  SmallVector<Value> result;
+  for (unsigned row = 0; row < rows; ++row) {
+    Value a = b.broadcast(b.loadF32(b.at(aStep, row * tile.aRowStride)));
+    for (auto [v, vector] : llvm::enumerate(bs))
+      result.push_back(b.fma(a, vector, accumulators[row * bs.size() + v]));
+  }
+  return result;
+}
+
 /// One step of k. The order of operations here is the order in the machine code.
 static SmallVector<Value> emitStep(KernelBuilder &b, unsigned rows, const TileOperands &tile,
                                    Value k, ValueRange accumulators) {
-  unsigned vectors = tile.bVectorOffsets.size();
-  SmallVector<Value> bs, result;
-  Value bStep = b.at(tile.b, b.mul(k, tile.bStepStride));
-  for (auto [v, offset] : llvm::enumerate(tile.bVectorOffsets)) {
-    bool partial = tile.lastVectorLanes != 0 && v + 1 == vectors;
-    bs.push_back(
-        b.loadLanes(b.at(bStep, offset), partial ? tile.lastVectorLanes : b.target().lanes()));
-  }
+  SmallVector<Value> bs = loadB(b, tile, b.at(tile.b, b.mul(k, tile.bStepStride)));
   Value aStep = b.at(tile.a, b.mul(k, tile.aStepStride));
-  for (unsigned row = 0; row < rows; ++row) {
-    Value a = b.broadcast(b.loadF32(b.at(aStep, row * tile.aRowStride)));
-    for (unsigned v = 0; v < vectors; ++v)
-      result.push_back(b.fma(a, bs[v], accumulators[row * vectors + v]));
+  if (!tile.bElement || !tile.bElement.isBF16())
+    return emitOuterProduct(b, rows, tile, aStep, bs, accumulators);
+  SmallVector<Value> result(accumulators);
+  for (bool odd : {false, true}) {
+    auto half = llvm::map_to_vector(bs, [&](Value pair) { return widenHalfOf(b, pair, odd); });
+    result = emitOuterProduct(b, rows, tile, b.at(aStep, odd ? 4 : 0), half, result);
   }
   return result;
 }

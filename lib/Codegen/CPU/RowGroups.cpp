@@ -14,7 +14,10 @@ bool codegen::isRowStatistic(Operation *op) {
   if (op->getNumOperands() == 0)
     return false;
   auto type = dyn_cast<RankedTensorType>(op->getOperand(0).getType());
-  if (!type || type.getRank() < 2 || !type.getElementType().isF32() || type.getEncoding())
+  if (!type || type.getRank() < 2 || type.getEncoding())
+    return false;
+  Element e = Element::of(op->getOperand(0));
+  if (!e.stored.isF32() && !e.isHalf())
     return false;
   int64_t last = type.getRank() - 1;
   if (auto softmax = dyn_cast<tfm::SoftmaxOp>(op))

@@ -26,7 +26,7 @@ struct RowGroup {
 /// elements, are in no group.
 llvm::SmallVector<RowGroup> rowGroups(kern::KernelOp kernel, SymbolicShapes &shapes);
 
-/// An f32 softmax, layer_norm or reduction over the last dimension.
+/// A softmax, layer_norm or reduction over the last dimension of f32, f16 or bf16.
 bool isRowStatistic(mlir::Operation *op);
 
 /// Scratch rows of the statistics' inputs, behind `first` bytes: offsets, and the end under the null operation.

@@ -19,6 +19,11 @@ using tfm::ReduceKind;
 
 /// The first `count` lanes, a number known at run time or now.
 static Value maskOf(KernelBuilder &b, Value count) {
+  if (APInt known; matchPattern(count, m_ConstantInt(&known))) {
+    SmallVector<bool> bits(b.target().lanes());
+    std::fill_n(bits.begin(), known.getZExtValue(), true);
+    return arith::ConstantOp::create(b, DenseElementsAttr::get(b.maskType(), ArrayRef<bool>(bits)));
+  }
   SmallVector<int32_t> lanes(b.target().lanes());
   std::iota(lanes.begin(), lanes.end(), 0);
   Value numbers = arith::ConstantOp::create(b, b.getI32VectorAttr(lanes));

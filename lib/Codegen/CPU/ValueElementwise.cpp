@@ -6,9 +6,24 @@ using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
 
+/// `tensor` at `site` as its type holds it. Between operations of a kernel f16 and bf16 are f32, which is closer to the
+/// exact value but may fall on the other side of a step.
+Value ValueEmitter::exactAt(Value tensor, const Site &site) {
+  Value x = at(tensor, site);
+  Operation *op = tensor.getDefiningOp();
+  bool computed = op && !isa<tfm::ConstantOp, tfm::CastOp>(op);
+  return computed ? ops.round(Element::of(tensor), x) : x;
+}
+
+/// Kinds whose result jumps.
+static bool tellsNeighboursApart(tfm::UnaryKind kind) {
+  using Kind = tfm::UnaryKind;
+  return llvm::is_contained({Kind::Floor, Kind::Ceil, Kind::Round, Kind::Sign, Kind::IsInf}, kind);
+}
+
 Value ValueEmitter::emit(tfm::CastOp op, const Site &site) {
   Element from = Element::of(op.getInput()), to = Element::of(op.getResult());
-  Value x = at(op.getInput(), site);
+  Value x = to.isFloat() ? at(op.getInput(), site) : exactAt(op.getInput(), site);
   if (isa<VectorType>(x.getType()) && !ElementOps::castHasVectorForm(from, to))
     return lose(op, site);
   return ops.cast(from, to, x);
@@ -16,7 +31,7 @@ Value ValueEmitter::emit(tfm::CastOp op, const Site &site) {
 
 Value ValueEmitter::emit(tfm::UnaryOp op, const Site &site) {
   Element e = Element::of(op.getInput());
-  Value x = at(op.getInput(), site);
+  Value x = tellsNeighboursApart(op.getKind()) ? exactAt(op.getInput(), site) : at(op.getInput(), site);
   if (isa<VectorType>(x.getType()) && !ElementOps::hasVectorForm(op.getKind(), e))
     return lose(op, site);
   return ops.unary(op.getKind(), e, x);
@@ -34,7 +49,7 @@ Value ValueEmitter::emitPower(tfm::BinaryOp op, Value x) {
   if (value == 2.0)
     return ops.binary(tfm::BinaryKind::Mul, e, x, x);
   if (value == 3.0)
-    return ops.round(e, arith::MulFOp::create(b, arith::MulFOp::create(b, x, x), x));
+    return arith::MulFOp::create(b, arith::MulFOp::create(b, x, x), x);
   if (value == -1.0)
     return ops.unary(tfm::UnaryKind::Reciprocal, e, x);
   return {};
@@ -48,6 +63,10 @@ Value ValueEmitter::emit(tfm::BinaryOp op, const Site &site) {
     if (Value power = emitPower(op, x))
       return power;
   Value y = at(op.getRhs(), operandSite(site, result, op.getRhs()));
+  if (op.getKind() == tfm::BinaryKind::Mod) {
+    x = exactAt(op.getLhs(), operandSite(site, result, op.getLhs()));
+    y = exactAt(op.getRhs(), operandSite(site, result, op.getRhs()));
+  }
   bool vector = isa<VectorType>(x.getType()) || isa<VectorType>(y.getType());
   if (vector && !ElementOps::hasVectorForm(op.getKind(), e))
     return lose(op, site);
@@ -56,8 +75,8 @@ Value ValueEmitter::emit(tfm::BinaryOp op, const Site &site) {
 
 Value ValueEmitter::emit(tfm::CompareOp op, const Site &site) {
   tfm::Dims result = dims(op.getResult());
-  Value x = at(op.getLhs(), operandSite(site, result, op.getLhs()));
-  Value y = at(op.getRhs(), operandSite(site, result, op.getRhs()));
+  Value x = exactAt(op.getLhs(), operandSite(site, result, op.getLhs()));
+  Value y = exactAt(op.getRhs(), operandSite(site, result, op.getRhs()));
   return ops.compare(op.getKind(), Element::of(op.getLhs()), x, y);
 }
 

@@ -1,6 +1,7 @@
 //===- ValueEmitter.cpp - sites, memory and dispatch -------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "ValueEmitter.h"
+#include "Tfm/Panels.h"
 
 using namespace permalloy;
 using namespace permalloy::codegen;
@@ -272,14 +273,18 @@ Value ValueEmitter::load(Value argument, const Site &site) {
   return loadAt(e, base, linearize(site.indices, own), site, contiguous);
 }
 
-/// Element [k, n] of a weight in panels [ceil(N/16)][K][16].
+/// Element [k, n] of a packed weight; see Panels.h. A panel row holds 16 columns of `pairing` steps.
 Value ValueEmitter::loadPanels(Value argument, const Site &site) {
   tfm::Dims own = dims(argument);
   Site full = toFull(site, own);
   Value k = full.indices[0], n = full.indices[1];
-  Value panel = b.mul(b.div(n, 16), b.mul(extent(own[0]), 16));
-  Value index = b.add(b.add(panel, b.mul(k, 16)), b.rem(n, 16));
-  return loadAt(Element::of(argument), frame.argument(argument), index, full, full.lane == 1 && full.aligned);
+  Element e = Element::of(argument);
+  int64_t pairing = tfm::panelPairing(e.stored), columns = tfm::kPanelColumns;
+  Value row = b.add(b.mul(b.div(n, columns), b.ceilDiv(extent(own[0]), pairing)), b.div(k, pairing));
+  Value column = b.add(b.mul(row, columns), b.rem(n, columns));
+  Value index = b.add(b.mul(column, pairing), b.rem(k, pairing));
+  bool contiguous = full.lane == 1 && full.aligned && pairing == 1;
+  return loadAt(e, frame.argument(argument), index, full, contiguous);
 }
 
 Value ValueEmitter::compute(Value tensor, const Site &site) {

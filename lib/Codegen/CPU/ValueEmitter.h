@@ -139,6 +139,7 @@ private:
   Value emit(tfm::BinaryOp op, const Site &site);
   Value emit(tfm::CompareOp op, const Site &site);
   Value emit(tfm::SelectOp op, const Site &site);
+  Value exactAt(Value tensor, const Site &site);
   Value emitPower(tfm::BinaryOp op, Value x);
 
   // ValueRotary.cpp

@@ -1,6 +1,7 @@
 //===- KernelCheck.cpp - a function as one kernel, against the interpreter -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "KernelCheck.h"
+#include "Tfm/Panels.h"
 #include "permalloy/Codegen/KernelEmitter.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -73,14 +74,16 @@ KernelCheck::KernelCheck(llvm::StringRef text, llvm::StringRef emitter) {
   }
 }
 
-/// A matrix [K, N] in panels [ceil(N/16)][K][16].
-static std::vector<float> packPanels(const reference::Tensor &matrix) {
+/// A matrix [K, N] in panels (Panels.h).
+static std::vector<char> packPanels(const reference::Tensor &matrix) {
   int64_t k = matrix.type().getDimSize(0), n = matrix.type().getDimSize(1);
-  std::vector<float> panels((n + 15) / 16 * 16 * k);
-  auto *source = reinterpret_cast<const float *>(matrix.bytes().data());
+  mlir::Type type = matrix.elementType();
+  size_t width = reference::elementBytes(matrix.element());
+  std::vector<char> panels(tfm::panelElements(type, k, n) * width);
   for (int64_t row = 0; row < k; ++row)
     for (int64_t column = 0; column < n; ++column)
-      panels[(column / 16 * k + row) * 16 + column % 16] = source[row * n + column];
+      memcpy(&panels[tfm::panelPosition(type, tfm::panelDepth(type, k), row, column) * width],
+             matrix.bytes().data() + (row * n + column) * width, width);
   return panels;
 }
 
@@ -149,9 +152,9 @@ void KernelCheck::run(const CpuTarget &target, llvm::StringRef sizes, reference:
   for (auto [argument, input] : llvm::zip(kernel.getBlock().getArguments(), *inputs)) {
     bool packed = bool(mlir::cast<mlir::RankedTensorType>(argument.getType()).getEncoding());
     if (packed && !input.type().getEncoding()) { // by the constructor: the test gives rows
-      std::vector<float> panels = packPanels(input);
-      buffers.push_back(allocate(panels.size() * sizeof(float)));
-      memcpy(buffers.back(), panels.data(), panels.size() * sizeof(float));
+      std::vector<char> panels = packPanels(input);
+      buffers.push_back(allocate(panels.size()));
+      memcpy(buffers.back(), panels.data(), panels.size());
       continue;
     }
     buffers.push_back(allocate(input.bytes().size()));

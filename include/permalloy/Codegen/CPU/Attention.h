@@ -15,7 +15,8 @@
 //     lies m = m'
 //   out[q] = O[q] / l[q]                  l = 0: no key to see; what `emptyRows` says
 //
-// Only Q is packed; K and V are read in place, whatever their layout. A mask enters as the initial
+// Only Q is packed; K and V are read in place, whatever their layout, but f16 and bf16: a block of their keys is widened to
+// f32 in scratch first. A mask enters as the initial
 // value of the accumulators. A mask of -inf gives weights of exactly 0, m = -inf counts as 0 so
 // that no inf - inf arises, and finite masks stay finite (a row masked by -3e38 throughout is
 // uniform).
@@ -48,7 +49,7 @@ struct HeadTensor {
   int64_t rowStride = 0;
 };
 
-/// A mask [batch, head, query, key]; a stride of 0 repeats. f32 values are added to the scaled
+/// A mask [batch, head, query, key]; a stride of 0 repeats. Numbers are added to the scaled
 /// scores; bool bytes attend where not 0.
 struct AttentionMask {
   mlir::Value base;
@@ -69,13 +70,15 @@ struct Attention {
   std::optional<AttentionMask> mask;
   bool causal = false;
   NoKeys noKeys = NoKeys::NaN;
+  /// f32 (null), f16 or bf16: what query, key, value, output and a mask of numbers hold.
+  mlir::Type element = {};
 };
 
 /// Queries of one tile of the grid; the grid has batch * heads * ceil(queries / this) tiles.
 int64_t attentionQueryBlock(const CpuTarget &target);
 /// Bytes of scratch that a worker needs.
 int64_t attentionScratchBytes(const CpuTarget &target, const AttentionSchedule &schedule,
-                              int64_t headSize);
+                              int64_t headSize, mlir::Type element = {});
 
 /// Emits the loop over the tiles [tileBegin, tileEnd) of the kernel's grid.
 void emitAttention(KernelBuilder &b, const Attention &attention, const AttentionSchedule &schedule);

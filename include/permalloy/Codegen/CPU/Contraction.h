@@ -21,10 +21,11 @@ struct ContractionSchedule {
   /// Steps of K between two prefetches of one line of each of the next panels; 0: no prefetch.
   int64_t prefetchPeriod = 0;
 
-  /// The default for C[M, n] = A[M, k] W[k, n] with M unknown.
-  static ContractionSchedule choose(const CpuTarget &target, int64_t n, int64_t k);
-  /// Whether the tile's accumulators, one step of B and a broadcast fit the registers.
-  bool fits(const CpuTarget &target) const;
+  /// The default for C[M, n] = A[M, k] W[k, n] with M unknown; `element` (null: f32) is what A and W hold.
+  static ContractionSchedule choose(const CpuTarget &target, int64_t n, int64_t k,
+                                    mlir::Type element = {});
+  /// Whether the tile's accumulators, one step of B and a broadcast fit the registers; a step of bf16 needs B twice.
+  bool fits(const CpuTarget &target, mlir::Type element = {}) const;
 };
 
 /// Where an epilogue stands: `lanes` consecutive columns of one row, from `column` on.
@@ -34,7 +35,8 @@ struct EpilogueSite {
   unsigned lanes;
 };
 
-/// C[M, N] = epilogue(A[M, K] W[K, N]); A row-major, W in panels [ceil(N/16)][K][16], zero padded.
+/// C[M, N] = epilogue(A[M, K] W[K, N]); A row-major, W in panels (Panels.h), sums in f32. A of f16 or bf16 is widened into
+/// the worker's scratch, a block of rows at a time; W is widened where it is used.
 struct Contraction {
   mlir::Value a;
   mlir::Value weights;
@@ -43,6 +45,8 @@ struct Contraction {
   int64_t k = 0;
   /// Computes from the product and stores: called once for each vector of a row of the tile.
   llvm::function_ref<void(const EpilogueSite &site, mlir::Value product)> epilogue;
+  /// f32 (null), f16 or bf16: what A and W hold.
+  mlir::Type element = {};
 };
 
 /// Tiles of the grid for each block of rows: groups of panels side by side. The grid of a
@@ -51,7 +55,8 @@ struct Contraction {
 int64_t contractionGroups(const ContractionSchedule &schedule, int64_t n);
 
 /// Bytes of scratch that a worker needs.
-int64_t contractionScratchBytes(const ContractionSchedule &schedule, int64_t k);
+int64_t contractionScratchBytes(const ContractionSchedule &schedule, int64_t k,
+                                mlir::Type element = {});
 
 /// Emits the loop over the tiles [tileBegin, tileEnd) of the kernel's grid.
 void emitContraction(KernelBuilder &b, const Contraction &contraction,

@@ -33,6 +33,9 @@ struct TileOperands {
   int64_t bStepStride;
   /// Offset of each vector of B in a step; their number is the width of the tile.
   llvm::SmallVector<int64_t> bVectorOffsets;
+  /// What B holds: f32 (null), f16, or bf16 with two steps of K in each 32-bit lane (Panels.h). For the last, a step here is
+  /// two of K: `depth` counts pairs, and A's second one is 4 bytes behind the first.
+  mlir::Type bElement = {};
   /// Loads only the first lanes of the last vector of B (0: all), where B's rows end there.
   unsigned lastVectorLanes = 0;
 };

@@ -1,0 +1,125 @@
+//===- HalfKernelTest.cpp - f16 and bf16 kernels, against the interpreter -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The interpreter computes an operation in double and rounds its result; a kernel computes in f32 and rounds what it stores.
+// So a result may be off by one rounding of itself, and by one of each operation before it in the kernel: with the unit
+// roundoff u (2^-11 for f16, 2^-8 for bf16) rtol = 2 u and atol = `depth` * 2 u for elements of about 1.
+//
+//===----------------------------------------------------------------------===//
+#include "KernelCheck.h"
+#include "permalloy/Codegen/Common/AssemblyStats.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace permalloy::codegen::test;
+using reference::Tolerance;
+
+namespace {
+
+std::string replaceAll(std::string text, llvm::StringRef from, llvm::StringRef to) {
+  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
+  return text;
+}
+
+class HalfKernelTest : public CpuTargetTest {
+protected:
+  /// Runs `text` with T replaced by f16 and by bf16.
+  void check(llvm::StringRef emitter, const std::string &text, llvm::ArrayRef<const char *> sizes, double depth = 1) {
+    for (auto [type, unit] : {std::pair("f16", 0x1p-11), {"bf16", 0x1p-8}}) {
+      SCOPED_TRACE(type);
+      KernelCheck kernel(replaceAll(replaceAll(text, "xT", std::string("x") + type), "<T>", std::string("<") + type + ">"),
+                         emitter);
+      if (!kernel)
+        continue;
+      for (const char *size : sizes)
+        kernel.run(target(), size, Tolerance{2 * unit, 2 * depth * unit});
+      EXPECT_EQ(emitter, kern::stringifyEmitter(kernel.kernelOp().getEmitter())) << "fell back";
+    }
+  }
+};
+
+/// A linear layer of [k, n] with everything that its epilogue may have.
+std::string linear(int64_t k, int64_t n) {
+  std::string text = R"mlir(func.func @main(%x: tensor<?x?xKxT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<K>]}, %w: tensor<KxNxT>, %bias: tensor<NxT>, %r: tensor<?x?xNxT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<N>]}) -> tensor<?x?xNxT> {
+    %0 = tfm.linear %x, %w bias %bias activation gelu_tanh : (tensor<?x?xKxT>, tensor<KxNxT>, tensor<NxT>) -> tensor<?x?xNxT>
+    %1 = tfm.binary add %0, %r : (tensor<?x?xNxT>, tensor<?x?xNxT>) -> tensor<?x?xNxT>
+    return %1 : tensor<?x?xNxT>
+  })mlir";
+  text = replaceAll(text, "xKx", "x" + std::to_string(k) + "x");
+  text = replaceAll(text, "<Kx", "<" + std::to_string(k) + "x");
+  text = replaceAll(text, "<K>", "<" + std::to_string(k) + ">");
+  text = replaceAll(text, "xNx", "x" + std::to_string(n) + "x");
+  text = replaceAll(text, "<Nx", "<" + std::to_string(n) + "x");
+  return replaceAll(text, "<N>", "<" + std::to_string(n) + ">");
+}
+
+TEST_P(HalfKernelTest, Linear) {
+  for (auto [k, n] : {std::pair<int64_t, int64_t>{1, 1}, {33, 50}, {40, 100}, {64, 96}, {17, 16}, {7, 35}})
+    check("contraction", linear(k, n), {"b=1,s=1", "b=2,s=7", "b=0,s=4", "b=3,s=100"}, /*depth=*/8);
+}
+
+TEST_P(HalfKernelTest, LinearOverBlocksOfK) {
+  check("contraction", linear(2051, 40), {"b=1,s=1", "b=1,s=13"}, /*depth=*/64);
+}
+
+TEST_P(HalfKernelTest, AttentionOverPackedHeads) {
+  check("attention", R"mlir(func.func @main(%q: tensor<?x?x96xT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<96>]}, %k: tensor<?x?x96xT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<96>]}, %v: tensor<?x?x96xT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<96>]}, %m: tensor<?x1x1x?xi1> {tfm.dims = [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<s>]}) -> tensor<?x?x96xT> {
+    %0 = tfm.attention %q, %k, %v mask %m empty_rows zero {num_heads = 3 : i64, num_kv_heads = 3 : i64, scale = 0.17 : f32} : (tensor<?x?x96xT>, tensor<?x?x96xT>, tensor<?x?x96xT>, tensor<?x1x1x?xi1>) -> tensor<?x?x96xT>
+    return %0 : tensor<?x?x96xT>
+  })mlir",
+        {"b=1,s=1", "b=2,s=7", "b=1,s=150"});
+}
+
+TEST_P(HalfKernelTest, AttentionOverSplitHeads) {
+  // Heads that are no whole vectors, a mask of numbers, fewer heads of keys than of queries.
+  check("attention", R"mlir(func.func @main(%q: tensor<?x4x?x20xT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<4>, #tfm.dim<s>, #tfm.dim<20>]}, %k: tensor<?x2x?x20xT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<t>, #tfm.dim<20>]}, %v: tensor<?x2x?x20xT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<t>, #tfm.dim<20>]}, %m: tensor<?x1x?x?xT> {tfm.dims = [#tfm.dim<n>, #tfm.dim<1>, #tfm.dim<s>, #tfm.dim<t>]}) -> tensor<?x4x?x20xT> {
+    %0 = tfm.attention %q, %k, %v mask %m empty_rows uniform {num_heads = 4 : i64, num_kv_heads = 2 : i64, scale = 0.2 : f32, causal} : (tensor<?x4x?x20xT>, tensor<?x2x?x20xT>, tensor<?x2x?x20xT>, tensor<?x1x?x?xT>) -> tensor<?x4x?x20xT>
+    return %0 : tensor<?x4x?x20xT>
+  })mlir",
+        {"b=1,s=5,t=5,n=1", "b=2,s=33,t=140,n=1", "b=2,s=9,t=7,n=2"});
+}
+
+/// A residual sum that is a result too, normalised.
+TEST_P(HalfKernelTest, AddAndLayerNorm) {
+  for (const char *width : {"48", "37"})
+    check("row", replaceAll(R"mlir(func.func @main(%x: tensor<?x?xWxT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<W>]}, %y: tensor<?x?xWxT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<W>]}, %g: tensor<WxT>, %h: tensor<WxT>) -> (tensor<?x?xWxT>, tensor<?x?xWxT>) {
+    %0 = tfm.binary add %x, %y : (tensor<?x?xWxT>, tensor<?x?xWxT>) -> tensor<?x?xWxT>
+    %1 = tfm.layer_norm %0, %g, %h {axis = 2 : i64, epsilon = 1.0e-5 : f32} : (tensor<?x?xWxT>, tensor<WxT>, tensor<WxT>) -> tensor<?x?xWxT>
+    return %0, %1 : tensor<?x?xWxT>, tensor<?x?xWxT>
+  })mlir", "W", width), {"b=2,s=9", "b=0,s=4"}, /*depth=*/4);
+}
+
+TEST_P(HalfKernelTest, MaskedSoftmax) {
+  check("row", R"mlir(func.func @main(%x: tensor<?x4x?x?xT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<4>, #tfm.dim<q>, #tfm.dim<k>]}, %m: tensor<?x1x1x?xT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<k>]}) -> tensor<?x4x?x?xT> {
+    %c = tfm.constant dense<0.125> : tensor<T>
+    %0 = tfm.binary mul %x, %c : (tensor<?x4x?x?xT>, tensor<T>) -> tensor<?x4x?x?xT>
+    %1 = tfm.binary add %0, %m : (tensor<?x4x?x?xT>, tensor<?x1x1x?xT>) -> tensor<?x4x?x?xT>
+    %2 = tfm.softmax %1 {axis = 3 : i64} : (tensor<?x4x?x?xT>) -> tensor<?x4x?x?xT>
+    return %2 : tensor<?x4x?x?xT>
+  })mlir", {"b=2,q=3,k=5", "b=1,q=2,k=48", "b=1,q=1,k=133"}, /*depth=*/2);
+}
+
+/// Between operations values are f32; what tells neighbours apart sees them rounded.
+TEST_P(HalfKernelTest, StepsSeeRoundedValues) {
+  check("row", R"mlir(func.func @main(%x: tensor<?x40xT> {tfm.dims = [#tfm.dim<s>, #tfm.dim<40>]}, %y: tensor<?x40xT> {tfm.dims = [#tfm.dim<s>, #tfm.dim<40>]}) -> (tensor<?x40xi1>, tensor<?x40xT>, tensor<?x40xi32>) {
+    %c = tfm.constant dense<1.0e+03> : tensor<T>
+    %0 = tfm.binary mul %x, %c : (tensor<?x40xT>, tensor<T>) -> tensor<?x40xT>
+    %1 = tfm.binary mul %y, %c : (tensor<?x40xT>, tensor<T>) -> tensor<?x40xT>
+    %2 = tfm.compare lt %0, %1 : (tensor<?x40xT>, tensor<?x40xT>) -> tensor<?x40xi1>
+    %3 = tfm.unary floor %0 : (tensor<?x40xT>) -> tensor<?x40xT>
+    %4 = tfm.cast %0 : (tensor<?x40xT>) -> tensor<?x40xi32>
+    return %2, %3, %4 : tensor<?x40xi1>, tensor<?x40xT>, tensor<?x40xi32>
+  })mlir", {"s=1", "s=50"}, /*depth=*/0);
+}
+
+TEST_P(HalfKernelTest, PacksWeights) {
+  check("generic", R"mlir(func.func @main(%w: tensor<33x50xT>) -> tensor<33x50xT, #tfm.panels> {
+    %0 = tfm.pack %w : (tensor<33x50xT>) -> tensor<33x50xT, #tfm.panels>
+    return %0 : tensor<33x50xT, #tfm.panels>
+  })mlir", {""}, /*depth=*/0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, HalfKernelTest, ::testing::ValuesIn(allTargets()), targetTestName);
+
+} // namespace

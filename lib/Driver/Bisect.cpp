@@ -18,6 +18,7 @@ struct Bisection {
   std::span<const NamedArray> inputs;
   const std::vector<Peer::Node> &nodes;
   std::string folder;
+  double tolerance;
   Difference last; ///< of the node tested last
 
   /// Whether node `index` computes what onnxruntime computes.
@@ -40,7 +41,7 @@ Result<bool> Bisection::isRight(size_t index) {
   std::string path = folder + "/part.onnx";
   if (Status status = peer.writePrefix(command.model, nodes[index].output, path); !status.ok())
     return status;
-  if (Status status = peer.load(path, command.threads); !status.ok())
+  if (Status status = peer.load(path, command.threads, /*widened=*/true); !status.ok())
     return status;
   if (Status status = peer.feed(inputs); !status.ok())
     return status;
@@ -57,17 +58,18 @@ Result<bool> Bisection::isRight(size_t index) {
   if (!ours.ok())
     return ours.status();
   last = compareArrays(ours->front().array, theirs->front().array);
-  return last.within(command.tolerance);
+  return last.within(tolerance);
 }
 
-Status bisect(const VerifyCommand &command, Peer &peer, std::span<const NamedArray> inputs) {
+Status bisect(const VerifyCommand &command, Peer &peer, std::span<const NamedArray> inputs,
+              double tolerance) {
   Result<std::vector<Peer::Node>> nodes = peer.nodes(command.model);
   if (!nodes.ok())
     return nodes.status();
   Result<TempFolder> folder = TempFolder::create();
   if (!folder.ok())
     return folder.status();
-  Bisection bisection{command, peer, inputs, *nodes, folder->path(), {}};
+  Bisection bisection{command, peer, inputs, *nodes, folder->path(), tolerance, {}};
   Progress progress;
   size_t right = 0, wrong = nodes->size(), tested = 0; // nodes before `right` are right
   Difference difference;

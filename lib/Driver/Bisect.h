@@ -16,8 +16,9 @@
 
 namespace permalloy {
 
-/// Prints the first node whose value differs from onnxruntime's on `inputs`.
-Status bisect(const VerifyCommand &command, Peer &peer, std::span<const NamedArray> inputs);
+/// Prints the first node whose value differs from onnxruntime's on `inputs` by more than `tolerance`.
+Status bisect(const VerifyCommand &command, Peer &peer, std::span<const NamedArray> inputs,
+              double tolerance);
 
 } // namespace permalloy
 

@@ -169,8 +169,8 @@ static CLI::App *addVerify(CLI::App &app, VerifyCommand &command) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   sub->add_option("--tolerance", command.tolerance,
-                  "Largest difference, relative to the output's largest magnitude")
-      ->capture_default_str();
+                  "Largest difference, relative to the output's largest magnitude; default: 2e-4, in "
+                  "f16 7.8e-3 and in bf16 6.3e-2");
   sub->add_flag("--no-interpreter", command.noInterpreter,
                 "Leave out the interpreter, which is slow on large models");
   sub->add_flag(

@@ -9,6 +9,7 @@
 #define PERMALLOY_LIB_DRIVER_COMMANDS_H
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -85,7 +86,7 @@ struct VerifyCommand {
   std::string model;
   std::string artifact; ///< already compiled from `model`; empty: compile it
   int threads = 1;
-  double tolerance = 2e-4;
+  std::optional<double> tolerance; ///< none: defaultTolerance of the model's type
   bool noInterpreter = false;
   bool json = false; ///< one object a line and combination of sizes
   bool bisect = false;

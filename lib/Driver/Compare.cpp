@@ -68,9 +68,18 @@ static std::vector<int64_t> indexOf(const std::vector<int64_t> &dims, uint64_t e
   return index;
 }
 
+static bool isHalf(DType type) { return type == DType::f16 || type == DType::bf16; }
+
+double defaultTolerance(DType type) {
+  constexpr double units = 16;
+  return type == DType::f16 ? units * 0x1p-11 : type == DType::bf16 ? units * 0x1p-8 : 2e-4;
+}
+
 Difference compareArrays(const Array &actual, const Array &expected) {
   Difference difference;
-  if (actual.dtype != expected.dtype)
+  bool widened = isHalf(actual.dtype) && expected.dtype == DType::f32;
+  double product = 0, actualSquares = 0, expectedSquares = 0;
+  if (actual.dtype != expected.dtype && !widened)
     difference.mismatch = "is " + artifact::dtypeName(actual.dtype) + ", expected " +
                           artifact::dtypeName(expected.dtype);
   else if (actual.dims != expected.dims)
@@ -82,6 +91,11 @@ Difference compareArrays(const Array &actual, const Array &expected) {
     double a = elementAt(actual, i), e = elementAt(expected, i);
     if (std::isfinite(e))
       difference.magnitude = std::max(difference.magnitude, std::fabs(e));
+    if (std::isfinite(a) && std::isfinite(e)) {
+      product += a * e;
+      actualSquares += a * a;
+      expectedSquares += e * e;
+    }
     if (a == e || (std::isnan(a) && std::isnan(e)))
       continue;
     double distance = std::fabs(a - e);
@@ -97,6 +111,8 @@ Difference compareArrays(const Array &actual, const Array &expected) {
       difference.expected = e;
     }
   }
+  if (actualSquares > 0 && expectedSquares > 0)
+    difference.cosine = product / std::sqrt(actualSquares * expectedSquares);
   return difference;
 }
 

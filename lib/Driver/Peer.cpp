@@ -50,8 +50,16 @@ Result<Peer> Peer::start() {
   return peer;
 }
 
-Status Peer::load(const std::string &model, int threads) {
-  return tell(llvm::json::Object{{"command", "load"}, {"model", model}, {"threads", threads}});
+Status Peer::load(const std::string &model, int threads, bool widened) {
+  Result<llvm::json::Object> answer = ask(llvm::json::Object{
+      {"command", "load"}, {"model", model}, {"threads", threads}, {"widened", widened}});
+  if (!answer.ok())
+    return answer.status();
+  llvm::StringRef precision = answer->getString("precision").value_or("f32");
+  modelPrecision = precision == "f16"    ? artifact::DType::f16
+                   : precision == "bf16" ? artifact::DType::bf16
+                                         : artifact::DType::f32;
+  return {};
 }
 
 Status Peer::feed(std::span<const NamedArray> inputs) {

@@ -21,8 +21,10 @@ public:
   /// "1.31.1".
   const std::string &version() const { return peerVersion; }
 
-  /// Opens an ONNX model.
-  Status load(const std::string &model, int threads);
+  /// Opens an ONNX model; `widened`: one of f16 or bf16 in f32, with the same weights.
+  Status load(const std::string &model, int threads, bool widened = false);
+  /// What the model that was opened widened has: f16, bf16, or f32 where it has neither.
+  artifact::DType precision() const { return modelPrecision; }
   /// The inputs of the runs to come.
   Status feed(std::span<const NamedArray> inputs);
   /// All outputs of one run, in the model's order.
@@ -47,6 +49,7 @@ private:
   ChildProcess process;
   TempFolder folder;
   std::string peerVersion;
+  artifact::DType modelPrecision = artifact::DType::f32;
 };
 
 } // namespace permalloy

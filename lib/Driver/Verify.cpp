@@ -51,6 +51,7 @@ struct Verifier {
   OpenModel &model;
   Peer *peer = nullptr;
   InterpretedModel *interpreter = nullptr;
+  double tolerance = 0;
   /// The first inputs on which onnxruntime's outputs differ.
   std::vector<NamedArray> culprit;
 
@@ -78,7 +79,7 @@ void Verifier::compare(Verdict &verdict, const std::string &oracle,
       row.difference.mismatch = "is no output there";
     else
       row.difference = compareArrays(actual.array, found->array);
-    row.within = row.difference.within(command.tolerance);
+    row.within = row.difference.within(tolerance);
   }
 }
 
@@ -141,7 +142,8 @@ static std::string describe(const Compared &row) {
     return difference.mismatch;
   std::string what = "max abs error " + formatNumber(difference.maxAbs, 2) + ", " +
                      formatNumber(difference.relative(), 2) + " of the largest magnitude " +
-                     formatNumber(difference.magnitude);
+                     formatNumber(difference.magnitude) + ", cosine " +
+                     formatNumber(difference.cosine, 6);
   if (!row.within)
     what += "; at " + formatDims(difference.index) + " it is " +
             formatNumber(difference.actual, 6) + ", expected " +
@@ -172,7 +174,8 @@ static void printJson(const Verdict &verdict, const Verifier &verifier) {
                               {"ok", row.within},
                               {"max_abs_error", row.difference.maxAbs},
                               {"relative_error", row.difference.relative()},
-                              {"magnitude", row.difference.magnitude}};
+                              {"magnitude", row.difference.magnitude},
+                              {"cosine", row.difference.cosine}};
     if (!row.difference.mismatch.empty())
       object["mismatch"] = row.difference.mismatch;
     outputs.push_back(std::move(object));
@@ -182,6 +185,7 @@ static void printJson(const Verdict &verdict, const Verifier &verifier) {
                             {"inputs", verdict.shapes},
                             {"status", verdict.status()},
                             {"outputs", std::move(outputs)},
+                            {"tolerance", verifier.tolerance},
                             {"seconds", verdict.seconds},
                             {"target", verifier.model.artifact().program().targets[target].name},
                             {"permalloy", PERMALLOY_VERSION}};
@@ -205,9 +209,20 @@ static Result<std::optional<Peer>> startPeer(const VerifyCommand &command) {
     warn("not compared with onnxruntime: " + started.status().message());
     return std::optional<Peer>();
   }
-  if (Status status = started->load(command.model, command.threads); !status.ok())
+  if (Status status = started->load(command.model, command.threads, /*widened=*/true); !status.ok())
     return status;
   return std::optional<Peer>(std::move(*started));
+}
+
+/// What the user says, else what the narrowest type of the model calls for: that of its outputs, or of what
+/// the peer found in it.
+static double toleranceOf(const VerifyCommand &command, const OpenModel &model, const Peer *peer) {
+  if (command.tolerance)
+    return *command.tolerance;
+  double tolerance = defaultTolerance(peer ? peer->precision() : artifact::DType::f32);
+  for (const artifact::TensorInfo &output : model.artifact().manifest().outputs)
+    tolerance = std::max(tolerance, defaultTolerance(output.dtype));
+  return tolerance;
 }
 
 /// Verifies and prints all combinations; the exit code.
@@ -226,7 +241,7 @@ static int verifyAll(Verifier &verifier, std::span<const Sizes> combinations) {
   if (counts["failed"])
     return fail(formatCount(counts["failed"], "combination") + " of sizes did not run");
   if (counts["differs"])
-    return fail("outputs differ by more than " + formatNumber(verifier.command.tolerance) +
+    return fail("outputs differ by more than " + formatNumber(verifier.tolerance) +
                 " of their largest magnitude");
   if (counts["refused"] && !verifier.interpreter)
     return fail("onnxruntime refused " + formatCount(counts["refused"], "combination") +
@@ -260,10 +275,11 @@ int runVerify(const VerifyCommand &command) {
   if (!*peer && !interpreter)
     return fail("nothing to compare with: onnxruntime is absent and --no-interpreter was given");
   Verifier verifier{
-      command, **model, *peer ? &**peer : nullptr, interpreter ? &*interpreter : nullptr, {}};
+      command, **model, *peer ? &**peer : nullptr, interpreter ? &*interpreter : nullptr, 0, {}};
+  verifier.tolerance = toleranceOf(command, **model, verifier.peer);
   int code = verifyAll(verifier, *combinations);
   if (command.bisect && !verifier.culprit.empty())
-    if (Status status = bisect(command, **peer, verifier.culprit); !status.ok())
+    if (Status status = bisect(command, **peer, verifier.culprit, verifier.tolerance); !status.ok())
       return fail(status);
   return code;
 }

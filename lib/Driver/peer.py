@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 
 channel = os.fdopen(os.dup(1), "w", buffering=1)
@@ -24,10 +25,65 @@ def hello():
     return {"version": onnxruntime.__version__, **versions}
 
 
-def load(model, threads):
-    """Opens a model; the session stays until the next load."""
+HALVES = {10: "f16", 16: "bf16"}  # TensorProto.FLOAT16, BFLOAT16
+
+
+def messages(message):
+    """`message` and all messages in it."""
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                yield from messages(part)
+
+
+def widen(proto):
+    """Turns all f16 and bf16 of a model into f32, values unchanged; returns what it had."""
+    from onnx import numpy_helper
+
+    found = set()
+    for message in messages(proto):
+        kind = type(message).__name__
+        if kind == "TensorProto" and message.data_type in HALVES:
+            found.add(HALVES[message.data_type])
+            array = numpy_helper.to_array(message).astype("float32")
+            message.CopyFrom(numpy_helper.from_array(array, message.name))
+        elif kind == "Tensor" and message.elem_type in HALVES:
+            found.add(HALVES[message.elem_type])
+            message.elem_type = 1
+        elif kind == "AttributeProto" and message.name in ("to", "dtype") and message.i in HALVES:
+            found.add(HALVES[message.i])
+            message.i = 1
+    return found
+
+
+def load_widened(model):
+    """The model in f32 with the narrowest type that it had, or as it is.
+
+    onnxruntime has few bf16 kernels, and a result in f16 or bf16 is best compared with one that was
+    computed in more precision from the same weights.
+    """
+    import onnx
+
+    proto = onnx.load(model, load_external_data=False)
+    if not widen(proto):
+        return model, "f32"
+    proto = onnx.load(model)
+    found = widen(proto)
+    state["folder"] = tempfile.TemporaryDirectory()
+    path = os.path.join(state["folder"].name, "widened.onnx")
+    large = proto.ByteSize() > 1 << 30
+    onnx.save(proto, path, save_as_external_data=large)
+    return path, "bf16" if "bf16" in found else "f16"
+
+
+def load(model, threads, widened=False):
+    """Opens a model, in f32 if `widened`; the session stays until the next load."""
     import onnxruntime
 
+    precision = "as it is"
+    if widened:
+        model, precision = load_widened(model)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -35,17 +91,28 @@ def load(model, threads):
     begin = time.perf_counter()
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     state["session"] = session
-    return {"seconds": time.perf_counter() - begin}
+    return {"seconds": time.perf_counter() - begin, "precision": precision}
+
+
+def as_declared(array, declared):
+    """f16, and bf16 as its bits, for an input that was widened."""
+    if declared != "tensor(float)" or array.itemsize != 2:
+        return array
+    if array.dtype == "uint16":
+        return (array.astype("uint32") << 16).view("float32")
+    return array.astype("float32")
 
 
 def feed(inputs):
     """Takes the arrays of an .npz file as the inputs of the runs to come."""
     import numpy
 
-    wanted = {item.name for item in state["session"].get_inputs()}
+    wanted = {item.name: item.type for item in state["session"].get_inputs()}
     with numpy.load(inputs) as file:
         arrays = {name: file[name] for name in file.files}
-    state["feed"] = {name: array for name, array in arrays.items() if name in wanted}
+    state["feed"] = {
+        name: as_declared(array, wanted[name]) for name, array in arrays.items() if name in wanted
+    }
     return {}
 
 

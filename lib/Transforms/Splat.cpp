@@ -31,8 +31,10 @@ std::optional<double> permalloy::splatNumber(Value value) {
   return std::nullopt;
 }
 
-bool permalloy::isNear(double value, double expected) {
-  return std::abs(value - expected) <= 1e-6 * std::abs(expected);
+bool permalloy::isNear(double value, double expected, Type element) {
+  // A product of two numbers that were each rounded to the type.
+  double tolerance = element && element.isF16() ? 0x1p-10 : element && element.isBF16() ? 0x1p-7 : 1e-6;
+  return std::abs(value - expected) <= tolerance * std::abs(expected);
 }
 
 bool permalloy::isSplatOf(Value value, double expected) {

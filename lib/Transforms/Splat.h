@@ -16,7 +16,8 @@ mlir::Attribute splatElement(mlir::Value value);
 std::optional<double> splatNumber(mlir::Value value);
 /// Every element is `expected` to 1e-6 relative.
 bool isSplatOf(mlir::Value value, double expected);
-bool isNear(double value, double expected);
+/// `value` is `expected` to 1e-6 relative, or as near as two roundings to `element` (f16, bf16) leave it.
+bool isNear(double value, double expected, mlir::Type element = {});
 
 /// The operand of a product or quotient that is not the number, and what it is multiplied by.
 struct Scaled {

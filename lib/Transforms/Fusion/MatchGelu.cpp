@@ -78,8 +78,9 @@ static bool isPowerOf(const Product &product, Value x, unsigned count) {
 /// sqrt(2/pi) (x + 0.044715 x^3), or sqrt(2/pi) x (1 + 0.044715 x^2).
 static bool isTanhArgument(Value value, Value x) {
   constexpr double kRoot = 0.79788456080286535588, kCubic = 0.044715;
+  Type element = getElementTypeOrSelf(x.getType());
   Product outer = asProduct(value);
-  if (!isNear(outer.number, kRoot))
+  if (!isNear(outer.number, kRoot, element))
     return false;
   if (outer.factors.size() == 1) {
     auto sum = outer.factors.front().getDefiningOp<BinaryOp>();
@@ -87,13 +88,13 @@ static bool isTanhArgument(Value value, Value x) {
       return false;
     Value cubic = sum.getLhs() == x ? sum.getRhs() : sum.getRhs() == x ? sum.getLhs() : Value();
     Product cube = cubic ? asProduct(cubic) : Product();
-    return cubic && isNear(cube.number, kCubic) && isPowerOf(cube, x, 3);
+    return cubic && isNear(cube.number, kCubic, element) && isPowerOf(cube, x, 3);
   }
   if (outer.factors.size() != 2 || !llvm::is_contained(outer.factors, x))
     return false;
   auto shifted = asShifted(outer.factors[0] == x ? outer.factors[1] : outer.factors[0]);
   Product square = shifted ? asProduct(shifted->second) : Product();
-  return shifted && isNear(shifted->first, 1) && isNear(square.number, kCubic) &&
+  return shifted && isNear(shifted->first, 1) && isNear(square.number, kCubic, element) &&
          isPowerOf(square, x, 2);
 }
 
@@ -128,7 +129,7 @@ std::optional<GeluMatch> permalloy::matchGelu(BinaryOp root, std::string &reason
     }
     Product argument = asProduct(function.getInput());
     if (argument.factors.size() != 1 || argument.factors.front() != x ||
-        !isNear(argument.number, 0.70710678118654752440))
+        !isNear(argument.number, 0.70710678118654752440, getElementTypeOrSelf(x.getType())))
       return mismatch("the argument of erf is not x / sqrt(2)");
     return GeluMatch{x, UnaryKind::GeluErf};
   }

@@ -44,13 +44,14 @@ def test_takes_the_fast_emitters(permalloy, tmp_path, precision):
     path, half = tmp_path / "model.onnx", tmp_path / "half.onnx"
     small_bert.write(path, Config(), Options("dyn18"))
     write_half(half, precision, Options("dyn18"))
-    steps = []
+    kinds = []
     for model in (path, half):
         alloy = model.with_suffix(".alloy")
         result = permalloy("compile", model, "-o", alloy)
         assert "takes the generic emitter" not in result.err
-        steps.append(json.loads(permalloy("inspect", alloy, "--json").out)["steps"])
-    assert [step["kernel"] for step in steps[0]] == [step["kernel"] for step in steps[1]]
+        steps = json.loads(permalloy("inspect", alloy, "--json").out)["steps"]
+        kinds.append(sorted(step["kernel"].rsplit("_", 1)[0] for step in steps))
+    assert kinds[0] == kinds[1]
     assert half.with_suffix(".alloy").stat().st_size < path.with_suffix(".alloy").stat().st_size
 
 

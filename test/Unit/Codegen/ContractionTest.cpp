@@ -14,16 +14,16 @@ using mlir::Value;
 
 namespace {
 
-/// buffers: A, weights, bias, output; scalars: M. The epilogue adds the bias.
+/// buffers: A, weights, bias, output; scalars: M. The epilogue adds the bias. `element`: what A and the weights hold.
 void buildBiasKernel(KernelModule &kernel, const CpuTarget &target, int64_t n, int64_t k,
-                     const ContractionSchedule &schedule) {
+                     const ContractionSchedule &schedule, mlir::Type element = {}) {
   KernelBuilder b(*kernel.module, kernel.loc(), "kernel", target, 4, 1);
   auto epilogue = [&](const EpilogueSite &site, Value product) {
     Value bias = b.loadLanes(b.at(b.buffer(2), b.mul(site.column, 4)), site.lanes);
     Value element = b.add(b.mul(site.row, n), site.column);
     b.storeLanes(b.addf(product, bias), b.at(b.buffer(3), b.mul(element, 4)), site.lanes);
   };
-  Contraction contraction{b.buffer(0), b.buffer(1), b.scalar(0), n, k, epilogue};
+  Contraction contraction{b.buffer(0), b.buffer(1), b.scalar(0), n, k, epilogue, element};
   emitContraction(b, contraction, schedule);
   b.finish();
 }
@@ -110,12 +110,12 @@ TEST_P(ContractionTest, DefaultSchedulesOverShapes) {
 }
 
 /// Every register tile that fits this target, largest heights only (smaller ones are its tails).
-SmallVector<ContractionSchedule> tiles(const CpuTarget &target) {
+SmallVector<ContractionSchedule> tiles(const CpuTarget &target, mlir::Type element = {}) {
   SmallVector<ContractionSchedule> result;
   for (unsigned panels = 1; panels <= 6; ++panels)
     for (unsigned rows = 16; rows >= 1; --rows) {
       ContractionSchedule schedule{rows, panels, 4 * rows, 16, 8};
-      if (!schedule.fits(target))
+      if (!schedule.fits(target, element))
         continue;
       result.push_back(schedule);
       break;
@@ -169,6 +169,25 @@ TEST_P(ContractionAssemblyTest, InnerLoopsHaveNoSpills) {
     }
     EXPECT_EQ(fullTile, widest) << schedule.rows << "x" << schedule.panels;
   }
+}
+
+/// f16 costs a conversion a vector of B, bf16 a shift and a mask each for two steps of K; no register more than counted.
+TEST_P(ContractionAssemblyTest, HalvesHaveNoSpills) {
+  const CpuTarget &target = *GetParam();
+  mlir::MLIRContext context;
+  for (mlir::Type element : {mlir::Type(mlir::Float16Type::get(&context)), mlir::Type(mlir::BFloat16Type::get(&context))})
+    for (const ContractionSchedule &schedule : tiles(target, element)) {
+      KernelModule module;
+      mlir::Type own = element.isF16() ? mlir::Type(mlir::Float16Type::get(&module.context))
+                                       : mlir::Type(mlir::BFloat16Type::get(&module.context));
+      buildBiasKernel(module, target, 16 * schedule.panels * 4, 64, schedule, own);
+      unsigned steps = element.isBF16() ? 2 : 1, widest = 0;
+      for (const InnerLoop &loop : innermostLoops(module.assembly(target))) {
+        EXPECT_EQ(0u, loop.vectorSpills) << schedule.rows << "x" << schedule.panels;
+        widest = std::max(widest, loop.fmas);
+      }
+      EXPECT_EQ(steps * schedule.rows * schedule.panels * 16 / target.lanes(), widest);
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, ContractionAssemblyTest, ::testing::ValuesIn(allTargets()),

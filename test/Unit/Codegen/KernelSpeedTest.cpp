@@ -50,47 +50,57 @@ void buildPeak(KernelModule &kernel, const CpuTarget &target) {
   b.finish();
 }
 
-/// C = gelu(A W + bias), or without the gelu. buffers: A, W, bias, C; scalars: M.
-void buildLinear(KernelModule &kernel, const CpuTarget &target, int64_t n, int64_t k, bool gelu) {
+/// C = gelu(A W + bias), or without the gelu; A and W of `element`, the rest f32. buffers: A, W, bias, C; scalars: M.
+void buildLinear(KernelModule &kernel, const CpuTarget &target, int64_t n, int64_t k, bool gelu,
+                 mlir::Type element) {
   KernelBuilder b(*kernel.module, kernel.loc(), "kernel", target, 4, 1);
   auto epilogue = [&](const EpilogueSite &site, Value value) {
     value = b.addf(value, b.loadLanes(b.at(b.buffer(2), b.mul(site.column, 4)), site.lanes));
     Value offset = b.mul(b.add(b.mul(site.row, n), site.column), 4);
     b.storeLanes(gelu ? emitGeluErf(b, value) : value, b.at(b.buffer(3), offset), site.lanes);
   };
-  emitContraction(b, {b.buffer(0), b.buffer(1), b.scalar(0), n, k, epilogue},
-                  ContractionSchedule::choose(target, n, k));
+  emitContraction(b, {b.buffer(0), b.buffer(1), b.scalar(0), n, k, epilogue, element},
+                  ContractionSchedule::choose(target, n, k, element));
   b.finish();
+}
+
+/// f32, f16 or bf16 in a module's context.
+mlir::Type elementCalled(llvm::StringRef name, mlir::MLIRContext &context) {
+  mlir::Builder builder(&context);
+  return name == "f16" ? builder.getF16Type() : name == "bf16" ? builder.getBF16Type() : builder.getF32Type();
 }
 
 class KernelSpeedTest : public CpuTargetTest {
 protected:
-  void measure(int64_t m, int64_t n, int64_t k, bool gelu) {
+  void measure(int64_t m, int64_t n, int64_t k, bool gelu, const char *name = "f32") {
     KernelModule peakModule, linearModule;
+    mlir::Type element = elementCalled(name, linearModule.context);
     buildPeak(peakModule, target());
-    buildLinear(linearModule, target(), n, k, gelu);
+    buildLinear(linearModule, target(), n, k, gelu, element);
     CompiledKernel peak(peakModule, target()), linear(linearModule, target());
     ASSERT_TRUE(peak && linear);
-    ContractionSchedule schedule = ContractionSchedule::choose(target(), n, k);
-    std::vector<float> a(m * k, 0.01f), bias(n, 0.1f), c(m * n), w((n + 31) / 16 * 16 * k, 0.02f);
+    ContractionSchedule schedule = ContractionSchedule::choose(target(), n, k, element);
+    // Numbers of both halves of a f32 are harmless in f16 and bf16 too.
+    std::vector<float> a(m * k, 0.01f), bias(n, 0.1f), c(m * n), w((n + 31) / 16 * 16 * (k + 1), 0.02f);
     alignas(64) static float chains[24 * 16];
-    alignas(64) static char scratch[1 << 20];
-    auto *panels =
-        reinterpret_cast<float *>(llvm::alignTo(reinterpret_cast<uintptr_t>(w.data()), 64));
+    std::vector<float> scratch(contractionScratchBytes(schedule, k, element) / 4 + 32);
+    auto aligned = [](std::vector<float> &memory) {
+      return reinterpret_cast<float *>(llvm::alignTo(reinterpret_cast<uintptr_t>(memory.data()), 64));
+    };
     int64_t tiles = llvm::divideCeil(m, schedule.blockRows) * contractionGroups(schedule, n);
     constexpr int64_t steps = 100000;
     double peakSeconds = 1e9, seconds = 1e9;
     for (int repeat = 0; repeat < 40; ++repeat) {
       peakSeconds = std::min(peakSeconds, secondsOf([&] { peak({chains}, {}, 0, steps); }));
-      seconds =
-          std::min(seconds, secondsOf([&] {
-                     linear({a.data(), panels, bias.data(), c.data()}, {m}, 0, tiles, scratch);
-                   }));
+      seconds = std::min(seconds, secondsOf([&] {
+                           linear({a.data(), aligned(w), bias.data(), c.data()}, {m}, 0, tiles, aligned(scratch));
+                         }));
     }
     double speed = 2e-9 * m * n * k / seconds;
     double best = 2e-9 * steps * peakChains(target()) * target().lanes() / peakSeconds;
-    printf("%4ld x %4ld x %4ld%s: %.0f GFLOP/s, %.0f%% of %.0f\n", long(m), long(n), long(k),
-           gelu ? " gelu" : "", speed, 100 * speed / best, best);
+    double bytes = 1e-9 * n * k * element.getIntOrFloatBitWidth() / 8 / seconds;
+    printf("%4ld x %4ld x %4ld %s%s: %.0f GFLOP/s, %.0f%% of %.0f; weights at %.1f GB/s\n", long(m), long(n), long(k),
+           name, gelu ? " gelu" : "", speed, 100 * speed / best, best, bytes);
   }
 };
 
@@ -105,6 +115,18 @@ TEST_P(KernelSpeedTest, Linear) {
                         {3072, 768},
                         {768, 3072}})
       measure(m, n, k, n > k);
+}
+
+/// M = 128 from the caches, and M = 1 with more weights than they hold.
+TEST_P(KernelSpeedTest, LinearOfEachPrecision) {
+  if (!getenv("PERMALLOY_MEASURE"))
+    GTEST_SKIP() << "a measurement: set PERMALLOY_MEASURE=1";
+  for (const char *element : {"f32", "f16", "bf16"}) {
+    measure(128, 768, 768, false, element);
+    measure(128, 3072, 768, false, element);
+    measure(128, 768, 3072, false, element);
+    measure(1, 65536, 4096, false, element);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, KernelSpeedTest, ::testing::ValuesIn(allTargets()),

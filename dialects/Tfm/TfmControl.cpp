@@ -46,6 +46,13 @@ static LogicalResult verifyFunction(Operation *op, FlatSymbolRefAttr symbol, Typ
                                      << function.getResultTypes() << ") (" << label << ")";
 }
 
+LogicalResult BindSizeOp::verify() {
+  auto type = cast<RankedTensorType>(getValue().getType());
+  if (!type.hasStaticShape() || type.getNumElements() != 1)
+    return emitOpError("binds a value of type ") << type << ", which has not one element (bind_size_c1)";
+  return success();
+}
+
 LogicalResult IfOp::verify() {
   if (failed(verifyCondition(*this, getCondition(), "if_c1")))
     return failure();

@@ -658,6 +658,21 @@ def Tfm_PackOp : Tfm_ShapedOp<"pack"> {
 // Control flow
 //===----------------------------------------------------------------------===//
 
+def Tfm_BindSizeOp : Tfm_Op<"bind_size"> {
+  let summary = "give a name to a size that depends on data";
+  let description = [{
+    From here on the symbol has the operand's value, which must not be negative. Written by `name-data-sizes`; symbols that an
+    input binds are not bound again. Not pure: what uses the symbol comes later in the function.
+
+    Constraint (bind_size_c1): the value has one element.
+
+    Example: `tfm.bind_size "data:0" = %n : tensor<i64>`
+  }];
+  let arguments = (ins StrAttr:$symbol, Tfm_IndexTensor:$value);
+  let assemblyFormat = "$symbol `=` $value attr-dict `:` type($value)";
+  let hasVerifier = 1;
+}
+
 def Tfm_IfOp : Tfm_Op<"if", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "one of two functions, chosen while running";
   let description = [{

@@ -12,6 +12,14 @@ bool permalloy::isFreshSymbol(StringRef name) {
   return name.consume_front("_") && !name.empty() && llvm::all_of(name, llvm::isDigit);
 }
 
+bool permalloy::isDataSymbol(StringRef name) { return name.starts_with(kDataSymbolPrefix); }
+
+bool permalloy::dependsOnData(DimExprAttr expr) {
+  bool depends = false;
+  expr.walkSymbols([&](StringRef name) { depends |= isDataSymbol(name); });
+  return depends;
+}
+
 bool permalloy::isDerived(DimExprAttr expr) {
   bool derived = bool(expr);
   if (expr)

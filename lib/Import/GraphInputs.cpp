@@ -21,9 +21,9 @@ LogicalResult GraphBuilder::addInputs() {
   return success();
 }
 
-/// A name that cannot be mistaken for one that SymbolicShapes makes.
+/// A name that cannot be mistaken for one that SymbolicShapes or name-data-sizes makes.
 DimExprAttr GraphBuilder::symbol(StringRef name) {
-  std::string safe = isFreshSymbol(name) ? "dim" + name.str() : name.str();
+  std::string safe = isFreshSymbol(name) || isDataSymbol(name) ? "dim" + name.str() : name.str();
   auto key = builder.getStringAttr(safe);
   auto [it, isNew] = symbols.try_emplace(key, nullptr);
   if (isNew)

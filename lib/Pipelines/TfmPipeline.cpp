@@ -42,8 +42,13 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
   // looks for them.
   functions.addPass(createSimplifyLayout());
   tidy();
+  auto nameDataSizes = [&] {
+    functions.addPass(createNameDataSizes());
+    functions.addPass(createResolveShapes());
+    tidy();
+  };
   if (!options.raise)
-    return;
+    return nameDataSizes();
   // 5. Gelus are there to become the activation of their linear layer; attention takes the outputs
   // of linear layers.
   functions.addPass(createRaiseLinear());
@@ -56,7 +61,9 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
   functions.addPass(createRaiseLinear());
   functions.addPass(createFoldConstants());
   tidy();
-  // 7. Transposes that are left on weights are carried out once, when the artifact is written.
+  // 7. Sizes that depend on data, once nothing is left to raise: raising removes most of them.
+  nameDataSizes();
+  // 8. Transposes that are left on weights are carried out once, when the artifact is written.
   manager.addPass(createFoldWeights());
   manager.addNestedPass<func::FuncOp>(createCSEPass());
 }

@@ -303,7 +303,8 @@ FailureOr<SmallVector<Tensor>> Interpreter::runOp(Operation *op, Operands in,
 }
 
 FailureOr<SmallVector<Tensor>> Interpreter::runBlock(Block &block, Operands inputs,
-                                                     const Symbols &symbols) {
+                                                     const Symbols &outer) {
+  Symbols symbols = outer; // tfm.bind_size adds to them
   Values values;
   llvm::DenseMap<Value, int64_t> uses; // left in this block; a tensor goes with its last one
   for (auto [argument, tensor] : llvm::zip(block.getArguments(), inputs))
@@ -320,6 +321,10 @@ FailureOr<SmallVector<Tensor>> Interpreter::runBlock(Block &block, Operands inpu
     }
     if (op.hasTrait<OpTrait::IsTerminator>())
       return in;
+    if (auto bind = dyn_cast<tfm::BindSizeOp>(op)) {
+      symbols[bind.getSymbol()] = in[0].integer(0);
+      continue;
+    }
     FailureOr<SmallVector<Tensor>> results = runOp(&op, in, symbols);
     if (failed(results) || (options.afterOp && failed(options.afterOp(&op, *results))))
       return failure();

@@ -61,7 +61,13 @@ private:
 
 /// A symbol made by SymbolicShapes rather than named by the model.
 bool isFreshSymbol(llvm::StringRef name);
-/// The expression mentions no fresh symbol, so it can be evaluated when a program starts.
+/// A symbol that tfm.bind_size names: known while a program runs, once the operation has run.
+bool isDataSymbol(llvm::StringRef name);
+/// The expression mentions a data symbol.
+bool dependsOnData(tfm::DimExprAttr expr);
+/// What the names of data symbols begin with.
+inline constexpr llvm::StringLiteral kDataSymbolPrefix = "data:";
+/// The expression mentions no fresh symbol, so it can be evaluated when its symbols are bound.
 bool isDerived(tfm::DimExprAttr expr);
 
 } // namespace permalloy

@@ -86,7 +86,7 @@ def PlanSlots : Pass<"plan-slots", "::mlir::func::FuncOp"> {
   let description = [{
     Writes `slots` on launches, tfm.if and tfm.while, and `kern.slots`, the size of each slot in bytes, on the function. Values whose lives do not
     overlap share a slot when one size is provably at least the other for all dimensions; a value that the function returns is
-    written straight into the output (-1).
+    written straight into the output (-1), unless its size depends on data.
   }];
   let statistics = [Statistic<"numSlots", "slots", "slots">];
   let dependentDialects = ["::permalloy::kern::KernDialect", "::permalloy::tfm::TfmDialect"];

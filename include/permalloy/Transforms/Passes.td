@@ -334,4 +334,31 @@ def FusionReport : Pass<"tfm-fusion-report", "::mlir::ModuleOp"> {
   let options = [Option<"toStderr", "to-stderr", "bool", "false", "print to the standard error">];
 }
 
+//===----------------------------------------------------------------------===//
+// Sizes that depend on data
+//===----------------------------------------------------------------------===//
+
+def NameDataSizes : TfmPass<"name-data-sizes"> {
+  let summary = "compute sizes that depend on data, and name them";
+  let description = [{
+    After raising, what is left of operations whose result's size depends on data gets a symbol for it, bound by
+    `tfm.bind_size` to a value that is computed while running:
+    - `non_zero` counts, sorts the positions by whether they are zero, and takes those that are not;
+    - `range` divides; `top_k` has its `count`.
+    `resolve-shapes` then gives everything behind them expressions over these symbols.
+
+    Left alone: other operations whose size depends on data (a reshape to a computed shape); `outline-kernels` refuses them.
+
+    ```mlir
+    %p = tfm.top_k %x count %n {axis = 0 : i64} : (tensor<?xf32>, tensor<1xi64>) -> tensor<?xi64>
+    ```
+    becomes
+    ```mlir
+    tfm.bind_size "data:main.0" = %n : tensor<1xi64>
+    %p = tfm.top_k %x k #tfm.dim<"data:main.0"> {axis = 0 : i64} : (tensor<?xf32>) -> tensor<?xi64>
+    ```
+  }];
+  let statistics = [Statistic<"numNamed", "named", "sizes that got a symbol">];
+}
+
 #endif

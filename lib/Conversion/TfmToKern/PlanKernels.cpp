@@ -91,7 +91,7 @@ std::optional<unsigned> Planner::commonGroup(Operation *op) {
 /// From the last operation to the first, so that users are decided before their producers.
 void Planner::joinProducers() {
   for (Operation &op : llvm::reverse(function.getBody().front())) {
-    if (!isa<TfmDialect>(op.getDialect()) || isSource(&op) || isa<IfOp, WhileOp>(op) ||
+    if (!isa<TfmDialect>(op.getDialect()) || isSource(&op) || isa<BindSizeOp, IfOp, WhileOp>(op) ||
         groupOf.contains(&op))
       continue;
     std::optional<unsigned> group = isPullable(&op) ? commonGroup(&op) : std::nullopt;

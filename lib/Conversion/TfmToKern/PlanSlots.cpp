@@ -9,6 +9,7 @@
 
 #include "permalloy/Analysis/SymbolicShapes.h"
 #include "permalloy/Conversion/Passes.h"
+#include <set>
 
 using namespace mlir;
 using namespace permalloy;
@@ -38,6 +39,17 @@ bool provablyLessEqual(DimExprAttr lhs, DimExprAttr rhs) {
     if (!notNegative(difference.operand(i)))
       return false;
   return true;
+}
+
+/// Slots whose size depends on data are placed while running, when its symbols are known; only values that are placed at the
+/// same time may share one.
+std::set<StringRef> dataSymbolsOf(DimExprAttr size) {
+  std::set<StringRef> symbols;
+  size.walkSymbols([&](StringRef name) {
+    if (isDataSymbol(name))
+      symbols.insert(name);
+  });
+  return symbols;
 }
 
 struct Slot {
@@ -81,7 +93,7 @@ void SlotPlanner::numberAndMeasure() {
 int64_t SlotPlanner::takeSlot(DimExprAttr size, int64_t begin, int64_t end) {
   std::optional<size_t> larger, smaller;
   for (auto [i, slot] : llvm::enumerate(slots)) {
-    if (slot.freeAfter >= begin)
+    if (slot.freeAfter >= begin || dataSymbolsOf(slot.size) != dataSymbolsOf(size))
       continue;
     if (slot.size == size) {
       slot.freeAfter = end;
@@ -111,7 +123,8 @@ void SlotPlanner::run() {
       for (Value result : op.getResults()) {
         auto use = lastUse.find(result);
         int64_t end = use == lastUse.end() ? number : use->second;
-        places.push_back(returned.contains(result) ? -1 : takeSlot(bytesOf(result), number, end));
+        bool straight = returned.contains(result) && !dependsOnData(bytesOf(result));
+        places.push_back(straight ? -1 : takeSlot(bytesOf(result), number, end));
       }
       op.setAttr(kResultSlotsAttr, DenseI64ArrayAttr::get(op.getContext(), places));
     }

@@ -175,6 +175,13 @@ Expected<LinkedImage> permalloy::codegen::linkImage(ArrayRef<ArrayRef<char>> obj
       return path.takeError();
     arguments.push_back(*path);
   }
+  if (objects.empty()) { // a model that only copies; lld links nothing without an input
+    auto nothing = folder->write("nothing", "");
+    if (!nothing)
+      return nothing.takeError();
+    arguments.insert(arguments.end(),
+                     {"-m", "elf_x86_64", "--strip-all", "--format=binary", *nothing});
+  }
   if (Error error = runLld(arguments))
     return error;
   auto buffer =

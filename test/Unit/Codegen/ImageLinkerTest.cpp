@@ -42,6 +42,12 @@ TEST(ImageLinkerTest, LinksSeveralKernelsDeterministically) {
   EXPECT_EQ(2.0f, out[7]);
 }
 
+TEST(ImageLinkerTest, LinksNoKernelAtAll) {
+  auto image = llvm::cantFail(linkImage({}));
+  EXPECT_TRUE(image.entries.empty());
+  EXPECT_EQ(image.bytes, llvm::cantFail(linkImage({})).bytes);
+}
+
 TEST(ImageLinkerTest, RefusesUndefinedSymbols) {
   KernelModule kernel;
   mlir::OpBuilder builder(kernel.module->getBodyRegion());

@@ -83,6 +83,8 @@ public:
   tfm::DimExprAttr dim(mlir::Value value, int64_t axis) { return shapes.dim(value, axis); }
   /// The extent, when it is static.
   std::optional<int64_t> staticDim(mlir::Value value, int64_t axis);
+  /// Elements of an integer tensor of rank 0 or 1 as expressions; null ones, or none, depend on data.
+  std::optional<tfm::Dims> contents(mlir::Value value) { return shapes.contents(value); }
   /// Elements of a small integer tensor that are known while importing.
   std::optional<Ints> constantInts(mlir::Value value);
   /// The same for input i; that they depend on data is reported as unsupported. Use after checking

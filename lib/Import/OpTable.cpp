@@ -12,9 +12,11 @@ using namespace permalloy;
 std::vector<const OpRow *> permalloy::allOpRows() {
   std::vector<const OpRow *> rows;
   for (auto family :
-       {elementwiseRows, activationRows, structureRows, indexingRows, reductionRows, matmulRows,
-        normalizationRows, attentionRows, fusedAttentionRows, constantRows, controlRows,
-         convolutionRows, rotaryRows, selectionRows})
+       {elementwiseRows, activationRows,    structureRows, indexingRows,       reductionRows,
+        matmulRows,      normalizationRows, attentionRows, fusedAttentionRows, constantRows,
+        controlRows,     convolutionRows,   rotaryRows,    selectionRows,      groupQueryRows,
+        paddingRows,     fusedRotaryRows,   einsumRows,    spatialRows,        cacheUpdateRows,
+        groupNormRows})
     for (const OpRow &row : family())
       rows.push_back(&row);
   return rows;

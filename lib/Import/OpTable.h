@@ -50,6 +50,13 @@ llvm::ArrayRef<OpRow> constantRows();
 llvm::ArrayRef<OpRow> controlRows();
 llvm::ArrayRef<OpRow> convolutionRows();
 llvm::ArrayRef<OpRow> rotaryRows();
+llvm::ArrayRef<OpRow> groupQueryRows();
+llvm::ArrayRef<OpRow> paddingRows();
+llvm::ArrayRef<OpRow> fusedRotaryRows();
+llvm::ArrayRef<OpRow> einsumRows();
+llvm::ArrayRef<OpRow> spatialRows();
+llvm::ArrayRef<OpRow> cacheUpdateRows();
+llvm::ArrayRef<OpRow> groupNormRows();
 
 /// Every row.
 std::vector<const OpRow *> allOpRows();

@@ -4,7 +4,7 @@
 Writes the cases of the installed onnx package into folders, runs permalloy-run-onnx-cases on them, and compares the cases
 that do not pass with onnx-cases.txt, both ways: an unlisted failure and a listed pass are errors. A case whose axes, sizes
 and the like are graph inputs, which must be known when a model is compiled, is tried again with its integer inputs of rank
-0 and 1 as initializers.
+0 and 1, and single numbers, as initializers.
 """
 
 import argparse
@@ -53,6 +53,8 @@ def to_proto(value, name: str) -> TensorProto:
 
 
 def is_parameter(tensor: TensorProto) -> bool:
+    if tensor.data_type == TensorProto.FLOAT:  # the depth of a OneHot
+        return np.prod(tensor.dims) == 1 and len(tensor.dims) <= 1
     return tensor.data_type in (TensorProto.INT64, TensorProto.INT32) and len(tensor.dims) <= 1
 
 

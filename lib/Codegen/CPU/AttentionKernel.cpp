@@ -20,10 +20,13 @@ static tfm::AttentionOp findRoot(kern::KernelOp kernel) {
   return llvm::hasSingleElement(roots) ? *roots.begin() : tfm::AttentionOp();
 }
 
+/// Size of a head of a packed tensor or one of rank 4; kDynamic when it is not static.
+static int64_t headSize(RankedTensorType type, int64_t heads) {
+  int64_t last = type.getShape().back();
+  return ShapedType::isDynamic(last) ? last : last / (type.getRank() == 3 ? heads : 1);
+}
 static int64_t headSizeOf(tfm::AttentionOp op) {
-  int64_t last = op.getQuery().getType().getShape().back();
-  bool packed = op.getQuery().getType().getRank() == 3;
-  return ShapedType::isDynamic(last) ? last : last / (packed ? op.getNumHeads() : 1);
+  return headSize(op.getQuery().getType(), op.getNumHeads());
 }
 
 std::string permalloy::codegen::whyNotAttention(kern::KernelOp kernel) {
@@ -33,6 +36,8 @@ std::string permalloy::codegen::whyNotAttention(kern::KernelOp kernel) {
   Element element = Element::of(op.getResult());
   if (!(element.stored.isF32() || element.isHalf()) || ShapedType::isDynamic(headSizeOf(op)))
     return "tfm.attention is not in f32, f16 or bf16, or the size of its heads is not static";
+  if (headSize(op.getValue().getType(), op.getNumKvHeads()) != headSizeOf(op))
+    return "heads of the values have another size than those of the queries";
   if (headSizeOf(op) > kMaxHeadSize)
     return "its heads are wider than " + std::to_string(kMaxHeadSize);
   if (!llvm::all_of(op->getOperands(), llvm::IsaPred<BlockArgument>))

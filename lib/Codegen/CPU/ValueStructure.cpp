@@ -53,8 +53,8 @@ Value ValueEmitter::emit(tfm::ConstantOp op, const Site &site) {
   } else if (site.form == Site::Form::Rows) {
     index = b.add(b.mul(index, extent(own.back())), site.indices[1]);
   }
-  if (auto known = constantIndex(index); known && !site.isVector())
-    return immediate(*known);
+  if (auto known = constantIndex(index); known && !site.isVector()) // outside on roads that are not taken
+    return *known >= 0 && *known < value.getNumElements() ? immediate(*known) : ops.constant(e, 0.0);
   Value &table = tables[op];
   if (!table) { // a table beside the code
     OpBuilder::InsertionGuard guard(b);

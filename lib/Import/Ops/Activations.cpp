@@ -36,6 +36,18 @@ Value swish(OpBinder &b, Value x, double alpha) {
 LogicalResult importSwish(OpBinder &b) {
   return b.yield(swish(b, b.input(0), b.floatAttr("alpha", 1)));
 }
+/// Swish of the gate, times the value; shapes must agree.
+LogicalResult importSwiGLU(OpBinder &b) {
+  Value gate = b.input(0), value = b.input(1);
+  if (b.failed())
+    return failure();
+  bool fits = b.rank(gate) == b.rank(value);
+  for (int64_t i = 0; fits && i < b.rank(gate); ++i)
+    fits = b.staticDim(gate, i) == b.staticDim(value, i);
+  if (!fits)
+    return b.error("gate and value must have one shape");
+  return b.yield(b.mul(swish(b, gate, b.floatAttr("alpha", 1)), value));
+}
 LogicalResult importQuickGelu(OpBinder &b) {
   return b.yield(swish(b, b.input(0), b.floatAttr("alpha", 1.702f)));
 }
@@ -104,6 +116,36 @@ LogicalResult importHardSwish(OpBinder &b) {
   return b.yield(b.mul(x, hardSigmoid(b, x, 1.0 / 6, 0.5)));
 }
 
+/// x + bias below -lambd, x - bias above lambd, 0 between.
+LogicalResult importShrink(OpBinder &b) {
+  Value x = b.input(0);
+  if (b.failed())
+    return failure();
+  Type type = b.elementType(x); // integers are compared and moved in floating point
+  x = b.isFloat(x) ? x : b.cast(x, b.builder.getF32Type());
+  double limit = b.floatAttr("lambd", 0.5);
+  Value bias = b.scalar(x, b.floatAttr("bias", 0));
+  Value above =
+      b.select(b.compare(CompareKind::Gt, x, b.scalar(x, limit)), b.sub(x, bias), b.scalar(x, 0));
+  return b.yield(b.cast(b.select(less(b, x, b.scalar(x, -limit)), b.add(x, bias), above), type));
+}
+
+/// (exp(x) - exp(-x)) / 2, and 2 t / (1 - t^2) with t = tanh(x / 2) near 0, where that cancels.
+LogicalResult importSinh(OpBinder &b) {
+  Value x = b.input(0), half = b.scalar(x, 0.5);
+  Value t = b.unary(UnaryKind::Tanh, b.mul(x, half));
+  Value near = b.div(b.add(t, t), b.sub(b.scalar(x, 1), b.mul(t, t)));
+  Value far = b.mul(
+      b.sub(b.unary(UnaryKind::Exp, x), b.unary(UnaryKind::Exp, b.unary(UnaryKind::Neg, x))), half);
+  return b.yield(b.select(less(b, b.unary(UnaryKind::Abs, x), b.scalar(x, 1)), near, far));
+}
+LogicalResult importCosh(OpBinder &b) {
+  Value x = b.input(0);
+  Value sum =
+      b.add(b.unary(UnaryKind::Exp, x), b.unary(UnaryKind::Exp, b.unary(UnaryKind::Neg, x)));
+  return b.yield(b.mul(sum, b.scalar(x, 0.5)));
+}
+
 LogicalResult importTan(OpBinder &b) {
   Value x = b.input(0);
   return b.yield(b.div(b.unary(UnaryKind::Sin, x), b.unary(UnaryKind::Cos, x)));
@@ -112,6 +154,7 @@ LogicalResult importTan(OpBinder &b) {
 constexpr OpClass E = OpClass::Elementwise, D = OpClass::Decomposed;
 const OpRow rows[] = {
     {"", "Celu", 12, 28, D, importCelu},
+    {"", "Cosh", 9, 22, D, importCosh},
     {"", "Elu", 6, 22, D, importElu},
     {"", "Gelu", 20, 20, E, importGelu},
     {"", "HardSigmoid", 6, 22, D, importHardSigmoid},
@@ -120,8 +163,11 @@ const OpRow rows[] = {
     {"", "Mish", 18, 22, D, importMish},
     {"", "PRelu", 7, 16, D, importPRelu},
     {"", "Selu", 6, 22, D, importSelu},
+    {"", "Shrink", 9, 9, D, importShrink},
+    {"", "Sinh", 9, 22, D, importSinh},
     {"", "Softplus", 1, 22, D, importSoftplus},
     {"", "Softsign", 1, 22, D, importSoftsign},
+    {"", "SwiGLU", 28, 28, D, importSwiGLU},
     {"", "Swish", 24, 24, E, importSwish},
     {"", "Tan", 7, 22, D, importTan},
     {"", "ThresholdedRelu", 10, 22, D, importThresholdedRelu},

@@ -155,15 +155,26 @@ Value knownOneHot(OpBinder &b, Value indices, int64_t depth, int64_t axis) {
   Ints shape(b.rank(indices) + 1, 1);
   shape[axis] = depth;
   auto type = RankedTensorType::get(shape, b.builder.getI64Type());
-  return b.cast(b.constant(DenseIntElementsAttr::get(type, elements)),
-                b.elementType(b.input(2)));
+  return b.cast(b.constant(DenseIntElementsAttr::get(type, elements)), b.elementType(b.input(2)));
+}
+
+/// The depth of a OneHot: one number, of any type.
+std::optional<Ints> constantDepth(OpBinder &b) {
+  Value depth = b.input(1);
+  auto constant = depth ? depth.getDefiningOp<ConstantOp>() : ConstantOp();
+  auto floats =
+      constant ? dyn_cast<DenseFPElementsAttr>(constant.getValue()) : DenseFPElementsAttr();
+  if (!floats || floats.getNumElements() != 1)
+    return b.constantInput(1, "the depth");
+  double value = floats.getValues<FloatAttr>()[0].getValueAsDouble();
+  return value >= 0 && value <= INT32_MAX ? std::optional(Ints{int64_t(value)}) : std::nullopt;
 }
 
 /// indices == 0 .. depth - 1 along a new axis chooses between values[1] and values[0].
 LogicalResult importOneHot(OpBinder &b) {
   Value indices = b.input(0), values = b.input(2);
-  auto depth = b.constantInput(1, "the depth");
-  if (b.failed() || depth->size() != 1)
+  auto depth = constantDepth(b);
+  if (b.failed() || !depth || depth->size() != 1)
     return b.error("the depth must be one number");
   int64_t rank = b.rank(indices) + 1, axis = b.normalizeAxis(b.intAttr("axis", -1), rank);
   Type i64 = b.builder.getI64Type();

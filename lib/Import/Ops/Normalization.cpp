@@ -34,12 +34,20 @@ LogicalResult yieldStatistics(OpBinder &b, Value x, int64_t axis, double epsilon
   return success(succeeded(b.yield(1, mean)) && succeeded(b.yield(2, inverse)));
 }
 
+/// Statistics are computed in f32.
+LogicalResult checkStashType(OpBinder &b) {
+  int64_t stash = b.intAttr("stash_type", onnx::TensorProto::FLOAT);
+  if (stash != onnx::TensorProto::FLOAT)
+    return b.unsupported("stash_type " + onnxTypeName(int32_t(stash)) + "; accepted is float");
+  return success(!b.failed());
+}
+
 LogicalResult importLayerNormalization(OpBinder &b) {
   Value x = b.input(0), scale = b.input(1), bias = b.optionalInput(2);
   if (b.failed())
     return failure();
-  if (int64_t stash = b.intAttr("stash_type", 1); stash != onnx::TensorProto::FLOAT)
-    return b.unsupported("stash_type " + onnxTypeName(int32_t(stash)));
+  if (failed(checkStashType(b)))
+    return failure();
   int64_t axis = b.normalizeAxis(b.intAttr("axis", -1), b.rank(x));
   double epsilon = b.floatAttr("epsilon", 1e-5f);
   if (failed(b.yield(layerNorm(b, x, scale, bias, axis, epsilon))))
@@ -58,14 +66,25 @@ Value rmsNorm(OpBinder &b, Value x, Value scale, int64_t axis, double epsilon) {
   Value norm = b.create<RmsNormOp>(type, x, gain, b.builder.getI64IntegerAttr(axis), b.builder.getF32FloatAttr(float(epsilon)));
   return inside ? norm : b.mul(norm, b.cast(scale, type));
 }
+/// 1 / sqrt(mean(x^2) + epsilon) in f32, an output of onnxruntime's form for training.
+Value inverseRoot(OpBinder &b, Value x, int64_t axis, double epsilon) {
+  x = b.cast(x, b.builder.getF32Type());
+  Value mean = b.failed() ? Value()
+                          : b.reduce(ReduceKind::Mean, b.mul(x, x), axesFrom(b, x, axis), true);
+  return b.unary(UnaryKind::Reciprocal,
+                 b.unary(UnaryKind::Sqrt, b.add(mean, b.scalar(mean, epsilon))));
+}
+
 LogicalResult importRMSNormalization(OpBinder &b) {
   Value x = b.input(0), scale = b.input(1);
   if (b.failed())
     return failure();
   int64_t axis = b.normalizeAxis(b.intAttr("axis", -1), b.rank(x));
-  if (b.hasOutput(1))
-    return b.unsupported("the output of the inverse root");
-  return b.yield(rmsNorm(b, x, scale, axis, b.floatAttr("epsilon", 1e-5f)));
+  double epsilon = b.floatAttr("epsilon", 1e-5f);
+  if (failed(checkStashType(b)) ||
+      (b.hasOutput(1) && failed(b.yield(1, inverseRoot(b, x, axis, epsilon)))))
+    return failure();
+  return b.yield(rmsNorm(b, x, scale, axis, epsilon));
 }
 
 /// com.microsoft SkipLayerNormalization (input, skip, gamma, beta, bias) and its RMS form (input,
@@ -76,8 +95,8 @@ template <bool simplified> LogicalResult importSkipNorm(OpBinder &b) {
         bias = b.optionalInput(simplified ? 3 : 4);
   if (b.failed())
     return failure();
-  if (b.hasOutput(1) || b.hasOutput(2))
-    return b.unsupported("the outputs of mean and inverse deviation");
+  if (simplified && b.hasOutput(1))
+    return b.unsupported("the output of the mean, which this norm does not take");
   Value sum = b.add(x, skip);
   if (bias)
     sum = b.add(sum, bias);
@@ -85,8 +104,21 @@ template <bool simplified> LogicalResult importSkipNorm(OpBinder &b) {
   double epsilon = b.floatAttr("epsilon", 1e-12f);
   if (b.hasOutput(3) && failed(b.yield(3, sum)))
     return failure();
+  if (simplified && b.hasOutput(2) && failed(b.yield(2, inverseRoot(b, sum, axis, epsilon))))
+    return failure();
+  if (!simplified && failed(yieldStatistics(b, sum, axis, epsilon)))
+    return failure();
   return b.yield(simplified ? rmsNorm(b, sum, scale, axis, epsilon)
                             : layerNorm(b, sum, scale, beta, axis, epsilon));
+}
+
+/// The ones of each row of a mask [batch, sequence]; zeros without one. [batch] i32.
+Value countOfMask(OpBinder &b, Value ids, Value mask) {
+  Type i32 = b.builder.getI32Type();
+  if (!mask)
+    return b.broadcast(b.scalar(i32, 0), {Extent(ids, 0)});
+  Value ones = b.compare(CompareKind::Eq, mask, b.scalar(mask, 1));
+  return b.reduce(ReduceKind::Sum, b.cast(ones, i32), {1}, /*keepDims=*/false);
 }
 
 /// com.microsoft: word, position and (optional) segment embeddings, added and normalised.
@@ -96,8 +128,8 @@ LogicalResult importEmbedLayerNorm(OpBinder &b) {
         positionIds = b.optionalInput(8);
   if (b.failed())
     return failure();
-  if (b.hasOutput(1) && b.hasInput(7))
-    return b.unsupported("the output of the mask index");
+  if (b.hasOutput(1) && failed(b.yield(1, countOfMask(b, ids, b.optionalInput(7)))))
+    return failure();
   Value sum = b.gather(words, ids, 0);
   if (!positionIds)
     positionIds = b.reshape(b.iota(Extent(ids, 1)), {Extent(1), Extent(ids, 1)});

@@ -241,55 +241,14 @@ LogicalResult importTile(OpBinder &b) {
                                      b.builder.getUnitAttr()));
 }
 
-/// Constant padding as a concatenation, one axis after the other.
-LogicalResult importPad(OpBinder &b) {
-  Value x = b.input(0);
-  if (std::string mode = b.stringAttr("mode", "constant"); mode != "constant")
-    return b.unsupported("mode " + mode);
-  std::optional<Ints> pads = b.opset() < 11 ? b.intsAttr("pads") : b.constantInput(1, "the pads");
-  if (b.failed() || !pads)
-    return b.error("pads are missing");
-  Value fill = b.opset() < 11 ? b.scalar(x, b.floatAttr("value", 0)) : b.optionalInput(2);
-  fill = fill ? b.reshape(fill, {}) : b.scalar(x, 0);
-  Ints axes = llvm::to_vector(llvm::seq<int64_t>(0, b.rank(x)));
-  if (b.hasInput(3))
-    axes = b.constantInput(3, "axes").value_or(Ints());
-  if (b.failed())
-    return failure();
-  if (pads->size() != 2 * axes.size())
-    return b.error(Twine(pads->size()) + " pads for " + Twine(axes.size()) + " axes");
-  for (auto [i, rawAxis] : llvm::enumerate(axes)) {
-    int64_t axis = b.normalizeAxis(rawAxis, b.rank(x)), before = (*pads)[i],
-            after = (*pads)[i + axes.size()];
-    if (before < 0 || after < 0)
-      return b.unsupported("negative pads");
-    auto block = [&](int64_t count) {
-      SmallVector<Extent> extents = extentsOf(b, x);
-      extents[axis] = Extent(count);
-      return b.broadcast(fill, extents);
-    };
-    SmallVector<Value> parts;
-    if (before)
-      parts.push_back(block(before));
-    parts.push_back(x);
-    if (after)
-      parts.push_back(block(after));
-    if (parts.size() > 1)
-      x = b.concat(parts, axis);
-    if (b.failed())
-      return failure();
-  }
-  return b.yield(x);
-}
-
 constexpr OpClass S = OpClass::Structure, D = OpClass::Decomposed;
 const OpRow rows[] = {
     {"", "Concat", 4, 13, S, importConcat},       {"", "Expand", 8, 13, S, importExpand},
-    {"", "Flatten", 1, 25, S, importFlatten},     {"", "Pad", 2, 25, D, importPad},
-    {"", "Reshape", 5, 25, S, importReshape},     {"", "Shape", 1, 25, S, importShape},
-    {"", "Size", 1, 25, S, importSize},           {"", "Split", 2, 18, S, importSplit},
-    {"", "Squeeze", 1, 25, S, importSqueeze},     {"", "Tile", 6, 13, D, importTile},
-    {"", "Transpose", 1, 25, S, importTranspose}, {"", "Unsqueeze", 1, 25, S, importUnsqueeze},
+    {"", "Flatten", 1, 25, S, importFlatten},     {"", "Reshape", 5, 25, S, importReshape},
+    {"", "Shape", 1, 25, S, importShape},         {"", "Size", 1, 25, S, importSize},
+    {"", "Split", 2, 18, S, importSplit},         {"", "Squeeze", 1, 25, S, importSqueeze},
+    {"", "Tile", 6, 13, D, importTile},           {"", "Transpose", 1, 25, S, importTranspose},
+    {"", "Unsqueeze", 1, 25, S, importUnsqueeze},
 };
 
 } // namespace

@@ -171,6 +171,30 @@ private:
   permalloy_state *state_ = nullptr;
 };
 
+/// When the steps of runs happened.
+class NativeProfile {
+public:
+  explicit NativeProfile(const permalloy_session *session) {
+    check(permalloy_profile_create(session, &profile_));
+  }
+  NativeProfile(const NativeProfile &) = delete;
+  NativeProfile &operator=(const NativeProfile &) = delete;
+  ~NativeProfile() { permalloy_profile_release(profile_); }
+
+  permalloy_profile *get() const { return profile_; }
+  void write(const std::string &path) const {
+    permalloy_status *status;
+    {
+      nb::gil_scoped_release release;
+      status = permalloy_profile_write(profile_, path.c_str());
+    }
+    check(status);
+  }
+
+private:
+  permalloy_profile *profile_ = nullptr;
+};
+
 class NativeSession {
 public:
   NativeSession(const std::string &path, int threads) {
@@ -241,20 +265,25 @@ public:
     return std::make_unique<NativeState>(session_, batch, capacity);
   }
 
+  std::unique_ptr<NativeProfile> createProfile() {
+    return std::make_unique<NativeProfile>(session_);
+  }
+
   /// Of each target its new array, or the shape of what was written to the caller's memory; and
-  /// the steps' times in nanoseconds when `profile` is set.
-  nb::tuple run(const std::vector<Feed> &feeds, const std::vector<Target> &targets, bool profile,
-                const Flag *terminate, const NativeState *state) {
+  /// the steps' times in nanoseconds when `timed` is set. `profile` gets the run added.
+  nb::tuple run(const std::vector<Feed> &feeds, const std::vector<Target> &targets, bool timed,
+                const Flag *terminate, const NativeState *state, const NativeProfile *profile) {
     std::vector<permalloy_tensor> inputs;
     for (const Feed &feed : feeds)
       inputs.push_back(toTensor(feed));
     Outputs outputs(targets);
-    std::vector<int64_t> times(profile ? permalloy_session_step_count(session_) : 0);
+    std::vector<int64_t> times(timed ? permalloy_session_step_count(session_) : 0);
     permalloy_run_options options = {};
     options.struct_size = sizeof options;
-    options.step_nanoseconds = profile ? times.data() : nullptr;
+    options.step_nanoseconds = timed ? times.data() : nullptr;
     options.step_count = times.size();
     options.terminate = terminate ? &terminate->value : nullptr;
+    options.profile = profile ? profile->get() : nullptr;
     permalloy_status *status;
     {
       nb::gil_scoped_release release;
@@ -339,11 +368,13 @@ NB_MODULE(_native, m) {
       .def("metadata", &NativeSession::metadata)
       .def("steps", &NativeSession::steps)
       .def("threads", &NativeSession::threads)
-      .def("run", &NativeSession::run, nb::arg("feeds"), nb::arg("targets"), nb::arg("profile"),
-           nb::arg("terminate").none(), nb::arg("state").none())
+      .def("run", &NativeSession::run, nb::arg("feeds"), nb::arg("targets"), nb::arg("timed"),
+           nb::arg("terminate").none(), nb::arg("state").none(), nb::arg("profile").none())
+      .def("create_profile", &NativeSession::createProfile)
       .def("caches", &NativeSession::caches)
       .def("create_state", &NativeSession::createState, nb::arg("batch"), nb::arg("capacity"),
            nb::keep_alive<0, 1>());
+  nb::class_<NativeProfile>(m, "Profile").def("write", &NativeProfile::write, nb::arg("path"));
   nb::class_<NativeState>(m, "State")
       .def_prop_ro("length", &NativeState::length)
       .def_prop_ro("capacity", &NativeState::capacity)

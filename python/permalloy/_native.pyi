@@ -36,12 +36,17 @@ class Session:
         self,
         feeds: list[_Feed],
         targets: list[_Target],
-        profile: bool,
+        timed: bool,
         terminate: Flag | None,
         state: State | None,
+        profile: Profile | None,
     ) -> tuple[list[np.ndarray | list[int]], list[int]]: ...
     def caches(self) -> list[tuple[str, str]]: ...
+    def create_profile(self) -> Profile: ...
     def create_state(self, batch: int, capacity: int) -> State: ...
+
+class Profile:
+    def write(self, path: str) -> None: ...
 
 class State:
     @property

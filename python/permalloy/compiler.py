@@ -26,6 +26,8 @@ from .errors import (
 
 #: First bytes of a .alloy file.
 ALLOY_MAGIC = b"\x89ALY\r\n\x1a\n"
+# Exit code of the driver for options that it does not have or whose values make no sense.
+_BAD_COMMAND_LINE = 2
 # Start of the name of the file that a model given as bytes is written to.
 _TEMPORARY = "permalloy-bytes-"
 
@@ -39,7 +41,8 @@ def compile(model: Any, output: str | os.PathLike | None = None, **options) -> s
              (also 4 or (1, 32)), threads=2, and any other by its name with underscores; True
              gives a flag without a value
 
-    Raises CompileError with the compiler's message when the model is refused.
+    Raises CompileError with the compiler's message when the model is refused, InvalidArgument when
+    an option is.
     """
     if hasattr(model, "SerializeToString"):
         model = model.SerializeToString()
@@ -189,6 +192,8 @@ def _run_compiler(source: str, output: str, arguments: list[str]):
     if result.returncode < 0:
         name = signal.Signals(-result.returncode).name
         raise CompileError(f"the compiler was ended by {name}\n{said}".rstrip())
+    if result.returncode == _BAD_COMMAND_LINE:
+        raise InvalidArgument(said)
     raise _refusal(said)(said or f"the compiler failed with exit code {result.returncode}")
 
 

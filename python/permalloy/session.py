@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,7 +62,7 @@ class InferenceSession(Listed):
         }
         self._trace: Trace | None = None
         if self._options.enable_profiling:
-            self._trace = Trace(self._options.profile_file_prefix, self._native.steps())
+            self._trace = Trace(self._options.profile_file_prefix, self._native)
 
     def run(
         self,
@@ -151,7 +150,7 @@ class InferenceSession(Listed):
     def profile(self, input_feed: dict[str, Any]) -> list[tuple]:
         """One run: (node names, kernel, nanoseconds) of each step."""
         names = self._output_names(None)
-        _, times = self._run(self._feeds(input_feed), _new(names), None, profile=True)
+        _, times = self._run(self._feeds(input_feed), _new(names), None, timed=True)
         return [(*step, time) for step, time in zip(self._native.steps(), times)]
 
     def io_binding(self) -> IOBinding:
@@ -246,17 +245,13 @@ class InferenceSession(Listed):
             for name, value in input_feed.items()
         )
 
-    def _run(self, feeds, targets, run_options, profile=False, state=None):
+    def _run(self, feeds, targets, run_options, timed=False, state=None):
         """Results as _native.Session.run gives them, and the times of the steps."""
         flag = None if run_options is None else _flag_of(run_options)
         native_state = None if state is None else state._of(self)
-        begin, trace = time.monotonic_ns(), self._trace
-        results, times = self._native.run(
-            feeds, targets, profile or trace is not None, flag, native_state
-        )
-        if trace is not None:
-            trace.add(begin, time.monotonic_ns(), times)
-        return results, times
+        trace = self._trace
+        profile = None if trace is None else trace.profile
+        return self._native.run(feeds, targets, timed, flag, native_state, profile)
 
     def _arrays(self, names, results) -> list[np.ndarray]:
         numbers = self._numbers["output"]

@@ -57,7 +57,7 @@ What differs on purpose:
 - Exceptions derive from `permalloy.Error`, a `RuntimeError`; wrong arguments are `ValueError`s, missing files `FileNotFoundError`s. They
   can be imported from `permalloy.capi.onnxruntime_pybind11_state` too.
 - Providers that are not there are skipped with onnxruntime's warning.
-- `enable_profiling` gives one event per kernel launch, named after the model's nodes, in onnxruntime's layout.
+- `enable_profiling` gives a Chrome trace with one event per kernel launch, named after the model's nodes (docs/runtime.md).
 - `RunOptions.terminate` ends a run before its next launch with `Fail`.
 
 `permalloy.backend` is an `onnx.backend.base.Backend`.

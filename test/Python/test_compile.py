@@ -202,6 +202,13 @@ def test_the_real_compiler(compiler, tmp_path):
         np.testing.assert_allclose(y, np.maximum(x @ w, 0), rtol=1e-5, atol=1e-5)
 
 
+def test_the_real_compilers_options(compiler, model):
+    with pytest.raises(permalloy.InvalidArgument, match="not expected: .*--precison"):
+        permalloy.compile(model, precison="f32")
+    with pytest.raises(permalloy.InvalidArgument, match="f64 not in"):
+        permalloy.compile(model, precision="f64")
+
+
 def test_the_real_compilers_refusals(compiler):
     pytest.importorskip("onnx")
     from onnx import parser

@@ -7,7 +7,8 @@
 
 The model takes `input_ids` [batch, sequence], past keys and values, and where it has them
 `attention_mask` and `position_ids`; it gives `logits` and the present keys and values. Text goes
-through the `tokenizers` package when a tokenizer is given; without one a prompt is its bytes.
+through the `tokenizers` package when a tokenizer is given; without one a prompt is its bytes, and
+what is not a model of bytes answers in token numbers.
 
 --form says who keeps the cache:
     drop-in     `session.run` as for onnxruntime: each step's present is the next one's past
@@ -90,10 +91,12 @@ def main() -> int:
     args = arguments()
     text = Tokenizer(args.tokenizer) if args.tokenizer else Bytes()
     prompt = [int(i) for i in args.ids.split(",")] if args.ids else text.encode(args.prompt)
-    as_ids = bool(args.ids) and not args.tokenizer
     options = permalloy.SessionOptions()
     options.intra_op_num_threads = args.threads
     session = permalloy.InferenceSession(args.model, options)
+    # Without a tokenizer only a model of bytes gives text.
+    vocabulary = next(arg.shape[-1] for arg in session.get_outputs() if arg.name == "logits")
+    as_ids = not args.tokenizer and (bool(args.ids) or vocabulary != 256)
     decoder = FORMS[args.form](session, batch=1)
     sampler = Sampler(args.temperature, args.top_k, args.top_p, args.seed)
     shown = ""

@@ -33,7 +33,8 @@ static constexpr unsigned kWarmUp = 5, kLeastRuns = 10, kMostRuns = 10000;
 namespace {
 /// What was measured on one combination of sizes.
 struct Measured {
-  std::string shapes; ///< of the inputs
+  std::string shapes;   ///< of the inputs
+  bool inState = false; ///< our past lies in a state
   Sizes sizes;
   std::vector<double> ours, theirs; ///< seconds
   double relativeError = 0;         ///< largest over the outputs; only with a peer
@@ -188,7 +189,7 @@ static void printRow(Table &table, const std::string &who, const std::vector<dou
 }
 
 static void printMeasured(const Measured &measured, const std::string &peerName) {
-  llvm::outs() << measured.shapes << ", "
+  llvm::outs() << measured.shapes << (measured.inState ? ", past in a state, " : ", ")
                << formatCount(measured.ours.size(), measured.theirs.empty() ? "run" : "pair")
                << "\n";
   Table table("  ");
@@ -227,6 +228,8 @@ static llvm::json::Object measuredJson(const Measured &measured) {
     sizes[name] = value;
   object["dimensions"] = std::move(sizes);
   object["inputs"] = measured.shapes;
+  if (measured.inState)
+    object["form"] = "state";
   object["permalloy"] = timesJson(measured.ours);
   if (!measured.theirs.empty()) {
     MedianInterval ratio = measured.ratio();
@@ -279,6 +282,7 @@ static Result<Measured> benchOne(OpenModel &model, Peer *peer, const BenchComman
   Measured measured;
   measured.sizes = sizes;
   measured.shapes = shapesText(*inputs);
+  measured.inState = !model.artifact().manifest().caches.empty();
   if (peer) {
     if (Status status = peer->feed(*inputs); !status.ok())
       return status;

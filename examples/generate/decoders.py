@@ -39,7 +39,7 @@ class Decoder:
         return {name: value for name, value in feed.items() if name in self.names}
 
     def step(self, ids: np.ndarray) -> np.ndarray:
-        """Logits [batch, vocabulary] after the last of `ids` [batch, count], which join the past."""
+        """Logits [batch, vocabulary] after the last of `ids` [batch, count], which join it."""
         logits = self.run(self.small_inputs(ids))
         self.length += ids.shape[1]
         return logits[:, -1]

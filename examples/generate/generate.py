@@ -66,7 +66,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, default=64, help="how many to make")
     parser.add_argument("--temperature", type=float, default=0.8, help="0: the likeliest token")
     parser.add_argument("--top-k", type=int, default=0, help="only the k likeliest; 0: all")
-    parser.add_argument("--top-p", type=float, default=1.0, help="only the likeliest that make up p")
+    parser.add_argument(
+        "--top-p", type=float, default=1.0, help="only the likeliest that make up p"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stop", type=int, help="token that ends the text")
     parser.add_argument("--threads", type=int, default=0, help="0: all CPUs")

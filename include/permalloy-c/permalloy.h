@@ -207,13 +207,13 @@ PERMALLOY_API permalloy_status *permalloy_session_infer_shapes(permalloy_session
  * Drop-in: outputs with `data` NULL come back as strided views of a buffer of the session with rows
  * to spare. Given back unchanged as inputs of the next run (all of one run together), the new rows
  * are appended in place. Views stay valid and keep their contents until released, even after the
- * session was closed. Anything else that is given as past is copied into a new buffer: other memory,
- * a part of a view, views of different runs, a second continuation of the same views.
+ * session was closed. Anything else that is given as past is copied into a new buffer: other
+ * memory, a part of a view, views of different runs, a second continuation of the same views.
  *
  * State: permalloy_state_run keeps the past itself; inputs and outputs of caches are left out.
  *
- * A buffer has room for `capacity` rows, batch * capacity * (bytes of one row of all caches) in all.
- * A new buffer that must hold n rows gets 1.5 n, rounded up to 64, at most as many as the model
+ * A buffer has room for `capacity` rows, batch * capacity * (bytes of one row of all caches) in
+ * all. A new buffer that must hold n rows gets 1.5 n, rounded up to 64, at most as many as the model
  * takes; a full one is replaced by such a buffer, and its rows copied.
  */
 

@@ -169,14 +169,13 @@ static Status checkOutputMemory(const TensorInfo &info, const OutputTensor &outp
 }
 
 Status Session::prepareOutputs(CallContext &context, std::span<const InputTensor> inputs,
-                               std::span<OutputTensor> outputs, bool withCaches, std::vector<void *> &pointers,
-                               std::vector<void *> &allocated) {
+                               std::span<OutputTensor> outputs, bool withCaches,
+                               std::vector<void *> &pointers, std::vector<void *> &allocated) {
   const Manifest &manifest = artifact_->manifest();
   for (uint32_t i = 0; i < outputs.size(); ++i) {
     const TensorInfo &info = manifest.outputs[i];
     OutputTensor &output = outputs[i];
-    bool isCache =
-        std::ranges::find(manifest.caches, i, &Cache::output) != manifest.caches.end();
+    bool isCache = std::ranges::find(manifest.caches, i, &Cache::output) != manifest.caches.end();
     pointers.push_back(nullptr);
     if (isCache && !withCaches)
       continue;

@@ -142,9 +142,9 @@ Result<std::unique_ptr<CacheState>> Session::createState(int64_t batch, int64_t 
   if (capacity < 0 || capacity > mostRows_)
     return invalid("a state of capacity " + std::to_string(capacity) + ": accepted are 1.." +
                    std::to_string(mostRows_) + ", or 0 to leave it to the session");
-  Result<std::shared_ptr<CacheSet>> set = CacheSet::create(
-      cacheShapes(batch), capacity ? capacity : std::min(kStateRows, mostRows_), guarded_,
-      registry());
+  Result<std::shared_ptr<CacheSet>> set =
+      CacheSet::create(cacheShapes(batch), capacity ? capacity : std::min(kStateRows, mostRows_),
+                       guarded_, registry());
   if (!set.ok())
     return set.status();
   return std::make_unique<CacheState>(std::move(*set), this);

@@ -65,8 +65,8 @@ void copyStrided(void *to, std::span<const int64_t> toStrides, const void *from,
     return;
   size_t outer = dims.size();
   int64_t block = 1;
-  while (outer > 0 && (dims[outer - 1] == 1 || (toStrides[outer - 1] == block &&
-                                                fromStrides[outer - 1] == block)))
+  while (outer > 0 && (dims[outer - 1] == 1 ||
+                       (toStrides[outer - 1] == block && fromStrides[outer - 1] == block)))
     block *= dims[--outer];
   copyAxes(static_cast<std::byte *>(to), toStrides.data(), static_cast<const std::byte *>(from),
            fromStrides.data(), dims.first(outer), block * elementSize,

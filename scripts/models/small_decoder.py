@@ -70,7 +70,9 @@ def _repeated(g: Graph, x: str) -> str:
     """Each of the groups' heads once per head that shares it: Expand, as exporters write it."""
     shape = g.op("Shape", x)
     batch, rows = (g.op("Gather", shape, g.constant([i])) for i in (0, 2))
-    wide = g.op("Concat", batch, g.constant([GROUPS, HEADS // GROUPS]), rows, g.constant([SIZE]), axis=0)
+    wide = g.op(
+        "Concat", batch, g.constant([GROUPS, HEADS // GROUPS]), rows, g.constant([SIZE]), axis=0
+    )
     flat = g.op("Concat", batch, g.constant([HEADS]), rows, g.constant([SIZE]), axis=0)
     return g.op("Reshape", g.op("Expand", g.op("Unsqueeze", x, g.constant([2])), wide), flat)
 

@@ -12,7 +12,7 @@ from conftest import ROOT
 
 permalloy_package = pytest.importorskip("permalloy")
 sys.path.insert(0, str(ROOT / "examples/generate"))
-from decoders import FORMS, DropIn  # noqa: E402
+from decoders import FORMS, DropIn
 
 TOLERANCE = 2e-4
 

@@ -59,7 +59,8 @@ TEST_F(CacheCApi, NamesTheCachesAndHidesTheirCapacity) {
 }
 
 TEST_F(CacheCApi, ViewsGivenBackAreContinuedInPlace) {
-  permalloy_tensor inputs[] = {tensor("x", {1, 2, 1, 4}, x_), tensor("past.k", {1, 2, 0, 4}, nullptr),
+  permalloy_tensor inputs[] = {tensor("x", {1, 2, 1, 4}, x_),
+                               tensor("past.k", {1, 2, 0, 4}, nullptr),
                                tensor("past.v", {1, 2, 0, 4}, nullptr)};
   permalloy_tensor first[3] = {};
   ASSERT_EQ(take(permalloy_session_run(session_, inputs, 3, first, 3, nullptr)), "");
@@ -89,7 +90,8 @@ TEST_F(CacheCApi, StateRunsWithoutPastAndPresent) {
   permalloy_state *state = nullptr;
   ASSERT_EQ(take(permalloy_state_create(session_, 1, 8, &state)), "");
   EXPECT_EQ(permalloy_state_bytes(state), 8u * 2 * 2 * 4 * 4);
-  permalloy_tensor inputs[] = {tensor("x", {1, 2, 1, 4}, x_), tensor("past.k", {1, 2, 0, 4}, nullptr)};
+  permalloy_tensor inputs[] = {tensor("x", {1, 2, 1, 4}, x_),
+                               tensor("past.k", {1, 2, 0, 4}, nullptr)};
   permalloy_tensor outputs[2] = {};
   outputs[0].name = "y";
   outputs[1].name = "present.k";

@@ -195,8 +195,8 @@ TEST(Cache, StridedInputsAreCopied) {
     loose[i / 8 * 16 + i / 4 % 2 * 8 + i % 4] = static_cast<float>(i);
   }
   InputTensor past{DType::f32, {1, 2, 2, 4}, loose.data(), {32, 16, 8, 1}};
-  std::vector<InputTensor> inputs = {{DType::f32, {1, 2, 1, 4}, x.data() + 4, {8, -4, 4, 1}},
-                                     past, past};
+  std::vector<InputTensor> inputs = {
+      {DType::f32, {1, 2, 1, 4}, x.data() + 4, {8, -4, 4, 1}}, past, past};
   Step step;
   Status status = session->run(inputs, step.outputs);
   ASSERT_TRUE(status.ok()) << status.message();
@@ -216,8 +216,8 @@ TEST(Cache, PresentInTheCallersMemoryIsDense) {
   Step step;
   step.outputs[1].data = k.data();
   step.outputs[1].capacity = k.size() * 4;
-  std::vector<InputTensor> inputs = {{DType::f32, {1, 2, 1, 4}, x.data()}, root.past(1),
-                                     root.past(2)};
+  std::vector<InputTensor> inputs = {
+      {DType::f32, {1, 2, 1, 4}, x.data()}, root.past(1), root.past(2)};
   Status status = session->run(inputs, step.outputs);
   ASSERT_TRUE(status.ok()) << status.message();
   EXPECT_TRUE(step.outputs[1].strides.empty() && !step.outputs[1].owner);
@@ -260,8 +260,8 @@ TEST(Cache, TerminatedRunGivesItsRowsBack) {
   Sequence sequence;
   Step root = begin(*session, sequence, 3);
   std::vector<float> x = sequence.next(1, 0);
-  std::vector<InputTensor> inputs = {{DType::f32, {1, 2, 1, 4}, x.data()}, root.past(1),
-                                     root.past(2)};
+  std::vector<InputTensor> inputs = {
+      {DType::f32, {1, 2, 1, 4}, x.data()}, root.past(1), root.past(2)};
   int32_t stop = 1;
   RunOptions options;
   options.terminate = &stop;
@@ -325,16 +325,18 @@ TEST(CacheState, LoadsAPast) {
 
 TEST(CacheState, Errors) {
   auto session = openSession(cacheModel());
-  EXPECT_EQ(session->createState(9).status().message(), "a state of batch 9: the model takes 0 to 8");
+  EXPECT_EQ(session->createState(9).status().message(),
+            "a state of batch 9: the model takes 0 to 8");
   EXPECT_EQ(session->createState(1, 401).status().message(),
             "a state of capacity 401: accepted are 1..400, or 0 to leave it to the session");
   auto state = session->createState(2);
   ASSERT_TRUE(state.ok());
   EXPECT_EQ((*state)->truncate(1).message(), "cannot truncate a state of length 0 to 1");
   Sequence one;
-  EXPECT_EQ(runState(*session, **state, one, 1, 0).message(),
-            "input 'past.k' has shape [2, 2, 0, 4]: axis 0 is 2, expected batch = 1 (from input 'x' "
-            "axis 0)");
+  EXPECT_EQ(
+      runState(*session, **state, one, 1, 0).message(),
+      "input 'past.k' has shape [2, 2, 0, 4]: axis 0 is 2, expected batch = 1 (from input 'x' "
+      "axis 0)");
   auto other = openSession(cacheModel());
   EXPECT_EQ(runState(*other, **state, one, 1, 0).message(), "the state belongs to another session");
   auto none = openSession(tinyModel());

@@ -1,19 +1,19 @@
 //===- KvCache.h - buffers of past keys and values ---------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A decoder's step takes past keys and values and gives them back with its own rows behind. Here the
-// rows lie in buffers with room to spare, and a step writes only what is new:
+// A decoder's step takes past keys and values and gives them back with its own rows behind. Here
+// the rows lie in buffers with room to spare, and a step writes only what is new:
 //
 //   buffer of one cache, [batch, heads, capacity, size]
 //     row 0 ... length-1     live: never written again while a view may show them
 //     row length ... C-1     room for the next steps
 //
-// A CacheSet holds one buffer per cache of the model, all of one capacity and one length. What a run
-// hands out as `present` are views [batch, heads, length, size] with the buffer's strides; each view
-// keeps the set alive. A run that is given exactly these views as `past` continues the set when it
-// wins the rows behind them: `claim` moves the length from the one it was given to the new one,
-// atomically, so that of two continuations of one past exactly one appends in place. The other, and
-// a run that is given anything else, copies its past into a set of its own.
+// A CacheSet holds one buffer per cache of the model, all of one capacity and one length. What a
+// run hands out as `present` are views [batch, heads, length, size] with the buffer's strides; each
+// view keeps the set alive. A run that is given exactly these views as `past` continues the set
+// when it wins the rows behind them: `claim` moves the length from the one it was given to the new
+// one, atomically, so that of two continuations of one past exactly one appends in place. The
+// other, and a run that is given anything else, copies its past into a set of its own.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_RUNTIME_KVCACHE_H

@@ -72,3 +72,15 @@ func.func @swiglu(%x: tensor<?x64xf32> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<64
   %2 = tfm.binary mul %0, %1 : (tensor<?x64xf32>, tensor<?x64xf32>) -> tensor<?x64xf32>
   return %2 : tensor<?x64xf32>
 }
+
+// Each kernel counts by itself.
+// PLAN-LABEL: @ranges
+// PLAN-COUNT-3: tfm.range
+// KERN-LABEL: @ranges
+// SLOTS-LABEL: @ranges
+func.func @ranges(%x: tensor<?x64xf32> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<64>]}) -> (tensor<?xi64>, tensor<?x64xf32>) {
+  %0 = tfm.range from #tfm.dim<0> size #tfm.dim<batch> step 1 : () -> tensor<?xi64>
+  %1 = tfm.binary add %0, %0 : (tensor<?xi64>, tensor<?xi64>) -> tensor<?xi64>
+  %2 = tfm.gather %x, %0 {axis = 0 : i64} : (tensor<?x64xf32>, tensor<?xi64>) -> tensor<?x64xf32>
+  return %1, %2 : tensor<?xi64>, tensor<?x64xf32>
+}

@@ -36,7 +36,7 @@ def PlanKernels : Pass<"plan-kernels", "::mlir::func::FuncOp"> {
   let summary = "decide which operations share a kernel";
   let description = [{
     Writes `kern.group`, a number, on every `tfm` operation that will run; operations of one number become one kernel. Nothing
-    is rewritten: the plan can be read, edited and applied by `outline-kernels`.
+    is rewritten, but that a range gets a copy per user: the plan can be read, edited and applied by `outline-kernels`.
 
     A group has at most one root that contracts or reduces (linear, matmul, attention, layer_norm, softmax, reduce):
     - an elementwise operation whose shape is that of a linear layer and that is its only user joins it (its epilogue);

@@ -173,6 +173,27 @@ def FoldWeights : TfmPass<"fold-weights", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numWeights", "weights", "new weights">];
 }
 
+def TieEmbeddings : TfmPass<"tie-embeddings", "::mlir::ModuleOp"> {
+  let summary = "read embeddings from the weight of the output layer";
+  let description = [{
+    Where a linear layer takes the transpose of a table that a gather takes rows of, the gather takes columns of that transpose
+    instead, so that `pack-weights` stores one copy for both: tied embeddings are the largest weight of a small decoder. A
+    column of packed panels is read element by element, which is little for the rows that a prompt has.
+
+    Precondition: `fold-weights` has run.
+
+    ```mlir
+    %0 = tfm.gather %table, %ids {axis = 0 : i64} : (tensor<50257x768xf32>, tensor<?x?xi64>) -> tensor<?x?x768xf32>
+    ```
+    becomes
+    ```mlir
+    %0 = tfm.gather %transposed, %ids {axis = 1 : i64} : (tensor<768x50257xf32>, tensor<?x?xi64>) -> tensor<768x?x?xf32>
+    %1 = tfm.transpose %0 [1, 2, 0] : (tensor<768x?x?xf32>) -> tensor<?x?x768xf32>
+    ```
+  }];
+  let statistics = [Statistic<"numTied", "tied", "gathers that read the weight of a linear layer">];
+}
+
 //===----------------------------------------------------------------------===//
 // Fusion: raise what exporters decompose
 //===----------------------------------------------------------------------===//

@@ -283,8 +283,22 @@ Value ValueEmitter::loadPanels(Value argument, const Site &site) {
   Value row = b.add(b.mul(b.div(n, columns), b.ceilDiv(extent(own[0]), pairing)), b.div(k, pairing));
   Value column = b.add(b.mul(row, columns), b.rem(n, columns));
   Value index = b.add(b.mul(column, pairing), b.rem(k, pairing));
+  if (full.lane == 0 && !full.mask && e.hasVectors() && (full.aligned || pairing == 1))
+    return loadColumn(argument, index, pairing);
   bool contiguous = full.lane == 1 && full.aligned && pairing == 1;
   return loadAt(e, frame.argument(argument), index, full, contiguous);
+}
+
+/// A vector down a column of a panel, from an element at the start of its group of `pairing` rows.
+Value ValueEmitter::loadColumn(Value argument, Value index, int64_t pairing) {
+  Element e = Element::of(argument);
+  Value column = ops.toVector(ops.constant(e, 0.0)), base = frame.argument(argument);
+  for (int64_t i = 0; i < b.target().lanes(); ++i) {
+    int64_t step = i / pairing * pairing * tfm::kPanelColumns + i % pairing;
+    Value element = ops.load(e, b.at(base, b.mul(b.add(index, step), e.bytes())));
+    column = vector::InsertOp::create(b, element, column, ArrayRef<int64_t>{i});
+  }
+  return column;
 }
 
 Value ValueEmitter::compute(Value tensor, const Site &site) {

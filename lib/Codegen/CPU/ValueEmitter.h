@@ -110,6 +110,7 @@ private:
   Value compute(Value tensor, const Site &site);
   Value load(Value argument, const Site &site);
   Value loadPanels(Value argument, const Site &site);
+  Value loadColumn(Value argument, Value index, int64_t pairing);
   Value loadAt(Element e, Value base, Value index, const Site &site, bool contiguous);
   Value lose(Value tensor, const Site &site);
   Value unsupportedHere(mlir::Operation *op, const llvm::Twine &why);

@@ -45,6 +45,35 @@ struct PackWeights : permalloy::impl::PackWeightsBase<PackWeights> {
       if (it != packed.end())
         packOperand(launch, it->second, symbols);
     });
+    for (auto kernel : getOperation().getOps<kern::KernelOp>())
+      shareColumns(kernel, symbols);
+  }
+
+  /// A gather of columns reads the panels that a linear layer has of the same weight, when every launch has them.
+  void shareColumns(kern::KernelOp kernel, SymbolTable &symbols) {
+    for (BlockArgument argument : kernel.getBlock().getArguments()) {
+      auto type = cast<RankedTensorType>(argument.getType());
+      auto takesColumns = [](Operation *user) {
+        auto gather = dyn_cast<GatherOp>(user);
+        return gather && gather.getAxis() == 1;
+      };
+      if (type.getRank() != 2 || type.getEncoding() || argument.use_empty() || !llvm::all_of(argument.getUsers(), takesColumns))
+        continue;
+      SmallVector<kern::LaunchOp> launches;
+      bool allPacked = true;
+      getOperation().walk([&](kern::LaunchOp launch) {
+        if (launch.getKernel() != kernel.getSymName())
+          return;
+        launches.push_back(launch);
+        auto use = launch.getInputs()[argument.getArgNumber()].getDefiningOp<GetWeightOp>();
+        allPacked &= use && symbols.lookup<WeightOp>((use.getWeight() + ".panels").str());
+      });
+      if (!allPacked || launches.empty())
+        continue;
+      argument.setType(packedType(type));
+      for (kern::LaunchOp launch : launches)
+        packOperand(launch, argument.getArgNumber(), symbols);
+    }
   }
 
   void packOperand(kern::LaunchOp launch, unsigned index, SymbolTable &symbols) {

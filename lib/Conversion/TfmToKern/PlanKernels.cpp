@@ -32,6 +32,7 @@ class Planner {
 public:
   Planner(func::FuncOp function) : function(function) {}
 
+  void copyRanges();
   void joinEpilogues();
   void joinProducers();
   void write();
@@ -56,6 +57,16 @@ private:
   DenseMap<Operation *, unsigned> groupOf;
   SmallVector<Operation *> rootOf;
 };
+
+/// Counting costs nothing: each user counts by itself rather than read what a kernel stored.
+void Planner::copyRanges() {
+  SmallVector<RangeOp> ranges(function.getOps<RangeOp>());
+  for (RangeOp range : ranges)
+    while (range.getSize() && !range->use_empty() && !range->hasOneUse()) {
+      OpBuilder builder(range);
+      range->use_begin()->set(builder.clone(*range)->getResult(0));
+    }
+}
 
 /// linear -> add -> ...: each next operation is the only user, elementwise, and of the same shape.
 void Planner::joinEpilogues() {
@@ -124,6 +135,7 @@ struct PlanKernels : permalloy::impl::PlanKernelsBase<PlanKernels> {
     if (getOperation().isExternal())
       return;
     Planner planner(getOperation());
+    planner.copyRanges();
     planner.joinEpilogues();
     planner.joinProducers();
     planner.write();

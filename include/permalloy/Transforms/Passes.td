@@ -176,7 +176,8 @@ def FoldWeights : TfmPass<"fold-weights", "::mlir::ModuleOp"> {
 def TieEmbeddings : TfmPass<"tie-embeddings", "::mlir::ModuleOp"> {
   let summary = "read embeddings from the weight of the output layer";
   let description = [{
-    Where a linear layer takes the transpose of a table that a gather takes rows of, the gather takes columns of that transpose
+    Where a linear layer takes the transpose of a table that a gather takes rows of (recorded by `fold-weights`, or a second
+    tensor of the same contents, as TorchScript's exporter writes), the gather takes columns of that transpose
     instead, so that `pack-weights` stores one copy for both: tied embeddings are the largest weight of a small decoder. A
     column of packed panels is read element by element, which is little for the rows that a prompt has.
 

@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "../Rewriting.h"
+#include "permalloy/Reference/WeightEvaluator.h"
 #include "permalloy/Transforms/Passes.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace permalloy {
 #define GEN_PASS_DEF_TIEEMBEDDINGS
@@ -22,6 +24,23 @@ static WeightOp transposed(WeightOp weight, SymbolTable &symbols) {
   auto source = transpose ? transpose.getInput().getDefiningOp<GetWeightOp>() : GetWeightOp();
   bool isMatrix = source && transpose.getPerm() == ArrayRef<int64_t>{1, 0};
   return isMatrix ? symbols.lookup<WeightOp>(source.getWeight()) : WeightOp();
+}
+
+/// Whether `columns` holds the transpose of `rows`, by their contents. Weights that cannot be read are none.
+static bool holdsTranspose(WeightOp columns, WeightOp rows, SymbolTable &symbols) {
+  ScopedDiagnosticHandler quiet(columns.getContext(), [](Diagnostic &) { return success(); });
+  OpBuilder builder(columns);
+  auto type = cast<RankedTensorType>(rows.getType());
+  Location loc = columns.getLoc();
+  auto recorded = WeightOp::create(builder, loc, "transposed", columns.getType(), Attribute());
+  symbols.insert(recorded);
+  builder.createBlock(&recorded.getBody());
+  Value source = GetWeightOp::create(builder, loc, type, FlatSymbolRefAttr::get(rows.getSymNameAttr()));
+  YieldOp::create(builder, loc, createTranspose(builder, loc, source, {1, 0}));
+  reference::WeightEvaluator evaluator;
+  auto stored = evaluator.hash(columns), wanted = evaluator.hash(recorded);
+  symbols.erase(recorded);
+  return succeeded(stored) && succeeded(wanted) && *stored == *wanted;
 }
 
 /// gather(w, ids) as transpose(gather(w^T, ids, axis = 1)), which takes columns.
@@ -51,23 +70,47 @@ namespace {
 struct TieEmbeddings : permalloy::impl::TieEmbeddingsBase<TieEmbeddings> {
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
-    DenseMap<WeightOp, WeightOp> transposeOf; // of those that a linear layer takes
-    getOperation().walk([&](LinearOp linear) {
-      auto use = linear.getWeight().getDefiningOp<GetWeightOp>();
-      auto weight = use ? symbols.lookup<WeightOp>(use.getWeight()) : WeightOp();
-      if (WeightOp source = weight ? transposed(weight, symbols) : WeightOp())
-        transposeOf.try_emplace(source, weight);
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      tie(function, symbols);
+  }
+
+  void tie(func::FuncOp function, SymbolTable &symbols) {
+    auto weightOf = [&](Value value) {
+      auto use = value.getDefiningOp<GetWeightOp>();
+      return use ? symbols.lookup<WeightOp>(use.getWeight()) : WeightOp();
+    };
+    llvm::SetVector<WeightOp> layers;
+    function.walk([&](LinearOp linear) {
+      if (WeightOp weight = weightOf(linear.getWeight()))
+        layers.insert(weight);
     });
-    SmallVector<std::pair<GatherOp, WeightOp>> found;
-    getOperation().walk([&](GatherOp gather) {
-      auto use = gather.getInput().getDefiningOp<GetWeightOp>();
-      if (use && gather.getAxis() == 0)
-        if (WeightOp columns = transposeOf.lookup(symbols.lookup<WeightOp>(use.getWeight())))
-          found.push_back({gather, columns});
+    SmallVector<GatherOp> gathers;
+    function.walk([&](GatherOp gather) {
+      if (gather.getAxis() == 0 && weightOf(gather.getInput()))
+        gathers.push_back(gather);
     });
-    for (auto [gather, columns] : found)
-      gatherColumns(gather, columns);
-    numTied += found.size();
+    for (GatherOp gather : gathers)
+      if (WeightOp columns = layerOf(weightOf(gather.getInput()), layers.getArrayRef(), symbols)) {
+        gatherColumns(gather, columns);
+        ++numTied;
+      }
+  }
+
+  /// The layer whose weight is the transpose of `table`: recorded as such, or equal to it.
+  WeightOp layerOf(WeightOp table, ArrayRef<WeightOp> layers, SymbolTable &symbols) {
+    for (WeightOp layer : layers)
+      if (transposed(layer, symbols) == table)
+        return layer;
+    auto type = cast<RankedTensorType>(table.getType());
+    for (WeightOp layer : layers) {
+      auto other = cast<RankedTensorType>(layer.getType());
+      bool fits = type.getRank() == 2 && other.getRank() == 2 && type.getElementType() == other.getElementType() &&
+                  type.getDimSize(0) == other.getDimSize(1) && type.getDimSize(1) == other.getDimSize(0);
+      // Square matrices are layers; a table has more rows than columns.
+      if (fits && type.getDimSize(0) > type.getDimSize(1) && holdsTranspose(layer, table, symbols))
+        return layer;
+    }
+    return {};
   }
 };
 

@@ -28,6 +28,25 @@ func.func @tied(%i: tensor<?x?xi64> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>], tfm.
   return %n : tensor<?x?x48xf32>
 }
 
+tfm.weight @copy : tensor<16x48xf32> {
+  %0 = tfm.get_weight @table : tensor<48x16xf32>
+  %1 = tfm.reshape %0 dims [#tfm.dim<48>, #tfm.dim<16>] : (tensor<48x16xf32>) -> tensor<48x16xf32>
+  %2 = tfm.transpose %1 [1, 0] : (tensor<48x16xf32>) -> tensor<16x48xf32>
+  tfm.yield %2 : tensor<16x48xf32>
+}
+
+// The same elements, however they came about.
+// CHECK-LABEL: @equal(
+// CHECK: %[[W:.*]] = tfm.get_weight @copy
+// CHECK: tfm.gather %[[W]], %arg0 {axis = 1 : i64}
+func.func @equal(%i: tensor<?xi64> {tfm.dims = [#tfm.dim<b>], tfm.test_range = [0, 48]}) -> tensor<?x48xf32> {
+  %t = tfm.get_weight @table : tensor<48x16xf32>
+  %h = tfm.get_weight @copy : tensor<16x48xf32>
+  %x = tfm.gather %t, %i {axis = 0 : i64} : (tensor<48x16xf32>, tensor<?xi64>) -> tensor<?x16xf32>
+  %n = tfm.linear %x, %h : (tensor<?x16xf32>, tensor<16x48xf32>) -> tensor<?x48xf32>
+  return %n : tensor<?x48xf32>
+}
+
 // Near miss: an output layer of its own.
 // CHECK-LABEL: @untied(
 // CHECK: %[[T:.*]] = tfm.get_weight @table

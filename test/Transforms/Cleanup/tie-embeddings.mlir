@@ -1,4 +1,4 @@
-// RUN: permalloy-opt %s --tie-embeddings | FileCheck %s
+// RUN: permalloy-opt %s --tie-embeddings --cse | FileCheck %s
 // RUN: permalloy-opt %s --check-equivalent="pipeline=tie-embeddings idempotent" -o /dev/null
 // RUN: permalloy-opt %s --tie-embeddings --plan-kernels --outline-kernels --pack-weights | FileCheck %s --check-prefix=PACK
 
@@ -15,7 +15,7 @@ tfm.weight @other : tensor<16x48xf32> = #tfm.seeded<2, 1.0>
 // CHECK: %[[W:.*]] = tfm.get_weight @head
 // CHECK: %[[G:.*]] = tfm.gather %[[W]], %arg0 {axis = 1 : i64} : (tensor<16x48xf32>, tensor<?x?xi64>) -> tensor<16x?x?xf32>
 // CHECK: tfm.transpose %[[G]] [1, 2, 0] : (tensor<16x?x?xf32>) -> tensor<?x?x16xf32>
-// PACK: kern.kernel {{.*}} row
+// PACK: kern.kernel @transpose_{{[0-9]+}} row
 // PACK-NEXT: tensor<16x48xf32, #tfm.panels>
 // PACK-LABEL: @tied(
 // PACK-NOT: get_weight @table

@@ -29,6 +29,21 @@ uint32_t dtypeSize(DType type) {
   return 0;
 }
 
+const char *stepText(const Program &program, const Step &step) {
+  switch (step.kind) {
+  case StepKind::launch:
+    return program.kernels[step.kernel].name.c_str();
+  case StepKind::copy:
+    return "copy";
+  case StepKind::jump:
+  case StepKind::jumpIfZero:
+    return "jump";
+  case StepKind::bind:
+    return "bind size";
+  }
+  return "?";
+}
+
 std::string dtypeName(DType type) {
   for (const DTypeRow &row : kTypes)
     if (row.type == type)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Artifact/Validate.h"
 
+#include <algorithm>
 #include <set>
 
 namespace permalloy::artifact {
@@ -104,6 +105,14 @@ void Validator::checkSymbols() {
               where + " is the capacity of no cache");
       continue;
     }
+    if (symbol.input == kNone) {
+      auto binds = [&](const Step &step) { return step.kind == StepKind::bind && step.target == i; };
+      require(std::any_of(program_.steps.begin(), program_.steps.end(), binds),
+              where + " is bound by no input and no step");
+      continue;
+    }
+    require(i == 0 || manifest_.symbols[i - 1].input != kNone,
+            where + " stands behind symbols that no input binds");
     if (!require(symbol.input < manifest_.inputs.size() &&
                      symbol.axis < manifest_.inputs[symbol.input].dims.size(),
                  where + " is bound by no input"))
@@ -142,8 +151,8 @@ void Validator::checkCachedTensors(const TensorInfo &past, const TensorInfo &pre
 void Validator::checkCaches() {
   require(manifest_.caches.empty() == (manifest_.capacity == kNone),
           "caches without a capacity, or the reverse");
-  require(manifest_.capacity == kNone || manifest_.capacity + size_t(1) == manifest_.symbols.size(),
-          "the capacity of the caches is not the last symbol");
+  require(manifest_.capacity == kNone || manifest_.capacity == manifest_.inputSymbols().size(),
+          "the capacity of the caches is not the first symbol that no input binds");
   std::set<uint32_t> inputs, outputs;
   for (size_t i = 0; i < manifest_.caches.size() && fault_.empty(); ++i) {
     const Cache &cache = manifest_.caches[i];
@@ -158,8 +167,14 @@ void Validator::checkCaches() {
 }
 
 void Validator::checkSlotsAndWeights() {
-  for (const Slot &slot : program_.slots)
+  for (const Slot &slot : program_.slots) {
     requireExpr(slot.size, "a slot", /*optional=*/false);
+    require(slot.after == kNone || slot.after < manifest_.symbols.size(),
+            "a slot is placed after an unknown symbol");
+  }
+  for (const LateOutput &late : program_.lateOutputs)
+    require(late.output < manifest_.outputs.size() && late.slot < program_.slots.size(),
+            "a late output refers to an unknown output or slot");
   for (const Weight &weight : program_.weights) {
     std::string where = "weight '" + weight.name + "'";
     require(weight.offset % kBufferAlignment == 0, where + " is not aligned");
@@ -250,6 +265,14 @@ void Validator::checkSteps() {
       require(step.kernel == kNone && step.grids.empty() && step.scalars.empty(),
               where + " copies and launches");
       requireExpr(step.copyBytes, where, /*optional=*/false);
+    } else if (step.kind == StepKind::bind) {
+      require(step.operands.size() == 1, where + " binds a symbol to no value");
+      require(step.kernel == kNone && step.grids.empty() && step.scalars.empty(),
+              where + " binds and launches");
+      require(step.target < manifest_.symbols.size() &&
+                  manifest_.symbols[step.target].input == kNone &&
+                  step.target != manifest_.capacity,
+              where + " binds a symbol that is none of data");
     } else if (step.kind == StepKind::jump || step.kind == StepKind::jumpIfZero) {
       require(step.operands.size() == (step.kind == StepKind::jump ? 0 : 1),
               where + " jumps with " + std::to_string(step.operands.size()) + " operands");

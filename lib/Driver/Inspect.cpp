@@ -161,8 +161,12 @@ static void printSteps(const Artifact &artifact, llvm::raw_ostream &os) {
     std::vector<std::string> operands;
     for (const Operand &operand : step.operands)
       operands.push_back(operandText(artifact, operand));
-    table.row({std::to_string(i), launch ? program.kernels[step.kernel].name : "copy",
-               launch ? tilesText(artifact, step) : exprOrNone(artifact, step.copyBytes) + " B",
+    table.row({std::to_string(i), stepText(program, step),
+               launch                              ? tilesText(artifact, step)
+               : step.kind == StepKind::copy       ? exprOrNone(artifact, step.copyBytes) + " B"
+               : step.kind == StepKind::jumpIfZero ? "to " + std::to_string(step.target) + " if 0"
+               : step.kind == StepKind::jump       ? "to " + std::to_string(step.target)
+                                                   : artifact.manifest().symbols[step.target].name,
                "(" + joined(operands) + ")", step.name});
   }
   os << "steps:\n";

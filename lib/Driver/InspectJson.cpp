@@ -88,7 +88,9 @@ static void printStep(OStream &json, const Artifact &artifact, const Step &step)
     json.attribute("flops", text(step.flops));
   if (step.bytes != kNone)
     json.attribute("bytes", text(step.bytes));
-  json.attribute("kernel", launch ? program.kernels[step.kernel].name : "copy");
+  json.attribute("kernel", stepText(program, step));
+  if (step.target != kNone)
+    json.attribute("target", step.target);
   json.attributeArray("operands", [&] {
     for (const Operand &operand : step.operands)
       json.object([&] {

@@ -40,10 +40,6 @@ static std::string rate(double work, double seconds, const char *unit) {
   return work > 0 && seconds > 0 ? formatNumber(work / seconds / 1e9, 3) + unit : "";
 }
 
-static std::string kernelName(const Program &program, const Step &step) {
-  return step.kind == artifact::StepKind::copy ? "copy" : program.kernels[step.kernel].name;
-}
-
 /// Median nanoseconds of each step over a few runs.
 static Result<std::vector<double>> measureSteps(OpenModel &model,
                                                 std::span<const NamedArray> inputs) {
@@ -106,7 +102,7 @@ Status printProfile(OpenModel &model, std::span<const NamedArray> inputs) {
   for (size_t i = 0; i < costs->size(); ++i)
     total.add((*costs)[i]);
   for (size_t i = 0; i < costs->size(); ++i) {
-    std::string name = kernelName(program, program.steps[i]);
+    std::string name = stepText(program, program.steps[i]);
     kernels[name].add((*costs)[i]);
     steps.row(row(name, (*costs)[i], total.seconds, program.steps[i].name));
   }

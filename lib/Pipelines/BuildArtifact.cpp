@@ -89,6 +89,10 @@ private:
   void addCaches(func::FuncOp main);
   /// The steps of `function`, whose arguments have places; its results go to `results`.
   LogicalResult addFunction(func::FuncOp function, ArrayRef<Operand> results);
+  /// Symbols of sizes that depend on data, in the order in which a function binds them.
+  void declareDataSymbols();
+  LogicalResult addBind(tfm::BindSizeOp op);
+  Slot slotOf(DimExprAttr bytes);
   uint32_t addSlots(func::FuncOp function);
   void placeResults(func::FuncOp function, uint32_t firstSlot, ArrayRef<Operand> results);
   LogicalResult addLaunch(kern::LaunchOp launch);
@@ -231,12 +235,23 @@ LogicalResult ArtifactBuilder::addAssumptions(func::FuncOp main) {
 uint32_t ArtifactBuilder::addSlots(func::FuncOp function) {
   uint32_t first = contents.program.slots.size();
   for (DimExprAttr size : tfm::dimsOf(function->getAttrOfType<ArrayAttr>(kSlotsAttr)))
-    contents.program.slots.push_back({exprs.row(size)});
+    contents.program.slots.push_back(slotOf(size));
   return first;
 }
 
+Slot ArtifactBuilder::slotOf(DimExprAttr bytes) {
+  Slot slot{exprs.row(bytes), kNone};
+  bytes.walkSymbols([&](StringRef name) {
+    if (!isDataSymbol(name))
+      return;
+    uint32_t symbol = exprs.symbol(name);
+    slot.after = slot.after == kNone ? symbol : std::max(slot.after, symbol);
+  });
+  return slot;
+}
+
 Operand ArtifactBuilder::newSlot(DimExprAttr bytes) {
-  contents.program.slots.push_back({exprs.row(bytes)});
+  contents.program.slots.push_back(slotOf(bytes));
   return {OperandKind::slot, uint32_t(contents.program.slots.size() - 1), kNone};
 }
 
@@ -356,6 +371,10 @@ LogicalResult ArtifactBuilder::addCopies(func::FuncOp function, ArrayRef<Operand
     if (written || value.getDefiningOp<kern::CacheViewOp>())
       continue;
     bool isOutput = place.kind == OperandKind::output;
+    if (isOutput && dependsOnData(bytesOf(value))) {
+      contents.program.lateOutputs.push_back({place.index, from.index});
+      continue;
+    }
     addCopy(isOutput ? contents.manifest.outputs[place.index].name : stepName(value.getLoc()), from, place, bytesOf(value));
   }
   return success();
@@ -382,6 +401,25 @@ size_t ArtifactBuilder::addJump(Location loc, std::optional<Operand> ifZero) {
     step.operands = {*ifZero};
   contents.program.steps.push_back(std::move(step));
   return contents.program.steps.size() - 1;
+}
+
+void ArtifactBuilder::declareDataSymbols() {
+  module.walk([&](tfm::BindSizeOp op) {
+    exprs.declareSymbol(op.getSymbol(), contents.manifest.symbols.size());
+    contents.manifest.symbols.push_back({op.getSymbol().str(), 0, INT64_MAX, kNone, 0});
+  });
+}
+
+LogicalResult ArtifactBuilder::addBind(tfm::BindSizeOp op) {
+  if (!getElementTypeOrSelf(op.getValue().getType()).isInteger(64))
+    return op.emitOpError("binds a value of type ") << op.getValue().getType() << "; the runtime reads i64";
+  Step step;
+  step.kind = StepKind::bind;
+  step.name = stepName(op.getLoc());
+  step.operands = {operandOf(op.getValue())};
+  step.target = exprs.symbol(op.getSymbol());
+  contents.program.steps.push_back(std::move(step));
+  return success();
 }
 
 /// jump to ELSE unless the condition; then; jump to END; ELSE: else; END:
@@ -437,6 +475,8 @@ LogicalResult ArtifactBuilder::addFunction(func::FuncOp function, ArrayRef<Opera
     LogicalResult result = success();
     if (auto launch = dyn_cast<kern::LaunchOp>(op))
       result = addLaunch(launch);
+    else if (auto bind = dyn_cast<tfm::BindSizeOp>(op))
+      result = addBind(bind);
     else if (auto branch = dyn_cast<tfm::IfOp>(op))
       result = addIf(branch);
     else if (auto loop = dyn_cast<tfm::WhileOp>(op))
@@ -448,9 +488,12 @@ LogicalResult ArtifactBuilder::addFunction(func::FuncOp function, ArrayRef<Opera
 }
 
 LogicalResult ArtifactBuilder::run(func::FuncOp main) {
-  if (failed(addInputs(main)) || failed(addOutputs(main)) || failed(addAssumptions(main)) || failed(addKernels()))
+  if (failed(addInputs(main)))
     return failure();
   addCaches(main);
+  declareDataSymbols();
+  if (failed(addOutputs(main)) || failed(addAssumptions(main)) || failed(addKernels()))
+    return failure();
   SmallVector<Operand> outputs;
   for (uint32_t index = 0; index < contents.manifest.outputs.size(); ++index)
     outputs.push_back({OperandKind::output, index, kNone});

@@ -16,6 +16,8 @@ public:
 
   void declareSymbol(llvm::StringRef name, uint32_t index) { symbols[name] = index; }
   bool knows(llvm::StringRef name) const { return symbols.contains(name); }
+  /// Index of a declared symbol.
+  uint32_t symbol(llvm::StringRef name) const { return symbols.lookup(name); }
   /// The row of `expr`, whose symbols are all declared.
   uint32_t row(tfm::DimExprAttr expr);
   /// The row of the condition a <= b.

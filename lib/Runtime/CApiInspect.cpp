@@ -194,8 +194,7 @@ permalloy_status *permalloy_session_step(const permalloy_session *session, size_
     PERMALLOY_TRY(checkQuery("step", info, index, program.steps.size()));
     const Step &step = program.steps[index];
     info->name = step.name.c_str();
-    info->kernel =
-        step.kind == StepKind::launch ? program.kernels[step.kernel].name.c_str() : "copy";
+    info->kernel = stepText(program, step);
     return {};
   });
 }

@@ -79,9 +79,41 @@ Status CallContext::placeSlots() {
   for (const Slot &slot : artifact_.program().slots) {
     if (value(slot.size) < 0)
       return {StatusCode::internal, "slot " + std::to_string(sizes.size()) + " has negative size"};
-    sizes.push_back(value(slot.size));
+    sizes.push_back(slot.after == kNone ? value(slot.size) : 0);
   }
   PERMALLOY_TRY(slots_.place(sizes));
+  dataSlots_.clear();
+  for (uint32_t symbol = 0; symbol < artifact_.manifest().symbols.size(); ++symbol)
+    dataSlots_.emplace_back(guarded_);
+  for (const Slot &slot : artifact_.program().slots)
+    if (slot.after != kNone)
+      PERMALLOY_TRY(placeDataSlots(slot.after));
+  return placeScratch();
+}
+
+Status CallContext::placeDataSlots(uint32_t symbol) {
+  std::vector<uint64_t> sizes;
+  for (const Slot &slot : artifact_.program().slots) {
+    if (slot.after == symbol && value(slot.size) < 0)
+      return {StatusCode::internal, "slot " + std::to_string(sizes.size()) + " has negative size"};
+    sizes.push_back(slot.after == symbol ? value(slot.size) : 0);
+  }
+  return dataSlots_[symbol].place(sizes);
+}
+
+std::byte *CallContext::slotAddress(uint32_t slot) const {
+  uint32_t after = artifact_.program().slots[slot].after;
+  return (after == kNone ? slots_ : dataSlots_[after]).buffer(slot);
+}
+
+uint64_t CallContext::memoryBytes() const {
+  uint64_t bytes = slots_.capacity() + scratch_.capacity();
+  for (const BufferArena &arena : dataSlots_)
+    bytes += arena.capacity();
+  return bytes;
+}
+
+Status CallContext::placeScratch() {
   int64_t scratch = 0;
   for (const Step &step : artifact_.program().steps)
     if (step.kind == StepKind::launch)
@@ -129,7 +161,7 @@ Status CallContext::bindOperand(const Step &step, const Operand &operand, int64_
                                       std::to_string(bytes) + " bytes"};
   void *address = nullptr;
   if (operand.kind == OperandKind::slot)
-    address = slots_.buffer(operand.index) + offset;
+    address = slotAddress(operand.index) + offset;
   else if (operand.kind == OperandKind::weight)
     address = const_cast<std::byte *>(artifact_.weight(operand.index)) + offset;
   else
@@ -179,6 +211,7 @@ Status CallContext::bindSteps() {
       PERMALLOY_TRY(bindLaunch(step, bound));
     bound.copyBytes = step.kind == StepKind::copy ? value(step.copyBytes) : 0;
     int64_t leastBytes = step.kind == StepKind::jumpIfZero ? 1 : bound.copyBytes;
+    leastBytes = step.kind == StepKind::bind ? sizeof(int64_t) : leastBytes;
     for (const Operand &operand : step.operands)
       PERMALLOY_TRY(bindOperand(step, operand, leastBytes));
     for (uint32_t scalar : step.scalars)
@@ -208,15 +241,34 @@ Status CallContext::placeStaging() {
 
 //===-- Running -----------------------------------------------------------===//
 
-void CallContext::patchBuffers(std::span<const InputTensor> inputs,
-                               std::span<void *const> outputs, std::span<void *const> caches) {
+bool CallContext::isLate(uint32_t output) const {
+  return std::ranges::find(artifact_.program().lateOutputs, output, &LateOutput::output) !=
+         artifact_.program().lateOutputs.end();
+}
+
+Status CallContext::bindSymbol(uint32_t symbol, int64_t bound) {
+  const std::string &name = artifact_.manifest().symbols[symbol].name;
+  if (bound < 0)
+    return {StatusCode::invalidArgument,
+            "size '" + name + "', which depends on data, is " + std::to_string(bound)};
+  symbolValues_[symbol] = bound;
+  PERMALLOY_TRY(evaluateAll(artifact_.program().expressions, artifact_.manifest().symbols,
+                            symbolValues_, values_));
+  PERMALLOY_TRY(placeDataSlots(symbol));
+  PERMALLOY_TRY(placeScratch()); // holds nothing between steps
+  PERMALLOY_TRY(bindSteps());
+  patchBuffers();
+  return {};
+}
+
+void CallContext::patchBuffers() {
   for (const Patch &patch : patches_) {
     bool isInput = patch.kind == OperandKind::input, isCache = patch.kind == OperandKind::cache;
-    void *base = isCache   ? caches[patch.index]
-                 : isInput ? const_cast<void *>(inputs[patch.index].data)
-                           : outputs[patch.index];
+    void *base = isCache   ? caches_[patch.index]
+                 : isInput ? const_cast<void *>(inputs_[patch.index].data)
+                           : outputs_[patch.index];
     if (guarded_ && !isCache)
-      base = staging_.buffer(patch.index + (isInput ? 0 : inputs.size()));
+      base = staging_.buffer(patch.index + (isInput ? 0 : inputs_.size()));
     if (!base) // legal for a tensor without elements; kernels still get an address
       base = scratch_.buffer(0);
     buffers_[patch.buffer] = static_cast<std::byte *>(base) + patch.offset;
@@ -234,7 +286,8 @@ void CallContext::runLaunch(const BoundStep &step, ThreadPool *pool, bool last, 
     runSerial(launch);
 }
 
-size_t CallContext::runStep(size_t index, ThreadPool *pool, TimeSpan *lanes) {
+Status CallContext::runStep(size_t index, size_t &next, ThreadPool *pool, TimeSpan *lanes) {
+  next = index + 1;
   const BoundStep &step = steps_[index];
   void *const *buffers = step.launch.buffers;
   switch (step.kind) {
@@ -246,13 +299,19 @@ size_t CallContext::runStep(size_t index, ThreadPool *pool, TimeSpan *lanes) {
       std::memmove(buffers[1], buffers[0], step.copyBytes);
     break;
   case StepKind::jump:
-    return step.target;
+    next = step.target;
+    break;
   case StepKind::jumpIfZero:
     if (*static_cast<const unsigned char *>(buffers[0]) == 0)
-      return step.target;
+      next = step.target;
     break;
+  case StepKind::bind: {
+    int64_t bound;
+    std::memcpy(&bound, buffers[0], sizeof bound);
+    return bindSymbol(static_cast<uint32_t>(step.target), bound);
   }
-  return index + 1;
+  }
+  return {};
 }
 
 void CallContext::stageInputs(std::span<const InputTensor> inputs) {
@@ -267,13 +326,13 @@ void CallContext::unstageOutputs(std::span<void *const> outputs) {
   const std::vector<Cache> &caches = artifact_.manifest().caches;
   size_t first = artifact_.manifest().inputs.size();
   for (uint32_t i = 0; i < outputs.size(); ++i)
-    if (std::ranges::find(caches, i, &Cache::output) == caches.end())
+    if (std::ranges::find(caches, i, &Cache::output) == caches.end() && !isLate(i))
       if (int64_t bytes = operandBytes({OperandKind::output, i, kNone}))
         std::memcpy(outputs[i], staging_.buffer(first + i), bytes);
 }
 
 /// Runs a step, notes when it and its threads' parts began and ended, and says which one follows.
-size_t CallContext::recordStep(size_t index, ThreadPool *pool, RunRecord &record) {
+Status CallContext::recordStep(size_t index, size_t &next, ThreadPool *pool, RunRecord &record) {
   const Step &step = artifact_.program().steps[index];
   RunRecord::Step entry{static_cast<uint32_t>(index),
                         {},
@@ -284,17 +343,20 @@ size_t CallContext::recordStep(size_t index, ThreadPool *pool, RunRecord &record
     record.lanes.resize(record.lanes.size() + record.threads);
   TimeSpan *lanes = entry.parallel ? &record.lanes[record.lanes.size() - record.threads] : nullptr;
   entry.time.begin = monotonicNanoseconds();
-  size_t next = runStep(index, pool, lanes);
+  Status status = runStep(index, next, pool, lanes);
   entry.time.end = monotonicNanoseconds();
   record.steps.push_back(entry);
-  return next;
+  return status;
 }
 
 Status CallContext::run(std::span<const InputTensor> inputs, std::span<void *const> outputs,
                         std::span<void *const> caches, ThreadPool *pool,
                         const RunOptions &options) {
   std::ranges::fill(options.stepNanoseconds, 0); // a step in a loop runs several times
-  patchBuffers(inputs, outputs, caches);
+  inputs_ = inputs;
+  outputs_ = outputs;
+  caches_ = caches;
+  patchBuffers();
   if (guarded_)
     stageInputs(inputs);
   RunRecord ownRecord;
@@ -313,7 +375,9 @@ Status CallContext::run(std::span<const InputTensor> inputs, std::span<void *con
     if (options.terminated())
       return {StatusCode::terminated, "the run was terminated before step " + std::to_string(i) +
                                           " of " + std::to_string(steps_.size())};
-    i = wanted ? recordStep(i, pool, *record) : runStep(i, pool);
+    size_t next = 0;
+    PERMALLOY_TRY(wanted ? recordStep(i, next, pool, *record) : runStep(i, next, pool));
+    i = next;
   }
   if (!options.stepNanoseconds.empty())
     for (const RunRecord::Step &step : record->steps)

@@ -122,11 +122,7 @@ void TraceWriter::workers(const RunRecord &record, const std::string &name, cons
 void TraceWriter::step(const RunRecord &record, size_t index, const TimeSpan *lanes) {
   const RunRecord::Step &entry = record.steps[index];
   const Step &step = artifact_.program().steps[entry.index];
-  bool jump = step.kind == StepKind::jump || step.kind == StepKind::jumpIfZero;
-  bool copy = step.kind == StepKind::copy;
-  std::string kernel = copy   ? "copy"
-                       : jump ? "jump"
-                              : artifact_.program().kernels[step.kernel].name;
+  std::string kernel = stepText(artifact_.program(), step);
   std::string name = step.name.empty() ? kernel : step.name;
   double nanoseconds = static_cast<double>(std::max<int64_t>(entry.time.end - entry.time.begin, 1));
   std::string arguments = "\"kernel\": " + quoted(kernel);

@@ -143,6 +143,10 @@ Status Session::inferShapes(std::span<const InputTensor> inputs,
   Call call(*this);
   PERMALLOY_TRY(call.context().prepare(symbols, shapes));
   dims.clear();
+  for (const LateOutput &late : artifact_->program().lateOutputs)
+    return {StatusCode::invalidArgument,
+            "the shape of output '" + artifact_->manifest().outputs[late.output].name +
+                "' depends on data, not only on the inputs' shapes"};
   for (size_t i = 0; i < artifact_->manifest().outputs.size(); ++i)
     dims.push_back(call.context().outputDims(i));
   return {};
@@ -177,7 +181,7 @@ Status Session::prepareOutputs(CallContext &context, std::span<const InputTensor
     OutputTensor &output = outputs[i];
     bool isCache = std::ranges::find(manifest.caches, i, &Cache::output) != manifest.caches.end();
     pointers.push_back(nullptr);
-    if (isCache && !withCaches)
+    if ((isCache && !withCaches) || isLate(i))
       continue;
     output.dtype = info.dtype;
     output.dims = context.outputDims(i);
@@ -192,6 +196,37 @@ Status Session::prepareOutputs(CallContext &context, std::span<const InputTensor
         return {StatusCode::outOfMemory, "cannot allocate the " + std::to_string(bytes) +
                                              " bytes of output '" + info.name + "'"};
     }
+  }
+  return {};
+}
+
+bool Session::isLate(uint32_t output) const {
+  return std::ranges::find(artifact_->program().lateOutputs, output, &LateOutput::output) !=
+         artifact_->program().lateOutputs.end();
+}
+
+/// Outputs whose size was not known before the run.
+Status Session::takeLateOutputs(CallContext &context, std::span<const InputTensor> inputs,
+                                std::span<OutputTensor> outputs, std::vector<void *> &pointers,
+                                std::vector<void *> &allocated) {
+  const Manifest &manifest = artifact_->manifest();
+  for (const LateOutput &late : artifact_->program().lateOutputs) {
+    const TensorInfo &info = manifest.outputs[late.output];
+    OutputTensor &output = outputs[late.output];
+    output.dtype = info.dtype;
+    output.dims = context.outputDims(late.output);
+    uint64_t bytes = tensorBytes(info.dtype, output.dims);
+    if (output.data) {
+      PERMALLOY_TRY(checkOutputMemory(info, output, bytes, manifest, inputs));
+    } else {
+      pointers[late.output] = allocateOutput(bytes);
+      allocated.push_back(pointers[late.output]);
+      if (!pointers[late.output])
+        return {StatusCode::outOfMemory, "cannot allocate the " + std::to_string(bytes) +
+                                             " bytes of output '" + info.name + "'"};
+    }
+    if (bytes)
+      std::memcpy(output.data ? output.data : pointers[late.output], context.slotData(late.slot), bytes);
   }
   return {};
 }
@@ -250,6 +285,8 @@ Status Session::runChecked(std::span<const InputTensor> inputs, std::span<Output
     call.withPool([&](ThreadPool *pool) {
       status = context.run(dense, pointers, use.buffers(), pool, options);
     });
+  if (status.ok())
+    status = takeLateOutputs(context, dense, outputs, pointers, allocated);
   if (!status.ok()) {
     for (void *memory : allocated)
       std::free(memory);

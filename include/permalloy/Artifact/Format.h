@@ -144,8 +144,9 @@ struct TensorInfo {
 };
 
 /// A symbolic dimension. It is bound by one axis of one input, which must be exactly this symbol;
-/// every other dimension is checked against its expression. The capacity of caches is bound by the
-/// runtime: its `input` is kNone.
+/// every other dimension is checked against its expression. Behind those come symbols whose `input`
+/// is kNone: the capacity of caches, which the runtime chooses, and data symbols, which steps bind
+/// (1 until then).
 struct Symbol {
   std::string name;
   int64_t min = 0;
@@ -194,11 +195,14 @@ struct Manifest {
   std::vector<TensorInfo> outputs;
   std::vector<Symbol> symbols;
   std::vector<Cache> caches;
-  uint32_t capacity = kNone; ///< the symbol of the caches' capacity, the last; kNone without caches
+  uint32_t capacity = kNone; ///< the symbol of the caches' capacity; kNone without caches
 
-  /// The symbols that inputs bind: all but the capacity.
+  /// The symbols that inputs bind.
   std::span<const Symbol> inputSymbols() const {
-    return std::span(symbols).first(symbols.size() - (capacity == kNone ? 0 : 1));
+    size_t count = 0;
+    while (count < symbols.size() && symbols[count].input != kNone)
+      ++count;
+    return std::span(symbols).first(count);
   }
 };
 
@@ -237,7 +241,8 @@ struct Expr {
 
 /// Reusable memory for intermediate values.
 struct Slot {
-  uint32_t size = kNone; ///< bytes, an expression
+  uint32_t size = kNone;  ///< bytes, an expression
+  uint32_t after = kNone; ///< of data symbols in `size`, the one that is bound last; kNone: none
 };
 
 /// A constant in the weights section.
@@ -277,6 +282,7 @@ enum class StepKind : uint8_t {
   copy = 1,
   jump = 2,       ///< go on at `target`
   jumpIfZero = 3, ///< go on at `target` when the first byte of the operand is 0
+  bind = 4,       ///< give symbol `target` the int64 at the operand; places the slots `after` it
 };
 
 /// How a launch is cut up on one target, whose schedules differ from another's.
@@ -294,9 +300,15 @@ struct Step {
   std::vector<uint32_t> scalars; ///< launch: expressions
   std::vector<Grid> grids;       ///< launch: one per target
   uint32_t copyBytes = kNone;    ///< copy: an expression
-  uint32_t target = kNone;       ///< jumps: the step that follows, at most the number of steps
+  uint32_t target = kNone;       ///< jumps: the step that follows, at most the number of steps; bind: the symbol
   uint32_t flops = kNone;        ///< estimate for profiles: an expression, may be kNone
   uint32_t bytes = kNone;        ///< estimated memory traffic: an expression, may be kNone
+};
+
+/// An output whose size depends on data: allocated when the steps are done, copied from a slot.
+struct LateOutput {
+  uint32_t output = 0;
+  uint32_t slot = 0;
 };
 
 /// Something the compiler relied on; checked whenever the shapes change.
@@ -314,7 +326,11 @@ struct Program {
   std::vector<Target> targets;
   std::vector<Assumption> assumptions;
   std::vector<Step> steps;
+  std::vector<LateOutput> lateOutputs;
 };
+
+/// What a step does, for people: the name of its kernel, or "copy", "jump", "bind size".
+const char *stepText(const Program &program, const Step &step);
 
 //===-- One visitor per struct: the serialised order of its fields ----------===//
 
@@ -377,6 +393,7 @@ template <class Archive> void visit(Archive &archive, Expr &expr) {
 }
 template <class Archive> void visit(Archive &archive, Slot &slot) {
   archive.field("size", slot.size);
+  archive.field("after", slot.after);
 }
 template <class Archive> void visit(Archive &archive, Weight &weight) {
   archive.field("name", weight.name);
@@ -415,6 +432,10 @@ template <class Archive> void visit(Archive &archive, Step &step) {
   archive.field("flops", step.flops);
   archive.field("bytes", step.bytes);
 }
+template <class Archive> void visit(Archive &archive, LateOutput &late) {
+  archive.field("output", late.output);
+  archive.field("slot", late.slot);
+}
 template <class Archive> void visit(Archive &archive, Assumption &assumption) {
   archive.field("condition", assumption.condition);
   archive.field("message", assumption.message);
@@ -427,6 +448,7 @@ template <class Archive> void visit(Archive &archive, Program &program) {
   archive.field("targets", program.targets);
   archive.field("assumptions", program.assumptions);
   archive.field("steps", program.steps);
+  archive.field("late_outputs", program.lateOutputs);
 }
 
 } // namespace permalloy::artifact

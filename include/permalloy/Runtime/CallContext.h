@@ -37,7 +37,9 @@ public:
   /// Shape of output `index`, after prepare.
   std::vector<int64_t> outputDims(size_t index) const;
   /// Bytes of slots and scratch that this context holds.
-  uint64_t memoryBytes() const { return slots_.capacity() + scratch_.capacity(); }
+  uint64_t memoryBytes() const;
+  /// After run: the bytes of a slot. Until the next call.
+  const std::byte *slotData(uint32_t slot) const { return slotAddress(slot); }
 
   /// Runs all steps, or those before RunOptions::terminate was set. `pool` may be null: everything
   /// runs on the calling thread.
@@ -67,6 +69,13 @@ private:
   Status evaluate(std::span<const int64_t> symbolValues);
   Status checkAssumptions() const;
   Status placeSlots();
+  Status placeScratch();
+  /// Slots whose size needs data symbol `symbol` and none that is bound later.
+  Status placeDataSlots(uint32_t symbol);
+  std::byte *slotAddress(uint32_t slot) const;
+  /// Step `bind`: new values of all expressions, and with them of the steps that follow.
+  Status bindSymbol(uint32_t symbol, int64_t bound);
+  bool isLate(uint32_t output) const;
   Status bindSteps();
   Status bindLaunch(const artifact::Step &step, BoundStep &bound);
   Status bindOperand(const artifact::Step &step, const artifact::Operand &operand,
@@ -75,14 +84,13 @@ private:
   int64_t workOf(const artifact::Step &step) const;
   int64_t value(uint32_t expr) const { return expr == artifact::kNone ? 0 : values_[expr]; }
   Status placeStaging();
-  void patchBuffers(std::span<const InputTensor> inputs, std::span<void *const> outputs,
-                    std::span<void *const> caches);
+  void patchBuffers();
   void stageInputs(std::span<const InputTensor> inputs);
   void unstageOutputs(std::span<void *const> outputs);
   void runLaunch(const BoundStep &step, ThreadPool *pool, bool last, TimeSpan *lanes);
   /// Runs step `index` and says which one follows. `lanes`: see Launch.
-  size_t runStep(size_t index, ThreadPool *pool, TimeSpan *lanes = nullptr);
-  size_t recordStep(size_t index, ThreadPool *pool, RunRecord &record);
+  Status runStep(size_t index, size_t &next, ThreadPool *pool, TimeSpan *lanes = nullptr);
+  Status recordStep(size_t index, size_t &next, ThreadPool *pool, RunRecord &record);
 
   const Artifact &artifact_;
   const size_t target_;
@@ -93,7 +101,8 @@ private:
   bool prepared_ = false;
   std::vector<int64_t> symbolValues_;
   std::vector<int64_t> values_;
-  BufferArena slots_;
+  BufferArena slots_;                 ///< those that depend on data take no room here
+  std::vector<BufferArena> dataSlots_; ///< by symbol; in it, by slot
   BufferArena scratch_;
   BufferArena staging_; ///< guarded only: inputs, then outputs; those of caches are unused
   size_t scratchStride_ = 0;
@@ -102,6 +111,9 @@ private:
   std::vector<void *> buffers_;  ///< of all steps, one after the other
   std::vector<int64_t> scalars_; ///< of all launches, one after the other
   std::vector<Patch> patches_;
+  // What the caller brought to the run in progress.
+  std::span<const InputTensor> inputs_;
+  std::span<void *const> outputs_, caches_;
   size_t lastParallel_ = 0;
 };
 

@@ -104,6 +104,10 @@ private:
   Status prepareOutputs(class CallContext &context, std::span<const InputTensor> inputs,
                         std::span<OutputTensor> outputs, bool withCaches,
                         std::vector<void *> &pointers, std::vector<void *> &allocated);
+  bool isLate(uint32_t output) const;
+  Status takeLateOutputs(class CallContext &context, std::span<const InputTensor> inputs,
+                         std::span<OutputTensor> outputs, std::vector<void *> &pointers,
+                         std::vector<void *> &allocated);
   void handOut(const CacheUse &use, std::span<OutputTensor> outputs);
 
   std::shared_ptr<const Artifact> artifact_;

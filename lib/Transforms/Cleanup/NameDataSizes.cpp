@@ -50,7 +50,7 @@ class NameDataSizes : public permalloy::impl::NameDataSizesBase<NameDataSizes> {
 
 DimExprAttr NameDataSizes::bind(Value size) {
   std::string symbol = (kDataSymbolPrefix + getOperation().getName() + "." + Twine(count++)).str();
-  BindSizeOp::create(*builder, current->getLoc(), symbol, size);
+  BindSizeOp::create(*builder, current->getLoc(), symbol, cast(size, builder->getI64Type()));
   ++numNamed;
   return DimExprAttr::symbol(&getContext(), symbol);
 }

@@ -104,7 +104,8 @@ private:
 
 /// Whether our outputs are the peer's within the tolerance; the largest relative error.
 static Result<double> compareOutputs(OpenModel &model, Peer &peer,
-                                     std::span<const NamedArray> inputs, double tolerance) {
+                                     std::span<const NamedArray> inputs,
+                                     std::optional<double> tolerance) {
   Result<std::vector<NamedArray>> ours = model.run(inputs);
   if (!ours.ok())
     return ours.status();
@@ -118,13 +119,14 @@ static Result<double> compareOutputs(OpenModel &model, Peer &peer,
         continue;
       Difference difference = compareArrays(actual.array, expected.array);
       worst = std::max(worst, difference.relative());
-      if (!difference.within(tolerance))
+      double allowed = tolerance.value_or(defaultTolerance(actual.array.dtype));
+      if (!difference.within(allowed))
         return Status(StatusCode::invalidArgument,
                       "output '" + actual.name + "' differs from onnxruntime's: " +
                           (difference.mismatch.empty()
                                ? formatNumber(difference.relative()) +
                                      " of its largest magnitude, allowed are " +
-                                     formatNumber(tolerance)
+                                     formatNumber(allowed)
                                : difference.mismatch) +
                           "; `permalloy verify --bisect` finds the node, and nothing was timed");
     }

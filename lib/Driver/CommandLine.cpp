@@ -150,8 +150,8 @@ static CLI::App *addBench(CLI::App &app, BenchCommand &command) {
       ->capture_default_str();
   sub->add_option("--repeats", command.repeats, "Number of runs, instead of --seconds");
   sub->add_option("--tolerance", command.tolerance,
-                  "Largest difference of the outputs, relative to the output's largest magnitude")
-      ->capture_default_str();
+                  "Largest difference of the outputs, relative to the output's largest magnitude; "
+                  "default: 2e-4, in f16 7.8e-3 and in bf16 6.3e-2");
   sub->add_flag("--json", command.json, "Print the result as JSON");
   addCompileSettings(sub, command.settings);
   addVerbose(sub, command.settings.verbose);

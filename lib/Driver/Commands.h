@@ -75,7 +75,7 @@ struct BenchCommand {
   int threads = 1;
   double seconds = 3;
   unsigned repeats = 0; ///< 0: as many as fit into `seconds`
-  double tolerance = 2e-4;
+  std::optional<double> tolerance; ///< none: defaultTolerance of the output's type
   bool json = false;
 };
 int runBench(const BenchCommand &command);

@@ -49,3 +49,21 @@ TEST(Compare, Elements) {
   EXPECT_EQ(elementAt(arrayOf<int8_t>(DType::i8, {-3}), 0), -3);
   EXPECT_EQ(elementAt(arrayOf<uint64_t>(DType::u64, {1ull << 63}), 0), 0x1p63);
 }
+
+TEST(Compare, HalvesWithAReferenceInF32) {
+  Array bf16 = arrayOf<uint16_t>(DType::bf16, {0x3fc0, 0x4000}); // 1.5, 2
+  Difference difference = compareArrays(bf16, floats({1.5f, 2.0625f}));
+  EXPECT_EQ(difference.maxAbs, 0.0625);
+  EXPECT_NEAR(difference.cosine, 1, 1e-3);
+  EXPECT_TRUE(difference.within(defaultTolerance(DType::bf16)));
+  EXPECT_FALSE(difference.within(defaultTolerance(DType::f16)));
+  // Not the other way round, and not with the other half.
+  EXPECT_FALSE(compareArrays(floats({1.5f, 2}), bf16).mismatch.empty());
+  EXPECT_FALSE(compareArrays(bf16, arrayOf<uint16_t>(DType::f16, {0x3e00, 0x4000})).mismatch.empty());
+}
+
+TEST(Compare, Cosine) {
+  EXPECT_EQ(compareArrays(floats({3, 0}), floats({1, 0})).cosine, 1);
+  EXPECT_EQ(compareArrays(floats({1, 0}), floats({0, 1})).cosine, 0);
+  EXPECT_EQ(compareArrays(floats({}), floats({})).cosine, 1);
+}

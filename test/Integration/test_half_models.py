@@ -2,6 +2,7 @@
 """Models in f16 and bf16: converted, compiled, and compared with f32 arithmetic on the same weights."""
 
 import json
+import re
 
 import convert_precision
 import ml_dtypes
@@ -53,6 +54,10 @@ def test_takes_the_fast_emitters(permalloy, tmp_path, precision):
         steps = json.loads(permalloy("inspect", alloy, "--json").out)["steps"]
         names = [step["kernel"].rsplit("_", 1)[0] for step in steps]
         kinds.append([names.count(kind) for kind in ("linear", "attention", "layer_norm")])
+        text = permalloy("compile", model, "--emit=kern", "-o", "-").out
+        for kind, emitter in (("linear", "contraction"), ("attention", "attention"), ("layer_norm", "row")):
+            emitters = set(re.findall(rf"kern\.kernel @{kind}_\d+ (\w+)", text))
+            assert emitters == {emitter}, f"{kind} is emitted by {emitters}"
     assert kinds[0] == kinds[1]
     sizes = [model.with_suffix(".alloy").stat().st_size for model in (half, path)]
     assert sizes[0] < 0.7 * sizes[1]

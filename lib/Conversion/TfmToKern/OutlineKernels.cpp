@@ -101,18 +101,22 @@ void localizeAttributes(Operation *op, SymbolMap &symbols) {
 }
 
 kern::Emitter emitterOf(const Group &group) {
-  auto isF32 = [](Value value) { return getElementTypeOrSelf(value.getType()).isF32(); };
+  // Stored as f32, f16 or bf16, computed in f32.
+  auto isFloat = [](Value value) {
+    Type element = getElementTypeOrSelf(value.getType());
+    return element.isF32() || element.isF16() || element.isBF16();
+  };
   for (Operation *op : group.ops) {
     if (auto linear = dyn_cast<LinearOp>(op)) {
-      bool packed = isF32(linear.getResult()) && linear.getWeight().getDefiningOp<GetWeightOp>();
+      bool packed = isFloat(linear.getResult()) && linear.getWeight().getDefiningOp<GetWeightOp>();
       return packed ? kern::Emitter::Contraction : kern::Emitter::Generic;
     }
     if (isa<AttentionOp>(op))
-      return isF32(op->getResult(0)) ? kern::Emitter::Attention : kern::Emitter::Generic;
+      return isFloat(op->getResult(0)) ? kern::Emitter::Attention : kern::Emitter::Generic;
     if (isa<MatmulOp, ReduceOp, KvAppendOp>(op))
       return kern::Emitter::Generic;
   }
-  bool rows = group.outputs.size() == 1 && isF32(group.outputs[0]) &&
+  bool rows = group.outputs.size() == 1 && isFloat(group.outputs[0]) &&
               cast<RankedTensorType>(group.outputs[0].getType()).getRank() > 0;
   return rows ? kern::Emitter::Row : kern::Emitter::Generic;
 }

@@ -1,6 +1,7 @@
 //===- AttentionMasks.cpp - causality and windows out of masks ---*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+#include "../Splat.h"
 #include "AttentionPatterns.h"
 #include "MaskTerms.h"
 
@@ -65,6 +66,22 @@ struct SplitMask : ShapePattern<AttentionOp> {
   }
 };
 
+/// A mask that adds 0 everywhere, or that is true everywhere, is none.
+struct DropMask : ShapePattern<AttentionOp> {
+  using ShapePattern::ShapePattern;
+
+  LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
+    if (!op.getMask())
+      return rewriter.notifyMatchFailure(op, "there is no mask");
+    bool isBool = getElementTypeOrSelf(op.getMask().getType()).isInteger(1);
+    if (splatNumber(op.getMask()) != (isBool ? 1.0 : 0.0))
+      return rewriter.notifyMatchFailure(op, "the mask changes a score");
+    rewriter.modifyOpInPlace(op, [&] { op.getMaskMutable().clear(); });
+    ++count;
+    return success();
+  }
+};
+
 } // namespace
 
 static RankedTensorType broadcastType(SymbolicShapes &shapes, Value a, Value b, Type element) {
@@ -90,5 +107,5 @@ Value permalloy::createCutOut(OpBuilder &builder, Location loc, SymbolicShapes &
 
 void permalloy::addMaskPatterns(RewritePatternSet &patterns, SymbolicShapes &shapes,
                                 Pass::Statistic &count) {
-  patterns.add<SplitMask>(patterns.getContext(), shapes, count);
+  patterns.add<DropMask, SplitMask>(patterns.getContext(), shapes, count);
 }

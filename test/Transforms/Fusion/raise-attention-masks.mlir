@@ -133,3 +133,17 @@ func.func @data(%q: tensor<?x2x?x4xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<2>, #
   %r = tfm.attention %q, %k, %k mask %m empty_rows zero {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 0.5 : f32} : (tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<1x1x?x?xi1>) -> tensor<?x2x?x4xf32>
   return %r : tensor<?x2x?x4xf32>
 }
+
+// A mask that adds nothing is none.
+// CHECK-LABEL: @neutral(
+// CHECK-COUNT-2: tfm.attention %arg0, %arg1, %arg1 empty_rows zero
+// CHECK: tfm.attention %arg0, %arg1, %arg1 mask
+func.func @neutral(%q: tensor<?x2x?x4xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<s>, #tfm.dim<4>]}, %k: tensor<?x2x?x4xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<s>, #tfm.dim<4>]}) -> (tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) {
+  %zero = tfm.constant dense<0.0> : tensor<1x1x1x1xf32>
+  %true = tfm.constant dense<true> : tensor<1x1x1x1xi1>
+  %false = tfm.constant dense<false> : tensor<1x1x1x1xi1>
+  %0 = tfm.attention %q, %k, %k mask %zero empty_rows zero {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 0.5 : f32} : (tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<1x1x1x1xf32>) -> tensor<?x2x?x4xf32>
+  %1 = tfm.attention %q, %k, %k mask %true empty_rows zero {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 0.5 : f32} : (tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<1x1x1x1xi1>) -> tensor<?x2x?x4xf32>
+  %2 = tfm.attention %q, %k, %k mask %false empty_rows zero {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 0.5 : f32} : (tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<1x1x1x1xi1>) -> tensor<?x2x?x4xf32>
+  return %0, %1, %2 : tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>
+}

@@ -29,16 +29,21 @@ class Sizes:
 
 
 def padding(rng, s: Sizes, keys: int, symbol: str, queries: int):
-    """None, or lengths, or a mask of 0 and 1 of rank 2 or 3."""
+    """None, or lengths, or a mask of 0 and 1 of rank 2 or 3.
+
+    Each query sees the first key: where all are hidden, weights come from -10000 + score, which f32 rounds to 1e-3.
+    """
     kind = rng.integers(4)
     lengths = rng.integers(1, keys + 1, s.batch).astype(np.int32)
     if kind == 0:
         return Arg(lengths, ("batch",))
     mask = (rng.random((s.batch, keys)) < 0.7).astype(np.int32)
+    mask[:, 0] = 1
     if kind == 1:
         return Arg(mask, ("batch", symbol))
     if kind == 2 and queries:
         mask = (rng.random((s.batch, queries, keys)) < 0.7).astype(np.int32)
+        mask[:, :, 0] = 1
         return Arg(mask, ("batch", "queries", symbol))
     return None
 
@@ -115,7 +120,7 @@ def attention(rng) -> Case:
         )
     mask = padding(rng, s, keys, symbol, s.queries)
     if mask is None and rng.random() < 0.3:  # the ends, then the starts
-        starts = rng.integers(0, keys, s.batch)
+        starts = rng.integers(0, keys, s.batch) * (1 - attributes.get("unidirectional", 0))
         ends = [rng.integers(start + 1, keys + 1) for start in starts]
         mask = Arg(np.array([*ends, *starts], np.int32), (None,))
     inputs = [

@@ -134,7 +134,8 @@ static Result<double> compareOutputs(OpenModel &model, Peer &peer,
 }
 
 /// Between turns with more than one thread: onnxruntime's workers spin for about 25 ms after a call
-/// (its process uses that much CPU time while it is asked for nothing), and would take a core from ours.
+/// (its process uses that much CPU time while it is asked for nothing), and would take a core from
+/// ours.
 static void settle(int threads) {
   if (threads > 1)
     std::this_thread::sleep_for(std::chrono::milliseconds(40));
@@ -187,7 +188,8 @@ static std::string cpuModel() {
 static void printRow(Table &table, const std::string &who, const std::vector<double> &times) {
   Summary summary = summarize(times);
   table.row({who, formatSeconds(summary.median), formatSeconds(summary.minimum),
-             formatSeconds(summary.p90), formatNumber(100 * summary.variation, 2) + " %"});
+             formatSeconds(summary.p90), formatSeconds(summary.p99),
+             formatNumber(100 * summary.variation, 2) + " %"});
 }
 
 static void printMeasured(const Measured &measured, const std::string &peerName) {
@@ -195,8 +197,8 @@ static void printMeasured(const Measured &measured, const std::string &peerName)
                << formatCount(measured.ours.size(), measured.theirs.empty() ? "run" : "pair")
                << "\n";
   Table table("  ");
-  table.alignRight({1, 2, 3, 4});
-  table.row({"", "median", "min", "p90", "variation"});
+  table.alignRight({1, 2, 3, 4, 5});
+  table.row({"", "median", "min", "p90", "p99", "variation"});
   printRow(table, "permalloy", measured.ours);
   if (!measured.theirs.empty())
     printRow(table, peerName, measured.theirs);
@@ -219,6 +221,7 @@ static llvm::json::Object timesJson(const std::vector<double> &times) {
   return llvm::json::Object{{"median_s", summary.median},
                             {"min_s", summary.minimum},
                             {"p90_s", summary.p90},
+                            {"p99_s", summary.p99},
                             {"mean_s", summary.mean},
                             {"coefficient_of_variation", summary.variation},
                             {"runs", static_cast<int64_t>(times.size())}};
@@ -243,32 +246,46 @@ static llvm::json::Object measuredJson(const Measured &measured) {
   return object;
 }
 
-static void printResults(const BenchCommand &command, const OpenModel &model, const Peer *peer,
-                         const std::vector<Measured> &results) {
-  std::string target = model.artifact().program().targets[model.session->targetIndex()].name;
-  std::string peerName = peer ? command.against + " " + peer->version() : "";
-  if (!command.json) {
-    llvm::outs() << cpuModel() << ", "
-                 << formatCount(static_cast<uint64_t>(command.threads), "thread") << ", permalloy "
-                 << PERMALLOY_VERSION << " " << command.settings.precision << " " << target
-                 << (peer ? ", " + peerName + " CPU f32" : "") << "\n";
-    for (const Measured &measured : results)
+/// What was measured on one model.
+struct ModelResults {
+  std::string model, target;
+  double compileSeconds = 0;
+  std::vector<Measured> rows;
+};
+
+static void printText(const BenchCommand &command, const std::string &peerName,
+                      const std::vector<ModelResults> &models) {
+  llvm::outs() << cpuModel() << ", "
+               << formatCount(static_cast<uint64_t>(command.threads), "thread") << ", permalloy "
+               << PERMALLOY_VERSION << " " << command.settings.precision << " "
+               << models.front().target << (peerName.empty() ? "" : ", " + peerName + " CPU f32")
+               << "\n";
+  for (const ModelResults &model : models) {
+    if (models.size() > 1)
+      llvm::outs() << model.model << "\n";
+    for (const Measured &measured : model.rows)
       printMeasured(measured, command.against);
-    return;
   }
-  llvm::json::Array rows;
-  for (const Measured &measured : results)
-    rows.push_back(measuredJson(measured));
+}
+
+static void printJson(const BenchCommand &command, const std::string &peerName,
+                      const std::vector<ModelResults> &models) {
+  llvm::json::Array results;
+  for (const ModelResults &model : models)
+    for (const Measured &measured : model.rows) {
+      llvm::json::Object row = measuredJson(measured);
+      row["model"] = model.model;
+      row["compile_s"] = model.compileSeconds;
+      row["target"] = model.target;
+      results.push_back(std::move(row));
+    }
   llvm::json::OStream json(llvm::outs(), 2);
   json.value(llvm::json::Object{{"machine", cpuModel()},
                                 {"threads", command.threads},
                                 {"permalloy", PERMALLOY_VERSION},
                                 {"precision", command.settings.precision},
-                                {"target", target},
                                 {"peer", peerName},
-                                {"model", command.model},
-                                {"compile_s", model.compileSeconds},
-                                {"results", std::move(rows)}});
+                                {"results", std::move(results)}});
   llvm::outs() << "\n";
 }
 
@@ -298,37 +315,85 @@ static Result<Measured> benchOne(OpenModel &model, Peer *peer, const BenchComman
   return measured;
 }
 
+namespace {
+/// A model to time and, where it is compiled already, its artifact.
+struct Subject {
+  std::string model, artifact;
+};
+} // namespace
+
+static Result<std::vector<Subject>> subjectsOf(const BenchCommand &command) {
+  std::vector<Subject> subjects;
+  for (const std::string &file : command.files) {
+    if (!isArtifact(file))
+      subjects.push_back({file, ""});
+    else if (!subjects.empty() && subjects.back().artifact.empty())
+      subjects.back().artifact = file;
+    else if (command.against.empty())
+      subjects.push_back({file, file});
+    else
+      return Status(StatusCode::invalidArgument,
+                    "--against " + command.against + " needs the .onnx model that '" + file +
+                        "' was compiled from; write: permalloy bench MODEL.onnx " + file);
+  }
+  return subjects;
+}
+
+/// Times one model at all sizes. Nothing when the compiler failed, which it has reported itself.
+static Result<std::optional<ModelResults>> benchModel(const Subject &subject, Peer *peer,
+                                                      const BenchCommand &command,
+                                                      std::span<const Sizes> combinations) {
+  if (peer)
+    if (Status status = peer->load(subject.model, command.threads); !status.ok())
+      return status;
+  Result<std::optional<OpenModel>> opened =
+      openModel(subject.artifact.empty() ? subject.model : subject.artifact, command.settings,
+                command.threads);
+  if (!opened.ok())
+    return opened.status();
+  if (!*opened)
+    return std::optional<ModelResults>();
+  OpenModel &model = **opened;
+  std::string target = model.artifact().program().targets[model.session->targetIndex()].name;
+  ModelResults results{subject.model, target, model.compileSeconds, {}};
+  for (const Sizes &sizes : combinations) {
+    Result<Measured> measured = benchOne(model, peer, command, sizes);
+    if (!measured.ok())
+      return measured.status();
+    results.rows.push_back(std::move(*measured));
+  }
+  return std::optional<ModelResults>(std::move(results));
+}
+
 int runBench(const BenchCommand &command) {
   Result<std::vector<Sizes>> combinations = parseSizes(command.inputs.sizes);
   if (!combinations.ok())
     return fail(combinations.status());
-  if (!command.against.empty() && isArtifact(command.model))
-    return fail("--against " + command.against + " needs the .onnx model that '" + command.model +
-                "' was compiled from; write: permalloy bench MODEL.onnx " + command.model);
+  Result<std::vector<Subject>> subjects = subjectsOf(command);
+  if (!subjects.ok())
+    return fail(subjects.status());
   std::optional<Peer> peer;
   if (!command.against.empty()) {
     Result<Peer> started = Peer::start();
     if (!started.ok())
       return fail(started.status());
     peer.emplace(std::move(*started));
-    if (Status status = peer->load(command.model, command.threads); !status.ok())
-      return fail(status);
   }
-  Result<std::optional<OpenModel>> model =
-      openModel(command.artifact.empty() ? command.model : command.artifact, command.settings,
-                command.threads);
-  if (!model.ok())
-    return fail(model.status());
-  if (!*model)
-    return 1;
-  std::vector<Measured> results;
-  for (const Sizes &sizes : *combinations) {
-    Result<Measured> measured = benchOne(**model, peer ? &*peer : nullptr, command, sizes);
-    if (!measured.ok())
-      return fail(measured.status());
-    results.push_back(std::move(*measured));
+  std::vector<ModelResults> models;
+  for (const Subject &subject : *subjects) {
+    Result<std::optional<ModelResults>> results =
+        benchModel(subject, peer ? &*peer : nullptr, command, *combinations);
+    if (!results.ok())
+      return fail(results.status());
+    if (!*results)
+      return 1;
+    models.push_back(std::move(**results));
   }
-  printResults(command, **model, peer ? &*peer : nullptr, results);
+  std::string peerName = peer ? command.against + " " + peer->version() : "";
+  if (command.json)
+    printJson(command, peerName, models);
+  else
+    printText(command, peerName, models);
   return 0;
 }
 

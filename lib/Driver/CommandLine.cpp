@@ -134,10 +134,11 @@ static CLI::App *addRun(CLI::App &app, RunCommand &command) {
 static CLI::App *addBench(CLI::App &app, BenchCommand &command) {
   CLI::App *sub = app.add_subcommand(
       "bench", "Time a model, if wanted turn by turn with onnxruntime on the same inputs");
-  sub->add_option("model", command.model, "An .onnx model, or a compiled .alloy without --against")
+  sub->add_option(
+         "models", command.files,
+         "One or more: .onnx models, each with the .alloy compiled from it behind it (default: "
+         "compile now), or compiled .alloy files without --against")
       ->required();
-  sub->add_option("artifact", command.artifact,
-                  "The .alloy compiled from it; default: compile now");
   sub->add_option("--against", command.against,
                   "Peer: onnxruntime, of the Python that PERMALLOY_PYTHON names or of python3")
       ->check(CLI::IsMember({"onnxruntime"}));

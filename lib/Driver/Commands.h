@@ -69,8 +69,8 @@ int runRun(const RunCommand &command);
 struct BenchCommand {
   CompileSettings settings;
   InputSettings inputs;
-  std::string model;
-  std::string artifact; ///< already compiled from `model`; empty: compile it
+  /// What to time, one after the other; an .alloy behind an .onnx was compiled from it.
+  std::vector<std::string> files;
   std::string against;  ///< "onnxruntime" or empty
   int threads = 1;
   double seconds = 3;

@@ -4,6 +4,7 @@
 #include "CrashReport.h"
 #include "ImportModel.h"
 #include "Report.h"
+#include "WeightPaths.h"
 
 #include "permalloy/Driver/Driver.h"
 #include "permalloy/Import/Import.h"
@@ -39,7 +40,10 @@ static mlir::OwningOpRef<mlir::ModuleOp> parseMlir(const std::string &path,
     fail(start.status());
     return nullptr;
   }
-  return mlir::parseSourceFile<mlir::ModuleOp>(path, &context);
+  mlir::OwningOpRef<mlir::ModuleOp> module = mlir::parseSourceFile<mlir::ModuleOp>(path, &context);
+  if (module)
+    resolveWeightPaths(*module, path);
+  return module;
 }
 
 mlir::OwningOpRef<mlir::ModuleOp> importModel(const std::string &path,
@@ -67,6 +71,8 @@ int runImport(const ImportCommand &command) {
       importModel(command.model, command.dims, context.get());
   if (!module)
     return 1;
+  if (command.output != "-")
+    relateWeightPaths(*module, command.output);
   Status status = writeText(command.output, [&](llvm::raw_ostream &os) -> Status {
     module->print(os, mlir::OpPrintingFlags().enableDebugInfo());
     os << "\n";

@@ -35,7 +35,11 @@ Summary summarize(std::vector<double> times) {
   for (double time : times)
     squares += (time - mean) * (time - mean);
   double deviation = times.size() > 1 ? std::sqrt(squares / (count - 1)) : 0;
-  return {times.front(), quantileOfSorted(times, 0.5), quantileOfSorted(times, 0.9), mean,
+  return {times.front(),
+          quantileOfSorted(times, 0.5),
+          quantileOfSorted(times, 0.9),
+          quantileOfSorted(times, 0.99),
+          mean,
           mean > 0 ? deviation / mean : 0};
 }
 

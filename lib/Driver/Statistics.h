@@ -9,7 +9,7 @@ namespace permalloy {
 
 /// Summary of measured times, in their unit. All zero for none.
 struct Summary {
-  double minimum = 0, median = 0, p90 = 0, mean = 0;
+  double minimum = 0, median = 0, p90 = 0, p99 = 0, mean = 0;
   /// Standard deviation over mean.
   double variation = 0;
 };

@@ -141,9 +141,20 @@ def test_bench(permalloy, model, alloy):
         assert row["permalloy"]["runs"] == row["peer"]["runs"] == 12
         assert 0 < row["ratio"]["low_95"] <= row["ratio"]["median"] <= row["ratio"]["high_95"]
         assert row["relative_error"] < 2e-4
+        times = row["permalloy"]
+        assert times["min_s"] <= times["median_s"] <= times["p90_s"] <= times["p99_s"]
+        assert times["coefficient_of_variation"] >= 0
     assert "onnxruntime" in result["peer"] and result["threads"] == 1
     text = permalloy("bench", alloy, "--repeats", "10", "--threads", "2").out
     assert "2 threads" in text and "median" in text
+
+
+def test_bench_several_models(permalloy, model, alloy):
+    command = ("bench", model, alloy, alloy, model, "--repeats", "10", "--json")
+    result = json.loads(permalloy(*command, "--dim", "sequence=4,8").out)
+    models = [str(model)] * 2 + [str(alloy)] * 2 + [str(model)] * 2
+    assert [row["model"] for row in result["results"]] == models
+    assert [row["compile_s"] > 0 for row in result["results"]] == [False] * 4 + [True] * 2
 
 
 def test_verify(permalloy, model, alloy):

@@ -16,6 +16,9 @@ int permalloyMain(int argc, char **argv);
 /// `permalloy-opt`: runs passes on MLIR files.
 int permalloyOptMain(int argc, char **argv);
 
+/// `permalloy-lsp-server`: tells editors about MLIR text with our dialects.
+int permalloyLspServerMain(int argc, char **argv);
+
 /// Every dialect that a pass of this project reads or makes.
 void registerAllDialects(mlir::DialectRegistry &registry);
 

@@ -6,7 +6,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <gtest/gtest.h>
@@ -30,12 +29,6 @@ using namespace permalloy::test;
 #endif
 
 namespace {
-
-/// Whether scripts/check runs with --full.
-bool isFull() {
-  const char *text = std::getenv("PERMALLOY_TEST_FULL");
-  return text && std::string(text) == "1";
-}
 
 TEST(Concurrency, CallsAtOnceOnOneSession) {
   auto session = openSession(tinyModel(), {.threads = 2});
@@ -77,12 +70,11 @@ TEST(Concurrency, EightThreadsOnTwoSessionsWithMixedShapes) {
   auto one = openSession(tinyModel(), {.threads = 2});
   auto two = openSession(tinyModel(), {.threads = 3});
   ASSERT_TRUE(one && two);
-  int calls = isFull() ? 1000 : 100;
   std::atomic<int> wrong = 0;
   std::vector<std::thread> callers;
   for (int caller = 0; caller < 8; ++caller)
     callers.emplace_back([&, caller] {
-      for (int i = 0; i < calls; ++i) {
+      for (int i = 0; i < 1000; ++i) {
         TinyCase example((caller + i) % 9, 1 + (caller * 31 + i * 7) % 120, i);
         wrong += !example.runsRight((caller + i) % 2 ? *one : *two);
       }
@@ -110,7 +102,7 @@ TEST(Concurrency, RunsLeakNothing) {
   };
   runs(200); // memory that is kept for later calls
   int64_t before = residentBytes();
-  runs(isFull() ? 10000 : 1000);
+  runs(10000);
   EXPECT_LE(residentBytes() - before, 512 << 10);
 }
 

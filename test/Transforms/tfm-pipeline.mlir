@@ -6,6 +6,7 @@
 // TEXT: resolve-shapes
 // TEXT: unify-dims
 // TEXT: fold-constants
+// TEXT: raise-gather
 // TEXT: simplify-indexing
 // TEXT: fold-constants
 // TEXT: sink-broadcasts

@@ -95,6 +95,24 @@ def FoldConstants : TfmPass<"fold-constants"> {
   let statistics = [Statistic<"numFolded", "folded", "operations folded">];
 }
 
+def RaiseGather : TfmPass<"raise-gather"> {
+  let summary = "take rows by index where tuples have one index";
+  let description = [{
+    A gather_nd without shared dimensions whose tuples have one index becomes a gather along the first dimension, which kernels
+    of rows take in (the positions of Whisper's decoder). Left alone: longer tuples, and indices whose dimensions depend on data.
+
+    ```mlir
+    %0 = tfm.gather_nd %table, %i : (tensor<448x384xf32>, tensor<?x?x1xi64>) -> tensor<?x?x384xf32>
+    ```
+    becomes
+    ```mlir
+    %r = tfm.reshape %i dims [#tfm.dim<batch>, #tfm.dim<seq>] : (tensor<?x?x1xi64>) -> tensor<?x?xi64>
+    %0 = tfm.gather %table, %r {axis = 0 : i64} : (tensor<448x384xf32>, tensor<?x?xi64>) -> tensor<?x?x384xf32>
+    ```
+  }];
+  let statistics = [Statistic<"numRaised", "raised", "gathers of rows">];
+}
+
 def SimplifyIndexing : TfmPass<"simplify-indexing"> {
   let summary = "turn gathers in disguise into reshapes and slices";
   let description = [{

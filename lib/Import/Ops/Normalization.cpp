@@ -191,6 +191,17 @@ Value logSoftmax(OpBinder &b, Value x, int64_t axis) {
 
 /// Before opset 13 the input is a matrix of the dimensions before and from `axis` (default 1), and
 /// rows are normalised.
+/// 1 at the first place of the largest value, 0 elsewhere.
+Value hardmax(OpBinder &b, Value x, int64_t axis) {
+  if (b.failed())
+    return {};
+  Value hit = b.compare(CompareKind::Eq, x, b.reduce(ReduceKind::Max, x, {axis}, true));
+  Value place = b.alongAxis(b.iota(Extent(x, axis)), axis, b.rank(x));
+  Value candidates = b.select(hit, place, b.scalar(b.builder.getI64Type(), double(INT32_MAX)));
+  Value first = b.reduce(ReduceKind::Min, candidates, {axis}, true);
+  return b.select(b.compare(CompareKind::Eq, place, first), b.scalar(x, 1), b.scalar(x, 0));
+}
+
 template <Value (*function)(OpBinder &, Value, int64_t)> LogicalResult importSoftmax(OpBinder &b) {
   Value x = b.input(0);
   if (b.failed())
@@ -209,6 +220,7 @@ template <Value (*function)(OpBinder &, Value, int64_t)> LogicalResult importSof
 constexpr OpClass C = OpClass::Concept, D = OpClass::Decomposed;
 const OpRow rows[] = {
     {"", "BatchNormalization", 7, 15, D, importBatchNormalization},
+    {"", "Hardmax", 1, 13, D, importSoftmax<hardmax>},
     // Before opset 17 it is an operator that onnxruntime adds to the default domain.
     {"", "LayerNormalization", 7, 17, C, importLayerNormalization},
     {"", "LogSoftmax", 1, 13, D, importSoftmax<logSoftmax>},

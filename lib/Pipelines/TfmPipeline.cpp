@@ -26,7 +26,8 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
   // shapes up. Each uncovers work for
   //    the one before it: a gather that became a reshape shows a bool that is true everywhere.
   functions.addPass(createFoldConstants());
-  functions.addPass(createRaiseGather());
+  if (options.raise)
+    functions.addPass(createRaiseGather());
   functions.addPass(createSimplifyIndexing());
   functions.addPass(createFoldConstants());
   functions.addPass(createSinkBroadcasts());

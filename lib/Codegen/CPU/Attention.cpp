@@ -1,6 +1,6 @@
 //===- Attention.cpp - grid, packing and output of attention ----*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "AttentionEmitter.h"
+#include "AttentionDecode.h"
 #include "permalloy/Codegen/CPU/Transpose.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -25,13 +25,30 @@ int64_t permalloy::codegen::attentionQueryBlock(const CpuTarget &target) {
 }
 
 int64_t permalloy::codegen::attentionScratchBytes(const CpuTarget &target,
-                                                  const AttentionSchedule &schedule,
+                                                  const AttentionSchedule &schedule, int64_t group,
                                                   int64_t headSize, Type element) {
   bool widens = element && Element::of(element).isHalf();
-  return AttentionScratch(target, schedule, headSize, widens).end;
+  return std::max(AttentionScratch(target, schedule, headSize, widens).end,
+                  DecodeScratch(target, schedule, group, headSize, widens).end);
 }
 
 void AttentionEmitter::emit() {
+  Value few = b.less(a.queries, b.i64(decodeQueries(b.target()) + 1));
+  b.ifElse(few, [&] { emitDecode(); }, [&] { emitBlocks(); });
+}
+
+/// One tile of the grid for each head: the first head of a group does all of the group.
+void AttentionEmitter::emitDecode() {
+  int64_t group = a.heads / a.kvHeads;
+  b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value tile) {
+    Value head = b.rem(tile, a.heads);
+    b.ifThen(b.equal(b.rem(head, group), b.i64(0)), [&] {
+      DecodeEmitter(b, a, s).emit(b.div(tile, a.heads), b.div(head, group));
+    });
+  });
+}
+
+void AttentionEmitter::emitBlocks() {
   Value blocks = b.ceilDiv(a.queries, width);
   b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value tile) {
     Value head = b.div(tile, blocks);
@@ -42,15 +59,11 @@ void AttentionEmitter::emit() {
 void AttentionEmitter::emitTile(Value batch, Value head, Value first) {
   firstQuery = first;
   queryCount = b.min(b.sub(a.queries, first), b.i64(width));
-  auto headBase = [&](const HeadTensor &tensor, Value index) {
-    return b.at(b.at(tensor.base, b.mul(batch, tensor.batchStride)),
-                b.mul(index, tensor.headStride));
-  };
   Value kvHead = a.heads == a.kvHeads ? head : b.div(head, a.heads / a.kvHeads);
-  queryRows = b.at(headBase(a.query, head), b.mul(first, a.query.rowStride));
-  keyRows = headBase(a.key, kvHead);
-  valueRows = headBase(a.value, kvHead);
-  outputRows = b.at(headBase(a.output, head), b.mul(first, a.output.rowStride));
+  queryRows = b.at(headBase(a.query, batch, head), b.mul(first, a.query.rowStride));
+  keyRows = headBase(a.key, batch, kvHead);
+  valueRows = headBase(a.value, batch, kvHead);
+  outputRows = b.at(headBase(a.output, batch, head), b.mul(first, a.output.rowStride));
   if (a.mask)
     maskBase = b.at(b.at(b.at(a.mask->base, b.mul(batch, a.mask->batchStride)),
                          b.mul(head, a.mask->headStride)),
@@ -63,10 +76,8 @@ void AttentionEmitter::emitTile(Value batch, Value head, Value first) {
   b.loop(b.i64(0), b.i64(width * paddedSize * 4), vectorBytes, [&](Value offset) {
     b.store(b.splat(0), b.at(part(layout.output), offset), vectorBytes);
   });
-  Value end = a.keys;
-  if (a.causal) // Keys after the last query's own see no query of this tile.
-    end = b.max(b.i64(0), b.min(end, b.add(b.add(first, queryCount), b.sub(a.keys, a.queries))));
-  b.loop(b.i64(0), end, s.keyBlock,
+  auto [begin, end] = keyRange(first, queryCount); // blocks that nobody sees are skipped
+  b.loop(begin, end, s.keyBlock,
          [&](Value key) { emitKeyBlock(key, b.min(b.sub(end, key), b.i64(s.keyBlock))); });
   storeRows();
 }
@@ -94,37 +105,9 @@ void AttentionEmitter::packQueries() {
 void AttentionEmitter::storeRows() {
   b.loop(b.i64(0), queryCount, 1, [&](Value query) {
     Value sum = b.loadF32(b.at(part(layout.sum), b.mul(query, 4)));
-    Value inverse = arith::DivFOp::create(b, b.f32(1), sum); // inf where empty: 0 * inf is NaN
-    if (a.noKeys == NoKeys::Zero) {
-      Value empty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, sum, b.f32(0));
-      inverse = b.select(empty, b.f32(0), inverse);
-    }
-    Value factor = b.broadcast(inverse);
     Value from = b.at(part(layout.output), b.mul(query, paddedSize * 4));
-    Value to = b.at(outputRows, b.mul(query, a.output.rowStride));
-    forColumns([&](int64_t column, unsigned valid) {
-      Value value = b.mulf(b.loadVector(b.at(from, column * 4), vectorBytes), factor);
-      if (a.noKeys == NoKeys::MeanOfValues)
-        value = emptyRow(sum, value, column, valid);
-      ops.storeLanes(element, value, b.at(to, column * element.bytes()), valid);
-    });
+    storeOutputRow(from, b.at(outputRows, b.mul(query, a.output.rowStride)), sum, valueRows);
   });
-}
-
-/// `value`, or the mean of all values where `sum` says that no key was seen.
-Value AttentionEmitter::emptyRow(Value sum, Value value, int64_t column, unsigned valid) {
-  Value empty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, sum, b.f32(0));
-  // A loop over no keys unless the row is empty.
-  Value count = b.select(empty, a.keys, b.i64(0));
-  SmallVector<Value> total =
-      b.loop(b.i64(0), count, 1, {b.splat(0)}, [&](Value key, ValueRange carried) {
-        Value address =
-            b.at(b.at(valueRows, b.mul(key, a.value.rowStride)), column * element.bytes());
-        return SmallVector<Value>{b.addf(carried[0], ops.loadLanes(element, address, valid))};
-      });
-  Value keys = arith::SIToFPOp::create(b, b.getF32Type(), a.keys);
-  Value mean = b.mulf(total[0], b.broadcast(arith::DivFOp::create(b, b.f32(1), keys)));
-  return b.select(empty, mean, value);
 }
 
 void permalloy::codegen::emitAttention(KernelBuilder &b, const Attention &attention,

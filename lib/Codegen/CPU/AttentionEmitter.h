@@ -37,29 +37,78 @@ struct AttentionScratch {
   }
 };
 
-/// Emits one attention kernel; see Attention.h for the algorithm. Attention.cpp has the frame
-/// (grid, packing, output), AttentionScores.cpp what happens to a block of keys.
-class AttentionEmitter {
+/// What both ways of attention share.
+class AttentionParts {
 public:
   using Value = mlir::Value;
 
-  AttentionEmitter(KernelBuilder &b, const Attention &a, const AttentionSchedule &s)
+protected:
+  AttentionParts(KernelBuilder &b, const Attention &a, const AttentionSchedule &s)
       : b(b), a(a), s(s), ops(b), element(Element::of(a.element ? a.element : b.getF32Type())),
-        layout(b.target(), s, a.headSize, element.isHalf()), lanes(b.target().lanes()),
-        width(attentionQueryBlock(b.target())), vectorBytes(lanes * 4), rowBytes(width * 4),
+        lanes(b.target().lanes()), vectorBytes(lanes * 4),
         paddedSize(llvm::alignTo(a.headSize, lanes)) {}
+
+  /// The rows of one head.
+  Value headBase(const HeadTensor &tensor, Value batch, Value head) {
+    return b.at(b.at(tensor.base, b.mul(batch, tensor.batchStride)),
+                b.mul(head, tensor.headStride));
+  }
+  /// The keys [first, second) that any of the queries [first, first + count) sees, by position.
+  std::pair<Value, Value> keyRange(Value firstQuery, Value count);
+  /// The mask at `address` as f32 in powers of two.
+  Value maskValue(Value address);
+  /// first, first + 1, ... as i32.
+  Value laneNumbers(int32_t first);
+  /// Scores in powers of two after the softcap.
+  Value capScores(Value scores);
+  /// `count` rows of K or V as f32: in place, or widened at `place` in scratch.
+  Value asFloat(Value rows, int64_t rowStride, int64_t place, Value count);
+  /// Bytes between the rows that asFloat gives.
+  int64_t floatStride(const HeadTensor &tensor) const {
+    return element.isHalf() ? paddedSize * 4 : tensor.rowStride;
+  }
+  /// to = from / sum for the elements of one head; what NoKeys says where the sum is 0.
+  void storeOutputRow(Value from, Value to, Value sum, Value valueRows);
+  /// Calls `body(column, valid lanes)` for the vectors of one head.
+  void forColumns(llvm::function_ref<void(int64_t, unsigned)> body) {
+    for (int64_t column = 0; column < a.headSize; column += lanes)
+      body(column, std::min<int64_t>(lanes, a.headSize - column));
+  }
+  Value part(int64_t offset) { return b.at(b.scratch(), offset); }
+
+  KernelBuilder &b;
+  const Attention &a;
+  const AttentionSchedule &s;
+  ElementOps ops;
+  /// What stands in memory: elements are loaded and stored through `ops`, and f32 in registers and
+  /// in scratch.
+  Element element;
+  int64_t lanes, vectorBytes, paddedSize;
+
+private:
+  Value emptyRow(Value valueRows, Value sum, Value value, int64_t column, unsigned valid);
+};
+
+/// Emits one attention kernel; see Attention.h for the algorithm. Attention.cpp has the frame
+/// (grid, packing, output), AttentionScores.cpp what happens to a block of keys.
+class AttentionEmitter : AttentionParts {
+public:
+  AttentionEmitter(KernelBuilder &b, const Attention &a, const AttentionSchedule &s)
+      : AttentionParts(b, a, s), layout(b.target(), s, a.headSize, element.isHalf()),
+        width(attentionQueryBlock(b.target())), rowBytes(width * 4) {}
 
   void emit();
 
 private:
+  void emitDecode();
+  void emitBlocks();
   void emitTile(Value batch, Value head, Value firstQuery);
   void packQueries();
   void emitKeyBlock(Value firstKey, Value count);
-  Value asFloat(Value rows, int64_t rowStride, int64_t place, Value count);
   void emitAllScores(Value firstKey, Value count);
   void fillMaskRow(Value firstKey, Value count);
   void fillMaskTile(Value firstKey, Value count);
-  Value maskValue(Value address);
+  llvm::SmallVector<Value> startScores(unsigned rows, Value firstRow, Value row, Value scores);
   void emitScores(unsigned rows, Value firstKey, Value row);
   Value initialScore(Value score, Value key, unsigned vector);
   void updateMaximum();
@@ -68,29 +117,16 @@ private:
   void emitOutput(Value firstKey, Value count);
   void emitOutputTile(Value firstKey, Value count, Value query, int64_t column, int64_t columns);
   void storeRows();
-  Value emptyRow(Value sum, Value value, int64_t column, unsigned valid);
 
-  Value part(int64_t offset) { return b.at(b.scratch(), offset); }
   Value lanesAt(int64_t offset, unsigned vector) {
     return b.loadVector(part(offset + vector * vectorBytes), vectorBytes);
   }
   void setLanes(Value value, int64_t offset, unsigned vector) {
     b.store(value, part(offset + vector * vectorBytes), vectorBytes);
   }
-  /// Calls `body(column, valid lanes)` for the vectors of one head.
-  void forColumns(llvm::function_ref<void(int64_t, unsigned)> body) {
-    for (int64_t column = 0; column < a.headSize; column += lanes)
-      body(column, std::min<int64_t>(lanes, a.headSize - column));
-  }
 
-  KernelBuilder &b;
-  const Attention &a;
-  const AttentionSchedule &s;
-  ElementOps ops;
-  /// What stands in memory: elements are loaded and stored through `ops`, and f32 in registers and in scratch.
-  Element element;
   AttentionScratch layout;
-  int64_t lanes, width, vectorBytes, rowBytes, paddedSize;
+  int64_t width, rowBytes;
 
   // The tile at hand.
   Value queryRows, keyRows, valueRows, outputRows,

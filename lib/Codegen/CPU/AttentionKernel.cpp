@@ -42,8 +42,8 @@ std::string permalloy::codegen::whyNotAttention(kern::KernelOp kernel) {
     return "its heads are wider than " + std::to_string(kMaxHeadSize);
   if (!llvm::all_of(op->getOperands(), llvm::IsaPred<BlockArgument>))
     return "an operand of tfm.attention is computed in the kernel";
-  if (op.getSoftcap() || op.getWindowLeft() || op.getWindowRight())
-    return "softcap and windows are unsupported";
+  if (op.getType().getShape().back() != op.getQuery().getType().getShape().back())
+    return "its values have heads of another size than its keys";
   return "";
 }
 
@@ -68,7 +68,8 @@ LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
   kernel.setTilesAttr(
       tfm::DimExprAttr::mul(query[0], tfm::DimExprAttr::mul(constant(op.getNumHeads()), blocks)));
   kernel.setScratchBytesAttr(constant(
-      attentionScratchBytes(target, schedule, headSizeOf(op), Element::of(op.getResult()).stored)));
+      attentionScratchBytes(target, schedule, op.getNumHeads() / op.getNumKvHeads(), headSizeOf(op),
+                            Element::of(op.getResult()).stored)));
   return success();
 }
 
@@ -123,6 +124,7 @@ static AttentionMask maskOf(KernelFrame &frame, Value mask, ArrayRef<tfm::DimExp
     natural = b.mul(natural, extent);
   }
   result.sameForAllQueries = dims[2].isConstant(1);
+  result.sameForAllHeads = dims[1].isConstant(1);
   return result;
 }
 
@@ -163,6 +165,10 @@ LogicalResult permalloy::codegen::emitAttentionKernel(KernelFrame &frame) {
   a.keys = frame.emit(keys);
   a.scale = op.getScale().convertToFloat();
   a.causal = op.getCausal();
+  if (op.getSoftcap())
+    a.softcap = op.getSoftcap()->convertToFloat();
+  a.windowLeft = op.getWindowLeft();
+  a.windowRight = op.getWindowRight();
   a.noKeys = noKeysOf(op.getEmptyRows());
   if (Value mask = op.getMask())
     a.mask =

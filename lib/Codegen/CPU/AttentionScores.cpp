@@ -8,9 +8,6 @@
 using namespace permalloy::codegen;
 using namespace mlir;
 
-/// Finite masks are kept above this after the change of base, so that they do not become -inf.
-static constexpr float kLowestMask = -2e38f;
-
 void AttentionEmitter::emitKeyBlock(Value firstKey, Value count) {
   for (unsigned v = 0; v < kQueryVectors; ++v)
     setLanes(lanesAt(layout.maximum, v), layout.newMaximum, v);
@@ -18,8 +15,8 @@ void AttentionEmitter::emitKeyBlock(Value firstKey, Value count) {
     fillMaskRow(firstKey, count);
   else if (a.mask)
     fillMaskTile(firstKey, count);
-  keyStride = element.isHalf() ? paddedSize * 4 : a.key.rowStride;
-  valueStride = element.isHalf() ? paddedSize * 4 : a.value.rowStride;
+  keyStride = floatStride(a.key);
+  valueStride = floatStride(a.value);
   keyBlock =
       asFloat(b.at(keyRows, b.mul(firstKey, a.key.rowStride)), a.key.rowStride, layout.keys, count);
   valueBlock = asFloat(b.at(valueRows, b.mul(firstKey, a.value.rowStride)), a.value.rowStride,
@@ -28,22 +25,6 @@ void AttentionEmitter::emitKeyBlock(Value firstKey, Value count) {
   updateMaximum();
   emitWeights(count);
   emitOutput(firstKey, count);
-}
-
-/// `count` rows of K or V: in place, or at `place` in scratch, widened and padded to whole vectors.
-/// That costs 3 instructions for 16 elements, where each takes 2 FMAs of every 16 queries.
-Value AttentionEmitter::asFloat(Value rows, int64_t rowStride, int64_t place, Value count) {
-  if (!element.isHalf())
-    return rows;
-  b.loop(b.i64(0), count, 1, [&](Value row) {
-    Value from = b.at(rows, b.mul(row, rowStride));
-    Value to = b.at(part(place), b.mul(row, paddedSize * 4));
-    forColumns([&](int64_t column, unsigned valid) {
-      Value value = ops.loadLanes(element, b.at(from, column * element.bytes()), valid);
-      b.store(value, b.at(to, column * 4), vectorBytes);
-    });
-  });
-  return part(place);
 }
 
 /// Whole tiles of rows, then what is left. The last tile may move up to end at the last key: its
@@ -61,20 +42,6 @@ void AttentionEmitter::emitAllScores(Value firstKey, Value count) {
   b.ifElse(
       b.less(count, b.i64(rows)), [&] { b.loop(b.i64(0), count, 1, single); },
       [&] { b.loop(whole, count, rows, [&](Value) { tile(b.sub(count, rows)); }); });
-}
-
-/// The mask at `address` as f32 in powers of two.
-Value AttentionEmitter::maskValue(Value address) {
-  if (a.mask->isBool) {
-    Value byte = b.load(b.getI8Type(), address, 1);
-    Value zero = arith::ConstantOp::create(b, b.getI8IntegerAttr(0));
-    Value attend = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, byte, zero);
-    return b.select(attend, b.f32(0), b.f32(-kInfinity));
-  }
-  Value mask = ops.load(element, address);
-  Value scaled = b.maxf(b.f32(kLowestMask), b.mulf(mask, b.f32(kLog2e)));
-  Value excluded = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, mask, b.f32(-kInfinity));
-  return b.select(excluded, mask, scaled);
 }
 
 void AttentionEmitter::fillMaskRow(Value firstKey, Value count) {
@@ -100,20 +67,37 @@ void AttentionEmitter::fillMaskTile(Value firstKey, Value count) {
 
 /// `score`, or -inf in the lanes whose query may not see `key` (an i64).
 Value AttentionEmitter::initialScore(Value score, Value key, unsigned vector) {
-  if (!a.causal)
-    return score;
-  SmallVector<int32_t> offsets;
-  for (int64_t lane = 0; lane < lanes; ++lane)
-    offsets.push_back(vector * lanes + lane);
-  Value iota =
-      arith::ConstantOp::create(b, DenseElementsAttr::get(b.intVectorType(), ArrayRef(offsets)));
-  // Query i sees keys up to i + keys - queries: here, from lane key - (keys - queries) - firstQuery
-  // on.
-  Value first = b.sub(b.sub(key, b.sub(a.keys, a.queries)), firstQuery);
-  first = b.max(b.min(first, b.i64(width)), b.i64(0));
-  Value limit = b.broadcast(arith::TruncIOp::create(b, b.getI32Type(), first));
-  Value sees = arith::CmpIOp::create(b, arith::CmpIPredicate::sge, iota, limit);
-  return arith::SelectOp::create(b, sees, score, b.splat(-kInfinity));
+  Value numbers = laneNumbers(vector * lanes);
+  auto hideUnless = [&](arith::CmpIPredicate predicate, Value lane) {
+    lane = b.max(b.min(lane, b.i64(width)), b.i64(-1));
+    Value limit = b.broadcast(arith::TruncIOp::create(b, b.getI32Type(), lane));
+    Value sees = arith::CmpIOp::create(b, predicate, numbers, limit);
+    score = arith::SelectOp::create(b, sees, score, b.splat(-kInfinity));
+  };
+  // The lane whose query stands at the key's position.
+  Value own = b.sub(b.sub(key, b.sub(a.keys, a.queries)), firstQuery);
+  if (auto reach = a.reachRight())
+    hideUnless(arith::CmpIPredicate::sge, b.sub(own, *reach));
+  if (a.windowLeft)
+    hideUnless(arith::CmpIPredicate::sle, b.add(own, *a.windowLeft));
+  return score;
+}
+
+/// What is added to the scores of `rows` keys from `firstRow` on: the mask, and -inf where a key is
+/// out of reach.
+SmallVector<Value> AttentionEmitter::startScores(unsigned rows, Value firstRow, Value row,
+                                                 Value scores) {
+  SmallVector<Value> init = zeroTile(b, rows * kQueryVectors);
+  if (a.mask && !a.mask->sameForAllQueries)
+    init = loadTile(b, rows, kQueryVectors, scores, rowBytes);
+  for (unsigned r = 0; r < rows; ++r)
+    for (unsigned v = 0; v < kQueryVectors; ++v) {
+      Value &score = init[r * kQueryVectors + v];
+      if (a.mask && a.mask->sameForAllQueries)
+        score = b.broadcast(b.loadF32(b.at(part(layout.maskRow + r * 4), b.mul(row, 4))));
+      score = initialScore(score, b.add(firstRow, r), v);
+    }
+  return init;
 }
 
 /// Scores of `rows` keys from firstKey + row on, and their part of the new maximum.
@@ -128,18 +112,13 @@ void AttentionEmitter::emitScores(unsigned rows, Value firstKey, Value row) {
   operands.bStepStride = rowBytes;
   for (unsigned v = 0; v < kQueryVectors; ++v)
     operands.bVectorOffsets.push_back(v * vectorBytes);
-  SmallVector<Value> init = zeroTile(b, rows * kQueryVectors);
-  if (a.mask && !a.mask->sameForAllQueries)
-    init = loadTile(b, rows, kQueryVectors, scores, rowBytes);
-  for (unsigned r = 0; r < rows; ++r)
-    for (unsigned v = 0; v < kQueryVectors; ++v) {
-      Value &score = init[r * kQueryVectors + v];
-      if (a.mask && a.mask->sameForAllQueries)
-        score = b.broadcast(b.loadF32(b.at(part(layout.maskRow + r * 4), b.mul(row, 4))));
-      score = initialScore(score, b.add(firstRow, r), v);
-    }
-  SmallVector<Value> tile =
-      permalloy::codegen::emitTile(b, rows, operands, b.i64(a.headSize), init);
+  auto startTile = [&] { return startScores(rows, firstRow, row, scores); };
+  SmallVector<Value> tile = permalloy::codegen::emitTile(
+      b, rows, operands, b.i64(a.headSize),
+      a.softcap == 0 ? startTile() : zeroTile(b, rows * kQueryVectors));
+  if (a.softcap != 0)
+    for (auto [score, start] : llvm::zip(tile, startTile()))
+      score = b.addf(capScores(score), start);
   storeTile(b, tile, rows, scores, rowBytes);
   for (unsigned v = 0; v < kQueryVectors; ++v) {
     Value maximum = lanesAt(layout.newMaximum, v);

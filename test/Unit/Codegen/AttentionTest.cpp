@@ -24,13 +24,30 @@ struct AttentionCase {
   float magnitude = 1;
   bool emptyFirstBatch = false; ///< every key of batch 0 masked,
   float emptyValue = -INFINITY; ///< by this where the mask is float
+  bool mixedLayouts = false;    ///< keys and values have the other layout than queries
+  int64_t spare = 0;            ///< rows of keys and values after the last
+  float softcap = 0;
+  int64_t left = -1, right = -1; ///< windows; -1: none
+
+  bool kvPacked() const { return packedHeads != mixedLayouts; }
+  bool sees(int64_t query, int64_t key) const {
+    int64_t position = query + keys - queries;
+    return !(causal && key > position) && !(left >= 0 && key < position - left) &&
+           !(right >= 0 && key > position + right);
+  }
 };
 
 /// Element strides of q, k, v or output.
 struct Strides {
-  Strides(const AttentionCase &c, int64_t heads, int64_t length)
-      : batch(heads * length * c.size), head(c.packedHeads ? c.size : length * c.size),
-        row(c.packedHeads ? heads * c.size : c.size) {}
+  Strides(const AttentionCase &c, int64_t heads, int64_t length, bool packed)
+      : batch(heads * length * c.size), head(packed ? c.size : length * c.size),
+        row(packed ? heads * c.size : c.size) {}
+  static Strides ofQueries(const AttentionCase &c) {
+    return {c, c.heads, c.queries, c.packedHeads};
+  }
+  static Strides ofKeys(const AttentionCase &c) {
+    return {c, c.kvHeads, c.keys + c.spare, c.kvPacked()};
+  }
   int64_t batch, head, row;
 };
 
@@ -48,22 +65,24 @@ struct MaskStrides {
 
 /// What a kernel is compiled for; lengths, batch and mask strides are run-time scalars.
 using KernelKey =
-    std::tuple<const CpuTarget *, int64_t, int64_t, int64_t, int, bool, bool, int, int64_t>;
+    std::tuple<const CpuTarget *, int64_t, int64_t, int64_t, int, bool, bool, bool, int, int64_t,
+               float, int64_t, int64_t>;
 KernelKey keyOf(const CpuTarget &target, const AttentionCase &c, const AttentionSchedule &s) {
   return {&target,  c.heads,       c.kvHeads,     c.size,    int(c.mask),
-          c.causal, c.packedHeads, int(c.noKeys), s.keyBlock};
+          c.causal, c.packedHeads, c.mixedLayouts, int(c.noKeys), s.keyBlock,
+          c.softcap, c.left,       c.right};
 }
 
-/// buffers: q, k, v, output, mask; scalars: batch, queries, keys, and the mask's strides in
-/// elements.
+/// buffers: q, k, v, output, mask; scalars: batch, queries, keys, the mask's strides in elements,
+/// and the rows of k and v.
 void buildKernel(KernelModule &module, const CpuTarget &target, const AttentionCase &c,
                  const AttentionSchedule &schedule) {
-  KernelBuilder b(*module.module, module.loc(), "kernel", target, 5, 6);
-  auto tensor = [&](unsigned buffer, int64_t heads, Value length) {
+  KernelBuilder b(*module.module, module.loc(), "kernel", target, 5, 7);
+  auto tensor = [&](unsigned buffer, int64_t heads, Value length, bool packed) {
     HeadTensor result;
     result.base = b.buffer(buffer);
-    result.rowStride = (c.packedHeads ? heads : 1) * c.size * 4;
-    result.headStride = c.packedHeads ? b.i64(c.size * 4) : b.mul(length, c.size * 4);
+    result.rowStride = (packed ? heads : 1) * c.size * 4;
+    result.headStride = packed ? b.i64(c.size * 4) : b.mul(length, c.size * 4);
     result.batchStride = b.mul(length, heads * c.size * 4);
     return result;
   };
@@ -71,16 +90,21 @@ void buildKernel(KernelModule &module, const CpuTarget &target, const AttentionC
   a.batch = b.scalar(0);
   a.queries = b.scalar(1);
   a.keys = b.scalar(2);
-  a.query = tensor(0, c.heads, a.queries);
-  a.key = tensor(1, c.kvHeads, a.keys);
-  a.value = tensor(2, c.kvHeads, a.keys);
-  a.output = tensor(3, c.heads, a.queries);
+  a.query = tensor(0, c.heads, a.queries, c.packedHeads);
+  a.key = tensor(1, c.kvHeads, b.scalar(6), c.kvPacked());
+  a.value = tensor(2, c.kvHeads, b.scalar(6), c.kvPacked());
+  a.output = tensor(3, c.heads, a.queries, c.packedHeads);
   a.heads = c.heads;
   a.kvHeads = c.kvHeads;
   a.headSize = c.size;
   a.scale = 1 / std::sqrt(float(c.size));
   a.causal = c.causal;
   a.noKeys = c.noKeys;
+  a.softcap = c.softcap;
+  if (c.left >= 0)
+    a.windowLeft = c.left;
+  if (c.right >= 0)
+    a.windowRight = c.right;
   if (c.mask != MaskKind::None) {
     bool isBool = c.mask == MaskKind::BoolRow || c.mask == MaskKind::BoolHead;
     int64_t bytes = isBool ? 1 : 4;
@@ -90,7 +114,8 @@ void buildKernel(KernelModule &module, const CpuTarget &target, const AttentionC
                            b.mul(b.scalar(4), bytes),
                            b.mul(b.scalar(5), bytes),
                            b.i64(bytes),
-                           MaskStrides(c).query == 0};
+                           MaskStrides(c).query == 0,
+                           c.mask != MaskKind::BoolHead};
   }
   emitAttention(b, a, schedule);
   b.finish();
@@ -98,7 +123,7 @@ void buildKernel(KernelModule &module, const CpuTarget &target, const AttentionC
 
 struct Data {
   Data(const AttentionCase &c)
-      : q(c.batch * c.heads * c.queries * c.size), k(c.batch * c.kvHeads * c.keys * c.size),
+      : q(c.batch * c.heads * c.queries * c.size), k(c.batch * c.kvHeads * (c.keys + c.spare) * c.size),
         v(k.size()), mask(MaskStrides(c).count), bytes(mask.size()) {
     std::mt19937 engine(7);
     for (auto *list : {&q, &k, &v})
@@ -122,7 +147,7 @@ struct Data {
 /// One row by definition: scores, softmax, weighted sum, in double.
 std::vector<double> referenceRow(const AttentionCase &c, const Data &data, int64_t n, int64_t h,
                                  int64_t i) {
-  Strides qs(c, c.heads, c.queries), ks(c, c.kvHeads, c.keys);
+  Strides qs = Strides::ofQueries(c), ks = Strides::ofKeys(c);
   MaskStrides ms(c);
   int64_t kvHead = h / (c.heads / c.kvHeads);
   std::vector<double> weights(c.keys), row(c.size);
@@ -133,11 +158,13 @@ std::vector<double> referenceRow(const AttentionCase &c, const Data &data, int64
       score += double(data.q[n * qs.batch + h * qs.head + i * qs.row + d]) *
                data.k[n * ks.batch + kvHead * ks.head + j * ks.row + d];
     score *= 1 / std::sqrt(double(c.size));
+    if (c.softcap != 0)
+      score = c.softcap * std::tanh(score / c.softcap);
     if (c.mask != MaskKind::None)
       // As f32 adds: a large finite mask swallows the score.
       score =
           static_cast<float>(score + data.maskAt(c, n * ms.batch + h * ms.head + i * ms.query + j));
-    if (c.causal && j > i + c.keys - c.queries)
+    if (!c.sees(i, j))
       score = -INFINITY;
     weights[j] = score;
     maximum = std::max(maximum, score);
@@ -167,7 +194,7 @@ protected:
     }
     const CompiledKernel &kernel = *compiled;
     std::vector<float> output(data.q.size(), -7.0f);
-    int64_t bytes = attentionScratchBytes(target(), schedule, c.size);
+    int64_t bytes = attentionScratchBytes(target(), schedule, c.heads / c.kvHeads, c.size);
     std::unique_ptr<char, decltype(&free)> scratch(
         static_cast<char *>(aligned_alloc(64, llvm::alignTo(bytes, 64))), &free);
     memset(scratch.get(), 0xff, bytes); // NaN everywhere
@@ -179,7 +206,8 @@ protected:
     if (kernel)
       kernel({const_cast<float *>(data.q.data()), const_cast<float *>(data.k.data()),
               const_cast<float *>(data.v.data()), output.data(), mask},
-             {c.batch, c.queries, c.keys, strides.batch, strides.head, strides.query}, 0, tiles,
+             {c.batch, c.queries, c.keys, strides.batch, strides.head, strides.query, c.keys + c.spare},
+             0, tiles,
              scratch.get());
     return output;
   }
@@ -188,7 +216,7 @@ protected:
   void check(const AttentionCase &c, const AttentionSchedule &schedule) {
     Data data(c);
     std::vector<float> output = run(c, data, schedule);
-    Strides os(c, c.heads, c.queries);
+    Strides os = Strides::ofQueries(c);
     double worst = 0;
     for (int64_t n = 0; n < c.batch; ++n)
       for (int64_t h = 0; h < c.heads; ++h)
@@ -204,7 +232,8 @@ protected:
         }
     EXPECT_LE(worst, 1e-5 * c.magnitude * std::max(1.0f, c.magnitude * c.magnitude * 0.1f))
         << "B " << c.batch << " H " << c.heads << "/" << c.kvHeads << " Sq " << c.queries << " Sk "
-        << c.keys << " D " << c.size << " mask " << int(c.mask) << " causal " << c.causal;
+        << c.keys << " D " << c.size << " mask " << int(c.mask) << " causal " << c.causal
+        << " softcap " << c.softcap << " windows " << c.left << " " << c.right;
   }
 };
 
@@ -250,6 +279,64 @@ TEST_P(AttentionTest, RowsMaskedByAFiniteValueAreUniform) {
   c.emptyFirstBatch = true;
   c.emptyValue = std::numeric_limits<float>::lowest();
   check(c);
+}
+
+TEST_P(AttentionTest, MixedLayouts) {
+  for (bool packed : {true, false})
+    for (int64_t queries : {1, 33}) {
+      AttentionCase c{2, 4, 2, queries, 65, 32};
+      c.packedHeads = packed;
+      c.mixedLayouts = true;
+      check(c);
+    }
+}
+
+// Few queries: keys in the lanes; heads that share keys are one tile.
+TEST_P(AttentionTest, Decoding) {
+  for (auto [heads, kvHeads] : {std::pair<int64_t, int64_t>{2, 2}, {6, 2}, {8, 1}})
+    for (int64_t queries : {1, 2, 3, 4, 5, 8, 9})
+      for (int64_t keys : {9, 16, 131}) {
+        AttentionCase c{2, heads, kvHeads, queries, keys, 64, MaskKind::BoolRow, true};
+        c.packedHeads = false;
+        c.noKeys = NoKeys::Zero;
+        check(c);
+      }
+  for (int64_t size : {1, 5, 8, 16, 20, 24, 40, 80, 128, 512})
+    check({1, 4, 2, 2, 45, size});
+}
+
+TEST_P(AttentionTest, KeysOfACacheEndBeforeItsRows) {
+  for (int64_t queries : {1, 3, 40}) {
+    AttentionCase c{2, 4, 2, queries, 77, 32, MaskKind::FloatRow, true};
+    c.packedHeads = true;
+    c.mixedLayouts = true;
+    c.spare = 51;
+    check(c);
+  }
+}
+
+TEST_P(AttentionTest, Windows) {
+  for (auto [left, right] : {std::pair<int64_t, int64_t>{3, -1}, {-1, 2}, {5, 1}, {0, 0}, {200, 9}})
+    for (bool causal : {false, true})
+      for (auto [queries, keys] :
+           {std::pair<int64_t, int64_t>{1, 40}, {3, 150}, {40, 40}, {50, 300}, {9, 4}}) {
+        AttentionCase c{1, 2, 1, queries, keys, 16, MaskKind::None, causal};
+        c.left = left;
+        c.right = right;
+        c.noKeys = NoKeys::MeanOfValues;
+        check(c);
+      }
+}
+
+TEST_P(AttentionTest, Softcap) {
+  for (MaskKind mask : {MaskKind::None, MaskKind::BoolRow, MaskKind::FloatFull})
+    for (int64_t queries : {1, 40}) {
+      AttentionCase c{1, 2, 2, queries, 70, 32, mask, true};
+      c.softcap = 1.5f;
+      c.magnitude = 4;
+      c.noKeys = NoKeys::Zero;
+      check(c);
+    }
 }
 
 TEST_P(AttentionTest, LargeScores) {

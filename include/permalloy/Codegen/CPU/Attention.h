@@ -15,6 +15,8 @@
 //     lies m = m'
 //   out[q] = O[q] / l[q]                  l = 0: no key to see; what `emptyRows` says
 //
+// Few queries (a step of a decoder) go another way, chosen when the kernel runs: AttentionDecode.h.
+//
 // Only Q is packed; K and V are read in place, whatever their layout, but f16 and bf16: a block of their keys is widened to
 // f32 in scratch first. A mask enters as the initial
 // value of the accumulators. A mask of -inf gives weights of exactly 0, m = -inf counts as 0 so
@@ -57,6 +59,8 @@ struct AttentionMask {
   mlir::Value batchStride, headStride, queryStride, keyStride;
   /// The query stride is 0 at every run: the fast case.
   bool sameForAllQueries = false;
+  /// The head stride is 0 at every run.
+  bool sameForAllHeads = false;
 };
 
 /// What a query gives that sees no key.
@@ -69,16 +73,26 @@ struct Attention {
   float scale = 1;
   std::optional<AttentionMask> mask;
   bool causal = false;
+  /// The scaled score x becomes softcap * tanh(x / softcap) where this is not 0.
+  float softcap = 0;
+  std::optional<int64_t> windowLeft, windowRight;
   NoKeys noKeys = NoKeys::NaN;
   /// f32 (null), f16 or bf16: what query, key, value, output and a mask of numbers hold.
   mlir::Type element = {};
+
+  /// How many keys after its own position a query sees; nullopt for all.
+  std::optional<int64_t> reachRight() const {
+    return causal ? std::optional(int64_t(0)) : windowRight;
+  }
 };
 
 /// Queries of one tile of the grid; the grid has batch * heads * ceil(queries / this) tiles.
 int64_t attentionQueryBlock(const CpuTarget &target);
-/// Bytes of scratch that a worker needs.
+/// Up to this many queries the tiles of a group's other heads are empty: its first head does all.
+int64_t decodeQueries(const CpuTarget &target);
+/// Bytes of scratch that a worker needs; `group` query heads share a key/value head.
 int64_t attentionScratchBytes(const CpuTarget &target, const AttentionSchedule &schedule,
-                              int64_t headSize, mlir::Type element = {});
+                              int64_t group, int64_t headSize, mlir::Type element = {});
 
 /// Emits the loop over the tiles [tileBegin, tileEnd) of the kernel's grid.
 void emitAttention(KernelBuilder &b, const Attention &attention, const AttentionSchedule &schedule);

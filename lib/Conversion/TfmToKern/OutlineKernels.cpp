@@ -111,8 +111,11 @@ kern::Emitter emitterOf(const Group &group) {
       bool packed = isFloat(linear.getResult()) && linear.getWeight().getDefiningOp<GetWeightOp>();
       return packed ? kern::Emitter::Contraction : kern::Emitter::Generic;
     }
-    if (isa<AttentionOp>(op))
-      return isFloat(op->getResult(0)) ? kern::Emitter::Attention : kern::Emitter::Generic;
+    if (auto attention = dyn_cast<AttentionOp>(op)) {
+      // The emitter has one size of heads, for keys and values.
+      bool oneSize = attention.getType().getShape().back() == attention.getQuery().getType().getShape().back();
+      return isFloat(attention.getResult()) && oneSize ? kern::Emitter::Attention : kern::Emitter::Generic;
+    }
     if (isa<MatmulOp, ReduceOp, KvAppendOp>(op))
       return kern::Emitter::Generic;
   }

@@ -16,6 +16,8 @@ static LogicalResult scheduleFor(kern::KernelOp kernel, const CpuTarget &target)
     return scheduleContractionKernel(kernel, target);
   case kern::Emitter::Attention:
     return scheduleAttentionKernel(kernel, target);
+  case kern::Emitter::Route:
+    return scheduleRouteKernel(kernel, target);
   case kern::Emitter::Row:
     return scheduleRowKernel(kernel, target);
   case kern::Emitter::Generic:
@@ -47,6 +49,8 @@ static LogicalResult emitBody(KernelFrame &frame) {
     return emitContractionKernel(frame);
   case kern::Emitter::Attention:
     return emitAttentionKernel(frame);
+  case kern::Emitter::Route:
+    return emitRouteKernel(frame);
   case kern::Emitter::Row:
     return emitRowKernel(frame);
   case kern::Emitter::Generic:

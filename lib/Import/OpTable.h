@@ -41,6 +41,7 @@ llvm::ArrayRef<OpRow> activationRows();
 llvm::ArrayRef<OpRow> structureRows();
 llvm::ArrayRef<OpRow> indexingRows();
 llvm::ArrayRef<OpRow> selectionRows();
+llvm::ArrayRef<OpRow> expertRows();
 llvm::ArrayRef<OpRow> reductionRows();
 llvm::ArrayRef<OpRow> matmulRows();
 llvm::ArrayRef<OpRow> normalizationRows();

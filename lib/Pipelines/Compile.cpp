@@ -85,12 +85,14 @@ void permalloy::buildKernPipeline(OpPassManager &passes) {
   // 1. Pasts that grow in place. Before kernels are planned: the append takes in what makes its rows. (In a compilation they
   // are planned already, for the fusion report.)
   passes.addNestedPass<func::FuncOp>(createPlanCaches());
-  // 2. Which operations share a kernel, and the kernels themselves. Each distinct one is compiled once.
+  // 2. Experts: what they become is grouped like all the rest.
+  passes.addPass(createExpandMoe());
+  // 3. Which operations share a kernel, and the kernels themselves. Each distinct one is compiled once.
   passes.addNestedPass<func::FuncOp>(createPlanKernels());
   passes.addPass(createOutlineKernels());
-  // 3. The layout that contraction kernels read. After outlining: only then is it known who reads a weight.
+  // 4. The layout that contraction kernels read. After outlining: only then is it known who reads a weight.
   passes.addPass(createPackWeights());
-  // 4. Memory. Last: every launch is known now.
+  // 5. Memory. Last: every launch is known now.
   passes.addNestedPass<func::FuncOp>(createPlanSlots());
 }
 

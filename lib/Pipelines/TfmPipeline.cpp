@@ -63,6 +63,8 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
   functions.addPass(createRaiseLinear());
   functions.addPass(createFoldConstants());
   tidy();
+  // Experts are last of all: a matcher of many operations wants them as simple as they get.
+  functions.addPass(createRaiseMoe());
   // 7. Sizes that depend on data, once nothing is left to raise: raising removes most of them.
   nameDataSizes();
   // 8. Transposes that are left on weights are carried out once, when the artifact is written.

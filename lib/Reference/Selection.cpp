@@ -15,7 +15,7 @@ using namespace permalloy::reference;
 template <typename Less> static SmallVector<int64_t> sorted(int64_t n, Less less) {
   SmallVector<int64_t> order(n);
   std::iota(order.begin(), order.end(), 0);
-  llvm::stable_sort(order, less);
+  llvm::sort(order, [&](int64_t i, int64_t j) { return less(i, j) || (!less(j, i) && i < j); });
   return order;
 }
 

@@ -32,6 +32,31 @@ def PlanCaches : Pass<"plan-caches", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::permalloy::kern::KernDialect", "::permalloy::tfm::TfmDialect"];
 }
 
+def ExpandMoe : Pass<"expand-moe", "::mlir::ModuleOp"> {
+  let summary = "turn mixtures of experts into what kernels do";
+  let description = [{
+    A `tfm.moe` becomes the choice of experts, their weights and the (token, slot) pairs sorted by expert; two grouped linear
+    layers over the pairs, whose rows are gathered and stored by the pair's number; and the weighted sum of each token's rows,
+    in the order in which its experts were chosen. Weights stay as they are, so none is copied, and experts without tokens
+    cost nothing. Fails on experts whose weights are computed while running.
+
+    ```mlir
+    %y = tfm.moe %x, %logits, %up, %down activation silu {gated, normalize, top_k = 2 : i64} : ...
+    ```
+    becomes
+    ```mlir
+    %chosen = tfm.top_k %logits k #tfm.dim<2> {axis = 1 : i64} : (tensor<?x8xf32>) -> tensor<?x2xi64>
+    %weights = tfm.moe_weights %logits, %chosen {normalize} : (tensor<?x8xf32>, tensor<?x2xi64>) -> tensor<?x2xf32>
+    %groups = tfm.group_by %chosen {groups = 8 : i64} : (tensor<?x2xi64>) -> tensor<?xi64>
+    %hidden = tfm.grouped_linear %x, %groups, %up activation silu {gated, repeat = 2 : i64} : ...
+    %rows = tfm.grouped_linear %hidden, %groups, %down {repeat = 1 : i64} : ...
+    ...
+    ```
+  }];
+  let statistics = [Statistic<"numExpanded", "expanded", "mixtures expanded">];
+  let dependentDialects = ["::permalloy::tfm::TfmDialect"];
+}
+
 def PlanKernels : Pass<"plan-kernels", "::mlir::func::FuncOp"> {
   let summary = "decide which operations share a kernel";
   let description = [{
@@ -42,6 +67,7 @@ def PlanKernels : Pass<"plan-kernels", "::mlir::func::FuncOp"> {
     - an elementwise operation whose shape is that of a linear layer and that is its only user joins it (its epilogue);
     - a producer that is elementwise or moves data joins its users when they all are in one group of rows or loops, so its
       value is computed where it is needed and never stored;
+    - the experts that a top_k chooses, their weights and their groups are one kernel;
     - a reshape that is left over stays without a number: it becomes a view, which costs nothing.
     Weights and constants are no part of groups.
 

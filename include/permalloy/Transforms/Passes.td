@@ -364,6 +364,33 @@ def RaiseAttention : TfmPass<"raise-attention"> {
                     Statistic<"numPacked", "packed", "attentions that work on packed heads">];
 }
 
+def RaiseMoe : TfmPass<"raise-moe"> {
+  let summary = "rebuild mixtures of experts from their parts";
+  let description = [{
+    Two forms become `tfm.moe`: the unrolled loop, which for each expert gathers the tokens that chose it, runs its layers,
+    scales by the routing weights and scatters or adds the rows; and the batched form, which gathers the weights of each
+    token's experts. Routing weights are a softmax over all logits at the positions of a top_k, perhaps divided by their
+    sum, or the softmax of the logits there. Experts are a linear layer, an activation (perhaps gated by the other half of
+    the layer or by a second layer), and a linear layer. Weights of single experts are joined by operations that
+    `fold-weights` records, so that one stack is stored.
+
+    Left alone: other functions between the parts, missing experts, experts that differ in form, weights that are computed
+    while running.
+
+    ```mlir
+    %mask = tfm.compare eq %chosen, %e : (tensor<?x2xi64>, tensor<i64>) -> tensor<?x2xi1>
+    %hits = tfm.non_zero %mask : (tensor<?x2xi1>) -> tensor<2x?xi64>
+    ...
+    %y1 = tfm.scatter add %y0, %tokens, %scaled : ...
+    ```
+    becomes
+    ```mlir
+    %y = tfm.moe %x, %logits, %up, %down activation silu {gated, normalize, top_k = 2 : i64} : ...
+    ```
+  }];
+  let statistics = [Statistic<"numRaised", "raised", "mixtures raised">];
+}
+
 def FusionReport : Pass<"tfm-fusion-report", "::mlir::ModuleOp"> {
   let summary = "print what was raised and what stopped the rest";
   let description = [{

@@ -81,6 +81,11 @@ bool ContractionSchedule::fits(const CpuTarget &target, Type element) const {
          rows * vectors + vectors * (pairs ? 2 : 1) + 1 <= target.vectorRegisters;
 }
 
+/// Panels of one tile of the grid: a register tile's, or one of each half.
+static int64_t gridPanels(const ContractionSchedule &schedule, bool gated) {
+  return gated ? 2 : schedule.panels;
+}
+
 int64_t permalloy::codegen::contractionGroups(const ContractionSchedule &schedule, int64_t n) {
   return llvm::divideCeil(panelsOf(n), schedule.panels);
 }
@@ -90,23 +95,35 @@ namespace {
 class ContractionEmitter {
 public:
   ContractionEmitter(KernelBuilder &b, const Contraction &c, const ContractionSchedule &s)
-      : b(b), c(c), s(s), layout(c.element, c.k), groups(contractionGroups(s, c.n)),
-        groupColumns(s.panels * kPanelColumns), rowBytes(groupColumns * 4),
+      : b(b), c(c), s(s), layout(c.element, c.k),
+        groups(groupedContractionGroups(s, c.n, c.gated)),
+        groupColumns(gridPanels(s, c.gated) * kPanelColumns), rowBytes(groupColumns * 4),
         stepBlock(std::min<int64_t>(llvm::divideCeil(s.blockSteps, layout.pairing), layout.rows)),
-        aRowBytes(isHalf(c.element) ? widenedRowBytes(c.k) : c.k * 4),
+        aRowBytes(c.groups || isHalf(c.element) ? widenedRowBytes(c.k) : c.k * 4),
         accumulates(stepBlock < layout.rows),
         products(accumulates ? b.scratch() : b.stackBuffer(s.rows * rowBytes)) {}
 
   void emit();
+  void emitGrouped();
 
 private:
+  SmallVector<Value> findBlock(Value block);
+  void gatherRows();
   void emitTileOfGrid(Value group);
   void widenRows();
   void widenRow(Value from, Value to);
   void emitGroup(int64_t columns);
   void emitStepBlock(Value firstStep, int64_t columns);
-  void emitProduct(unsigned rows, Value row, Value firstStep, int64_t columns, Value ahead);
-  SmallVector<Value> initialTile(unsigned rows, unsigned vectors, Value row);
+  void emitProducts(unsigned rows, Value row, Value firstStep, int64_t columns, Value ahead);
+  void emitProduct(unsigned rows, Value row, Value firstStep, int64_t panel, int64_t columns,
+                   Value ahead);
+  SmallVector<Value> initialTile(unsigned rows, unsigned vectors, Value tile);
+  /// Where panel `index` of a tile of the grid begins, behind its first one.
+  int64_t panelOffset(int64_t index) {
+    return (c.gated ? index * (panelsOf(c.n) / 2) : index) * layout.bytes;
+  }
+  /// Weights that stand between the first panels of two tiles of the grid.
+  int64_t tileBytes() { return (c.gated ? 1 : int64_t(s.panels)) * layout.bytes; }
   Value prefetchStart(Value row, Value firstStep);
   void emitRowEpilogue(Value productRow, Value row, int64_t columns);
   /// Where the products of a tile of rows stand: the whole block's when they accumulate over blocks
@@ -124,8 +141,9 @@ private:
   bool accumulates;
   Value products;
 
-  // The tile of the grid at hand: its rows, A from the first of them on as f32, the column and the panels of its group.
-  Value first, last, a, column, panels, linesAtOnce;
+  // The tile of the grid at hand: its rows, A from the first of them on as f32, their weights and the number of these, the
+  // column and the panels of its group.
+  Value first, last, a, weights, weight, column, panels, linesAtOnce;
 };
 } // namespace
 
@@ -134,6 +152,7 @@ void ContractionEmitter::emit() {
   Value blocks = b.max(b.ceilDiv(c.rows, s.blockRows), b.i64(1));
   Value blockTiles = b.ceilDiv(b.div(b.add(c.rows, b.sub(blocks, 1)), blocks), s.rows);
   Value height = b.mul(blockTiles, s.rows);
+  weights = c.weights;
   // `widened` is the block of rows that stands in scratch.
   b.loop(b.tileBegin(), b.tileEnd(), 1, {b.i64(-1)}, [&](Value index, ValueRange widened) {
     Value block = b.div(index, groups);
@@ -160,7 +179,7 @@ void ContractionEmitter::widenRows() {
 
 void ContractionEmitter::widenRow(Value from, Value to) {
   ElementOps ops(b);
-  Element e = Element::of(c.element);
+  Element e = Element::of(c.element ? c.element : b.getF32Type());
   int64_t lanes = b.target().lanes(), whole = c.k / lanes * lanes;
   auto move = [&](Value column, unsigned count) {
     Value value = ops.loadLanes(e, b.at(from, b.mul(column, e.bytes())), count);
@@ -171,13 +190,83 @@ void ContractionEmitter::widenRow(Value from, Value to) {
     move(b.i64(whole), c.k - whole);
 }
 
+//===----------------------------------------------------------------------===//
+// Grouped rows
+//===----------------------------------------------------------------------===//
+
+/// A worker keeps the rows of its block in scratch while it goes through the groups of panels.
+void ContractionEmitter::emitGrouped() {
+  a = b.at(b.scratch(), accumulates ? s.blockRows * rowBytes : 0);
+  Value none = b.i64(0);
+  b.loop(b.tileBegin(), b.tileEnd(), 1, {none, none, none}, [&](Value index, ValueRange known) {
+    Value group = b.rem(index, groups);
+    Value isNew = arith::OrIOp::create(b, b.equal(group, none), b.equal(index, b.tileBegin()));
+    auto branch = [&](function_ref<SmallVector<Value>()> part) {
+      return [&, part](OpBuilder &nested, Location) {
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPoint(nested.getInsertionBlock(), nested.getInsertionPoint());
+        scf::YieldOp::create(b, part());
+      };
+    };
+    auto find = [&] {
+      SmallVector<Value> block = findBlock(b.div(index, groups));
+      std::tie(first, last, weight) = std::tie(block[0], block[1], block[2]);
+      gatherRows();
+      return block;
+    };
+    auto found = scf::IfOp::create(b, isNew, branch(find),
+                                   branch([&] { return SmallVector<Value>(known); }));
+    first = found.getResult(0), last = found.getResult(1), weight = found.getResult(2);
+    b.ifThen(b.less(first, last), [&] {
+      weights = b.at(c.weights, b.mul(weight, panelsOf(c.n) * layout.bytes));
+      emitTileOfGrid(group);
+    });
+    return SmallVector<Value>(found.getResults());
+  });
+}
+
+/// The positions [first, last) of a block and its weight; none for a block that no group has.
+SmallVector<Value> ContractionEmitter::findBlock(Value block) {
+  auto offset = [&](Value group) {
+    return b.load(b.getI64Type(), b.at(c.groups->table, b.mul(group, 8)), 8);
+  };
+  Value zero = b.i64(0);
+  auto found = b.loop(
+      zero, b.i64(c.groups->count), 1, {zero, zero, zero, zero}, [&](Value group, ValueRange so) {
+        Value begin = offset(group), end = offset(b.add(group, 1)), rows = b.sub(end, begin);
+        Value blocks = b.ceilDiv(rows, s.blockRows), number = b.sub(block, so[3]);
+        Value isHere = arith::AndIOp::create(b, b.less(number, blocks), b.less(b.i64(-1), number));
+        Value tiles = b.div(b.add(rows, b.sub(blocks, 1)), b.max(blocks, b.i64(1)));
+        Value height = b.mul(b.ceilDiv(tiles, s.rows), s.rows);
+        Value start = b.add(begin, b.mul(number, height)), stop = b.min(b.add(start, height), end);
+        return SmallVector<Value>{b.select(isHere, start, so[0]), b.select(isHere, stop, so[1]),
+                                  b.select(isHere, group, so[2]), b.add(so[3], blocks)};
+      });
+  found.pop_back();
+  return found;
+}
+
+void ContractionEmitter::gatherRows() {
+  int64_t bytes = c.k * Element::of(c.element ? c.element : b.getF32Type()).bytes();
+  Value numbers = b.at(c.groups->table, (c.groups->count + 1) * 8);
+  b.loop(first, last, 1, [&](Value position) {
+    Value number = b.load(b.getI64Type(), b.at(numbers, b.mul(position, 8)), 8);
+    widenRow(b.at(c.a, b.mul(b.div(number, c.groups->repeat), bytes)),
+             b.at(a, b.mul(b.sub(position, first), aRowBytes)));
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// One tile of the grid
+//===----------------------------------------------------------------------===//
+
 void ContractionEmitter::emitTileOfGrid(Value group) {
-  column = b.mul(group, groupColumns);
+  column = b.mul(group, c.gated ? kPanelColumns : groupColumns);
   Value wholeTiles = b.max(b.div(b.sub(last, first), s.rows), b.i64(1));
   int64_t lines = s.prefetchPeriod * layout.rowBytes / kLineBytes;
   linesAtOnce = b.max(b.div(b.i64(lines), wholeTiles), b.i64(1));
-  panels = b.at(c.weights, b.mul(group, s.panels * layout.bytes));
-  int64_t lastColumns = c.n - (groups - 1) * groupColumns;
+  panels = b.at(weights, b.mul(group, tileBytes()));
+  int64_t lastColumns = c.gated ? groupColumns : c.n - (groups - 1) * groupColumns;
   if (groups == 1 || lastColumns == groupColumns)
     return emitGroup(lastColumns);
   // The last group is narrower: its own code, with its own register tile.
@@ -204,17 +293,26 @@ void ContractionEmitter::emitStepBlock(Value firstStep, int64_t columns) {
     Value ahead = prefetchStart(row, firstStep);
     // A tile of fewer rows has its own code: no masks in the loop over K.
     b.switchOn(b.sub(b.i64(s.rows), count), s.rows, [&](unsigned missing) {
-      emitProduct(s.rows - missing, row, firstStep, columns, missing == 0 ? ahead : Value());
+      emitProducts(s.rows - missing, row, firstStep, columns, missing == 0 ? ahead : Value());
     });
     if (!accumulates)
       b.loop(b.i64(0), count, 1, [&](Value r) { emitRowEpilogue(r, b.add(row, r), columns); });
   });
 }
 
+/// The register tiles side by side in a tile of the grid: one, or one for each half where two do not fit.
+void ContractionEmitter::emitProducts(unsigned rows, Value row, Value firstStep, int64_t columns,
+                                      Value ahead) {
+  for (int64_t panel = 0; panel < panelsOf(columns); panel += s.panels)
+    emitProduct(rows, row, firstStep, panel,
+                std::min<int64_t>(columns - panel * kPanelColumns, s.panels * kPanelColumns),
+                ahead);
+}
+
 /// The product of one register tile, by way of memory: that costs one store and one load of each
 /// accumulator, and buys one copy of the epilogue for all heights of the tile.
-void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, int64_t columns,
-                                     Value ahead) {
+void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, int64_t firstPanel,
+                                     int64_t columns, Value ahead) {
   TileOperands operands;
   operands.aStepStride = layout.pairing * 4;
   operands.aRowStride = aRowBytes;
@@ -224,21 +322,21 @@ void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, 
   operands.bStepStride = layout.rowBytes;
   operands.bElement = c.element;
   for (int64_t col = 0; col < columns; col += b.target().lanes())
-    operands.bVectorOffsets.push_back(col / kPanelColumns * layout.bytes +
+    operands.bVectorOffsets.push_back(panelOffset(firstPanel + col / kPanelColumns) +
                                       col % kPanelColumns * layout.columnBytes);
   auto fetch = [&](Value step) {
     Value lines =
         b.at(ahead, b.mul(b.mul(b.div(step, s.prefetchPeriod), linesAtOnce), kLineBytes));
     b.loop(b.i64(0), linesAtOnce, 1, [&](Value line) {
       for (int64_t panel = 0; panel < panelsOf(columns); ++panel)
-        b.prefetch(b.at(b.at(lines, b.mul(line, kLineBytes)), panel * layout.bytes));
+        b.prefetch(b.at(b.at(lines, b.mul(line, kLineBytes)), panelOffset(firstPanel + panel)));
     });
   };
   auto stream = [&](Value step) {
     Value lines = b.at(b.at(operands.b, kStreamAheadBytes), b.mul(step, layout.rowBytes));
     for (int64_t panel = 0; panel < panelsOf(columns); ++panel)
       for (int64_t offset = 0; offset < s.prefetchPeriod * layout.rowBytes; offset += kLineBytes)
-        b.prefetch(b.at(lines, panel * layout.bytes + offset));
+        b.prefetch(b.at(lines, panelOffset(firstPanel + panel) + offset));
   };
   TilePrefetch prefetch{s.prefetchPeriod};
   if (ahead)
@@ -248,14 +346,15 @@ void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, 
   bool divides = layout.rows % stepBlock == 0;
   Value depth =
       divides ? b.i64(stepBlock) : b.min(b.sub(b.i64(layout.rows), firstStep), b.i64(stepBlock));
-  SmallVector<Value> init = initialTile(rows, operands.bVectorOffsets.size(), row);
-  storeTile(b, emitTile(b, rows, operands, depth, init, prefetch), rows, tileAt(row), rowBytes);
+  Value tile = b.at(tileAt(row), firstPanel * kPanelColumns * 4);
+  SmallVector<Value> init = initialTile(rows, operands.bVectorOffsets.size(), tile);
+  storeTile(b, emitTile(b, rows, operands, depth, init, prefetch), rows, tile, rowBytes);
 }
 
-SmallVector<Value> ContractionEmitter::initialTile(unsigned rows, unsigned vectors, Value row) {
+SmallVector<Value> ContractionEmitter::initialTile(unsigned rows, unsigned vectors, Value tile) {
   if (!accumulates)
     return zeroTile(b, rows * vectors);
-  return loadTile(b, rows, vectors, tileAt(row), rowBytes);
+  return loadTile(b, rows, vectors, tile, rowBytes);
 }
 
 /// Each tile of rows fetches its share of what is read next: the next block of K, or the next
@@ -266,18 +365,21 @@ Value ContractionEmitter::prefetchStart(Value row, Value firstStep) {
     return {};
   Value nextStep = b.add(firstStep, stepBlock);
   Value offset = b.select(b.less(nextStep, b.i64(layout.rows)), b.mul(nextStep, layout.rowBytes),
-                          b.i64(s.panels * layout.bytes));
+                          b.i64(tileBytes()));
   Value share = b.mul(linesAtOnce, stepBlock / s.prefetchPeriod * kLineBytes);
   return b.at(panels, b.add(offset, b.mul(b.div(b.sub(row, first), s.rows), share)));
 }
 
 void ContractionEmitter::emitRowEpilogue(Value productRow, Value row, int64_t columns) {
-  int64_t lanes = b.target().lanes();
+  int64_t lanes = b.target().lanes(), half = columns / 2;
   Value from = b.at(products, b.mul(productRow, rowBytes));
-  for (int64_t col = 0; col < columns; col += lanes) {
+  if (c.groups)
+    row = b.load(b.getI64Type(), b.at(c.groups->table, b.mul(b.add(row, c.groups->count + 1), 8)), 8);
+  for (int64_t col = 0; col < (c.gated ? half : columns); col += lanes) {
     unsigned valid = std::min(lanes, columns - col);
-    Value product = b.loadVector(b.at(from, col * 4), lanes * 4);
-    c.epilogue({row, b.add(column, col), valid}, product);
+    auto productAt = [&](int64_t at) { return b.loadVector(b.at(from, at * 4), lanes * 4); };
+    Value second = c.gated ? productAt(half + col) : Value();
+    c.epilogue({row, b.add(column, col), valid, second, weight}, productAt(col));
   }
 }
 
@@ -288,7 +390,36 @@ int64_t permalloy::codegen::contractionScratchBytes(const ContractionSchedule &s
   return products + (isHalf(element) ? schedule.blockRows * widenedRowBytes(k) : 0);
 }
 
+/// Gathered rows of one block: half of a second-level cache of 2 MB at most, where a block has several register tiles.
+static constexpr int64_t kMaxGatheredBytes = 1 << 20;
+
+ContractionSchedule permalloy::codegen::chooseGroupedSchedule(const CpuTarget &target, int64_t n,
+                                                              int64_t k, bool gated, Type element) {
+  ContractionSchedule schedule = ContractionSchedule::choose(target, n, k, element);
+  if (gated && target.isAvx512())
+    std::tie(schedule.rows, schedule.panels) = std::pair(12u, 2u);
+  int64_t rows = std::clamp<int64_t>(kMaxGatheredBytes / widenedRowBytes(k), 1, 240);
+  schedule.blockRows = std::max<int64_t>(rows / schedule.rows, 1) * schedule.rows;
+  return schedule;
+}
+
+int64_t permalloy::codegen::groupedContractionGroups(const ContractionSchedule &schedule, int64_t n,
+                                                     bool gated) {
+  return gated ? panelsOf(n) / 2 : contractionGroups(schedule, n);
+}
+
+int64_t permalloy::codegen::groupedScratchBytes(const ContractionSchedule &schedule, int64_t k,
+                                                bool gated, Type element) {
+  int64_t steps = llvm::alignTo(schedule.blockSteps, element ? tfm::panelPairing(element) : 1);
+  int64_t products = steps < k ? gridPanels(schedule, gated) * kPanelColumns * 4 : 0;
+  return schedule.blockRows * (products + widenedRowBytes(k));
+}
+
 void permalloy::codegen::emitContraction(KernelBuilder &b, const Contraction &contraction,
                                          const ContractionSchedule &schedule) {
-  ContractionEmitter(b, contraction, schedule).emit();
+  ContractionEmitter emitter(b, contraction, schedule);
+  if (contraction.groups)
+    emitter.emitGrouped();
+  else
+    emitter.emit();
 }

@@ -1,7 +1,7 @@
 //===- ContractionKernel.cpp - kern.kernel with a linear root ---*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "ContractionKernel.h"
 #include "ElementOps.h"
-#include "permalloy/Codegen/CPU/Contraction.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
 #include "permalloy/Codegen/CPU/ExprEmitter.h"
 
@@ -55,14 +55,7 @@ static tfm::DimExprAttr rowsOf(SymbolicShapes &shapes, Value input) {
   return rows;
 }
 
-LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kernel,
-                                                            const CpuTarget &target) {
-  if (std::string reason = whyNotContraction(kernel); !reason.empty())
-    return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
-  tfm::LinearOp linear = findRoot(kernel);
-  ArrayRef<int64_t> weight = cast<RankedTensorType>(linear.getWeight().getType()).getShape();
-  Type element = linear.getType().getElementType();
-  ContractionSchedule schedule = ContractionSchedule::choose(target, weight[1], weight[0], element);
+void permalloy::codegen::writeSchedule(kern::KernelOp kernel, const ContractionSchedule &schedule) {
   Builder builder(kernel.getContext());
   kernel.setScheduleAttr(builder.getDictionaryAttr({
       builder.getNamedAttr(kRows, builder.getI64IntegerAttr(schedule.rows)),
@@ -71,6 +64,19 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
       builder.getNamedAttr(kBlockSteps, builder.getI64IntegerAttr(schedule.blockSteps)),
       builder.getNamedAttr(kPrefetch, builder.getI64IntegerAttr(schedule.prefetchPeriod)),
   }));
+}
+
+LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kernel,
+                                                            const CpuTarget &target) {
+  if (isGroupedKernel(kernel))
+    return scheduleGroupedKernel(kernel, target);
+  if (std::string reason = whyNotContraction(kernel); !reason.empty())
+    return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
+  tfm::LinearOp linear = findRoot(kernel);
+  ArrayRef<int64_t> weight = cast<RankedTensorType>(linear.getWeight().getType()).getShape();
+  Type element = linear.getType().getElementType();
+  ContractionSchedule schedule = ContractionSchedule::choose(target, weight[1], weight[0], element);
+  writeSchedule(kernel, schedule);
   SymbolicShapes shapes;
   for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
     shapes.setDims(argument, kern::argDims(kernel, index));
@@ -85,8 +91,9 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
   return success();
 }
 
-static FailureOr<ContractionSchedule> readSchedule(kern::KernelOp kernel, const CpuTarget &target,
-                                                   Type element) {
+FailureOr<ContractionSchedule> permalloy::codegen::readSchedule(kern::KernelOp kernel,
+                                                                const CpuTarget &target,
+                                                                Type element) {
   DictionaryAttr attributes = kernel.getScheduleAttr();
   auto read = [&](StringRef name) -> int64_t {
     auto value = attributes ? attributes.getAs<IntegerAttr>(name) : IntegerAttr();
@@ -111,6 +118,8 @@ static FailureOr<ContractionSchedule> readSchedule(kern::KernelOp kernel, const 
 LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
   KernelBuilder &b = frame.builder();
   kern::KernelOp kernel = frame.kernel();
+  if (isGroupedKernel(kernel))
+    return emitGroupedKernel(frame);
   if (std::string reason = whyNotContraction(kernel); !reason.empty())
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   tfm::LinearOp linear = findRoot(kernel);

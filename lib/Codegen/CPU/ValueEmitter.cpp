@@ -310,6 +310,7 @@ Value ValueEmitter::compute(Value tensor, const Site &site) {
       .Case<tfm::ConstantOp, tfm::DimValuesOp, tfm::ShapeOfOp, tfm::RangeOp, tfm::ReshapeOp, tfm::BroadcastOp,
             tfm::TransposeOp, tfm::GatherOp, tfm::GatherNDOp, tfm::SliceOp, tfm::ConcatOp, tfm::PackOp, tfm::CastOp,
             tfm::UnaryOp, tfm::BinaryOp, tfm::CompareOp, tfm::SelectOp, tfm::ReduceOp, tfm::LayerNormOp,
-            tfm::RmsNormOp, tfm::RotaryOp, tfm::SoftmaxOp, tfm::MatmulOp, tfm::LinearOp, tfm::AttentionOp>([&](auto op) { return emit(op, site); })
+            tfm::RmsNormOp, tfm::RotaryOp, tfm::SoftmaxOp, tfm::MatmulOp, tfm::LinearOp, tfm::AttentionOp,
+            tfm::TopKOp, tfm::ScatterOp>([&](auto op) { return emit(op, site); })
       .Default([&](Operation *op) { return unsupportedHere(op, "operation " + op->getName().getStringRef()); });
 }

@@ -156,6 +156,10 @@ private:
                                       llvm::function_ref<llvm::SmallVector<Value>()> calculate);
   Value slotOf(mlir::Operation *op);
 
+  // ValueSelection.cpp
+  Value emit(tfm::TopKOp op, const Site &site);
+  Value emit(tfm::ScatterOp op, const Site &site);
+
   // ValueProduct.cpp
   Value emit(tfm::MatmulOp op, const Site &site);
   Value emit(tfm::LinearOp op, const Site &site);

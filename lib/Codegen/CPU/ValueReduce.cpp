@@ -13,9 +13,11 @@ using tfm::ReduceKind;
 // Rows that are remembered in scratch
 //===----------------------------------------------------------------------===//
 
-/// Bytes behind the row number: statistics, or the weights of one query.
+/// Bytes behind the row number: statistics, the weights of one query, or the positions that a top_k chose.
 static DimExprAttr statisticsBytes(Operation *op, SymbolicShapes &shapes) {
   MLIRContext *context = op->getContext();
+  if (isa<tfm::TopKOp>(op))
+    return DimExprAttr::mul(shapes.dims(op->getResult(0))[cast<tfm::TopKOp>(op).getAxis()], DimExprAttr::constant(context, 8));
   auto attention = dyn_cast<tfm::AttentionOp>(op);
   if (!attention)
     return DimExprAttr::constant(context, 16);
@@ -28,7 +30,7 @@ ScratchLayout::ScratchLayout(kern::KernelOp kernel, SymbolicShapes &shapes) {
   auto constant = [&](int64_t value) { return DimExprAttr::constant(context, value); };
   bytes = constant(0);
   for (Operation &op : kernel.getBlock()) {
-    if (!isa<tfm::ReduceOp, tfm::SoftmaxOp, tfm::LayerNormOp, tfm::RmsNormOp, tfm::AttentionOp>(op))
+    if (!isa<tfm::ReduceOp, tfm::SoftmaxOp, tfm::LayerNormOp, tfm::RmsNormOp, tfm::AttentionOp, tfm::TopKOp>(op))
       continue;
     offsets[&op] = bytes;
     DimExprAttr lines = DimExprAttr::ceilDiv(statisticsBytes(&op, shapes), constant(64));

@@ -116,7 +116,11 @@ kern::Emitter emitterOf(const Group &group) {
       bool oneSize = attention.getType().getShape().back() == attention.getQuery().getType().getShape().back();
       return isFloat(attention.getResult()) && oneSize ? kern::Emitter::Attention : kern::Emitter::Generic;
     }
-    if (isa<MatmulOp, ReduceOp, KvAppendOp>(op))
+    if (isa<GroupByOp>(op))
+      return kern::Emitter::Route;
+    if (isa<GroupedLinearOp>(op))
+      return kern::Emitter::Contraction;
+    if (isa<MatmulOp, ReduceOp, ScatterOp, KvAppendOp>(op))
       return kern::Emitter::Generic;
   }
   bool rows = group.outputs.size() == 1 && isFloat(group.outputs[0]) &&
@@ -127,7 +131,8 @@ kern::Emitter emitterOf(const Group &group) {
 /// What names the kernel: its root, or its last operation.
 StringRef rootName(const Group &group) {
   for (Operation *op : group.ops)
-    if (isa<LinearOp, MatmulOp, AttentionOp, LayerNormOp, RmsNormOp, RotaryOp, SoftmaxOp, ReduceOp, KvAppendOp>(op))
+    if (isa<LinearOp, MatmulOp, AttentionOp, LayerNormOp, RmsNormOp, RotaryOp, SoftmaxOp, ReduceOp, KvAppendOp, GroupByOp,
+            GroupedLinearOp>(op))
       return op->getName().stripDialect();
   return group.ops.back()->getName().stripDialect();
 }

@@ -23,10 +23,14 @@ RankedTensorType packedType(Type type) {
 std::optional<unsigned> weightArgument(kern::KernelOp kernel) {
   if (kernel.getEmitter() != kern::Emitter::Contraction)
     return std::nullopt;
-  for (auto linear : kernel.getBlock().getOps<LinearOp>())
-    if (auto argument = dyn_cast<BlockArgument>(linear.getWeight()))
+  for (Operation &op : kernel.getBlock()) {
+    if (!isa<LinearOp, GroupedLinearOp>(op))
+      continue;
+    Value weight = isa<LinearOp>(op) ? cast<LinearOp>(op).getWeight() : cast<GroupedLinearOp>(op).getWeight();
+    if (auto argument = dyn_cast<BlockArgument>(weight))
       if (!cast<RankedTensorType>(argument.getType()).getEncoding())
         return argument.getArgNumber();
+  }
   return std::nullopt;
 }
 

@@ -26,7 +26,7 @@ bool isPullable(Operation *op) {
 }
 
 /// Roots that read each operand element many times: producers are stored, not recomputed.
-bool rereadsOperands(Operation *op) { return isa<LinearOp, MatmulOp, AttentionOp>(op); }
+bool rereadsOperands(Operation *op) { return isa<LinearOp, MatmulOp, AttentionOp, TopKOp, ScatterOp, GroupByOp, GroupedLinearOp>(op); }
 
 class Planner {
 public:
@@ -34,6 +34,7 @@ public:
 
   void copyRanges();
   void joinEpilogues();
+  void joinRouters();
   void joinProducers();
   void write();
 
@@ -83,6 +84,24 @@ void Planner::joinEpilogues() {
       last = next;
       ++epilogues;
     }
+  }
+}
+
+/// top_k -> its weights, its groups: one kernel, which walks the tokens once.
+void Planner::joinRouters() {
+  for (auto sort : function.getOps<GroupByOp>()) {
+    auto choice = sort.getInput().getDefiningOp<TopKOp>();
+    SmallVector<Operation *> parts = {sort};
+    if (choice)
+      for (Operation *user : choice->getUsers())
+        if (auto weights = dyn_cast<MoeWeightsOp>(user); weights && weights.getLogits() == choice.getInput())
+          parts.push_back(user);
+    if (parts.size() != 2)
+      continue;
+    unsigned group = newGroup(sort);
+    groupOf[choice] = group;
+    for (Operation *part : parts)
+      groupOf[part] = group;
   }
 }
 
@@ -137,6 +156,7 @@ struct PlanKernels : permalloy::impl::PlanKernelsBase<PlanKernels> {
     Planner planner(getOperation());
     planner.copyRanges();
     planner.joinEpilogues();
+    planner.joinRouters();
     planner.joinProducers();
     planner.write();
     numGroups += planner.groups;

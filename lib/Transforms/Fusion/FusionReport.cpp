@@ -67,7 +67,7 @@ void Reporter::explainPasts() {
 }
 
 void Reporter::count(Operation *op) {
-  if (isa<AttentionOp, KvAppendOp, LayerNormOp, RmsNormOp, RotaryOp, LinearOp>(op))
+  if (isa<AttentionOp, KvAppendOp, LayerNormOp, RmsNormOp, RotaryOp, LinearOp, MoeOp>(op))
     ++counts[op->getName().stripDialect().str()];
   if (auto linear = dyn_cast<LinearOp>(op); linear && linear.getActivation() != Activation::None)
     ++counts["linear with " + stringifyActivation(linear.getActivation()).str()];

@@ -68,22 +68,29 @@ KernelCheck::KernelCheck(llvm::StringRef text, llvm::StringRef emitter) {
   kernel = makeKernel(function(), *kind);
   if (*kind != kern::Emitter::Contraction)
     return;
-  for (auto linear : kernel.getBlock().getOps<tfm::LinearOp>()) {
+  auto pack = [&](auto linear) {
     auto type = mlir::cast<mlir::RankedTensorType>(linear.getWeight().getType());
     linear.getWeight().setType(type.cloneWithEncoding(tfm::PanelsAttr::get(&context)));
-  }
+  };
+  llvm::for_each(kernel.getBlock().getOps<tfm::LinearOp>(), pack);
+  llvm::for_each(kernel.getBlock().getOps<tfm::GroupedLinearOp>(), pack);
 }
 
-/// A matrix [K, N] in panels (Panels.h).
+/// A matrix [K, N] in panels (Panels.h), or a stack of them one after the other.
 static std::vector<char> packPanels(const reference::Tensor &matrix) {
-  int64_t k = matrix.type().getDimSize(0), n = matrix.type().getDimSize(1);
+  llvm::ArrayRef<int64_t> shape = matrix.shape().take_back(2);
+  int64_t k = shape[0], n = shape[1], stack = matrix.size() / std::max<int64_t>(k * n, 1);
   mlir::Type type = matrix.elementType();
   size_t width = reference::elementBytes(matrix.element());
-  std::vector<char> panels(tfm::panelElements(type, k, n) * width);
-  for (int64_t row = 0; row < k; ++row)
-    for (int64_t column = 0; column < n; ++column)
-      memcpy(&panels[tfm::panelPosition(type, tfm::panelDepth(type, k), row, column) * width],
-             matrix.bytes().data() + (row * n + column) * width, width);
+  int64_t size = tfm::panelElements(type, k, n);
+  std::vector<char> panels(stack * size * width);
+  for (int64_t i = 0; i < stack; ++i)
+    for (int64_t row = 0; row < k; ++row)
+      for (int64_t column = 0; column < n; ++column) {
+        int64_t position = tfm::panelPosition(type, tfm::panelDepth(type, k), row, column);
+        memcpy(&panels[(i * size + position) * width],
+               matrix.bytes().data() + ((i * k + row) * n + column) * width, width);
+      }
   return panels;
 }
 

@@ -33,10 +33,24 @@ struct EpilogueSite {
   mlir::Value row;
   mlir::Value column;
   unsigned lanes;
+  /// Null but for gated products: the same columns of the second half.
+  mlir::Value second = {};
+  /// Null but for grouped rows: the number of the weight.
+  mlir::Value group = {};
+};
+
+/// Rows sorted by the weight that each takes; see tfm.group_by and tfm.grouped_linear.
+struct GroupedRows {
+  /// i64: count + 1 offsets, then the numbers of the rows.
+  mlir::Value table;
+  int64_t count = 0;
+  /// Row r of the result reads row r / repeat of A.
+  int64_t repeat = 1;
 };
 
 /// C[M, N] = epilogue(A[M, K] W[K, N]); A row-major, W in panels (Panels.h), sums in f32. A of f16 or bf16 is widened into
-/// the worker's scratch, a block of rows at a time; W is widened where it is used.
+/// the worker's scratch, a block of rows at a time; W is widened where it is used. With groups, W is a stack of such
+/// matrices, and the rows of a block, which share one, are gathered into the scratch.
 struct Contraction {
   mlir::Value a;
   mlir::Value weights;
@@ -47,6 +61,10 @@ struct Contraction {
   llvm::function_ref<void(const EpilogueSite &site, mlir::Value product)> epilogue;
   /// f32 (null), f16 or bf16: what A and W hold.
   mlir::Type element = {};
+  std::optional<GroupedRows> groups = {};
+  /// The product has two halves, whose columns the epilogue gets side by side: it runs over the first N / 2 columns, which
+  /// are whole panels.
+  bool gated = false;
 };
 
 /// Tiles of the grid for each block of rows: groups of panels side by side. The grid of a
@@ -57,6 +75,14 @@ int64_t contractionGroups(const ContractionSchedule &schedule, int64_t n);
 /// Bytes of scratch that a worker needs.
 int64_t contractionScratchBytes(const ContractionSchedule &schedule, int64_t k,
                                 mlir::Type element = {});
+
+/// The same three for grouped rows. Any grouping of M rows has at most M / blockRows + min(M, groups) blocks; tiles past the
+/// last block return at once.
+ContractionSchedule chooseGroupedSchedule(const CpuTarget &target, int64_t n, int64_t k, bool gated,
+                                          mlir::Type element);
+int64_t groupedContractionGroups(const ContractionSchedule &schedule, int64_t n, bool gated);
+int64_t groupedScratchBytes(const ContractionSchedule &schedule, int64_t k, bool gated,
+                            mlir::Type element);
 
 /// Emits the loop over the tiles [tileBegin, tileEnd) of the kernel's grid.
 void emitContraction(KernelBuilder &b, const Contraction &contraction,

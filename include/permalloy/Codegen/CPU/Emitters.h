@@ -23,6 +23,9 @@ mlir::LogicalResult emitContractionKernel(KernelFrame &frame);
 mlir::LogicalResult scheduleAttentionKernel(kern::KernelOp kernel, const CpuTarget &target);
 mlir::LogicalResult emitAttentionKernel(KernelFrame &frame);
 
+mlir::LogicalResult scheduleRouteKernel(kern::KernelOp kernel, const CpuTarget &target);
+mlir::LogicalResult emitRouteKernel(KernelFrame &frame);
+
 mlir::LogicalResult scheduleRowKernel(kern::KernelOp kernel, const CpuTarget &target);
 mlir::LogicalResult emitRowKernel(KernelFrame &frame);
 

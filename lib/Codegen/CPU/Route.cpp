@@ -1,0 +1,179 @@
+//===- Route.cpp - choosing and grouping the experts of tokens --*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The router of a mixture of experts, one kernel of one tile: top_k of each token's logits, the weights of what was chosen,
+// and a stable counting sort of (token, slot) by expert. A few operations per logit beside the thousands per logit of the
+// experts behind it, so it is written for few launches, not for many workers.
+//
+//===----------------------------------------------------------------------===//
+#include "Selection.h"
+#include "permalloy/Codegen/CPU/Emitters.h"
+#include "permalloy/Codegen/CPU/VectorMath.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+using tfm::DimExprAttr;
+
+namespace {
+
+/// The operations of a router kernel.
+struct Router {
+  tfm::TopKOp choice;
+  tfm::MoeWeightsOp weights;
+  tfm::GroupByOp groups;
+  int64_t experts = 0, count = 0;
+
+  explicit Router(kern::KernelOp kernel) {
+    for (Operation &op : kernel.getBlock()) {
+      if (auto top = dyn_cast<tfm::TopKOp>(op))
+        choice = top;
+      if (auto w = dyn_cast<tfm::MoeWeightsOp>(op))
+        weights = w;
+      if (auto g = dyn_cast<tfm::GroupByOp>(op))
+        groups = g;
+    }
+  }
+
+  /// Why the emitter cannot take it; fills in the sizes.
+  std::string check() {
+    if (!choice || !weights || !groups || groups.getInput() != choice.getResult() ||
+        weights.getExperts() != choice.getResult() || weights.getLogits() != choice.getInput())
+      return "it is no top_k with its weights and groups";
+    auto logits = cast<RankedTensorType>(choice.getInput().getType());
+    auto k = choice.getK() ? choice.getK()->asConstant() : std::nullopt;
+    if (!isa<BlockArgument>(choice.getInput()) || logits.getRank() != 2 || logits.isDynamicDim(1) || !k ||
+        choice.getAxis() != 1 || choice.getSmallest() || !Element::of(choice.getInput()).isFloat() ||
+        Element::of(choice.getInput()).isDouble())
+      return "its logits are no argument [tokens, experts] of f32, f16 or bf16, or k is not known";
+    experts = logits.getDimSize(1);
+    count = *k;
+    return int64_t(groups.getGroups()) == experts ? "" : "it groups by another number than that of its experts";
+  }
+};
+
+class RouteEmitter {
+public:
+  RouteEmitter(KernelFrame &frame, Router &router)
+      : frame(frame), b(frame.builder()), ops(b), router(router), element(Element::of(router.choice.getInput())) {}
+
+  void emit();
+
+private:
+  void choose(Value token);
+  void weigh(Value token);
+  void group();
+  Value logit(Value token, Value expert) {
+    Value index = b.add(b.mul(token, router.experts), expert);
+    return ops.load(element, b.at(logits, b.mul(index, element.bytes())));
+  }
+  Value word(Value base, Value index) { return b.at(base, b.mul(index, 8)); }
+  Value loadWord(Value base, Value index) { return b.load(b.getI64Type(), word(base, index), 8); }
+  void storeWord(Value value, Value base, Value index) { b.store(value, word(base, index), 8); }
+  /// Where a result goes: the caller's memory, or `otherwise` when the kernel does not yield it.
+  Value placeOf(Value result, Value otherwise) {
+    auto yielded = frame.kernel().yielded();
+    auto it = llvm::find(yielded, result);
+    return it == yielded.end() ? otherwise : frame.result(it - yielded.begin());
+  }
+
+  KernelFrame &frame;
+  KernelBuilder &b;
+  ElementOps ops;
+  Router &router;
+  Element element;
+  Value logits, chosen, weights, groups, pairs;
+};
+
+} // namespace
+
+void RouteEmitter::choose(Value token) {
+  auto at = [&](Value expert) { return logit(token, expert); };
+  emitSelection(b, {element, b.i64(router.experts), b.i64(router.count), /*smallest=*/false, at},
+                [&](Value slot, Value expert) { storeWord(expert, chosen, b.add(b.mul(token, router.count), slot)); });
+}
+
+/// exp(x - max) of those chosen, over the sum of the same or of all; the first one chosen is the largest.
+void RouteEmitter::weigh(Value token) {
+  Value first = b.mul(token, router.count);
+  Value max = logit(token, loadWord(chosen, first));
+  auto power = [&](Value expert) -> Value {
+    return emitExp(b, arith::SubFOp::create(b, logit(token, expert), max));
+  };
+  auto chosenPower = [&](Value slot) { return power(loadWord(chosen, b.add(first, slot))); };
+  bool overChosen = router.weights.getNormalize() || router.weights.getScore() == tfm::MoeScore::TopSoftmax;
+  Value terms = b.i64(overChosen ? router.count : router.experts);
+  Value sum = b.loop(b.i64(0), terms, 1, {b.f32(0)}, [&](Value i, ValueRange carried) {
+    return SmallVector<Value>{b.addf(carried[0], overChosen ? chosenPower(i) : power(i))};
+  })[0];
+  b.loop(b.i64(0), b.i64(router.count), 1, [&](Value slot) {
+    Value weight = arith::DivFOp::create(b, chosenPower(slot), sum);
+    ops.store(element, ops.round(element, weight), b.at(weights, b.mul(b.add(first, slot), element.bytes())));
+  });
+}
+
+/// A stable counting sort: offsets of the groups, then the numbers of the pairs.
+void RouteEmitter::group() {
+  Value zero = b.i64(0), one = b.i64(1), count = b.i64(router.experts), sorted = b.at(groups, (router.experts + 1) * 8);
+  Value cursors = b.scratch();
+  b.loop(zero, b.add(count, 1), 1, [&](Value e) { storeWord(zero, groups, e); });
+  b.loop(zero, pairs, 1, [&](Value pair) {
+    Value next = b.add(loadWord(chosen, pair), one);
+    storeWord(b.add(loadWord(groups, next), one), groups, next);
+  });
+  b.loop(zero, count, 1, {zero}, [&](Value e, ValueRange carried) {
+    storeWord(carried[0], cursors, e);
+    Value end = b.add(carried[0], loadWord(groups, b.add(e, one)));
+    storeWord(end, groups, b.add(e, one));
+    return SmallVector<Value>{end};
+  });
+  b.loop(zero, pairs, 1, [&](Value pair) {
+    Value expert = loadWord(chosen, pair), position = loadWord(cursors, expert);
+    storeWord(pair, sorted, position);
+    storeWord(b.add(position, one), cursors, expert);
+  });
+}
+
+void RouteEmitter::emit() {
+  Value tokens = frame.dim(router.choice.getInput(), 0);
+  pairs = b.mul(tokens, router.count);
+  logits = frame.argument(router.choice.getInput());
+  chosen = placeOf(router.choice.getResult(), b.at(b.scratch(), router.experts * 8));
+  weights = placeOf(router.weights.getResult(), Value());
+  groups = placeOf(router.groups.getResult(), Value());
+  b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value) {
+    b.loop(b.i64(0), tokens, 1, [&](Value token) {
+      choose(token);
+      if (weights)
+        weigh(token);
+    });
+    if (groups)
+      group();
+  });
+}
+
+LogicalResult codegen::scheduleRouteKernel(kern::KernelOp kernel, const CpuTarget &target) {
+  Router router(kernel);
+  if (std::string reason = router.check(); !reason.empty())
+    return kernel.emitError("the route emitter cannot take this kernel: ") << reason;
+  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
+  SymbolicShapes shapes;
+  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
+    shapes.setDims(argument, kern::argDims(kernel, index));
+  kernel.setScheduleAttr(DictionaryAttr::get(kernel.getContext()));
+  kernel.setTilesAttr(constant(1));
+  // Cursors, and the experts of each token.
+  DimExprAttr words = DimExprAttr::mul(shapes.dim(router.choice.getInput(), 0), constant(router.count));
+  kernel.setScratchBytesAttr(DimExprAttr::mul(DimExprAttr::add(words, constant(router.experts)), constant(8)));
+  return success();
+}
+
+LogicalResult codegen::emitRouteKernel(KernelFrame &frame) {
+  Router router(frame.kernel());
+  if (std::string reason = router.check(); !reason.empty())
+    return frame.kernel().emitError("the route emitter cannot take this kernel: ") << reason;
+  RouteEmitter(frame, router).emit();
+  return success();
+}

@@ -1,0 +1,127 @@
+//===- MoeKernelTest.cpp - routing and grouped linear kernels, against the interpreter -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "KernelCheck.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen::test;
+using reference::Tensor;
+using reference::Tolerance;
+
+namespace {
+
+class MoeKernelTest : public CpuTargetTest {};
+
+/// Writes a table of `rows` rows in `groups` groups: row r is in group choose(r).
+void group(Tensor &table, int64_t groups, llvm::function_ref<int64_t(int64_t)> choose) {
+  int64_t rows = table.size() - groups - 1, position = 0;
+  table.setInteger(0, 0);
+  for (int64_t g = 0; g < groups; ++g) {
+    for (int64_t r = 0; r < rows; ++r)
+      if (choose(r) == g)
+        table.setInteger(groups + 1 + position++, r);
+    table.setInteger(g + 1, position);
+  }
+}
+
+std::string grouped(int64_t k, int64_t n, int64_t repeat, bool bias, bool gated, const char *activation) {
+  auto text = [](int64_t x) { return std::to_string(x); };
+  std::string x = "tensor<?x" + text(k) + "xf32>", w = "tensor<4x" + text(k) + "x" + text(n) + "xf32>";
+  std::string b = "tensor<4x" + text(n) + "xf32>", y = "tensor<?x" + text(gated ? n / 2 : n) + "xf32>";
+  std::string rows = "t * " + text(repeat);
+  return "func.func @main(%x: " + x + " {tfm.dims = [#tfm.dim<t>, #tfm.dim<" + text(k) +
+         ">]}, %g: tensor<?xi64> {tfm.dims = [#tfm.dim<" + rows + " + 5>]}, %w: " + w + (bias ? ", %b: " + b : "") +
+         ") -> " + y + " {\n  %0 = tfm.grouped_linear %x, %g, %w " + (bias ? "bias %b " : "") + "activation " +
+         activation + " {repeat = " + text(repeat) + " : i64" + (gated ? ", gated" : "") + "} : (" + x +
+         ", tensor<?xi64>, " + w + (bias ? ", " + b : "") + ") -> " + y + "\n  return %0 : " + y + "\n}";
+}
+
+TEST_P(MoeKernelTest, GroupedLinear) {
+  auto check = [&](const std::string &text, llvm::ArrayRef<const char *> sizes, llvm::function_ref<int64_t(int64_t)> choose) {
+    KernelCheck kernel(text, "contraction");
+    ASSERT_TRUE(bool(kernel));
+    for (const char *size : sizes)
+      kernel.run(target(), size, Tolerance{1e-5, 2e-5},
+                 [&](llvm::MutableArrayRef<Tensor> inputs) { group(inputs[1], 4, choose); });
+  };
+  auto spread = [](int64_t row) { return row * 7 % 11 % 4; };
+  check(grouped(40, 96, 2, false, true, "silu"), {"t=0", "t=1", "t=5", "t=40"}, spread);
+  check(grouped(33, 64, 1, true, true, "gelu_erf"), {"t=3", "t=70"}, spread);
+  check(grouped(24, 35, 3, true, false, "relu"), {"t=1", "t=9"}, spread);
+  // Some groups have no rows, or one has all of them: several blocks.
+  check(grouped(32, 100, 1, false, false, "none"), {"t=7", "t=500"}, [](int64_t) { return 2; });
+  check(grouped(32, 48, 2, true, false, "tanh"), {"t=4", "t=300"}, [](int64_t row) { return row % 2 * 3; });
+}
+
+/// Products accumulate over blocks of K, beside the gathered rows.
+TEST_P(MoeKernelTest, GroupedLinearOverLongRows) {
+  for (bool gated : {false, true}) {
+    KernelCheck kernel(grouped(2100, 64, 2, false, gated, "none"), "contraction");
+    ASSERT_TRUE(bool(kernel));
+    kernel.run(target(), "t=20", Tolerance{1e-4, 1e-3},
+               [&](llvm::MutableArrayRef<Tensor> inputs) { group(inputs[1], 4, [](int64_t row) { return row % 3; }); });
+  }
+}
+
+TEST_P(MoeKernelTest, Route) {
+  for (const char *options : {"", "{normalize}", "score top_softmax"}) {
+    KernelCheck kernel(std::string(R"mlir(func.func @main(%l: tensor<?x7xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<7>]}) -> (tensor<?x3xf32>, tensor<?xi64>) {
+      %e = tfm.top_k %l k #tfm.dim<3> {axis = 1 : i64} : (tensor<?x7xf32>) -> tensor<?x3xi64>
+      %w = tfm.moe_weights %l, %e )mlir") +
+                           options + R"mlir( : (tensor<?x7xf32>, tensor<?x3xi64>) -> tensor<?x3xf32>
+      %g = tfm.group_by %e {groups = 7 : i64} : (tensor<?x3xi64>) -> tensor<?xi64>
+      return %w, %g : tensor<?x3xf32>, tensor<?xi64>
+    })mlir",
+                       "route");
+    ASSERT_TRUE(bool(kernel));
+    for (const char *sizes : {"t=0", "t=1", "t=50"})
+      kernel.run(target(), sizes, Tolerance{1e-5, 1e-6});
+    // Ties go to the lower expert.
+    kernel.run(target(), "t=4", Tolerance{1e-5, 1e-6}, [](llvm::MutableArrayRef<Tensor> inputs) {
+      for (int64_t i = 0; i < inputs[0].size(); ++i)
+        inputs[0].setNumber(i, i % 3 == 0 ? 1.0 : 2.0);
+    });
+  }
+}
+
+TEST_P(MoeKernelTest, TopK) {
+  auto check = [&](const std::string &type, const std::string &options) {
+    KernelCheck kernel("func.func @main(%x: tensor<?x6x" + type + "> {tfm.dims = [#tfm.dim<t>, #tfm.dim<6>]}) -> tensor<?x4xi64> {\n" +
+                           "  %0 = tfm.top_k %x k #tfm.dim<4> {axis = 1 : i64" + options + "} : (tensor<?x6x" + type + ">) -> tensor<?x4xi64>\n" +
+                           "  return %0 : tensor<?x4xi64>\n}",
+                       "generic");
+    ASSERT_TRUE(bool(kernel));
+    for (const char *sizes : {"t=1", "t=9"})
+      kernel.run(target(), sizes, Tolerance{});
+  };
+  for (const char *type : {"f32", "f16", "f64", "i64", "ui8", "i32"})
+    for (const char *options : {"", ", smallest"})
+      check(type, options);
+}
+
+TEST_P(MoeKernelTest, Scatter) {
+  auto limit = [](int64_t extent) {
+    return [extent](llvm::MutableArrayRef<Tensor> inputs) {
+      for (int64_t i = 0; i < inputs[1].size(); ++i)
+        inputs[1].setInteger(i, i * 5 % (2 * extent) - extent);
+    };
+  };
+  for (const char *kind : {"none", "add", "mul", "max", "min"}) {
+    KernelCheck slices(std::string(R"mlir(func.func @main(%x: tensor<3x5x4xf32>, %i: tensor<?x2xi64> {tfm.dims = [#tfm.dim<n>, #tfm.dim<2>]}, %u: tensor<?x4xf32> {tfm.dims = [#tfm.dim<n>, #tfm.dim<4>]}) -> tensor<3x5x4xf32> {
+      %0 = tfm.scatter )mlir") + kind + R"mlir( %x, %i, %u : (tensor<3x5x4xf32>, tensor<?x2xi64>, tensor<?x4xf32>) -> tensor<3x5x4xf32>
+      return %0 : tensor<3x5x4xf32>
+    })mlir", "generic");
+    ASSERT_TRUE(bool(slices));
+    slices.run(target(), "n=0", Tolerance{});
+    slices.run(target(), "n=9", Tolerance{1e-6, 1e-6}, limit(3));
+    KernelCheck elements(std::string(R"mlir(func.func @main(%x: tensor<5x6xi32>, %i: tensor<?x4xi64> {tfm.dims = [#tfm.dim<n>, #tfm.dim<4>]}, %u: tensor<?x4xi32> {tfm.dims = [#tfm.dim<n>, #tfm.dim<4>]}) -> tensor<5x6xi32> {
+      %0 = tfm.scatter )mlir") + kind + R"mlir( %x, %i, %u {axis = 0 : i64} : (tensor<5x6xi32>, tensor<?x4xi64>, tensor<?x4xi32>) -> tensor<5x6xi32>
+      return %0 : tensor<5x6xi32>
+    })mlir", "generic");
+    ASSERT_TRUE(bool(elements));
+    elements.run(target(), "n=7", Tolerance{}, limit(5));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, MoeKernelTest, ::testing::ValuesIn(allTargets()), targetTestName);
+
+} // namespace

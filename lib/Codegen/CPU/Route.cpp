@@ -3,7 +3,7 @@
 //
 // The router of a mixture of experts, one kernel of one tile: top_k of each token's logits, the weights of what was chosen,
 // and a stable counting sort of (token, slot) by expert. A few operations per logit beside the thousands per logit of the
-// experts behind it, so it is written for few launches, not for many workers.
+// experts behind it, so it is written for few launches, not for many workers. A group_by alone is the last part of it.
 //
 //===----------------------------------------------------------------------===//
 #include "Selection.h"
@@ -37,8 +37,14 @@ struct Router {
     }
   }
 
+  /// Groups that an operand names, rather than experts that are chosen here.
+  bool onlyGroups() { return !choice; }
   /// Why the emitter cannot take it; fills in the sizes.
   std::string check() {
+    if (!choice && !weights && groups)
+      return isa<BlockArgument>(groups.getInput()) && getElementTypeOrSelf(groups.getInput()).isInteger(64)
+                 ? ""
+                 : "what it groups is no argument of i64";
     if (!choice || !weights || !groups || groups.getInput() != choice.getResult() ||
         weights.getExperts() != choice.getResult() || weights.getLogits() != choice.getInput())
       return "it is no top_k with its weights and groups";
@@ -57,7 +63,8 @@ struct Router {
 class RouteEmitter {
 public:
   RouteEmitter(KernelFrame &frame, Router &router)
-      : frame(frame), b(frame.builder()), ops(b), router(router), element(Element::of(router.choice.getInput())) {}
+      : frame(frame), b(frame.builder()), ops(b), router(router),
+        element(Element::of(router.onlyGroups() ? router.groups.getInput() : router.choice.getInput())) {}
 
   void emit();
 
@@ -116,7 +123,8 @@ void RouteEmitter::weigh(Value token) {
 
 /// A stable counting sort: offsets of the groups, then the numbers of the pairs.
 void RouteEmitter::group() {
-  Value zero = b.i64(0), one = b.i64(1), count = b.i64(router.experts), sorted = b.at(groups, (router.experts + 1) * 8);
+  int64_t size = router.groups.getGroups();
+  Value zero = b.i64(0), one = b.i64(1), count = b.i64(size), sorted = b.at(groups, (size + 1) * 8);
   Value cursors = b.scratch();
   b.loop(zero, b.add(count, 1), 1, [&](Value e) { storeWord(zero, groups, e); });
   b.loop(zero, pairs, 1, [&](Value pair) {
@@ -137,6 +145,13 @@ void RouteEmitter::group() {
 }
 
 void RouteEmitter::emit() {
+  if (router.onlyGroups()) {
+    Value input = router.groups.getInput();
+    pairs = frame.product(input, 0, cast<RankedTensorType>(input.getType()).getRank());
+    chosen = frame.argument(input);
+    groups = frame.result(0);
+    return b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value) { group(); });
+  }
   Value tokens = frame.dim(router.choice.getInput(), 0);
   pairs = b.mul(tokens, router.count);
   logits = frame.argument(router.choice.getInput());
@@ -165,8 +180,10 @@ LogicalResult codegen::scheduleRouteKernel(kern::KernelOp kernel, const CpuTarge
   kernel.setScheduleAttr(DictionaryAttr::get(kernel.getContext()));
   kernel.setTilesAttr(constant(1));
   // Cursors, and the experts of each token.
-  DimExprAttr words = DimExprAttr::mul(shapes.dim(router.choice.getInput(), 0), constant(router.count));
-  kernel.setScratchBytesAttr(DimExprAttr::mul(DimExprAttr::add(words, constant(router.experts)), constant(8)));
+  DimExprAttr words = constant(router.groups.getGroups());
+  if (!router.onlyGroups())
+    words = DimExprAttr::add(words, DimExprAttr::mul(shapes.dim(router.choice.getInput(), 0), constant(router.count)));
+  kernel.setScratchBytesAttr(DimExprAttr::mul(words, constant(8)));
   return success();
 }
 

@@ -54,13 +54,20 @@ bool ExpertMatcher::takesAlong(GatherNDOp gather, TopKOp &topK) {
       rankOf(tuples) != 3 || tuples.getAxis() != 2)
     return false;
   topK = strip(tuples.getInputs()[1]).getDefiningOp<TopKOp>();
-  auto spread = strip(tuples.getInputs()[0]).getDefiningOp<BroadcastOp>();
-  if (!topK || !spread || topK.getSmallest() || rankOf(topK) != 2 || topK.getAxis() != 1)
+  if (!topK || topK.getSmallest() || rankOf(topK) != 2 || topK.getAxis() != 1)
     return false;
-  Dims rows = shapes.dims(spread.getInput());
-  auto range = strip(spread.getInput()).getDefiningOp<RangeOp>();
+  Value rows = strip(tuples.getInputs()[0]);
+  if (auto spread = rows.getDefiningOp<BroadcastOp>()) {
+    Dims dims = shapes.dims(spread.getInput()); // [T, 1]: spread over the chosen, not over the rows
+    if (dims.size() != 2 || !dims[1].isConstant(1))
+      return false;
+    rows = strip(spread.getInput());
+  } else if (!shapes.dim(topK, 1).isConstant(1)) {
+    return false;
+  }
+  auto range = rows.getDefiningOp<RangeOp>();
   return range && range.getFrom() && range.getFrom()->isConstant(0) && range.getStep() == 1 &&
-         rows.size() == 2 && rows[1].isConstant(1) && rows[0] == shapes.dim(topK, 0);
+         shapes.dim(range, 0) == shapes.dim(topK, 0);
 }
 
 static SoftmaxOp lastAxisSoftmax(Value value) {

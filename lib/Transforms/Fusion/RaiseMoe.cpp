@@ -124,14 +124,16 @@ struct RaiseExperts : RewritePattern {
         upBiases.push_back(bias);
     }
     Value upBias = upBiases.empty() ? Value() : stack.concat(upBiases, 1);
+    Value downs = stack.weights(*match, down);
     DimExprAttr tokens = shapes.dim(match->router.topK, 0);
-    auto rows = [&](Value value) {
-      return createReshape(rewriter, loc, shapes, value, {tokens, shapes.dims(value).back()});
+    auto rows = [&](Value value, Value columns) {
+      return createReshape(rewriter, loc, shapes, value, {tokens, shapes.dims(columns).back()});
     };
-    Value input = rows(match->input), logits = rows(match->router.logits);
+    Value input = rows(match->input, downs);
+    Value logits = rows(match->router.logits, match->router.logits);
     auto moe = tfm::create<MoeOp>(
         rewriter, loc, shapes, Type(), input, logits, stack.concat(ups, 2),
-        stack.weights(*match, down), upBias, stack.biases(*match, down),
+        downs, upBias, stack.biases(*match, down),
         *match->router.topK.getK()->asConstant(), match->router.score, match->router.normalize,
         first.gated, first.activation);
     if (!moe)

@@ -261,3 +261,52 @@ def test_crash_leaves_a_reproducer(tool, permalloy, tmp_path):
     assert reproducer.name in errors
     again = permalloy("compile", reproducer, "--emit", "tfm", cwd=work)
     assert "tfm.attention" in again.out
+
+
+# -- assumptions between dimensions ----------------------------------------------------------------
+
+CORNER = """<ir_version: 8, opset_import: ["" : 17]>
+corner (int64[batch, total] mask, float[past] p, float[sequence] s) => (int64[batch, keys] out) {
+  zero = Constant <value_int = 0> ()
+  one = Constant <value_int = 1> ()
+  axis1 = Constant <value_ints = [1]> ()
+  flat_shape = Constant <value_ints = [-1]> ()
+  past_length = Shape (p)
+  new_length = Shape (s)
+  length = Add (past_length, new_length)
+  keys_end = Squeeze (length)
+  keys_at = Range (zero, keys_end, one)
+  mask_shape = Shape (mask)
+  batch_size = Gather <axis = 0> (mask_shape, zero)
+  total_size = Gather <axis = 0> (mask_shape, one)
+  rows = Range (zero, batch_size, one)
+  column = Unsqueeze (rows, axis1)
+  starts = Mul (column, total_size)
+  at = Add (starts, keys_at)
+  flat = Reshape (mask, flat_shape)
+  out = Gather <axis = 0> (flat, at)
+}"""
+
+
+def test_mask_that_is_too_short(permalloy, tmp_path):
+    """What the graph reads of the mask is checked against its size, by name and with both values."""
+    onnx.save(onnx.parser.parse_model(CORNER), tmp_path / "corner.onnx")
+    permalloy("compile", tmp_path / "corner.onnx", "-o", tmp_path / "corner.alloy")
+
+    def run(total, code):
+        arrays = {
+            "mask": np.arange(2 * total, dtype=np.int64).reshape(2, total),
+            "p": np.zeros(3, np.float32),
+            "s": np.zeros(2, np.float32),
+        }
+        np.savez(tmp_path / "in.npz", **arrays)
+        out = tmp_path / f"out{total}"
+        inputs = ("--inputs", tmp_path / "in.npz", "--output-dir", out)
+        result = permalloy("run", tmp_path / "corner.alloy", *inputs, code=code)
+        return arrays["mask"], out / "out.npy", result
+
+    for total in (5, 8):
+        mask, path, _ = run(total, 0)
+        assert (np.load(path) == mask[:, :5]).all()
+    assert "past + sequence must be at most total" in (error := run(4, 1)[2].err)
+    assert "they are 5 and 4" in error

@@ -67,6 +67,11 @@ DimExprAttr WorkCounter::flopsOf(Operation &op) {
     DimExprAttr depth = dims[dims.size() - (matmul.getTransposeA() ? 2 : 1)];
     return times(2, DimExprAttr::mul(shapes.numElements(matmul.getResult()), depth));
   }
+  if (auto grouped = dyn_cast<tfm::GroupedLinearOp>(op)) {
+    tfm::Dims weight = shapes.dims(grouped.getWeight());
+    DimExprAttr rows = shapes.dims(grouped.getResult())[0];
+    return times(2, DimExprAttr::mul(rows, DimExprAttr::mul(weight[1], weight[2])));
+  }
   if (auto attention = dyn_cast<tfm::AttentionOp>(op))
     return attentionFlops(attention);
   if (auto reduce = dyn_cast<tfm::ReduceOp>(op))

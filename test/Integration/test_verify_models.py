@@ -59,3 +59,11 @@ def test_says_what_does_not_compile_or_agree(verify_models, models):
     assert "not compiled: " in text and "8 differs" in text
     page = verify_models("--table")
     assert "`broken.onnx`: not compiled" in page and "0 of 4" in page
+
+
+def test_converts_to_other_precisions(verify_models, models, tmp_path):
+    text = verify_models(models, "--only", "ts17", *SIZES, "one", "--precision", "f32", "bf16")
+    assert "small.ts17.bf16.onnx" in text and "8 ok" in text
+    (path,) = (tmp_path / "results").iterdir()
+    worst = [json.loads(line)["worst"] for line in path.read_text().splitlines()]
+    assert sum(error > 2e-4 for error in worst) == 4  # those of bf16, by rounding

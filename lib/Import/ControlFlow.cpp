@@ -152,7 +152,22 @@ LogicalResult GraphBuilder::addGraph(const FlatGraph &graph, Location nodeLoc,
       return emitError(nodeLoc) << "output '" << output << "' of a graph inside is written by no node";
     results.push_back(value);
   }
+  forget(graph);
   return success();
+}
+
+/// Drops the names that `graph` wrote: a graph beside it may use them for other things.
+void GraphBuilder::forget(const FlatGraph &graph) {
+  for (const auto &initializer : graph.initializers) {
+    initializers.erase(initializer.getKey());
+    values.erase(initializer.getKey());
+  }
+  for (const FlatNode &node : graph.nodes)
+    for (const std::string &output : node.outputs) {
+      defined.erase(output);
+      poisonedValues.erase(output);
+      values.erase(output);
+    }
 }
 
 /// The graph attribute `name`; reports its absence.

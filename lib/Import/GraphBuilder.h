@@ -68,6 +68,7 @@ private:
   llvm::LogicalResult buildWhile(const FlatNode &node, OpBinder &b, LoopParts &loop);
   llvm::LogicalResult addGraph(const FlatGraph &graph, mlir::Location loc,
                                llvm::SmallVectorImpl<mlir::Value> &results);
+  void forget(const FlatGraph &graph);
   llvm::LogicalResult collectCaptures(llvm::ArrayRef<const FlatGraph *> graphs, Captures &captures,
                                       std::string &reason);
   void bindCaptures(FunctionScope &scope, const Captures &captures,

@@ -17,6 +17,17 @@ BRANCHES = """g (float[N, 4] x, bool c) => (float[N, 4] y, float[N, 4] z) {
     else_branch = e () => (float[N, 4] q, float[N, 4] q2) { q = Mul(x, two)
  q2 = Mul(q, t) }>
 }"""
+# Both branches name a constant k.
+SAME_NAMES = """g (float[N, 4] x, bool c) => (float[N, 4] y) {
+  y = If (c) <then_branch = t () => (float[N, 4] p) <float k = {2.0}> { p = Mul(x, k) },
+              else_branch = e () => (float[N, 4] p) <float k = {3.0}> { p = Mul(x, k) }>
+}"""
+# The product shows that K and M are equal; the branches know w as [M, 4].
+EQUAL_SIZES = """g (float[N, K] x, float[M, 4] w, bool c) => (float[N, 4] y, float[A, B] z) {
+  y = MatMul(x, w)
+  z = If (c) <then_branch = t () => (float[A, B] p) { p = Relu(w) },
+              else_branch = e () => (float[A, B] q) { q = Neg(w) }>
+}"""
 SUMS = """g (float[N, 4] x, float[4] start) => (float[4] last, float[N, 4] all) {
   n = Shape <start = 0, end = 1> (x)
   trips = Squeeze(n)
@@ -52,6 +63,18 @@ def both(text, feed):
 def test_branches(condition):
     x = np.random.default_rng(0).standard_normal((3, 4), np.float32)
     both(BRANCHES, {"x": x, "c": np.array(condition)})
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_names_of_branches(condition):
+    x = np.random.default_rng(0).standard_normal((3, 4), np.float32)
+    both(SAME_NAMES, {"x": x, "c": np.array(condition)})
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_sizes_in_branches(condition):
+    x, w = (np.random.default_rng(0).standard_normal(s, np.float32) for s in ((3, 5), (5, 4)))
+    both(EQUAL_SIZES, {"x": x, "w": w, "c": np.array(condition)})
 
 
 @pytest.mark.parametrize("count", [1, 5, 0])

@@ -57,7 +57,7 @@ struct SimplifyGather : ShapePattern<GatherOp> {
       return rewriter.notifyMatchFailure(op, "a dimension depends on data");
     Value source = op.getInput();
     if (!index->base.isConstant(0) || count != extent) {
-      if (!isInside(DimExprAttr::add(index->base, count), extent))
+      if (!isInside(op, DimExprAttr::add(index->base, count), extent))
         return rewriter.notifyMatchFailure(op, "the indices may lie outside of the input");
       source = createSlice(op, rewriter, *index, count);
       ++slices;
@@ -113,11 +113,11 @@ private:
   }
 
   /// `end` <= `extent`, perhaps because a larger symbol would index outside of the input and so
-  /// fail.
-  bool isInside(DimExprAttr end, DimExprAttr extent) const {
+  /// fail; that is known of operations that always run.
+  bool isInside(GatherOp op, DimExprAttr end, DimExprAttr extent) const {
     if (bounds.atMost(end, extent))
       return true;
-    if (end.getKind() != DimKind::Symbol || !extent.asConstant())
+    if (end.getKind() != DimKind::Symbol || !extent.asConstant() || !Assumptions::mayAssume(op))
       return false;
     bounds.add(end.getName(), *extent.asConstant());
     return true;

@@ -3,6 +3,7 @@
 
 #include "DimBounds.h"
 #include "permalloy/Transforms/Passes.h"
+#include "llvm/ADT/StringSet.h"
 
 namespace permalloy {
 #define GEN_PASS_DEF_UNIFYDIMS
@@ -31,6 +32,7 @@ private:
   std::optional<Solution> solve(DimExprAttr a, DimExprAttr b);
   std::optional<Solution> solveFor(StringRef symbol, DimExprAttr difference);
   void replace(const Solution &solution);
+  llvm::StringSet<> sharedSymbols();
 
   func::FuncOp function;
   DimBounds bounds;
@@ -139,12 +141,27 @@ void Unifier::replace(const Solution &solution) {
     bounds.merge(solution.symbol, solution.value.getName());
 }
 
+/// Symbols that branches and bodies of loops know by their names: they are other functions.
+llvm::StringSet<> Unifier::sharedSymbols() {
+  llvm::StringSet<> symbols;
+  function.walk([&](Operation *op) {
+    if (!isa<IfOp, WhileOp>(op))
+      return;
+    for (Value operand : op->getOperands())
+      for (DimExprAttr dim : shapes.dims(operand))
+        dim.walkSymbols([&](StringRef name) { symbols.insert(name); });
+  });
+  return symbols;
+}
+
 bool Unifier::step() {
   shapes = SymbolicShapes();
   order.clear();
+  llvm::StringSet<> shared = sharedSymbols();
   for (BlockArgument argument : function.getArguments())
     for (DimExprAttr dim : shapes.dims(argument))
-      if (dim.getKind() == DimKind::Symbol && !llvm::is_contained(order, dim.getName()))
+      if (dim.getKind() == DimKind::Symbol && !shared.contains(dim.getName()) &&
+          !llvm::is_contained(order, dim.getName()))
         order.push_back(dim.getName());
   std::optional<Solution> solution;
   function.walk([&](Operation *op) {

@@ -137,3 +137,12 @@ func.func @skipping(%m: tensor<?x?xi64> {tfm.dims = [#tfm.dim<b>, #tfm.dim<total
   %r = tfm.gather %flat, %ki {axis = 0 : i64} : (tensor<?x1xi64>, tensor<?xi64>) -> tensor<?x1xi64>
   return %r : tensor<?x1xi64>
 }
+
+// Near miss: a branch need not run, so its table need not have n rows.
+// CHECK-LABEL: func.func private @in_branch(
+// CHECK: tfm.gather
+func.func private @in_branch(%t: tensor<8x4xf32>, %x: tensor<?xf32> {tfm.dims = [#tfm.dim<n>]}) -> tensor<?x4xf32> {
+  %i = tfm.range from #tfm.dim<0> size #tfm.dim<n> step 1 : () -> tensor<?xi64>
+  %r = tfm.gather %t, %i {axis = 0 : i64} : (tensor<8x4xf32>, tensor<?xi64>) -> tensor<?x4xf32>
+  return %r : tensor<?x4xf32>
+}

@@ -51,3 +51,16 @@ func.func @unsolved(%x: tensor<?x?xf32> {tfm.dims = [#tfm.dim<a>, #tfm.dim<b * 3
   %1 = tfm.matmul %0, %z : (tensor<?x?xf32>, tensor<4x4xf32>) -> tensor<?x4xf32>
   return %1 : tensor<?x4xf32>
 }
+
+// Near miss: branches know the dimension c by its name.
+// CHECK-LABEL: @captured(
+// CHECK-SAME: %arg1: tensor<?x8xf32> {tfm.dims = [#tfm.dim<c>, #tfm.dim<8>]}
+// CHECK: func.func private @branch(%arg0: tensor<?x8xf32> {tfm.dims = [#tfm.dim<c>, #tfm.dim<8>]})
+func.func @captured(%p: tensor<?x4xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<4>]}, %v: tensor<?x8xf32> {tfm.dims = [#tfm.dim<c>, #tfm.dim<8>]}, %t: tensor<i1>) -> (tensor<4x8xf32>, tensor<?x8xf32>) {
+  %0 = tfm.matmul %p, %v {transpose_a} : (tensor<?x4xf32>, tensor<?x8xf32>) -> tensor<4x8xf32>
+  %1 = tfm.if %t then @branch else @branch captures(%v) dims [[#tfm.dim<c>, #tfm.dim<8>]] : (tensor<i1>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %0, %1 : tensor<4x8xf32>, tensor<?x8xf32>
+}
+func.func private @branch(%v: tensor<?x8xf32> {tfm.dims = [#tfm.dim<c>, #tfm.dim<8>]}) -> tensor<?x8xf32> {
+  return %v : tensor<?x8xf32>
+}

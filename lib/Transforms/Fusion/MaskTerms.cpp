@@ -175,8 +175,11 @@ std::optional<Distance> Splitter::ofTriangle(SliceOp op, bool negated) {
   if (!constant || !op.getOffsets() || negated || !isLowerTriangle(constant) ||
       llvm::any_of(*op.getStrides(), [](int64_t stride) { return stride != 1; }))
     return std::nullopt;
-  Dims offsets = dimsOf(*op.getOffsets());
+  Dims offsets = dimsOf(*op.getOffsets()), sizes = shapes.dims(op);
   size_t rank = offsets.size();
+  // A row that repeats for all queries says nothing about their positions.
+  if (sizes[rank - 2] != scores[2] || sizes[rank - 1] != scores[3])
+    return std::nullopt;
   // column + offset of columns <= row + offset of rows
   return Distance{{}, DimExprAttr::sub(offsets[rank - 2], offsets[rank - 1])};
 }

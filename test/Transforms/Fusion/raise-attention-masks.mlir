@@ -87,6 +87,19 @@ func.func @triangle(%q: tensor<?x2x?x4xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<2
   return %r : tensor<?x2x?x4xf32>
 }
 
+// Near miss: one row of the triangle for all queries, so that all see the same keys.
+// CHECK-LABEL: @triangle_row(
+// CHECK: tfm.attention
+// CHECK-SAME: mask
+// CHECK-NOT: causal
+// CHECK: return
+func.func @triangle_row(%q: tensor<?x2x?x4xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<s>, #tfm.dim<4>]}, %k: tensor<?x2x?x4xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<s + t>, #tfm.dim<4>]}, %u: tensor<?xf32> {tfm.dims = [#tfm.dim<t>]}) -> tensor<?x2x?x4xf32> {
+  %c = tfm.constant dense<[[[[true, false, false, false, false, false, false, false, false, false, false, false], [true, true, false, false, false, false, false, false, false, false, false, false], [true, true, true, false, false, false, false, false, false, false, false, false], [true, true, true, true, false, false, false, false, false, false, false, false], [true, true, true, true, true, false, false, false, false, false, false, false], [true, true, true, true, true, true, false, false, false, false, false, false], [true, true, true, true, true, true, true, false, false, false, false, false], [true, true, true, true, true, true, true, true, false, false, false, false], [true, true, true, true, true, true, true, true, true, false, false, false], [true, true, true, true, true, true, true, true, true, true, false, false], [true, true, true, true, true, true, true, true, true, true, true, false], [true, true, true, true, true, true, true, true, true, true, true, true]]]]> : tensor<1x1x12x12xi1>
+  %m = tfm.slice %c offsets [#tfm.dim<0>, #tfm.dim<0>, #tfm.dim<t>, #tfm.dim<0>] sizes [#tfm.dim<1>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<s + t>] strides [1, 1, 1, 1] : (tensor<1x1x12x12xi1>) -> tensor<1x1x1x?xi1>
+  %r = tfm.attention %q, %k, %k mask %m empty_rows zero {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 0.5 : f32} : (tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>, tensor<1x1x1x?xi1>) -> tensor<?x2x?x4xf32>
+  return %r : tensor<?x2x?x4xf32>
+}
+
 // Near miss: the diagonal is hidden as well, so that is no causal mask.
 // CHECK-LABEL: @strict(
 // CHECK: tfm.attention

@@ -210,6 +210,8 @@ std::optional<ExpertMlp> ExpertMatcher::matchGated(BinaryOp product, LayerMatche
         gateLayer->transposed != upLayer->transposed || upLayer->activation != Activation::None ||
         bool(gateLayer->bias) != bool(upLayer->bias))
       continue;
+    if (activation && gateLayer->activation != Activation::None)
+      return no("the gate of an expert has two activations");
     if (gateLayer->activation != Activation::None)
       mlp.activation = std::exchange(gateLayer->activation, Activation::None);
     mlp.up = {*gateLayer, *upLayer};

@@ -26,6 +26,8 @@ public:
     checkAssumptions();
     checkSteps();
     if (fault_.empty())
+      checkDataSizes();
+    if (fault_.empty())
       return {};
     return {StatusCode::invalidArtifact, fault_};
   }
@@ -41,6 +43,7 @@ private:
   void checkTargets();
   void checkAssumptions();
   void checkSteps();
+  void checkDataSizes();
   void checkLaunch(const Step &step, const std::string &where);
   void checkOperand(const Operand &operand, const std::string &where, bool written);
 
@@ -56,6 +59,12 @@ private:
     return require(index < program_.expressions.size(),
                    where + " refers to expression " + std::to_string(index) + " of " +
                        std::to_string(program_.expressions.size()));
+  }
+
+  /// Whether steps bind symbol `index`.
+  bool isDataSymbol(uint32_t index) const {
+    return index < manifest_.symbols.size() && manifest_.symbols[index].input == kNone &&
+           index != manifest_.capacity;
   }
 
   const Manifest &manifest_;
@@ -106,7 +115,9 @@ void Validator::checkSymbols() {
       continue;
     }
     if (symbol.input == kNone) {
-      auto binds = [&](const Step &step) { return step.kind == StepKind::bind && step.target == i; };
+      auto binds = [&](const Step &step) {
+        return step.kind == StepKind::bind && step.target == i;
+      };
       require(std::any_of(program_.steps.begin(), program_.steps.end(), binds),
               where + " is bound by no input and no step");
       continue;
@@ -169,8 +180,8 @@ void Validator::checkCaches() {
 void Validator::checkSlotsAndWeights() {
   for (const Slot &slot : program_.slots) {
     requireExpr(slot.size, "a slot", /*optional=*/false);
-    require(slot.after == kNone || slot.after < manifest_.symbols.size(),
-            "a slot is placed after an unknown symbol");
+    require(slot.after == kNone || isDataSymbol(slot.after),
+            "a slot is placed after a symbol that is none of data");
   }
   for (const LateOutput &late : program_.lateOutputs)
     require(late.output < manifest_.outputs.size() && late.slot < program_.slots.size(),
@@ -269,10 +280,7 @@ void Validator::checkSteps() {
       require(step.operands.size() == 1, where + " binds a symbol to no value");
       require(step.kernel == kNone && step.grids.empty() && step.scalars.empty(),
               where + " binds and launches");
-      require(step.target < manifest_.symbols.size() &&
-                  manifest_.symbols[step.target].input == kNone &&
-                  step.target != manifest_.capacity,
-              where + " binds a symbol that is none of data");
+      require(isDataSymbol(step.target), where + " binds a symbol that is none of data");
     } else if (step.kind == StepKind::jump || step.kind == StepKind::jumpIfZero) {
       require(step.operands.size() == (step.kind == StepKind::jump ? 0 : 1),
               where + " jumps with " + std::to_string(step.operands.size()) + " operands");
@@ -287,6 +295,37 @@ void Validator::checkSteps() {
     for (size_t k = 0; k < step.operands.size(); ++k)
       checkOperand(step.operands[k], where, step.kind == StepKind::copy && k == 1);
   }
+}
+
+/// Memory that is there before the steps run has a size that no step changes.
+void Validator::checkDataSizes() {
+  std::vector<bool> varies; // of each expression: needs a data symbol
+  for (const Expr &expr : program_.expressions)
+    varies.push_back(expr.op == ExprOp::symbol ? isDataSymbol(expr.lhs)
+                                               : expr.op != ExprOp::constant &&
+                                                     (varies[expr.lhs] || varies[expr.rhs]));
+  auto tensorVaries = [&](const TensorInfo &tensor) {
+    return std::ranges::any_of(tensor.dims, [&](const Dim &dim) { return varies[dim.expr]; });
+  };
+  for (const TensorInfo &input : manifest_.inputs)
+    require(!tensorVaries(input), "input '" + input.name + "' has a size that depends on data");
+  std::set<uint32_t> late;
+  for (const LateOutput &output : program_.lateOutputs)
+    require(late.insert(output.output).second, "a late output appears twice");
+  for (uint32_t i = 0; i < manifest_.outputs.size(); ++i)
+    require(late.contains(i) || !tensorVaries(manifest_.outputs[i]),
+            "output '" + manifest_.outputs[i].name +
+                "' has a size that depends on data and is no late output");
+  for (const Cache &cache : manifest_.caches)
+    require(!late.contains(cache.output), "a late output is a cache");
+  for (const Slot &slot : program_.slots)
+    require(slot.after != kNone || !varies[slot.size],
+            "a slot has a size that depends on data and is placed after no symbol");
+  for (const Step &step : program_.steps)
+    for (const Operand &operand : step.operands)
+      require(operand.kind != OperandKind::output || !late.contains(operand.index),
+              "step '" + step.name + "' uses output " + std::to_string(operand.index) +
+                  ", which is late");
 }
 
 } // namespace

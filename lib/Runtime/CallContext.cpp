@@ -82,12 +82,13 @@ Status CallContext::placeSlots() {
     sizes.push_back(slot.after == kNone ? value(slot.size) : 0);
   }
   PERMALLOY_TRY(slots_.place(sizes));
-  dataSlots_.clear();
-  for (uint32_t symbol = 0; symbol < artifact_.manifest().symbols.size(); ++symbol)
+  slotBytes_ = std::move(sizes);
+  const Manifest &manifest = artifact_.manifest();
+  while (dataSlots_.size() < manifest.symbols.size())
     dataSlots_.emplace_back(guarded_);
-  for (const Slot &slot : artifact_.program().slots)
-    if (slot.after != kNone)
-      PERMALLOY_TRY(placeDataSlots(slot.after));
+  for (uint32_t symbol = 0; symbol < manifest.symbols.size(); ++symbol)
+    if (manifest.symbols[symbol].input == kNone && symbol != manifest.capacity)
+      PERMALLOY_TRY(placeDataSlots(symbol));
   return placeScratch();
 }
 
@@ -97,6 +98,8 @@ Status CallContext::placeDataSlots(uint32_t symbol) {
     if (slot.after == symbol && value(slot.size) < 0)
       return {StatusCode::internal, "slot " + std::to_string(sizes.size()) + " has negative size"};
     sizes.push_back(slot.after == symbol ? value(slot.size) : 0);
+    if (slot.after == symbol)
+      slotBytes_[sizes.size() - 1] = sizes.back();
   }
   return dataSlots_[symbol].place(sizes);
 }
@@ -130,7 +133,7 @@ int64_t CallContext::operandBytes(const Operand &operand) const {
   const Manifest &manifest = artifact_.manifest();
   switch (operand.kind) {
   case OperandKind::slot:
-    return value(artifact_.program().slots[operand.index].size);
+    return static_cast<int64_t>(slotBytes_[operand.index]);
   case OperandKind::weight:
     return static_cast<int64_t>(artifact_.program().weights[operand.index].size);
   case OperandKind::output:
@@ -251,6 +254,7 @@ Status CallContext::bindSymbol(uint32_t symbol, int64_t bound) {
   if (bound < 0)
     return {StatusCode::invalidArgument,
             "size '" + name + "', which depends on data, is " + std::to_string(bound)};
+  prepared_ = false; // until all of it is done
   symbolValues_[symbol] = bound;
   PERMALLOY_TRY(evaluateAll(artifact_.program().expressions, artifact_.manifest().symbols,
                             symbolValues_, values_));
@@ -258,6 +262,7 @@ Status CallContext::bindSymbol(uint32_t symbol, int64_t bound) {
   PERMALLOY_TRY(placeScratch()); // holds nothing between steps
   PERMALLOY_TRY(bindSteps());
   patchBuffers();
+  prepared_ = true;
   return {};
 }
 

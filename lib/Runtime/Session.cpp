@@ -142,11 +142,12 @@ Status Session::inferShapes(std::span<const InputTensor> inputs,
   PERMALLOY_TRY(bindSymbols(artifact_->manifest(), shapes, symbols));
   Call call(*this);
   PERMALLOY_TRY(call.context().prepare(symbols, shapes));
-  dims.clear();
-  for (const LateOutput &late : artifact_->program().lateOutputs)
+  const std::vector<LateOutput> &late = artifact_->program().lateOutputs;
+  if (!late.empty())
     return {StatusCode::invalidArgument,
-            "the shape of output '" + artifact_->manifest().outputs[late.output].name +
+            "the shape of output '" + artifact_->manifest().outputs[late[0].output].name +
                 "' depends on data, not only on the inputs' shapes"};
+  dims.clear();
   for (size_t i = 0; i < artifact_->manifest().outputs.size(); ++i)
     dims.push_back(call.context().outputDims(i));
   return {};
@@ -216,6 +217,10 @@ Status Session::takeLateOutputs(CallContext &context, std::span<const InputTenso
     output.dtype = info.dtype;
     output.dims = context.outputDims(late.output);
     uint64_t bytes = tensorBytes(info.dtype, output.dims);
+    if (bytes > context.slotBytes(late.slot))
+      return {StatusCode::internal, "output '" + info.name + "' of shape " +
+                                        shapeText(output.dims) + " reaches beyond its slot of " +
+                                        std::to_string(context.slotBytes(late.slot)) + " bytes"};
     if (output.data) {
       PERMALLOY_TRY(checkOutputMemory(info, output, bytes, manifest, inputs));
     } else {
@@ -226,7 +231,8 @@ Status Session::takeLateOutputs(CallContext &context, std::span<const InputTenso
                                              " bytes of output '" + info.name + "'"};
     }
     if (bytes)
-      std::memcpy(output.data ? output.data : pointers[late.output], context.slotData(late.slot), bytes);
+      std::memcpy(output.data ? output.data : pointers[late.output], context.slotData(late.slot),
+                  bytes);
   }
   return {};
 }

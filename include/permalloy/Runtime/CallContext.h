@@ -20,9 +20,9 @@ namespace permalloy {
 /// once and reused: when the symbols are those of the call before, `prepare` only compares them.
 class CallContext {
 public:
-  /// `kernels` are the entry points of the program's kernels for its target number `target`; `workers` the largest number of
-  /// threads that will run a launch. `guarded`: see BufferArena; inputs and outputs then go through
-  /// guarded copies too.
+  /// `kernels` are the entry points of the program's kernels for its target number `target`;
+  /// `workers` the largest number of threads that will run a launch. `guarded`: see BufferArena;
+  /// inputs and outputs then go through guarded copies too.
   CallContext(const Artifact &artifact, size_t target, std::span<const KernelFunction> kernels,
               int workers, bool guarded);
 
@@ -40,6 +40,8 @@ public:
   uint64_t memoryBytes() const;
   /// After run: the bytes of a slot. Until the next call.
   const std::byte *slotData(uint32_t slot) const { return slotAddress(slot); }
+  /// Bytes that a slot was placed with.
+  uint64_t slotBytes(uint32_t slot) const { return slotBytes_[slot]; }
 
   /// Runs all steps, or those before RunOptions::terminate was set. `pool` may be null: everything
   /// runs on the calling thread.
@@ -101,8 +103,9 @@ private:
   bool prepared_ = false;
   std::vector<int64_t> symbolValues_;
   std::vector<int64_t> values_;
-  BufferArena slots_;                 ///< those that depend on data take no room here
+  BufferArena slots_;                  ///< those that depend on data take no room here
   std::vector<BufferArena> dataSlots_; ///< by symbol; in it, by slot
+  std::vector<uint64_t> slotBytes_;    ///< as placed: a symbol bound later moves no slot
   BufferArena scratch_;
   BufferArena staging_; ///< guarded only: inputs, then outputs; those of caches are unused
   size_t scratchStride_ = 0;

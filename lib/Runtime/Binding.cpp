@@ -37,7 +37,7 @@ static std::string inputText(const TensorInfo &info, const InputTensor &tensor) 
   return "input '" + info.name + "' has shape " + shapeText(tensor.dims);
 }
 
-static Status checkInput(const TensorInfo &info, const InputTensor &tensor) {
+Status checkInput(const TensorInfo &info, const InputTensor &tensor) {
   if (tensor.dtype != info.dtype)
     return invalid("input '" + info.name + "' has dtype " + dtypeName(tensor.dtype) +
                    ", expected " + dtypeName(info.dtype));
@@ -68,7 +68,7 @@ Status bindSymbols(const Manifest &manifest, std::span<const InputTensor> inputs
     PERMALLOY_TRY(checkInput(manifest.inputs[i], inputs[i]));
   symbolValues.clear();
   for (const Symbol &symbol : manifest.symbols) {
-    if (symbol.input == kNone) { // the capacity of caches, which the session chooses
+    if (symbol.input == kNone) { // the session chooses it, or a step binds it
       symbolValues.push_back(1);
       continue;
     }

@@ -110,17 +110,15 @@ void CacheSet::fill(size_t cache, const InputTensor &rows) {
 //===-- State -------------------------------------------------------------===//
 
 Status CacheState::truncate(int64_t length) {
-  if (busy_.exchange(true))
+  Use use(*this);
+  if (!use.ok)
     return {StatusCode::invalidArgument, "the state is in use by a run"};
-  Status status;
-  if (length < 0 || length > set_->length())
-    status = {StatusCode::invalidArgument, "cannot truncate a state of length " +
-                                               std::to_string(set_->length()) + " to " +
-                                               std::to_string(length)};
-  else
-    set_->truncate(length);
-  busy_.store(false);
-  return status;
+  if (length < 0 || length > this->length())
+    return {StatusCode::invalidArgument, "cannot truncate a state of length " +
+                                             std::to_string(this->length()) + " to " +
+                                             std::to_string(length)};
+  set()->truncate(length);
+  return {};
 }
 
 } // namespace permalloy

@@ -303,7 +303,7 @@ Status Session::runChecked(std::span<const InputTensor> inputs, std::span<Output
     if (pointers[i])
       outputs[i].data = pointers[i];
   if (options.state)
-    options.state->set_ = use.set;
+    options.state->replaceSet(use.set);
   else
     handOut(use, outputs);
   return {};

@@ -57,7 +57,7 @@ std::vector<CacheShape> Session::cacheShapes(int64_t batch) const {
 std::shared_ptr<CacheSet> Session::findCaches(std::span<const InputTensor> inputs,
                                               CacheState *state) {
   if (state)
-    return state->set_;
+    return state->set();
   const std::vector<Cache> &caches = artifact_->manifest().caches;
   std::shared_ptr<CacheSet> set = registry()->find(inputs[caches[0].input].data);
   for (size_t i = 0; set && i < caches.size(); ++i)
@@ -154,29 +154,30 @@ Status Session::loadState(CacheState &state, std::span<const InputTensor> inputs
   const Manifest &manifest = artifact_->manifest();
   if (state.session_ != this || inputs.size() != manifest.inputs.size())
     return invalid("the state or the inputs belong to another session");
+  CacheState::Use use(state);
+  if (!use.ok)
+    return invalid("the state is in use by a run");
   const InputTensor &first = inputs[manifest.caches[0].input];
   int64_t length = first.dims.size() == 4 ? first.dims[kCacheAxis] : -1;
   std::vector<CacheShape> shapes = cacheShapes(state.batch());
   for (size_t i = 0; i < shapes.size(); ++i) {
     const InputTensor &past = inputs[manifest.caches[i].input];
+    PERMALLOY_TRY(checkInput(manifest.inputs[manifest.caches[i].input], past));
     std::vector<int64_t> expected = {shapes[i].batch, shapes[i].heads, length, shapes[i].size};
-    if (past.dtype != shapes[i].dtype || past.dims != expected || length > mostRows_)
+    if (past.dims != expected || length > mostRows_)
       return invalid("input '" + manifest.inputs[manifest.caches[i].input].name + "' of shape " +
                      shapeText(past.dims) + " does not fit a state of batch " +
                      std::to_string(state.batch()));
   }
-  Result<std::shared_ptr<CacheSet>> set = state.set_;
+  Result<std::shared_ptr<CacheSet>> set = state.set();
   if (length > state.capacity())
     set = CacheSet::create(shapes, grownCapacity(length, mostRows_), guarded_, registry());
   if (!set.ok())
     return set.status();
-  if (state.busy_.exchange(true))
-    return invalid("the state is in use by a run");
   for (size_t i = 0; i < shapes.size(); ++i)
     (*set)->fill(i, inputs[manifest.caches[i].input]);
   (*set)->truncate(length);
-  state.set_ = std::move(*set);
-  state.busy_.store(false);
+  state.replaceSet(std::move(*set));
   return {};
 }
 
@@ -189,14 +190,13 @@ Status Session::runState(std::span<const InputTensor> inputs, std::span<OutputTe
   if (inputs.size() != manifest.inputs.size())
     return invalid(std::to_string(inputs.size()) + " inputs given, the model has " +
                    std::to_string(manifest.inputs.size()));
-  if (state.busy_.exchange(true))
+  CacheState::Use use(state);
+  if (!use.ok)
     return invalid("the state is in use by another run");
   std::vector<InputTensor> all(inputs.begin(), inputs.end());
   for (size_t i = 0; i < manifest.caches.size(); ++i)
-    all[manifest.caches[i].input] = state.set_->view(i, state.set_->length());
-  Status status = runChecked(all, outputs, options);
-  state.busy_.store(false);
-  return status;
+    all[manifest.caches[i].input] = state.set()->view(i, state.length());
+  return runChecked(all, outputs, options);
 }
 
 } // namespace permalloy

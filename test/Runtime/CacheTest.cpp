@@ -321,6 +321,30 @@ TEST(CacheState, LoadsAPast) {
   EXPECT_TRUE(runState(*session, **state, sequence, 1, 1).ok());
   inputs[2].dims[2] = 3;
   EXPECT_FALSE(session->loadState(**state, inputs).ok());
+  for (InputTensor *past : {&inputs[1], &inputs[2]})
+    past->dims[2] = -1;
+  EXPECT_EQ(session->loadState(**state, inputs).message(),
+            "input 'past.k' has shape [1, 2, -1, 4], which is no possible size");
+  for (InputTensor *past : {&inputs[1], &inputs[2]})
+    past->dims[2] = 5, past->data = nullptr;
+  EXPECT_EQ(session->loadState(**state, inputs).message(), "input 'past.k' has no data");
+  EXPECT_EQ((*state)->length(), 6);
+}
+
+TEST(CacheState, MayBeAskedDuringARun) {
+  auto session = openSession(cacheModel());
+  auto state = session->createState(1, 1);
+  ASSERT_TRUE(state.ok());
+  std::atomic<bool> done{false};
+  std::thread watcher([&] {
+    while (!done)
+      EXPECT_LE((*state)->length(), 200);
+  });
+  Sequence sequence;
+  while (sequence.length < 200) // 1, 64, 128 and 256 rows
+    ASSERT_TRUE(runState(*session, **state, sequence, 1, 0).ok());
+  done = true;
+  watcher.join();
 }
 
 TEST(CacheState, Errors) {

@@ -22,9 +22,12 @@ struct InputTensor {
   std::vector<int64_t> strides = {};
 };
 
+/// Checks dtype, rank, size, address and number of strides of one tensor for the input `info`.
+Status checkInput(const artifact::TensorInfo &info, const InputTensor &tensor);
+
 /// Checks number, dtype and rank of `inputs` (in the manifest's order) and reads each symbol's
-/// value off the axis that binds it; values outside the symbol's range are refused. The capacity of
-/// caches, which no input binds, gets 1.
+/// value off the axis that binds it; values outside the symbol's range are refused. Symbols
+/// that no input binds get 1.
 Status bindSymbols(const artifact::Manifest &manifest, std::span<const InputTensor> inputs,
                    std::vector<int64_t> &symbolValues);
 

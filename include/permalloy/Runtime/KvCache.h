@@ -104,22 +104,47 @@ private:
 };
 
 /// The caches of one sequence (or batch of them) in the explicit form: a run that is given a state
-/// takes its past from there and leaves its rows there. One run at a time.
+/// takes its past from there and leaves its rows there. One run at a time; other threads may ask for
+/// its sizes meanwhile.
 class CacheState {
 public:
   CacheState(std::shared_ptr<CacheSet> set, const class Session *session)
       : set_(std::move(set)), session_(session) {}
 
-  int64_t length() const { return set_->length(); }
-  int64_t capacity() const { return set_->capacity(); }
-  int64_t batch() const { return set_->batch(); }
+  int64_t length() const { return set()->length(); }
+  int64_t capacity() const { return set()->capacity(); }
+  int64_t batch() const { return set()->batch(); }
   /// Bytes of the buffers: CacheSet::bytes.
-  uint64_t bytes() const { return set_->bytes(); }
+  uint64_t bytes() const { return set()->bytes(); }
   /// Goes back to the first `length` rows; fails when there are fewer, or a run is under way.
   Status truncate(int64_t length);
 
 private:
   friend class Session;
+  /// Keeps others from changing a state; not `ok` when another does so already.
+  struct Use {
+    explicit Use(CacheState &state) : state(state), ok(!state.busy_.exchange(true)) {}
+    Use(const Use &) = delete;
+    Use &operator=(const Use &) = delete;
+    ~Use() {
+      if (ok)
+        state.busy_.store(false);
+    }
+    CacheState &state;
+    const bool ok;
+  };
+
+  std::shared_ptr<CacheSet> set() const {
+    std::lock_guard guard(lock_);
+    return set_;
+  }
+  /// What grew takes the place of what it grew from.
+  void replaceSet(std::shared_ptr<CacheSet> set) {
+    std::lock_guard guard(lock_);
+    set_.swap(set);
+  }
+
+  mutable std::mutex lock_; ///< of `set_`
   std::shared_ptr<CacheSet> set_;
   const Session *session_;
   std::atomic<bool> busy_{false};

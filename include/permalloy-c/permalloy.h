@@ -179,7 +179,8 @@ typedef struct permalloy_run_options {
 /**
  * Runs the model. Every input must be given once. `outputs` may be some of the outputs, in any
  * order; each gets its dtype, rank and dims, and its data where that was NULL. All shapes are
- * checked before anything is computed; on failure no output owns memory. `options` may be NULL.
+ * checked before anything is computed, but for sizes that depend on data; on failure no output owns
+ * memory, and what the caller brought has undefined contents. `options` may be NULL.
  * Calls at the same time on one session are safe; those that find its threads busy run on their own
  * calling thread. The bits of a result do not depend on the number of threads.
  */
@@ -190,7 +191,8 @@ PERMALLOY_API permalloy_status *permalloy_session_run(permalloy_session *session
                                                       size_t output_count,
                                                       const permalloy_run_options *options);
 
-/** Fills dtype, rank and dims of `outputs` for these inputs, whose `data` is not looked at. */
+/** Fills dtype, rank and dims of `outputs` for these inputs, whose `data` is not looked at; fails
+ *  for a model with an output whose size depends on data. */
 PERMALLOY_API permalloy_status *permalloy_session_infer_shapes(permalloy_session *session,
                                                                const permalloy_tensor *inputs,
                                                                size_t input_count,
@@ -305,11 +307,11 @@ PERMALLOY_API const char *permalloy_session_metadata_value(const permalloy_sessi
 
 /*===-- What a session does ---------------------------------------------------===*/
 
-/** One step of the program: a kernel launch or a copy. */
+/** One step of the program: a kernel launch, a copy, a jump, or the binding of a size. */
 typedef struct permalloy_step_info {
   size_t struct_size;
   const char *name;   /**< the model's node names */
-  const char *kernel; /**< "copy" for a copy */
+  const char *kernel; /**< of a launch; else "copy", "jump" or "bind size" */
 } permalloy_step_info;
 
 /** Threads of a run. */

@@ -181,6 +181,8 @@ static Status runProfiled(Session &session, std::span<const InputTensor> inputs,
                           permalloy_profile *profile) {
   if (!profile)
     return session.run(inputs, outputs, options);
+  if (!profile->profile.isOf(session.artifact()))
+    return invalid("the profile belongs to another session");
   RunRecord record;
   options.record = &record;
   record.run.begin = monotonicNanoseconds();

@@ -110,6 +110,8 @@ def _external_names(view) -> Iterator[str]:
     """
     for match in re.finditer(rb"\x0a\x08location\x12", view):
         at = match.end()
+        if at + 2 > len(view):  # the file ends here: it is truncated, or no model
+            return
         length = view[at]
         at += 1
         if length >= 0x80:
@@ -119,5 +121,6 @@ def _external_names(view) -> Iterator[str]:
             name = view[at : at + length].decode()
         except UnicodeDecodeError:
             continue
-        if name and "\0" not in name and not os.path.isabs(name) and ".." not in name:
+        outside = os.path.isabs(name) or ".." in Path(name).parts
+        if name and "\0" not in name and not outside:
             yield name

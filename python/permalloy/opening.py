@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from typing import Any
@@ -63,6 +64,8 @@ def _write_copy(alloy, options: SessionOptions):
             shutil.copyfile(alloy, temporary)
         os.replace(temporary, target)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise InvalidArgument(f"cannot write '{target}': {error.strerror}") from error
 
 

@@ -50,6 +50,22 @@ def test_key_has_external_data(fake_compiler, tmp_path):
     assert permalloy.compile(model) != first
 
 
+def test_key_has_external_data_with_dots(fake_compiler, tmp_path):
+    model, weights = tmp_path / "external.onnx", tmp_path / "weights..b"
+    model.write_bytes(b"...\x0a\x08location\x12\x0aweights..b...")
+    weights.write_bytes(b"1")
+    first = permalloy.compile(model)
+    weights.write_bytes(b"2")
+    assert permalloy.compile(model) != first
+
+
+@pytest.mark.parametrize("end", [b"", b"\x0b", b"\x8b", b"\x0bweig"])
+def test_a_truncated_name_of_external_data_is_the_compilers_to_refuse(fake_compiler, tmp_path, end):
+    model = tmp_path / "truncated.onnx"
+    model.write_bytes(b"...\x0a\x08location\x12" + end)
+    assert permalloy.compile(model)
+
+
 @pytest.fixture
 def reads(monkeypatch):
     """Counts the files that are hashed; files count as settled at once."""

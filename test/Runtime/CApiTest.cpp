@@ -216,6 +216,11 @@ TEST_F(CApi, ProfilesAreChromeTraces) {
   EXPECT_EQ(count("\"cat\": \"Node\""), 2 * permalloy_session_step_count(session_));
   EXPECT_GE(count("\"batch\": 2, \"seq\": 3"), 2u);
   EXPECT_NE(take(permalloy_profile_write(profile, "/nowhere/trace.json")), "");
+  permalloy_session *other = nullptr;
+  ASSERT_EQ(take(permalloy_session_open_memory(bytes_.data(), bytes_.size(), nullptr, &other)), "");
+  EXPECT_EQ(take(permalloy_session_run(other, inputs, 2, nullptr, 0, &options)),
+            "the profile belongs to another session");
+  permalloy_session_close(other);
   EXPECT_NE(take(permalloy_profile_create(nullptr, &profile)), "");
   permalloy_profile_release(profile);
   permalloy_profile_release(nullptr);

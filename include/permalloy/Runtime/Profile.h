@@ -34,6 +34,8 @@ public:
   /// Steps that a profile holds; later runs are counted only.
   static constexpr size_t kMostSteps = 1'000'000;
 
+  /// Whether runs of `artifact` may be added.
+  bool isOf(const Artifact &artifact) const { return artifact_.get() == &artifact; }
   void add(RunRecord record);
   /// The trace of all runs so far as JSON.
   std::string json() const;

@@ -62,20 +62,21 @@ public:
   size_t targetIndex() const { return target_; }
   int threads() const { return threads_; }
 
-  /// Shapes of all outputs for these inputs (whose data is not looked at).
+  /// Shapes of all outputs for these inputs (whose data is not looked at); an error when one
+  /// depends on data.
   Status inferShapes(std::span<const InputTensor> inputs, std::vector<std::vector<int64_t>> &dims);
 
   /// Memory for the past of `batch` sequences, empty at first, with room for `capacity` rows (0: a
   /// few); it grows as it must. Belongs to this session and must not outlive it.
   Result<std::unique_ptr<CacheState>> createState(int64_t batch, int64_t capacity = 0);
 
-  /// Fills a state with the past that stands in `inputs` (one entry per input of the manifest; those
-  /// of caches are looked at), in place of what it held.
+  /// Fills a state with the past that stands in `inputs` (one entry per input of the manifest;
+  /// those of caches are looked at), in place of what it held.
   Status loadState(CacheState &state, std::span<const InputTensor> inputs);
 
   /// Runs the model. Inputs and outputs are in the manifest's order, one per entry. Shapes are
-  /// checked before anything runs; on an error no output is allocated. A run that was terminated
-  /// leaves the caller's output memory with undefined contents.
+  /// checked before anything runs, but for sizes that depend on data; on an error no output is
+  /// allocated. A run that fails leaves the caller's output memory with undefined contents.
   Status run(std::span<const InputTensor> inputs, std::span<OutputTensor> outputs,
              const RunOptions &options = {});
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "MatchExperts.h"
+#include "Match.h"
 
 using namespace mlir;
 using namespace permalloy;
@@ -114,25 +115,6 @@ std::optional<RouterMatch> ExpertMatcher::matchRouter(Value weights) {
 // Layers of an expert
 //===----------------------------------------------------------------------===//
 
-static std::optional<Activation> activationOf(UnaryKind kind) {
-  switch (kind) {
-  case UnaryKind::Relu:
-    return Activation::Relu;
-  case UnaryKind::GeluErf:
-    return Activation::GeluErf;
-  case UnaryKind::GeluTanh:
-    return Activation::GeluTanh;
-  case UnaryKind::Silu:
-    return Activation::Silu;
-  case UnaryKind::Tanh:
-    return Activation::Tanh;
-  case UnaryKind::Sigmoid:
-    return Activation::Sigmoid;
-  default:
-    return std::nullopt;
-  }
-}
-
 /// The input and the kind of an activation: one operation, or x * sigmoid(x).
 static std::optional<std::pair<Value, Activation>> matchActivation(Value value) {
   if (auto unary = value.getDefiningOp<UnaryOp>())
@@ -141,11 +123,8 @@ static std::optional<std::pair<Value, Activation>> matchActivation(Value value) 
   auto product = value.getDefiningOp<BinaryOp>();
   if (!product || product.getKind() != BinaryKind::Mul)
     return std::nullopt;
-  for (auto [x, y] : {std::pair(product.getLhs(), product.getRhs()),
-                      std::pair(product.getRhs(), product.getLhs())})
-    if (auto sigmoid = y.getDefiningOp<UnaryOp>();
-        sigmoid && sigmoid.getKind() == UnaryKind::Sigmoid && sigmoid.getInput() == x)
-      return std::pair(x, Activation::Silu);
+  if (Value x = matchSilu(product))
+    return std::pair(x, Activation::Silu);
   return std::nullopt;
 }
 

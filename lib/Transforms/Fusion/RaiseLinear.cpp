@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "../Rewriting.h"
+#include "Match.h"
 #include "permalloy/Transforms/Passes.h"
 
 namespace permalloy {
@@ -22,7 +23,7 @@ static bool isParameter(Value value) {
 
 static int64_t rankOf(Value value) { return cast<RankedTensorType>(value.getType()).getRank(); }
 
-static std::optional<Activation> activationOf(UnaryKind kind) {
+std::optional<Activation> permalloy::activationOf(UnaryKind kind) {
   switch (kind) {
   case UnaryKind::Relu:
     return Activation::Relu;

@@ -187,7 +187,7 @@ std::optional<ExpertMlp> ExpertMatcher::matchGated(BinaryOp product, LayerMatche
     auto gateLayer = layer(gate), upLayer = layer(u);
     if (!gateLayer || !upLayer || gateLayer->input != upLayer->input ||
         gateLayer->transposed != upLayer->transposed || upLayer->activation != Activation::None ||
-        bool(gateLayer->bias) != bool(upLayer->bias))
+        bool(gateLayer->bias) != bool(upLayer->bias) || extents(*gateLayer) != extents(*upLayer))
       continue;
     if (activation && gateLayer->activation != Activation::None)
       return no("the gate of an expert has two activations");

@@ -74,6 +74,11 @@ private:
   /// Looks through reshapes that keep the last dimension, and casts between floats.
   mlir::Value stripRows(mlir::Value value);
 
+  /// Rows and columns of a layer's weight, [K, N].
+  std::pair<tfm::DimExprAttr, tfm::DimExprAttr> extents(const ExpertLayer &layer);
+  /// Equal but for the values of weights.
+  bool haveOneForm(const ExpertMlp &a, const ExpertMlp &b);
+
   // MatchExperts.cpp
   std::optional<RouterMatch> matchRouter(mlir::Value weights);
   bool takesAlong(tfm::GatherNDOp gather, tfm::TopKOp &topK);

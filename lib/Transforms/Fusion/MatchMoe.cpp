@@ -16,9 +16,23 @@ static Dims withoutOnes(Dims dims) {
 }
 
 std::optional<MoeMatch> ExpertMatcher::match(Operation *root) {
-  if (auto sum = dyn_cast<ReduceOp>(root))
-    return matchBatched(sum);
-  return matchLoop(root);
+  auto sum = dyn_cast<ReduceOp>(root);
+  auto result = sum ? matchBatched(sum) : matchLoop(root);
+  if (result && extents(result->experts[0].up[0]).first != extents(result->experts[0].down).second)
+    return no("what an expert gives is not as wide as its input");
+  return result;
+}
+
+std::pair<DimExprAttr, DimExprAttr> ExpertMatcher::extents(const ExpertLayer &layer) {
+  Dims dims = shapes.dims(layer.weight);
+  DimExprAttr rows = dims[dims.size() - 2], columns = dims.back();
+  return layer.transposed ? std::pair(columns, rows) : std::pair(rows, columns);
+}
+
+bool ExpertMatcher::haveOneForm(const ExpertMlp &a, const ExpertMlp &b) {
+  return a.gated == b.gated && a.activation == b.activation && a.up.size() == b.up.size() &&
+         bool(a.up[0].bias) == bool(b.up[0].bias) && bool(a.down.bias) == bool(b.down.bias) &&
+         extents(a.up[0]) == extents(b.up[0]) && extents(a.down) == extents(b.down);
 }
 
 //===----------------------------------------------------------------------===//
@@ -212,11 +226,8 @@ std::optional<MoeMatch> ExpertMatcher::matchLoop(Operation *root) {
   result->router = *router;
   result->experts.clear();
   for (auto &[number, mlp] : experts) {
-    const ExpertMlp &first = experts.begin()->second;
-    if (mlp.gated != first.gated || mlp.activation != first.activation ||
-        mlp.up.size() != first.up.size() || bool(mlp.up[0].bias) != bool(first.up[0].bias) ||
-        bool(mlp.down.bias) != bool(first.down.bias))
-      return no("expert " + Twine(number) + " has another activation or form than the first");
+    if (!haveOneForm(mlp, experts.begin()->second))
+      return no("expert " + Twine(number) + " has another activation, form or width than the first");
     result->experts.push_back(mlp);
   }
   return result;

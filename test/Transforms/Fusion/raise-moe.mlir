@@ -5,6 +5,8 @@ tfm.weight @up : tensor<2x6x4xf32> = #tfm.seeded<1, 1.0>
 tfm.weight @down : tensor<2x4x3xf32> = #tfm.seeded<2, 1.0>
 tfm.weight @up0 : tensor<4x6xf32> = #tfm.seeded<3, 1.0>
 tfm.weight @up1 : tensor<4x6xf32> = #tfm.seeded<4, 1.0>
+tfm.weight @wide_up : tensor<4x10xf32> = #tfm.seeded<8, 1.0>
+tfm.weight @wide_down : tensor<5x4xf32> = #tfm.seeded<9, 1.0>
 tfm.weight @half : tensor<4x3xf32> = #tfm.seeded<7, 1.0>
 tfm.weight @down0 : tensor<3x4xf32> = #tfm.seeded<5, 1.0>
 tfm.weight @down1 : tensor<3x4xf32> = #tfm.seeded<6, 1.0>
@@ -589,6 +591,88 @@ func.func @near_miss_two_activations(%x: tensor<?x4xf32> {tfm.dims = [#tfm.dim<t
   %w0 = tfm.get_weight @half : tensor<4x3xf32>
   %g0 = tfm.linear %x0, %w0 activation relu : (tensor<?x4xf32>, tensor<4x3xf32>) -> tensor<?x3xf32>
   %u0 = tfm.linear %x0, %w0 : (tensor<?x4xf32>, tensor<4x3xf32>) -> tensor<?x3xf32>
+  %a0 = tfm.unary gelu_erf %g0 : (tensor<?x3xf32>) -> tensor<?x3xf32>
+  %p0 = tfm.binary mul %a0, %u0 : (tensor<?x3xf32>, tensor<?x3xf32>) -> tensor<?x3xf32>
+  %d0 = tfm.get_weight @down0 : tensor<3x4xf32>
+  %o0 = tfm.linear %p0, %d0 : (tensor<?x3xf32>, tensor<3x4xf32>) -> tensor<?x4xf32>
+  %row0 = tfm.binary mul %tv0, %c2 : (tensor<?xi64>, tensor<1xi64>) -> tensor<?xi64>
+  %no0 = tfm.binary add %sv0, %row0 : (tensor<?xi64>, tensor<?xi64>) -> tensor<?xi64>
+  %r0 = tfm.gather %flat, %no0 {axis = 0 : i64} : (tensor<?x1xf32>, tensor<?xi64>) -> tensor<?x1xf32>
+  %qs0 = tfm.binary mul %o0, %r0 : (tensor<?x4xf32>, tensor<?x1xf32>) -> tensor<?x4xf32>
+  %q0 = tfm.broadcast %qs0 shape %wide : (tensor<?x4xf32>, tensor<2xi64>) -> tensor<?x4xf32>
+  %us0 = tfm.shape_of %q0 : (tensor<?x4xf32>) -> tensor<2xi64>
+  %at0 = tfm.broadcast %token0 shape %us0 : (tensor<?x1xi64>, tensor<2xi64>) -> tensor<?x4xi64>
+  %z0 = tfm.scatter none %y, %at0, %q0 {axis = 0 : i64} : (tensor<?x4xf32>, tensor<?x4xi64>, tensor<?x4xf32>) -> tensor<?x4xf32>
+  %y0 = tfm.binary add %y1, %z0 : (tensor<?x4xf32>, tensor<?x4xf32>) -> tensor<?x4xf32>
+  return %y0 : tensor<?x4xf32>
+}
+
+// CHECK-LABEL: @near_miss_other_width
+// CHECK-NOT: tfm.moe
+func.func @near_miss_other_width(%x: tensor<?x4xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<4>]}, %logits: tensor<?x2xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<2>]}) -> tensor<?x4xf32> {
+  %zero = tfm.constant dense<0.0> : tensor<f32>
+  %c0 = tfm.constant dense<0> : tensor<1xi64>
+  %c1 = tfm.constant dense<1> : tensor<1xi64>
+  %c2 = tfm.constant dense<2> : tensor<1xi64>
+  %c3 = tfm.constant dense<3> : tensor<1xi64>
+  %c5 = tfm.constant dense<5> : tensor<1xi64>
+  %c10 = tfm.constant dense<10> : tensor<1xi64>
+  %c6 = tfm.constant dense<6> : tensor<1xi64>
+  %probs = tfm.softmax %logits {axis = 1 : i64} : (tensor<?x2xf32>) -> tensor<?x2xf32>
+  %chosen = tfm.top_k %probs k #tfm.dim<2> {axis = 1 : i64} : (tensor<?x2xf32>) -> tensor<?x2xi64>
+  %n = tfm.range from #tfm.dim<0> size #tfm.dim<t> step 1 : () -> tensor<?xi64>
+  %n1 = tfm.reshape %n dims [#tfm.dim<t>, #tfm.dim<1>] : (tensor<?xi64>) -> tensor<?x1xi64>
+  %nk = tfm.broadcast %n1 dims [#tfm.dim<t>, #tfm.dim<2>] : (tensor<?x1xi64>) -> tensor<?x2xi64>
+  %i0 = tfm.reshape %nk dims [#tfm.dim<t>, #tfm.dim<2>, #tfm.dim<1>] : (tensor<?x2xi64>) -> tensor<?x2x1xi64>
+  %i1 = tfm.reshape %chosen dims [#tfm.dim<t>, #tfm.dim<2>, #tfm.dim<1>] : (tensor<?x2xi64>) -> tensor<?x2x1xi64>
+  %tuples = tfm.concat %i0, %i1 {axis = 2 : i64} : (tensor<?x2x1xi64>, tensor<?x2x1xi64>) -> tensor<?x2x2xi64>
+  %routing = tfm.gather_nd %probs, %tuples : (tensor<?x2xf32>, tensor<?x2x2xi64>) -> tensor<?x2xf32>
+  %flat = tfm.reshape %routing dims [#tfm.dim<t * 2>, #tfm.dim<1>] : (tensor<?x2xf32>) -> tensor<?x1xf32>
+  %wide = tfm.dim_values [#tfm.dim<min(1, t)>, #tfm.dim<4>] : tensor<2xi64>
+  %y = tfm.broadcast %zero dims [#tfm.dim<t>, #tfm.dim<4>] : (tensor<f32>) -> tensor<?x4xf32>
+  %e1 = tfm.constant dense<1> : tensor<i64>
+  %mask1 = tfm.compare eq %chosen, %e1 : (tensor<?x2xi64>, tensor<i64>) -> tensor<?x2xi1>
+  %hits1 = tfm.non_zero %mask1 : (tensor<?x2xi1>) -> tensor<2x?xi64>
+  %pairs1 = tfm.transpose %hits1 [1, 0] : (tensor<2x?xi64>) -> tensor<?x2xi64>
+  %token1 = tfm.slice %pairs1 starts %c0 ends %c1 axes [1] : (tensor<?x2xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x1xi64>
+  %slot1 = tfm.slice %pairs1 starts %c1 ends %c2 axes [1] : (tensor<?x2xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x1xi64>
+  %ts1 = tfm.shape_of %token1 : (tensor<?x1xi64>) -> tensor<2xi64>
+  %tn1 = tfm.slice %ts1 offsets [#tfm.dim<0>] sizes [#tfm.dim<1>] strides [1] : (tensor<2xi64>) -> tensor<1xi64>
+  %tv1 = tfm.reshape %token1 shape %tn1 {allow_zero} : (tensor<?x1xi64>, tensor<1xi64>) -> tensor<?xi64>
+  %sv1 = tfm.reshape %slot1 shape %tn1 {allow_zero} : (tensor<?x1xi64>, tensor<1xi64>) -> tensor<?xi64>
+  %x1 = tfm.gather %x, %tv1 {axis = 0 : i64} : (tensor<?x4xf32>, tensor<?xi64>) -> tensor<?x4xf32>
+  %w1 = tfm.get_weight @wide_up : tensor<4x10xf32>
+  %h1 = tfm.linear %x1, %w1 : (tensor<?x4xf32>, tensor<4x10xf32>) -> tensor<?x10xf32>
+  %g1 = tfm.slice %h1 starts %c0 ends %c5 axes [1] : (tensor<?x10xf32>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x5xf32>
+  %u1 = tfm.slice %h1 starts %c5 ends %c10 axes [1] : (tensor<?x10xf32>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x5xf32>
+  %a1 = tfm.unary gelu_erf %g1 : (tensor<?x5xf32>) -> tensor<?x5xf32>
+  %p1 = tfm.binary mul %a1, %u1 : (tensor<?x5xf32>, tensor<?x5xf32>) -> tensor<?x5xf32>
+  %d1 = tfm.get_weight @wide_down : tensor<5x4xf32>
+  %o1 = tfm.linear %p1, %d1 : (tensor<?x5xf32>, tensor<5x4xf32>) -> tensor<?x4xf32>
+  %row1 = tfm.binary mul %tv1, %c2 : (tensor<?xi64>, tensor<1xi64>) -> tensor<?xi64>
+  %no1 = tfm.binary add %sv1, %row1 : (tensor<?xi64>, tensor<?xi64>) -> tensor<?xi64>
+  %r1 = tfm.gather %flat, %no1 {axis = 0 : i64} : (tensor<?x1xf32>, tensor<?xi64>) -> tensor<?x1xf32>
+  %qs1 = tfm.binary mul %o1, %r1 : (tensor<?x4xf32>, tensor<?x1xf32>) -> tensor<?x4xf32>
+  %q1 = tfm.broadcast %qs1 shape %wide : (tensor<?x4xf32>, tensor<2xi64>) -> tensor<?x4xf32>
+  %us1 = tfm.shape_of %q1 : (tensor<?x4xf32>) -> tensor<2xi64>
+  %at1 = tfm.broadcast %token1 shape %us1 : (tensor<?x1xi64>, tensor<2xi64>) -> tensor<?x4xi64>
+  %z1 = tfm.scatter none %y, %at1, %q1 {axis = 0 : i64} : (tensor<?x4xf32>, tensor<?x4xi64>, tensor<?x4xf32>) -> tensor<?x4xf32>
+  %y1 = tfm.binary add %zero, %z1 : (tensor<f32>, tensor<?x4xf32>) -> tensor<?x4xf32>
+  %e0 = tfm.constant dense<0> : tensor<i64>
+  %mask0 = tfm.compare eq %chosen, %e0 : (tensor<?x2xi64>, tensor<i64>) -> tensor<?x2xi1>
+  %hits0 = tfm.non_zero %mask0 : (tensor<?x2xi1>) -> tensor<2x?xi64>
+  %pairs0 = tfm.transpose %hits0 [1, 0] : (tensor<2x?xi64>) -> tensor<?x2xi64>
+  %token0 = tfm.slice %pairs0 starts %c0 ends %c1 axes [1] : (tensor<?x2xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x1xi64>
+  %slot0 = tfm.slice %pairs0 starts %c1 ends %c2 axes [1] : (tensor<?x2xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x1xi64>
+  %ts0 = tfm.shape_of %token0 : (tensor<?x1xi64>) -> tensor<2xi64>
+  %tn0 = tfm.slice %ts0 offsets [#tfm.dim<0>] sizes [#tfm.dim<1>] strides [1] : (tensor<2xi64>) -> tensor<1xi64>
+  %tv0 = tfm.reshape %token0 shape %tn0 {allow_zero} : (tensor<?x1xi64>, tensor<1xi64>) -> tensor<?xi64>
+  %sv0 = tfm.reshape %slot0 shape %tn0 {allow_zero} : (tensor<?x1xi64>, tensor<1xi64>) -> tensor<?xi64>
+  %x0 = tfm.gather %x, %tv0 {axis = 0 : i64} : (tensor<?x4xf32>, tensor<?xi64>) -> tensor<?x4xf32>
+  %w0 = tfm.get_weight @up0 : tensor<4x6xf32>
+  %h0 = tfm.linear %x0, %w0 : (tensor<?x4xf32>, tensor<4x6xf32>) -> tensor<?x6xf32>
+  %g0 = tfm.slice %h0 starts %c0 ends %c3 axes [1] : (tensor<?x6xf32>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x3xf32>
+  %u0 = tfm.slice %h0 starts %c3 ends %c6 axes [1] : (tensor<?x6xf32>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x3xf32>
   %a0 = tfm.unary gelu_erf %g0 : (tensor<?x3xf32>) -> tensor<?x3xf32>
   %p0 = tfm.binary mul %a0, %u0 : (tensor<?x3xf32>, tensor<?x3xf32>) -> tensor<?x3xf32>
   %d0 = tfm.get_weight @down0 : tensor<3x4xf32>

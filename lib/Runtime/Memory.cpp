@@ -124,10 +124,11 @@ uint64_t BufferArena::capacity() const {
   return total;
 }
 
-void *allocateOutput(size_t size) {
+OutputMemory allocateOutput(size_t size) {
   if (size > SIZE_MAX - kBufferAlignment)
     return nullptr;
-  return std::aligned_alloc(kBufferAlignment, roundUp(size ? size : 1, kBufferAlignment));
+  return OutputMemory(
+      std::aligned_alloc(kBufferAlignment, roundUp(size ? size : 1, kBufferAlignment)));
 }
 
 } // namespace permalloy

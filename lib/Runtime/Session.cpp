@@ -173,30 +173,39 @@ static Status checkOutputMemory(const TensorInfo &info, const OutputTensor &outp
   return {};
 }
 
+/// Where a run writes an output: the caller's memory, which is checked, or memory of its own.
+Status Session::placeOutput(uint32_t index, std::span<const InputTensor> inputs,
+                            OutputTensor &output, std::vector<OutputMemory> &allocated,
+                            void *&pointer) {
+  const TensorInfo &info = artifact_->manifest().outputs[index];
+  uint64_t bytes = tensorBytes(info.dtype, output.dims);
+  if (output.data) {
+    pointer = output.data;
+    return checkOutputMemory(info, output, bytes, artifact_->manifest(), inputs);
+  }
+  allocated.push_back(allocateOutput(bytes));
+  pointer = allocated.back().get();
+  if (!pointer)
+    return {StatusCode::outOfMemory, "cannot allocate the " + std::to_string(bytes) +
+                                         " bytes of output '" + info.name + "'"};
+  return {};
+}
+
 Status Session::prepareOutputs(CallContext &context, std::span<const InputTensor> inputs,
                                std::span<OutputTensor> outputs, bool withCaches,
-                               std::vector<void *> &pointers, std::vector<void *> &allocated) {
+                               std::vector<void *> &pointers,
+                               std::vector<OutputMemory> &allocated) {
   const Manifest &manifest = artifact_->manifest();
+  pointers.assign(outputs.size(), nullptr);
   for (uint32_t i = 0; i < outputs.size(); ++i) {
-    const TensorInfo &info = manifest.outputs[i];
     OutputTensor &output = outputs[i];
     bool isCache = std::ranges::find(manifest.caches, i, &Cache::output) != manifest.caches.end();
-    pointers.push_back(nullptr);
     if ((isCache && !withCaches) || isLate(i))
       continue;
-    output.dtype = info.dtype;
+    output.dtype = manifest.outputs[i].dtype;
     output.dims = context.outputDims(i);
-    uint64_t bytes = tensorBytes(info.dtype, output.dims);
-    if (output.data) {
-      PERMALLOY_TRY(checkOutputMemory(info, output, bytes, manifest, inputs));
-      pointers.back() = output.data;
-    } else if (!isCache) {
-      pointers.back() = allocateOutput(bytes);
-      allocated.push_back(pointers.back());
-      if (!pointers.back())
-        return {StatusCode::outOfMemory, "cannot allocate the " + std::to_string(bytes) +
-                                             " bytes of output '" + info.name + "'"};
-    }
+    if (!isCache || output.data)
+      PERMALLOY_TRY(placeOutput(i, inputs, output, allocated, pointers[i]));
   }
   return {};
 }
@@ -209,7 +218,7 @@ bool Session::isLate(uint32_t output) const {
 /// Outputs whose size was not known before the run.
 Status Session::takeLateOutputs(CallContext &context, std::span<const InputTensor> inputs,
                                 std::span<OutputTensor> outputs, std::vector<void *> &pointers,
-                                std::vector<void *> &allocated) {
+                                std::vector<OutputMemory> &allocated) {
   const Manifest &manifest = artifact_->manifest();
   for (const LateOutput &late : artifact_->program().lateOutputs) {
     const TensorInfo &info = manifest.outputs[late.output];
@@ -221,18 +230,9 @@ Status Session::takeLateOutputs(CallContext &context, std::span<const InputTenso
       return {StatusCode::internal, "output '" + info.name + "' of shape " +
                                         shapeText(output.dims) + " reaches beyond its slot of " +
                                         std::to_string(context.slotBytes(late.slot)) + " bytes"};
-    if (output.data) {
-      PERMALLOY_TRY(checkOutputMemory(info, output, bytes, manifest, inputs));
-    } else {
-      pointers[late.output] = allocateOutput(bytes);
-      allocated.push_back(pointers[late.output]);
-      if (!pointers[late.output])
-        return {StatusCode::outOfMemory, "cannot allocate the " + std::to_string(bytes) +
-                                             " bytes of output '" + info.name + "'"};
-    }
+    PERMALLOY_TRY(placeOutput(late.output, inputs, output, allocated, pointers[late.output]));
     if (bytes)
-      std::memcpy(output.data ? output.data : pointers[late.output], context.slotData(late.slot),
-                  bytes);
+      std::memcpy(pointers[late.output], context.slotData(late.slot), bytes);
   }
   return {};
 }
@@ -285,20 +285,18 @@ Status Session::runChecked(std::span<const InputTensor> inputs, std::span<Output
   CallContext &context = call.context();
   CacheUse use;
   PERMALLOY_TRY(prepareCaches(context, std::move(symbols), dense, options.state, use));
-  std::vector<void *> pointers, allocated;
-  Status status = prepareOutputs(context, dense, outputs, !options.state, pointers, allocated);
-  if (status.ok())
-    call.withPool([&](ThreadPool *pool) {
-      status = context.run(dense, pointers, use.buffers(), pool, options);
-    });
-  if (status.ok())
-    status = takeLateOutputs(context, dense, outputs, pointers, allocated);
-  if (!status.ok()) {
-    for (void *memory : allocated)
-      std::free(memory);
-    return status;
-  }
+  std::vector<void *> pointers;
+  std::vector<OutputMemory> allocated; // freed when the run fails
+  PERMALLOY_TRY(prepareOutputs(context, dense, outputs, !options.state, pointers, allocated));
+  Status status;
+  call.withPool([&](ThreadPool *pool) {
+    status = context.run(dense, pointers, use.buffers(), pool, options);
+  });
+  PERMALLOY_TRY(status);
+  PERMALLOY_TRY(takeLateOutputs(context, dense, outputs, pointers, allocated));
   use.kept = true;
+  for (OutputMemory &memory : allocated)
+    memory.release(); // the outputs own it
   for (size_t i = 0; i < outputs.size(); ++i)
     if (pointers[i])
       outputs[i].data = pointers[i];

@@ -7,6 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
@@ -66,9 +68,14 @@ private:
   std::vector<std::byte *> buffers_;
 };
 
-/// 64-byte aligned memory for an output, of at least one byte; null when there is none.
-/// Freed with std::free.
-void *allocateOutput(size_t size);
+struct FreeMemory {
+  void operator()(void *memory) const { std::free(memory); }
+};
+/// Memory for an output; freed with std::free.
+using OutputMemory = std::unique_ptr<void, FreeMemory>;
+
+/// 64-byte aligned memory of at least one byte; null when there is none.
+OutputMemory allocateOutput(size_t size);
 
 } // namespace permalloy
 

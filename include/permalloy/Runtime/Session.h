@@ -7,6 +7,7 @@
 #include "permalloy/Runtime/Binding.h"
 #include "permalloy/Runtime/CodeImage.h"
 #include "permalloy/Runtime/KvCache.h"
+#include "permalloy/Runtime/Memory.h"
 #include "permalloy/Runtime/RunOptions.h"
 
 #include <atomic>
@@ -102,13 +103,15 @@ private:
                        std::span<const InputTensor> inputs, CacheState *state, CacheUse &use);
   Status copyCaches(class CallContext &context, std::span<const InputTensor> inputs,
                     int64_t capacity, CacheUse &use);
+  Status placeOutput(uint32_t index, std::span<const InputTensor> inputs, OutputTensor &output,
+                     std::vector<OutputMemory> &allocated, void *&pointer);
   Status prepareOutputs(class CallContext &context, std::span<const InputTensor> inputs,
                         std::span<OutputTensor> outputs, bool withCaches,
-                        std::vector<void *> &pointers, std::vector<void *> &allocated);
+                        std::vector<void *> &pointers, std::vector<OutputMemory> &allocated);
   bool isLate(uint32_t output) const;
   Status takeLateOutputs(class CallContext &context, std::span<const InputTensor> inputs,
                          std::span<OutputTensor> outputs, std::vector<void *> &pointers,
-                         std::vector<void *> &allocated);
+                         std::vector<OutputMemory> &allocated);
   void handOut(const CacheUse &use, std::span<OutputTensor> outputs);
 
   std::shared_ptr<const Artifact> artifact_;

@@ -42,6 +42,10 @@ inline permalloy_status *toC(const Status &status) {
   return status.ok() ? nullptr : new permalloy_status{status.code(), status.message()};
 }
 
+inline Status invalid(std::string message) {
+  return {StatusCode::invalidArgument, std::move(message)};
+}
+
 /// Runs `body`, which returns a Status; what it throws becomes a status too.
 template <class Body> permalloy_status *guarded(Body body) noexcept {
   try {

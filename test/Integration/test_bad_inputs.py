@@ -229,13 +229,20 @@ def test_full_disk_keeps_the_old_file(permalloy, files, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["old.alloy"]
 
 
+def heed_interrupts():
+    """A shell starts what it runs in the background with SIGINT ignored, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start_compile(tool, tmp_path):
     """A compilation that has imported its model and waits for us to read what it prints."""
     small_bert.write(tmp_path / "long.onnx", Config(num_hidden_layers=24), Options("ts17"))
     work = tmp_path / "work"
     work.mkdir()
     command = [tool, "compile", "../long.onnx", "-o", "long.alloy", "--print-ir-after-all"]
-    process = subprocess.Popen(command, cwd=work, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=work, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
     process.stderr.readline()
     return process, work
 

@@ -3,6 +3,7 @@
 #include "PerfMap.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>

@@ -4,6 +4,7 @@
 
 #include "permalloy/Artifact/OutputFile.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <unistd.h>

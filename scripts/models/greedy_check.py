@@ -30,7 +30,7 @@ _CLOSE = 1e-3
 
 def decode(decoder, prompt, tokens, steps):
     """Logits [vocabulary] of each step, and the seconds of all but the first."""
-    rows, ids = [], prompt
+    rows, ids, start = [], prompt, time.perf_counter()
     for i in range(steps):
         if i == 1:
             start = time.perf_counter()

@@ -1,17 +1,12 @@
 //===- BuildArtifact.cpp - launches in the IR into the tables of model.alloy *- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "BuildArtifact.h"
-#include "ExprTable.h"
-#include "KernelWork.h"
-#include "permalloy/Analysis/SymbolicShapes.h"
+#include "ArtifactBuilder.h"
 #include "permalloy/Conversion/Passes.h"
 #include "permalloy/Import/Import.h"
-#include "permalloy/Reference/WeightEvaluator.h"
 #include "permalloy/Support/Text.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
 using namespace permalloy;
@@ -19,9 +14,7 @@ using namespace permalloy::artifact;
 using tfm::DimExprAttr;
 using tfm::TfmDialect;
 
-namespace {
-
-std::optional<DType> dtypeOf(Type type) {
+static std::optional<DType> dtypeOf(Type type) {
   if (type.isF32()) return DType::f32;
   if (type.isF64()) return DType::f64;
   if (type.isF16()) return DType::f16;
@@ -34,23 +27,8 @@ std::optional<DType> dtypeOf(Type type) {
   return std::nullopt;
 }
 
-/// ONNX node names of a launch, joined: "a + b".
-void collectNames(Location loc, SetVector<StringRef> &names) {
-  if (auto name = dyn_cast<NameLoc>(loc))
-    names.insert(name.getName());
-  if (auto fused = dyn_cast<FusedLoc>(loc))
-    for (Location inner : fused.getLocations())
-      collectNames(inner, names);
-}
-
-std::string stepName(Location loc) {
-  SetVector<StringRef> names;
-  collectNames(loc, names);
-  return printable(llvm::join(names, " + "));
-}
-
 /// Streams a weight when the writer asks for it. All weights of a module share one evaluator and so its mapped files.
-WeightSource weightSource(tfm::WeightOp weight, std::shared_ptr<reference::WeightEvaluator> evaluator) {
+static WeightSource weightSource(tfm::WeightOp weight, std::shared_ptr<reference::WeightEvaluator> evaluator) {
   return [weight, evaluator](const WeightSink &sink) -> Status {
     Status status;
     LogicalResult result = evaluator->evaluate(weight, [&](ArrayRef<char> bytes) {
@@ -63,67 +41,15 @@ WeightSource weightSource(tfm::WeightOp weight, std::shared_ptr<reference::Weigh
   };
 }
 
-WeightSource constantSource(tfm::ConstantOp constant) {
+static WeightSource constantSource(tfm::ConstantOp constant) {
   return [constant](const WeightSink &sink) mutable -> Status {
     reference::Tensor value = reference::Tensor::fromAttribute(constant.getValue());
     return sink(value.bytes().data(), value.bytes().size());
   };
 }
 
-class ArtifactBuilder {
-public:
-  ArtifactBuilder(ModuleOp module, ArrayRef<TargetImage> targets, ArtifactContents &contents)
-      : module(module), symbolTable(module), targets(targets), contents(contents), exprs(contents.program.expressions) {}
-
-  LogicalResult run(func::FuncOp main);
-
-private:
-  LogicalResult addInputs(func::FuncOp main);
-  LogicalResult addOutputs(func::FuncOp main);
-  LogicalResult tensorInfo(Value value, StringAttr name, const Twine &fallback, TensorInfo &info);
-  void declareSymbols(func::FuncOp main);
-  LogicalResult addWeight(Value value, StringRef name, RankedTensorType type, WeightSource source);
-  LogicalResult addSources(func::FuncOp function);
-  LogicalResult addAssumptions(func::FuncOp main);
-  LogicalResult addKernels();
-  void addCaches(func::FuncOp main);
-  /// The steps of `function`, whose arguments have places; its results go to `results`.
-  LogicalResult addFunction(func::FuncOp function, ArrayRef<Operand> results);
-  /// Symbols of sizes that depend on data, in the order in which a function binds them.
-  void declareDataSymbols();
-  LogicalResult addBind(tfm::BindSizeOp op);
-  Slot slotOf(DimExprAttr bytes);
-  uint32_t addSlots(func::FuncOp function);
-  void placeResults(func::FuncOp function, uint32_t firstSlot, ArrayRef<Operand> results);
-  LogicalResult addLaunch(kern::LaunchOp launch);
-  void addWork(kern::LaunchOp launch, Step &step);
-  LogicalResult addIf(tfm::IfOp op);
-  LogicalResult addWhile(tfm::WhileOp op);
-  LogicalResult addCopies(func::FuncOp function, ArrayRef<Operand> results);
-  void addCopy(StringRef name, Operand from, Operand to, DimExprAttr bytes);
-  /// Index of a new jump, whose target is set later.
-  size_t addJump(Location loc, std::optional<Operand> ifZero);
-  void jumpHere(size_t jump) { contents.program.steps[jump].target = contents.program.steps.size(); }
-  SmallVector<Operand> operandsOf(ValueRange values);
-  void bindArguments(func::FuncOp function, ArrayRef<Operand> operands);
-  Operand newSlot(DimExprAttr bytes);
-  DimExprAttr bytesOf(Value value);
-  Operand operandOf(Value value);
-  ModuleOp module;
-  SymbolTable symbolTable;
-  ArrayRef<TargetImage> targets;
-  ArtifactContents &contents;
-  ExprTable exprs;
-  SymbolicShapes shapes;
-  DenseMap<Value, Operand> places;
-  llvm::StringMap<uint32_t> kernelIndex;
-  DenseMap<Operation *, KernelWork> works;
-  unsigned constants = 0;
-  std::shared_ptr<reference::WeightEvaluator> evaluator = std::make_shared<reference::WeightEvaluator>();
-};
-
 /// The values that a symbol may take: what the user promised and what the model can stand.
-void setRange(func::FuncOp main, Symbol &symbol) {
+static void setRange(func::FuncOp main, Symbol &symbol) {
   auto ranges = main->getAttrOfType<DictionaryAttr>(TfmDialect::kDimRangesAttr);
   if (auto range = ranges ? ranges.getAs<ArrayAttr>(symbol.name) : ArrayAttr()) {
     symbol.min = cast<IntegerAttr>(range[0]).getInt();
@@ -231,35 +157,6 @@ LogicalResult ArtifactBuilder::addAssumptions(func::FuncOp main) {
   return success();
 }
 
-/// Number of its first slot in the program.
-uint32_t ArtifactBuilder::addSlots(func::FuncOp function) {
-  uint32_t first = contents.program.slots.size();
-  for (DimExprAttr size : tfm::dimsOf(function->getAttrOfType<ArrayAttr>(kSlotsAttr)))
-    contents.program.slots.push_back(slotOf(size));
-  return first;
-}
-
-Slot ArtifactBuilder::slotOf(DimExprAttr bytes) {
-  Slot slot{exprs.row(bytes), kNone};
-  bytes.walkSymbols([&](StringRef name) {
-    if (!isDataSymbol(name))
-      return;
-    uint32_t symbol = exprs.symbol(name);
-    slot.after = slot.after == kNone ? symbol : std::max(slot.after, symbol);
-  });
-  return slot;
-}
-
-Operand ArtifactBuilder::newSlot(DimExprAttr bytes) {
-  contents.program.slots.push_back(slotOf(bytes));
-  return {OperandKind::slot, uint32_t(contents.program.slots.size() - 1), kNone};
-}
-
-DimExprAttr ArtifactBuilder::bytesOf(Value value) {
-  int64_t width = reference::elementBytes(reference::elementOf(getElementTypeOrSelf(value.getType())));
-  return DimExprAttr::mul(shapes.numElements(value), DimExprAttr::constant(module.getContext(), width));
-}
-
 LogicalResult ArtifactBuilder::addKernels() {
   for (const TargetImage &target : targets) {
     contents.program.targets.push_back({target.name, target.features, {}});
@@ -300,191 +197,11 @@ void ArtifactBuilder::addCaches(func::FuncOp main) {
     }
 }
 
-/// Where launches write: their slots, or the first result that shows the value.
-void ArtifactBuilder::placeResults(func::FuncOp function, uint32_t firstSlot, ArrayRef<Operand> results) {
-  for (Operation &op : function.getBody().front()) {
-    auto slots = op.getAttrOfType<DenseI64ArrayAttr>(kResultSlotsAttr);
-    if (!slots)
-      continue;
-    for (auto [result, slot] : llvm::zip(op.getResults(), slots.asArrayRef()))
-      if (slot >= 0)
-        places[result] = {OperandKind::slot, uint32_t(firstSlot + slot), kNone};
-  }
-  for (auto [value, place] : llvm::zip(function.getBody().front().getTerminator()->getOperands(), results))
-    places.try_emplace(kern::storageOf(value), place);
-}
-
-Operand ArtifactBuilder::operandOf(Value value) { return places.at(kern::storageOf(value)); }
-
-LogicalResult ArtifactBuilder::addLaunch(kern::LaunchOp launch) {
-  Step step;
-  step.kind = StepKind::launch;
-  step.name = stepName(launch.getLoc());
-  step.kernel = kernelIndex.lookup(launch.getKernel());
-  for (Value input : launch.getInputs())
-    step.operands.push_back(operandOf(input));
-  for (Value output : launch.getOutputs())
-    step.operands.push_back(operandOf(output));
-  for (DimExprAttr scalar : tfm::dimsOf(launch.getScalars()))
-    step.scalars.push_back(exprs.row(scalar));
-  for (const TargetImage &target : targets) {
-    kern::KernelOp kernel = target.kernels.lookup(launch.getKernel());
-    auto rowAt = [&](DimExprAttr expr) { return exprs.row(kern::atLaunch(expr, kernel, launch)); };
-    step.grids.push_back({rowAt(*kernel.getTiles()), rowAt(*kernel.getScratchBytes())});
-  }
-  addWork(launch, step);
-  contents.program.steps.push_back(std::move(step));
-  return success();
-}
-
-/// The estimates for profiles; launches of a kernel share its count.
-void ArtifactBuilder::addWork(kern::LaunchOp launch, Step &step) {
-  auto kernel = symbolTable.lookup<kern::KernelOp>(launch.getKernel());
-  auto [known, isNew] = works.try_emplace(kernel);
-  if (isNew)
-    known->second = workOf(kernel);
-  auto rowOf = [&](DimExprAttr expr) {
-    DimExprAttr atLaunch = expr ? kern::atLaunch(expr, kernel, launch) : expr;
-    bool evaluable = atLaunch && isDerived(atLaunch);
-    if (evaluable)
-      atLaunch.walkSymbols([&](StringRef symbol) { evaluable &= exprs.knows(symbol); });
-    return evaluable ? exprs.row(atLaunch) : kNone;
-  };
-  step.flops = rowOf(known->second.flops);
-  step.bytes = rowOf(known->second.bytes);
-}
-
-void ArtifactBuilder::addCopy(StringRef name, Operand from, Operand to, DimExprAttr bytes) {
-  Step step;
-  step.kind = StepKind::copy;
-  step.name = name.str();
-  step.operands = {from, to};
-  step.copyBytes = exprs.row(bytes);
-  contents.program.steps.push_back(std::move(step));
-}
-
-/// Results that no launch writes: an argument, a weight, or a value that another result shows as well.
-LogicalResult ArtifactBuilder::addCopies(func::FuncOp function, ArrayRef<Operand> results) {
-  for (auto [value, place] : llvm::zip(function.getBody().front().getTerminator()->getOperands(), results)) {
-    Operand from = operandOf(value);
-    bool written = from.kind == place.kind && from.index == place.index;
-    if (written || value.getDefiningOp<kern::CacheViewOp>())
-      continue;
-    bool isOutput = place.kind == OperandKind::output;
-    if (isOutput && dependsOnData(bytesOf(value))) {
-      contents.program.lateOutputs.push_back({place.index, from.index});
-      continue;
-    }
-    addCopy(isOutput ? contents.manifest.outputs[place.index].name : stepName(value.getLoc()), from, place, bytesOf(value));
-  }
-  return success();
-}
-
-//===----------------------------------------------------------------------===//
-// Control flow
-//===----------------------------------------------------------------------===//
-
-SmallVector<Operand> ArtifactBuilder::operandsOf(ValueRange values) {
-  return llvm::map_to_vector(values, [&](Value value) { return operandOf(value); });
-}
-
-void ArtifactBuilder::bindArguments(func::FuncOp function, ArrayRef<Operand> operands) {
-  for (auto [argument, operand] : llvm::zip(function.getArguments(), operands))
-    places[argument] = operand;
-}
-
-size_t ArtifactBuilder::addJump(Location loc, std::optional<Operand> ifZero) {
-  Step step;
-  step.kind = ifZero ? StepKind::jumpIfZero : StepKind::jump;
-  step.name = stepName(loc);
-  if (ifZero)
-    step.operands = {*ifZero};
-  contents.program.steps.push_back(std::move(step));
-  return contents.program.steps.size() - 1;
-}
-
 void ArtifactBuilder::declareDataSymbols() {
   module.walk([&](tfm::BindSizeOp op) {
     exprs.declareSymbol(op.getSymbol(), contents.manifest.symbols.size());
     contents.manifest.symbols.push_back({op.getSymbol().str(), 0, INT64_MAX, kNone, 0});
   });
-}
-
-LogicalResult ArtifactBuilder::addBind(tfm::BindSizeOp op) {
-  if (!getElementTypeOrSelf(op.getValue().getType()).isInteger(64))
-    return op.emitOpError("binds a value of type ") << op.getValue().getType() << "; the runtime reads i64";
-  Step step;
-  step.kind = StepKind::bind;
-  step.name = stepName(op.getLoc());
-  step.operands = {operandOf(op.getValue())};
-  step.target = exprs.symbol(op.getSymbol());
-  contents.program.steps.push_back(std::move(step));
-  return success();
-}
-
-/// jump to ELSE unless the condition; then; jump to END; ELSE: else; END:
-LogicalResult ArtifactBuilder::addIf(tfm::IfOp op) {
-  auto thenFunction = symbolTable.lookup<func::FuncOp>(op.getThenFunction());
-  auto elseFunction = symbolTable.lookup<func::FuncOp>(op.getElseFunction());
-  SmallVector<Operand> captures = operandsOf(op.getCaptures()), results = operandsOf(op.getResults());
-  bindArguments(thenFunction, captures);
-  bindArguments(elseFunction, captures);
-  size_t skipThen = addJump(op.getLoc(), operandOf(op.getCondition()));
-  if (failed(addFunction(thenFunction, results)))
-    return failure();
-  size_t skipElse = addJump(op.getLoc(), std::nullopt);
-  jumpHere(skipThen);
-  if (failed(addFunction(elseFunction, results)))
-    return failure();
-  jumpHere(skipElse);
-  return success();
-}
-
-/// TOP: jump to END unless the condition; next = body(carried); carried = next; jump to TOP; END:
-/// The body reads the carried values to its end, so what it gives is copied only then.
-LogicalResult ArtifactBuilder::addWhile(tfm::WhileOp op) {
-  auto body = symbolTable.lookup<func::FuncOp>(op.getBody());
-  std::string name = stepName(op.getLoc());
-  SmallVector<Operand> carried = operandsOf(op.getResults());
-  Operand condition = newSlot(bytesOf(op.getCondition()));
-  SmallVector<Operand> next = {condition};
-  addCopy(name, operandOf(op.getCondition()), condition, bytesOf(op.getCondition()));
-  for (auto [value, place] : llvm::zip(op.getCarried(), carried)) {
-    addCopy(name, operandOf(value), place, bytesOf(value));
-    next.push_back(newSlot(bytesOf(value)));
-  }
-  SmallVector<Operand> arguments = carried;
-  llvm::append_range(arguments, operandsOf(op.getCaptures()));
-  bindArguments(body, arguments);
-  uint32_t top = contents.program.steps.size();
-  size_t leave = addJump(op.getLoc(), condition);
-  if (failed(addFunction(body, next)))
-    return failure();
-  for (auto [value, from, to] : llvm::zip(op.getCarried(), ArrayRef(next).drop_front(), carried))
-    addCopy(name, from, to, bytesOf(value));
-  contents.program.steps[addJump(op.getLoc(), std::nullopt)].target = top;
-  jumpHere(leave);
-  return success();
-}
-
-LogicalResult ArtifactBuilder::addFunction(func::FuncOp function, ArrayRef<Operand> results) {
-  if (failed(addSources(function)))
-    return failure();
-  placeResults(function, addSlots(function), results);
-  for (Operation &op : function.getBody().front()) {
-    LogicalResult result = success();
-    if (auto launch = dyn_cast<kern::LaunchOp>(op))
-      result = addLaunch(launch);
-    else if (auto bind = dyn_cast<tfm::BindSizeOp>(op))
-      result = addBind(bind);
-    else if (auto branch = dyn_cast<tfm::IfOp>(op))
-      result = addIf(branch);
-    else if (auto loop = dyn_cast<tfm::WhileOp>(op))
-      result = addWhile(loop);
-    if (failed(result))
-      return failure();
-  }
-  return addCopies(function, results);
 }
 
 LogicalResult ArtifactBuilder::run(func::FuncOp main) {
@@ -500,7 +217,7 @@ LogicalResult ArtifactBuilder::run(func::FuncOp main) {
   return addFunction(main, outputs);
 }
 
-void addModelInfo(ModuleOp module, ModelInfo &info) {
+static void addModelInfo(ModuleOp module, ModelInfo &info) {
   auto onnx = module->getAttrOfType<DictionaryAttr>(kOnnxAttr);
   if (!onnx)
     return;
@@ -526,8 +243,6 @@ void addModelInfo(ModuleOp module, ModelInfo &info) {
       if (auto value = dyn_cast<StringAttr>(entry.getValue()))
         info.custom.push_back({entry.getName().str(), value.str()});
 }
-
-} // namespace
 
 LogicalResult permalloy::buildArtifact(ModuleOp module, ArrayRef<TargetImage> targets, StringRef commandLine,
                                        ArtifactContents &contents) {

@@ -255,6 +255,8 @@ void Validator::checkLaunch(const Step &step, const std::string &where) {
   require(step.grids.size() == program_.targets.size(),
           where + " has " + std::to_string(step.grids.size()) + " grids for " +
               std::to_string(program_.targets.size()) + " targets");
+  for (const Assumption &check : step.checks)
+    requireExpr(check.condition, where, /*optional=*/false);
   for (const Grid &grid : step.grids) {
     requireExpr(grid.tiles, where, /*optional=*/false);
     requireExpr(grid.scratchBytes, where, /*optional=*/true);

@@ -46,6 +46,7 @@ private:
   void placeResults(mlir::func::FuncOp function, uint32_t firstSlot, llvm::ArrayRef<artifact::Operand> results);
   llvm::LogicalResult addLaunch(kern::LaunchOp launch);
   void addWork(kern::LaunchOp launch, artifact::Step &step);
+  void addChecks(kern::LaunchOp launch, artifact::Step &step);
   llvm::LogicalResult addIf(tfm::IfOp op);
   llvm::LogicalResult addWhile(tfm::WhileOp op);
   llvm::LogicalResult addCopies(mlir::func::FuncOp function, llvm::ArrayRef<artifact::Operand> results);

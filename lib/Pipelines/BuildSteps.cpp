@@ -89,8 +89,48 @@ LogicalResult ArtifactBuilder::addLaunch(kern::LaunchOp launch) {
     step.grids.push_back({rowAt(*kernel.getTiles()), rowAt(*kernel.getScratchBytes())});
   }
   addWork(launch, step);
+  addChecks(launch, step);
   contents.program.steps.push_back(std::move(step));
   return success();
+}
+
+/// Pairs of dimensions in a kernel that must broadcast and need not, and sizes that must not pass others.
+static void collectChecks(Operation &op, SymbolicShapes &shapes, SmallVectorImpl<std::pair<DimExprAttr, DimExprAttr>> &broadcasts,
+                          SmallVectorImpl<std::pair<DimExprAttr, DimExprAttr>> &limits) {
+  if (auto topK = dyn_cast<tfm::TopKOp>(op); topK && topK.getKAttr()) {
+    DimExprAttr size = shapes.dims(topK.getInput())[topK.getAxis()];
+    if (!topK.getKAttr().asConstant() || !size.asConstant())
+      limits.push_back({topK.getKAttr(), size});
+  }
+  if (!isa<tfm::BinaryOp, tfm::CompareOp, tfm::SelectOp>(op))
+    return;
+  for (auto [i, value] : llvm::enumerate(op.getOperands()))
+    for (Value other : op.getOperands().drop_front(i + 1))
+      for (auto [a, b] : llvm::zip(llvm::reverse(shapes.dims(value)), llvm::reverse(shapes.dims(other))))
+        if (a != b && !a.isConstant(1) && !b.isConstant(1))
+          broadcasts.push_back({a, b});
+}
+
+/// Sizes that the shapes of operands promise only when the model is right: without a check a kernel would read beyond its
+/// buffers.
+void ArtifactBuilder::addChecks(kern::LaunchOp launch, Step &step) {
+  auto kernel = symbolTable.lookup<kern::KernelOp>(launch.getKernel());
+  SmallVector<std::pair<DimExprAttr, DimExprAttr>> broadcasts, limits;
+  for (Operation &op : kernel.getBlock().without_terminator())
+    collectChecks(op, shapes, broadcasts, limits);
+  llvm::DenseSet<uint32_t> known;
+  auto add = [&](DimExprAttr a, DimExprAttr b, auto condition, StringRef text) {
+    a = kern::atLaunch(a, kernel, launch), b = kern::atLaunch(b, kernel, launch);
+    if (a == b)
+      return;
+    uint32_t row = condition(a, b);
+    if (known.insert(row).second)
+      step.checks.push_back({row, "'" + step.name + "': sizes " + a.str() + " and " + b.str() + " " + text.str()});
+  };
+  for (auto [a, b] : broadcasts)
+    add(a, b, [&](auto x, auto y) { return exprs.broadcast(x, y); }, "do not broadcast");
+  for (auto [k, size] : limits)
+    add(k, size, [&](auto x, auto y) { return exprs.atMost(x, y); }, "are in the wrong order: more are wanted than there are");
 }
 
 /// The estimates for profiles; launches of a kernel share its count.

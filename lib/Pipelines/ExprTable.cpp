@@ -43,3 +43,9 @@ uint32_t ExprTable::atMost(DimExprAttr a, DimExprAttr b) {
   uint32_t left = row(a), right = row(b);
   return rows.binary(ExprOp::le, left, right);
 }
+
+uint32_t ExprTable::broadcast(DimExprAttr a, DimExprAttr b) {
+  uint32_t left = row(a), right = row(b), one = rows.constant(1);
+  uint32_t either = rows.binary(ExprOp::logicalOr, rows.binary(ExprOp::eq, left, one), rows.binary(ExprOp::eq, right, one));
+  return rows.binary(ExprOp::logicalOr, rows.binary(ExprOp::eq, left, right), either);
+}

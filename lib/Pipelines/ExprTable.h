@@ -22,6 +22,8 @@ public:
   uint32_t row(tfm::DimExprAttr expr);
   /// The row of the condition a <= b.
   uint32_t atMost(tfm::DimExprAttr a, tfm::DimExprAttr b);
+  /// The row of the condition that dimensions a and b broadcast: equal, or one of them 1.
+  uint32_t broadcast(tfm::DimExprAttr a, tfm::DimExprAttr b);
 
 private:
   artifact::ExprBuilder rows;

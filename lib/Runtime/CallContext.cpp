@@ -48,16 +48,22 @@ Status CallContext::evaluate(std::span<const int64_t> symbolValues) {
                      values_);
 }
 
+Status CallContext::violation(const Assumption &assumption) const {
+  const std::vector<Expr> &table = artifact_.program().expressions;
+  const Expr *condition = &table[assumption.condition];
+  while (condition->op == ExprOp::logicalOr) // equal, or one is 1
+    condition = &table[condition->lhs];
+  std::string sides; // of a comparison
+  if (condition->op == ExprOp::le || condition->op == ExprOp::eq)
+    sides = "; they are " + std::to_string(value(condition->lhs)) + " and " +
+            std::to_string(value(condition->rhs));
+  return {StatusCode::assumptionFailed, assumption.message + sides};
+}
+
 Status CallContext::checkAssumptions() const {
   for (const Assumption &assumption : artifact_.program().assumptions)
-    if (value(assumption.condition) == 0) {
-      const Expr &condition = artifact_.program().expressions[assumption.condition];
-      std::string sides; // of a comparison
-      if (condition.op == ExprOp::le)
-        sides = "; they are " + std::to_string(value(condition.lhs)) + " and " +
-                std::to_string(value(condition.rhs));
-      return {StatusCode::assumptionFailed, assumption.message + sides};
-    }
+    if (value(assumption.condition) == 0)
+      return violation(assumption);
   const Manifest &manifest = artifact_.manifest();
   for (size_t i = 0; i < manifest.outputs.size(); ++i)
     if (tensorBytes(manifest.outputs[i].dtype, outputDims(i)) < 0)
@@ -183,6 +189,9 @@ Status CallContext::bindLaunch(const Step &step, BoundStep &bound) {
   if (launch.tiles < 0 || value(grid.scratchBytes) < 0)
     return {StatusCode::internal, "step '" + step.name + "' has a negative size"};
   bound.parallel = launch.tiles > 1 && workOf(step) >= kSerialWork;
+  for (const Assumption &check : step.checks)
+    if (value(check.condition) == 0)
+      bound.violated = &check;
   return {};
 }
 
@@ -297,6 +306,8 @@ Status CallContext::runStep(size_t index, size_t &next, ThreadPool *pool, TimeSp
   void *const *buffers = step.launch.buffers;
   switch (step.kind) {
   case StepKind::launch:
+    if (step.violated)
+      return violation(*step.violated);
     runLaunch(step, pool, index >= lastParallel_, lanes);
     break;
   case StepKind::copy:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Sizes that depend on data (NonZero, TopK, Range), compiled, against onnxruntime."""
+"""Sizes that depend on data (NonZero, TopK, Range) or must fit while running, against onnxruntime."""
 
 import numpy as np
 import onnx.parser
@@ -65,6 +65,8 @@ def test_negative_size_is_refused():
     _, session = session_of(BEST)
     with pytest.raises(Exception, match="depends on data, is -1"):
         session.run(None, {"x": np.zeros(4, np.float32), "k": np.array([-1])})
+    with pytest.raises(Exception, match="more are wanted than there are; they are 5 and 4"):
+        session.run(None, {"x": np.zeros(4, np.float32), "k": np.array([5])})
     np.testing.assert_equal(
         session.run(None, {"x": np.arange(4, dtype=np.float32), "k": np.array([1])})[0], [3]
     )
@@ -84,3 +86,16 @@ def test_sizes_in_a_branch():
     x = np.array([0, 1, 2, 0, 4], np.float32)
     for c in (True, False, True):
         compare(sessions, {"x": x, "c": np.array(c)})
+
+
+def test_sizes_that_do_not_broadcast():
+    """What no shape rule can refuse before the run is refused in it, not read past its end."""
+    _, session = session_of("""g (float[N] x, float[M] y) => (float[K] z) {
+      s = Add(x, y)
+      z = Relu(s)
+    }""")
+    x, many = np.arange(3, dtype=np.float32), np.ones(20_000_000, np.float32)
+    with pytest.raises(Exception, match="sizes N and M do not broadcast; they are 3 and 20000000"):
+        session.run(None, {"x": x, "y": many})
+    for a, b in ((x, x), (x, x[:1]), (x[1:2], x)):
+        np.testing.assert_array_equal(session.run(None, {"x": a, "y": b})[0], np.maximum(a + b, 0))

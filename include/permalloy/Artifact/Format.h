@@ -291,6 +291,13 @@ struct Grid {
   uint32_t scratchBytes = kNone; ///< per worker, an expression; kNone is 0
 };
 
+/// Something the compiler relied on; those of the program are checked whenever the shapes change, those
+/// of a step when it is its turn.
+struct Assumption {
+  uint32_t condition = kNone; ///< an expression that must not be 0
+  std::string message;        ///< what is wrong when it is, in the user's terms
+};
+
 /// One line of the program.
 struct Step {
   StepKind kind = StepKind::launch;
@@ -301,6 +308,7 @@ struct Step {
   std::vector<Grid> grids;       ///< launch: one per target
   uint32_t copyBytes = kNone;    ///< copy: an expression
   uint32_t target = kNone;       ///< jumps: the step that follows, at most the number of steps; bind: the symbol
+  std::vector<Assumption> checks; ///< launch: what sizes must be for its kernel to stay within its buffers
   uint32_t flops = kNone;        ///< estimate for profiles: an expression, may be kNone
   uint32_t bytes = kNone;        ///< estimated memory traffic: an expression, may be kNone
 };
@@ -309,12 +317,6 @@ struct Step {
 struct LateOutput {
   uint32_t output = 0;
   uint32_t slot = 0;
-};
-
-/// Something the compiler relied on; checked whenever the shapes change.
-struct Assumption {
-  uint32_t condition = kNone; ///< an expression that must not be 0
-  std::string message;        ///< what is wrong when it is, in the user's terms
 };
 
 /// What runs.
@@ -420,6 +422,10 @@ template <class Archive> void visit(Archive &archive, Grid &grid) {
   archive.field("tiles", grid.tiles);
   archive.field("scratch_bytes", grid.scratchBytes);
 }
+template <class Archive> void visit(Archive &archive, Assumption &assumption) {
+  archive.field("condition", assumption.condition);
+  archive.field("message", assumption.message);
+}
 template <class Archive> void visit(Archive &archive, Step &step) {
   archive.field("kind", step.kind);
   archive.field("name", step.name);
@@ -429,16 +435,13 @@ template <class Archive> void visit(Archive &archive, Step &step) {
   archive.field("grids", step.grids);
   archive.field("copy_bytes", step.copyBytes);
   archive.field("target", step.target);
+  archive.field("checks", step.checks);
   archive.field("flops", step.flops);
   archive.field("bytes", step.bytes);
 }
 template <class Archive> void visit(Archive &archive, LateOutput &late) {
   archive.field("output", late.output);
   archive.field("slot", late.slot);
-}
-template <class Archive> void visit(Archive &archive, Assumption &assumption) {
-  archive.field("condition", assumption.condition);
-  archive.field("message", assumption.message);
 }
 template <class Archive> void visit(Archive &archive, Program &program) {
   archive.field("expressions", program.expressions);

@@ -59,6 +59,7 @@ private:
     size_t firstBuffer = 0;
     int64_t copyBytes = 0; ///< copy
     size_t target = 0;     ///< jumps
+    const artifact::Assumption *violated = nullptr; ///< a check that does not hold
   };
   /// A buffer whose address the caller brings.
   struct Patch {
@@ -70,6 +71,8 @@ private:
 
   Status evaluate(std::span<const int64_t> symbolValues);
   Status checkAssumptions() const;
+  /// An error with the sizes that the assumption compares.
+  Status violation(const artifact::Assumption &assumption) const;
   Status placeSlots();
   Status placeScratch();
   /// Slots whose size needs data symbol `symbol` and none that is bound later.

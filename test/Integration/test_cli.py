@@ -2,6 +2,7 @@
 """What the subcommands print and write."""
 
 import json
+import os
 
 import numpy as np
 import onnx
@@ -106,7 +107,8 @@ def test_trace_adds_up(permalloy, alloy, tmp_path):
         inside = [step for step in steps if run["ts"] <= step["ts"] < end]
         assert len(inside) == len(steps) // 5
         shares.append(sum(step["dur"] for step in inside) / run["dur"])
-    assert 0.95 < max(shares) <= 1
+    # A runtime with AddressSanitizer takes longer between its steps.
+    assert (0.5 if "ASAN_OPTIONS" in os.environ else 0.95) < max(shares) <= 1
     config = Config()
     tokens, width = 40 * 40, config.hidden_size
     for step in steps:

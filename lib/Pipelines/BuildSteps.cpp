@@ -105,10 +105,12 @@ static void collectChecks(Operation &op, SymbolicShapes &shapes, SmallVectorImpl
   if (!isa<tfm::BinaryOp, tfm::CompareOp, tfm::SelectOp>(op))
     return;
   for (auto [i, value] : llvm::enumerate(op.getOperands()))
-    for (Value other : op.getOperands().drop_front(i + 1))
-      for (auto [a, b] : llvm::zip(llvm::reverse(shapes.dims(value)), llvm::reverse(shapes.dims(other))))
+    for (Value other : op.getOperands().drop_front(i + 1)) {
+      tfm::Dims dims = shapes.dims(value), others = shapes.dims(other);
+      for (auto [a, b] : llvm::zip(llvm::reverse(dims), llvm::reverse(others)))
         if (a != b && !a.isConstant(1) && !b.isConstant(1))
           broadcasts.push_back({a, b});
+    }
 }
 
 /// Sizes that the shapes of operands promise only when the model is right: without a check a kernel would read beyond its

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.skipif(
+    "ASAN_OPTIONS" in os.environ, reason="a library with AddressSanitizer links with programs that have it"
+)
 
 
 def run(*command, **options):

@@ -1,5 +1,10 @@
 //===- TfmOps.td - operations of the transformer graph dialect ---*- tablegen -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Long because it is the reference of the language: a section for each kind of operation, each operation with its meaning,
+// its constraints and an example that a test parses.
+//
+//===----------------------------------------------------------------------===//
 
 #ifndef PERMALLOY_TFM_OPS_TD
 #define PERMALLOY_TFM_OPS_TD

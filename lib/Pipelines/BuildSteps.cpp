@@ -170,6 +170,7 @@ LogicalResult ArtifactBuilder::addCopies(func::FuncOp function, ArrayRef<Operand
       continue;
     bool isOutput = place.kind == OperandKind::output;
     if (isOutput && dependsOnData(bytesOf(value))) {
+      assert(from.kind == OperandKind::slot && "plan-slots gives a result whose size depends on data a slot");
       contents.program.lateOutputs.push_back({place.index, from.index});
       continue;
     }

@@ -69,7 +69,7 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
   nameDataSizes();
   // 8. Transposes that are left on weights are carried out once, when the artifact is written.
   manager.addPass(createFoldWeights());
-  // 8. What is then seen to be one weight is stored once.
+  // 9. What is then seen to be one weight is stored once.
   manager.addPass(createTieEmbeddings());
   manager.addNestedPass<func::FuncOp>(createCSEPass());
 }

@@ -253,11 +253,6 @@ Status CallContext::placeStaging() {
 
 //===-- Running -----------------------------------------------------------===//
 
-bool CallContext::isLate(uint32_t output) const {
-  return std::ranges::find(artifact_.program().lateOutputs, output, &LateOutput::output) !=
-         artifact_.program().lateOutputs.end();
-}
-
 Status CallContext::bindSymbol(uint32_t symbol, int64_t bound) {
   const std::string &name = artifact_.manifest().symbols[symbol].name;
   if (bound < 0)
@@ -342,7 +337,7 @@ void CallContext::unstageOutputs(std::span<void *const> outputs) {
   const std::vector<Cache> &caches = artifact_.manifest().caches;
   size_t first = artifact_.manifest().inputs.size();
   for (uint32_t i = 0; i < outputs.size(); ++i)
-    if (std::ranges::find(caches, i, &Cache::output) == caches.end() && !isLate(i))
+    if (std::ranges::find(caches, i, &Cache::output) == caches.end() && !artifact_.program().isLate(i))
       if (int64_t bytes = operandBytes({OperandKind::output, i, kNone}))
         std::memcpy(outputs[i], staging_.buffer(first + i), bytes);
 }

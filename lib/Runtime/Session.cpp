@@ -200,7 +200,7 @@ Status Session::prepareOutputs(CallContext &context, std::span<const InputTensor
   for (uint32_t i = 0; i < outputs.size(); ++i) {
     OutputTensor &output = outputs[i];
     bool isCache = std::ranges::find(manifest.caches, i, &Cache::output) != manifest.caches.end();
-    if ((isCache && !withCaches) || isLate(i))
+    if ((isCache && !withCaches) || artifact_->program().isLate(i))
       continue;
     output.dtype = manifest.outputs[i].dtype;
     output.dims = context.outputDims(i);
@@ -208,11 +208,6 @@ Status Session::prepareOutputs(CallContext &context, std::span<const InputTensor
       PERMALLOY_TRY(placeOutput(i, inputs, output, allocated, pointers[i]));
   }
   return {};
-}
-
-bool Session::isLate(uint32_t output) const {
-  return std::ranges::find(artifact_->program().lateOutputs, output, &LateOutput::output) !=
-         artifact_->program().lateOutputs.end();
 }
 
 /// Outputs whose size was not known before the run.

@@ -99,3 +99,23 @@ def test_sizes_that_do_not_broadcast():
         session.run(None, {"x": x, "y": many})
     for a, b in ((x, x), (x, x[:1]), (x[1:2], x)):
         np.testing.assert_array_equal(session.run(None, {"x": a, "y": b})[0], np.maximum(a + b, 0))
+
+
+def test_a_table_that_is_too_short_in_a_branch():
+    sessions = session_of("""g (float[N] x, bool c) => (float[1] y) {
+      table = Constant <value = float[4] {1.0, 2.0, 3.0, 4.0}> ()
+      zero = Constant <value = int64[1] {0}> ()
+      y = If (c) <
+        then_branch = t () => (float[1] p) { n = Shape(x)
+ s = Slice(table, zero, n)
+ a = Add(x, s)
+ p = ReduceSum(a, zero) },
+        else_branch = e () => (float[1] q) { q = ReduceSum(x, zero) }>
+    }""")
+    for size in (1, 4):
+        for c in (True, False):
+            compare(sessions, {"x": np.ones(size, np.float32), "c": np.array(c)})
+    x = np.ones(5000, np.float32)
+    compare(sessions, {"x": x, "c": np.array(False)})  # the branch that fits is still taken
+    with pytest.raises(Exception, match="do not broadcast"):
+        sessions[1].run(None, {"x": x, "c": np.array(True)})

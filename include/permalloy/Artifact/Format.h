@@ -329,6 +329,13 @@ struct Program {
   std::vector<Assumption> assumptions;
   std::vector<Step> steps;
   std::vector<LateOutput> lateOutputs;
+
+  bool isLate(uint32_t output) const {
+    for (const LateOutput &late : lateOutputs)
+      if (late.output == output)
+        return true;
+    return false;
+  }
 };
 
 /// What a step does, for people: the name of its kernel, or "copy", "jump", "bind size".

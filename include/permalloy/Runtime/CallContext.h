@@ -80,7 +80,6 @@ private:
   std::byte *slotAddress(uint32_t slot) const;
   /// Step `bind`: new values of all expressions, and with them of the steps that follow.
   Status bindSymbol(uint32_t symbol, int64_t bound);
-  bool isLate(uint32_t output) const;
   Status bindSteps();
   Status bindLaunch(const artifact::Step &step, BoundStep &bound);
   Status bindOperand(const artifact::Step &step, const artifact::Operand &operand,

@@ -108,7 +108,6 @@ private:
   Status prepareOutputs(class CallContext &context, std::span<const InputTensor> inputs,
                         std::span<OutputTensor> outputs, bool withCaches,
                         std::vector<void *> &pointers, std::vector<OutputMemory> &allocated);
-  bool isLate(uint32_t output) const;
   Status takeLateOutputs(class CallContext &context, std::span<const InputTensor> inputs,
                          std::span<OutputTensor> outputs, std::vector<void *> &pointers,
                          std::vector<OutputMemory> &allocated);

@@ -70,6 +70,8 @@ static void learn(DimBounds &bounds, DimExprAttr a, DimExprAttr b) {
 }
 
 void DimBounds::addImplied(func::FuncOp function) {
+  if (function.isPrivate()) // a branch or the body of a loop: the runtime checks the ranges of @main only
+    return;
   SymbolicShapes shapes;
   function.walk([&](Operation *op) {
     if (!isElementwise(op))

@@ -84,6 +84,21 @@ func.func @positions(%ids: tensor<?x?xi64> {tfm.dims = [#tfm.dim<batch>, #tfm.di
   return %r : tensor<?x?xi64>
 }
 
+// Near miss: in a branch nobody would check the range, so nothing is concluded.
+// CHECK-LABEL: @positions_in_branch(
+// CHECK-NOT: tfm.dim_ranges
+// CHECK: tfm.slice %{{.*}} sizes [#tfm.dim<1>, #tfm.dim<min(
+func.func private @positions_in_branch(%ids: tensor<?x?xi64> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<seq>]}) -> tensor<?x?xi64> {
+  %table = tfm.constant dense<[[5, 4, 3, 2, 1, 0]]> : tensor<1x6xi64>
+  %zero = tfm.constant dense<0> : tensor<1xi64>
+  %one = tfm.constant dense<1> : tensor<1xi64>
+  %s = tfm.shape_of %ids : (tensor<?x?xi64>) -> tensor<2xi64>
+  %n = tfm.gather %s, %one {axis = 0 : i64} : (tensor<2xi64>, tensor<1xi64>) -> tensor<1xi64>
+  %p = tfm.slice %table starts %zero ends %n steps %one axes [1] : (tensor<1x6xi64>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<1x?xi64>
+  %r = tfm.binary add %ids, %p : (tensor<?x?xi64>, tensor<1x?xi64>) -> tensor<?x?xi64>
+  return %r : tensor<?x?xi64>
+}
+
 // Near miss: a shape that is an input of the model stays an operand.
 // CHECK-LABEL: @data_dependent(
 // CHECK: tfm.reshape %{{.*}} shape %{{.*}} : (tensor<?xf32>, tensor<2xi64>) -> tensor<?x?xf32>

@@ -10,20 +10,41 @@ using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
 
-static LogicalResult scheduleFor(kern::KernelOp kernel, const CpuTarget &target) {
+static LogicalResult scheduleFor(kern::KernelOp kernel, const CpuTarget &target,
+                                 DictionaryAttr wanted = {}) {
   switch (kernel.getEmitter()) {
   case kern::Emitter::Contraction:
-    return scheduleContractionKernel(kernel, target);
+    return scheduleContractionKernel(kernel, target, wanted);
   case kern::Emitter::Attention:
-    return scheduleAttentionKernel(kernel, target);
+    return scheduleAttentionKernel(kernel, target, wanted);
   case kern::Emitter::Route:
-    return scheduleRouteKernel(kernel, target);
+    return scheduleRouteKernel(kernel, target, wanted);
   case kern::Emitter::Row:
-    return scheduleRowKernel(kernel, target);
+    return scheduleRowKernel(kernel, target, wanted);
   case kern::Emitter::Generic:
-    return scheduleGenericKernel(kernel, target);
+    return scheduleGenericKernel(kernel, target, wanted);
   }
   llvm_unreachable("an emitter of the enum");
+}
+
+std::unique_ptr<ScheduleSpace> permalloy::codegen::scheduleSpace(kern::KernelOp kernel, const CpuTarget &target) {
+  switch (kernel.getEmitter()) {
+  case kern::Emitter::Contraction:
+    return contractionKernelSpace(kernel, target);
+  case kern::Emitter::Attention:
+    return attentionKernelSpace(kernel, target);
+  case kern::Emitter::Row:
+  case kern::Emitter::Generic:
+    return tiledKernelSpace();
+  case kern::Emitter::Route:
+    return nullptr;
+  }
+  llvm_unreachable("an emitter of the enum");
+}
+
+LogicalResult permalloy::codegen::setSchedule(kern::KernelOp kernel, const CpuTarget &target,
+                                              DictionaryAttr schedule) {
+  return scheduleFor(kernel, target, schedule);
 }
 
 LogicalResult permalloy::codegen::selectSchedule(kern::KernelOp kernel, const CpuTarget &target) {

@@ -4,6 +4,7 @@
 #include "permalloy/Codegen/KernelEmitter.h"
 #include "permalloy/Codegen/Passes.h"
 
+using namespace mlir;
 using namespace permalloy;
 
 namespace permalloy::codegen {
@@ -16,6 +17,20 @@ namespace {
 struct SelectSchedules : codegen::impl::SelectSchedulesBase<SelectSchedules> {
   using SelectSchedulesBase::SelectSchedulesBase;
 
+  LogicalResult scheduleKernel(kern::KernelOp kernel, const codegen::CpuTarget &cpu) {
+    if (!kernel.getSchedule())
+      return codegen::selectSchedule(kernel, cpu);
+    return codegen::setSchedule(kernel, cpu, kernel.getScheduleAttr());
+  }
+
+  void printSpace(kern::KernelOp kernel, const codegen::CpuTarget &cpu) {
+    llvm::outs() << kernel.getSymName() << ", " << kern::stringifyEmitter(kernel.getEmitter()) << ", " << cpu.name << "\n";
+    if (auto space = codegen::scheduleSpace(kernel, cpu))
+      space->print(llvm::outs());
+    else
+      llvm::outs() << "  one schedule\n";
+  }
+
   // One kernel after the other: selectSchedule listens to the context's diagnostics, which threads share.
   void runOnOperation() override {
     auto cpu = codegen::CpuTarget::parse(target);
@@ -23,9 +38,12 @@ struct SelectSchedules : codegen::impl::SelectSchedulesBase<SelectSchedules> {
       getOperation().emitError(llvm::toString(cpu.takeError()));
       return signalPassFailure();
     }
-    for (auto kernel : getOperation().getOps<kern::KernelOp>())
-      if (!kernel.getSchedule() && failed(codegen::selectSchedule(kernel, *cpu)))
+    for (auto kernel : getOperation().getOps<kern::KernelOp>()) {
+      if (failed(scheduleKernel(kernel, *cpu)))
         return signalPassFailure();
+      if (listSpaces)
+        printSpace(kernel, *cpu);
+    }
   }
 };
 

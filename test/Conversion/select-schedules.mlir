@@ -8,9 +8,9 @@ kern.kernel @product contraction attributes {symbols = ["d0"], arg_dims = [[#tfm
   kern.yield %0 : tensor<?x32xf32>
 }
 
-// A schedule that stands there is kept.
-// CHECK: kern.kernel @edited contraction attributes {{.*}}schedule = {tile_rows = 1 : i64}, scratch_bytes = #tfm.dim<0>, symbols = ["d0"], tiles = #tfm.dim<7>
-kern.kernel @edited contraction attributes {symbols = ["d0"], arg_dims = [[#tfm.dim<d0>, #tfm.dim<64>], [#tfm.dim<64>, #tfm.dim<32>]], schedule = {tile_rows = 1 : i64}, tiles = #tfm.dim<7>, scratch_bytes = #tfm.dim<0>} {
+// A schedule that stands there is checked and kept, with the tiles and scratch that it needs.
+// CHECK: kern.kernel @edited contraction attributes {{.*}}schedule = {block_rows = 8 : i64, block_steps = 32 : i64, prefetch_period = 0 : i64, tile_panels = 1 : i64, tile_rows = 2 : i64}, scratch_bytes = #tfm.dim<512>, symbols = ["d0"], tiles = #tfm.dim<((d0 + 7) floordiv 8) * 2>
+kern.kernel @edited contraction attributes {symbols = ["d0"], arg_dims = [[#tfm.dim<d0>, #tfm.dim<64>], [#tfm.dim<64>, #tfm.dim<32>]], schedule = {tile_panels = 1, tile_rows = 2, block_rows = 8, block_steps = 32, prefetch_period = 0}} {
 ^bb0(%x: tensor<?x64xf32>, %w: tensor<64x32xf32, #tfm.panels>):
   %0 = tfm.linear %x, %w : (tensor<?x64xf32>, tensor<64x32xf32, #tfm.panels>) -> tensor<?x32xf32>
   kern.yield %0 : tensor<?x32xf32>

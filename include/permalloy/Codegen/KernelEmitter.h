@@ -6,6 +6,7 @@
 #include "Kern/Kern.h"
 #include "permalloy/Codegen/CPU/Target.h"
 #include "permalloy/Codegen/Common/KernelCache.h"
+#include "permalloy/Codegen/ScheduleSpace.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/SmallVector.h"
@@ -16,6 +17,12 @@ namespace permalloy::codegen {
 /// select-schedules runs on every kernel that has no schedule yet. A kernel that its emitter cannot take
 /// goes to the generic emitter, with a warning that says why. Not for several threads on one context.
 mlir::LogicalResult selectSchedule(kern::KernelOp kernel, const CpuTarget &target);
+
+/// Writes `schedule` instead of the default. Fails with an error at the kernel when it is not legal for it and the target.
+mlir::LogicalResult setSchedule(kern::KernelOp kernel, const CpuTarget &target, mlir::DictionaryAttr schedule);
+
+/// The schedules of a kernel that its emitter takes (so after selectSchedule); null for an emitter without parameters.
+std::unique_ptr<ScheduleSpace> scheduleSpace(kern::KernelOp kernel, const CpuTarget &target);
 
 /// Builds the function `name` of the kernel ABI (see KernelBuilder.h) at the end of `module`, in the
 /// dialects that lowerToLLVM takes. The kernel has a schedule. Its context must have the dialects of

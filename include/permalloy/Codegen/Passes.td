@@ -10,10 +10,14 @@ def SelectSchedules : Pass<"select-schedules", "::mlir::ModuleOp"> {
   let summary = "give every kernel a schedule for one target";
   let description = [{
     Writes `schedule`, `tiles` and `scratch_bytes` on every `kern.kernel` that has none yet: the default of its emitter for this
-    target and these shapes. A schedule that stands there is kept, so it can be edited. Every legal schedule gives the same bits.
+    target and these shapes. A schedule that stands there is checked against what the emitter declares (ScheduleSpace.h) and kept,
+    with the `tiles` and `scratch_bytes` that go with it, so it can be edited. Every legal schedule of a contraction gives the same
+    bits.
   }];
   let options = [Option<"target", "target", "std::string", "\"host\"",
-                        "instruction set: host, x86-64-v3, x86-64-v4">];
+                        "instruction set: host, x86-64-v3, x86-64-v4">,
+                 Option<"listSpaces", "list-spaces", "bool", "false",
+                        "print the parameters and values of each kernel's schedules">];
 }
 
 #endif

@@ -8,6 +8,9 @@
 using namespace permalloy::codegen;
 using namespace mlir;
 
+/// Scores of a block are scratch of every worker.
+static constexpr int64_t kMaxKeyBlock = 4096;
+
 AttentionSchedule AttentionSchedule::choose(const CpuTarget &target) {
   return target.isAvx512() ? AttentionSchedule{8, 8, 128} : AttentionSchedule{6, 4, 128};
 }
@@ -18,6 +21,24 @@ bool AttentionSchedule::fits(const CpuTarget &target) const {
   };
   return tileFits(keyRows) && tileFits(queryRows) && attentionQueryBlock(target) % queryRows == 0 &&
          keyBlock >= keyRows;
+}
+
+ScheduleSpaceOf<AttentionSchedule> permalloy::codegen::attentionSpace(const CpuTarget &target) {
+  using S = AttentionSchedule;
+  ScheduleSpaceOf<S> space;
+  space.add("tile_keys", "keys of a register tile of scores", &S::keyRows, {2, 4, 6, 8, 10, 12, 14});
+  space.add("tile_queries", "queries of a register tile of the output", &S::queryRows, {2, 4, 8});
+  space.add("block_keys", "keys of one step of the online softmax", &S::keyBlock, {32, 64, 128, 256, 512});
+  space.require([=](const S &s) -> std::string {
+    if (s.keyBlock > kMaxKeyBlock)
+      return "block_keys is more than " + std::to_string(kMaxKeyBlock);
+    if (s.fits(target))
+      return "";
+    return "tile_keys and tile_queries must leave their tiles within " + std::to_string(target.vectorRegisters) +
+           " registers, tile_queries divide " + std::to_string(attentionQueryBlock(target)) +
+           ", and block_keys be no less than tile_keys";
+  });
+  return space;
 }
 
 int64_t permalloy::codegen::attentionQueryBlock(const CpuTarget &target) {

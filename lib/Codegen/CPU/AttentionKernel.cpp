@@ -1,15 +1,13 @@
 //===- AttentionKernel.cpp - kern.kernel with an attention root -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "ElementOps.h"
+#include "ScheduleAttribute.h"
 #include "permalloy/Codegen/CPU/Attention.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
 
 using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
-
-static constexpr llvm::StringLiteral kKeyRows = "tile_keys", kQueryRows = "tile_queries",
-                                     kKeyBlock = "block_keys";
 
 /// Packing Q is written out for a whole head, so wider ones would pass kMaxKernelOps.
 static constexpr int64_t kMaxHeadSize = 512;
@@ -48,17 +46,15 @@ std::string permalloy::codegen::whyNotAttention(kern::KernelOp kernel) {
 }
 
 LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
-                                                          const CpuTarget &target) {
+                                                          const CpuTarget &target,
+                                                          DictionaryAttr wanted) {
   if (std::string reason = whyNotAttention(kernel); !reason.empty())
     return kernel.emitError("the attention emitter cannot take this kernel: ") << reason;
   tfm::AttentionOp op = findRoot(kernel);
-  AttentionSchedule schedule = AttentionSchedule::choose(target);
-  Builder builder(kernel.getContext());
-  kernel.setScheduleAttr(builder.getDictionaryAttr({
-      builder.getNamedAttr(kKeyRows, builder.getI64IntegerAttr(schedule.keyRows)),
-      builder.getNamedAttr(kQueryRows, builder.getI64IntegerAttr(schedule.queryRows)),
-      builder.getNamedAttr(kKeyBlock, builder.getI64IntegerAttr(schedule.keyBlock)),
-  }));
+  FailureOr<AttentionSchedule> schedule = writeSchedule(
+      kernel, target, attentionSpace(target), AttentionSchedule::choose(target), wanted);
+  if (failed(schedule))
+    return failure();
   tfm::Dims query = kern::argDims(kernel, cast<BlockArgument>(op.getQuery()).getArgNumber());
   auto constant = [&](int64_t value) {
     return tfm::DimExprAttr::constant(kernel.getContext(), value);
@@ -68,28 +64,14 @@ LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
   kernel.setTilesAttr(
       tfm::DimExprAttr::mul(query[0], tfm::DimExprAttr::mul(constant(op.getNumHeads()), blocks)));
   kernel.setScratchBytesAttr(constant(
-      attentionScratchBytes(target, schedule, op.getNumHeads() / op.getNumKvHeads(), headSizeOf(op),
+      attentionScratchBytes(target, *schedule, op.getNumHeads() / op.getNumKvHeads(), headSizeOf(op),
                             Element::of(op.getResult()).stored)));
   return success();
 }
 
-static FailureOr<AttentionSchedule> readSchedule(kern::KernelOp kernel, const CpuTarget &target) {
-  DictionaryAttr attributes = kernel.getScheduleAttr();
-  auto read = [&](StringRef name) -> int64_t {
-    auto value = attributes ? attributes.getAs<IntegerAttr>(name) : IntegerAttr();
-    return value && value.getInt() > 0 && value.getInt() <= 4096 ? value.getInt() : 0;
-  };
-  AttentionSchedule schedule;
-  schedule.keyRows = read(kKeyRows);
-  schedule.queryRows = read(kQueryRows);
-  schedule.keyBlock = read(kKeyBlock);
-  if (!schedule.fits(target))
-    return kernel.emitError("schedule ")
-           << attributes << " does not fit " << target.name << ": " << kKeyRows << " and "
-           << kQueryRows << " must leave their tiles within " << target.vectorRegisters
-           << " registers, " << kQueryRows << " divide " << attentionQueryBlock(target) << ", and "
-           << kKeyBlock << " lie between " << kKeyRows << " and 4096";
-  return schedule;
+std::unique_ptr<ScheduleSpace> permalloy::codegen::attentionKernelSpace(kern::KernelOp kernel,
+                                                                        const CpuTarget &target) {
+  return std::make_unique<ScheduleSpaceOf<AttentionSchedule>>(attentionSpace(target));
 }
 
 /// [B, S, H * D] or [B, H, S, D], dense.
@@ -145,7 +127,7 @@ LogicalResult permalloy::codegen::emitAttentionKernel(KernelFrame &frame) {
   kern::KernelOp kernel = frame.kernel();
   if (std::string reason = whyNotAttention(kernel); !reason.empty())
     return kernel.emitError("the attention emitter cannot take this kernel: ") << reason;
-  FailureOr<AttentionSchedule> schedule = readSchedule(kernel, b.target());
+  FailureOr<AttentionSchedule> schedule = readSchedule(kernel, b.target(), attentionSpace(b.target()));
   if (failed(schedule))
     return failure();
   tfm::AttentionOp op = findRoot(kernel);

@@ -5,6 +5,8 @@
 #include "Tfm/Panels.h"
 #include "permalloy/Codegen/CPU/MicroKernel.h"
 
+#include "llvm/ADT/Sequence.h"
+
 using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
@@ -79,6 +81,65 @@ bool ContractionSchedule::fits(const CpuTarget &target, Type element) const {
   // counted all the same.
   return rows > 0 && panels > 0 &&
          rows * vectors + vectors * (pairs ? 2 : 1) + 1 <= target.vectorRegisters;
+}
+
+//===----------------------------------------------------------------------===//
+// The space of schedules
+//===----------------------------------------------------------------------===//
+
+using Space = ScheduleSpaceOf<ContractionSchedule>;
+
+/// Multiples of the tile's height near these: cuts of the rows for which A stays in some cache.
+static Space::Values blockHeights(const ContractionSchedule &s) {
+  Space::Values values;
+  for (int64_t rows : {32, 64, 128, 240, 480})
+    if (int64_t height = std::max<int64_t>(rows / s.rows, 1) * s.rows; !llvm::is_contained(values, height))
+      values.push_back(height);
+  return values;
+}
+
+/// K in 1, 2, 3, ... equal blocks, of 192 steps at least.
+static Space::Values blockLengths(int64_t k) {
+  Space::Values values;
+  for (int64_t blocks : {8, 6, 4, 3, 2, 1}) {
+    int64_t steps = llvm::divideCeil(llvm::divideCeil(k, blocks), 16) * 16;
+    if ((steps >= 192 || blocks == 1) && !llvm::is_contained(values, steps))
+      values.push_back(steps);
+  }
+  return values;
+}
+
+Space permalloy::codegen::contractionSpace(const CpuTarget &target, const ContractionSize &size) {
+  using S = ContractionSchedule;
+  auto fits = [=, element = size.element](S s, unsigned rows) {
+    s.rows = rows;
+    return s.fits(target, element);
+  };
+  Space space;
+  int64_t widest = std::min<int64_t>(size.gated ? 2 : 4, panelsOf(size.n));
+  space.add("tile_panels", "packed panels of 16 columns side by side in the register tile", &S::panels,
+            Space::Values(llvm::to_vector(llvm::seq<int64_t>(1, widest + 1))));
+  space.add("tile_rows", "rows of A in the register tile", &S::rows, [=](const S &s) {
+    Space::Values values;
+    for (unsigned rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28})
+      if (fits(s, rows))
+        values.push_back(rows);
+    return values;
+  });
+  space.add("block_rows", "rows of A in one tile of the grid", &S::blockRows, blockHeights);
+  space.add("block_steps", "steps of K done for all rows of a block before the next ones", &S::blockSteps,
+            blockLengths(size.k));
+  space.add("prefetch_period", "steps of K between two prefetches of the weights that come next; 0: none",
+            &S::prefetchPeriod, {0, 4, 8, 16});
+  space.require([=, element = size.element](const S &s) -> std::string {
+    if (!s.fits(target, element))
+      return "a tile of tile_rows x tile_panels does not fit " + std::to_string(target.vectorRegisters) +
+             " registers";
+    if (s.blockRows <= 0 || s.blockRows % s.rows != 0)
+      return "block_rows must be a multiple of tile_rows";
+    return s.blockSteps <= 0 ? "block_steps must be positive" : "";
+  });
+  return space;
 }
 
 /// Panels of one tile of the grid: a register tile's, or one of each half.

@@ -9,10 +9,6 @@ using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
 
-static constexpr llvm::StringLiteral kRows = "tile_rows", kPanels = "tile_panels",
-                                     kBlockRows = "block_rows", kBlockSteps = "block_steps",
-                                     kPrefetch = "prefetch_period";
-
 /// The one tfm.linear of a kernel, or null.
 static tfm::LinearOp findRoot(kern::KernelOp kernel) {
   auto linears = kernel.getBlock().getOps<tfm::LinearOp>();
@@ -55,28 +51,21 @@ static tfm::DimExprAttr rowsOf(SymbolicShapes &shapes, Value input) {
   return rows;
 }
 
-void permalloy::codegen::writeSchedule(kern::KernelOp kernel, const ContractionSchedule &schedule) {
-  Builder builder(kernel.getContext());
-  kernel.setScheduleAttr(builder.getDictionaryAttr({
-      builder.getNamedAttr(kRows, builder.getI64IntegerAttr(schedule.rows)),
-      builder.getNamedAttr(kPanels, builder.getI64IntegerAttr(schedule.panels)),
-      builder.getNamedAttr(kBlockRows, builder.getI64IntegerAttr(schedule.blockRows)),
-      builder.getNamedAttr(kBlockSteps, builder.getI64IntegerAttr(schedule.blockSteps)),
-      builder.getNamedAttr(kPrefetch, builder.getI64IntegerAttr(schedule.prefetchPeriod)),
-  }));
-}
-
 LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kernel,
-                                                            const CpuTarget &target) {
+                                                            const CpuTarget &target,
+                                                            DictionaryAttr wanted) {
   if (isGroupedKernel(kernel))
-    return scheduleGroupedKernel(kernel, target);
+    return scheduleGroupedKernel(kernel, target, wanted);
   if (std::string reason = whyNotContraction(kernel); !reason.empty())
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   tfm::LinearOp linear = findRoot(kernel);
   ArrayRef<int64_t> weight = cast<RankedTensorType>(linear.getWeight().getType()).getShape();
   Type element = linear.getType().getElementType();
-  ContractionSchedule schedule = ContractionSchedule::choose(target, weight[1], weight[0], element);
-  writeSchedule(kernel, schedule);
+  auto space = contractionSpace(target, {weight[1], weight[0], element});
+  ContractionSchedule choice = ContractionSchedule::choose(target, weight[1], weight[0], element);
+  FailureOr<ContractionSchedule> schedule = writeSchedule(kernel, target, space, choice, wanted);
+  if (failed(schedule))
+    return failure();
   SymbolicShapes shapes;
   for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
     shapes.setDims(argument, kern::argDims(kernel, index));
@@ -84,35 +73,21 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
     return tfm::DimExprAttr::constant(kernel.getContext(), value);
   };
   auto blocks =
-      tfm::DimExprAttr::ceilDiv(rowsOf(shapes, linear.getInput()), constant(schedule.blockRows));
+      tfm::DimExprAttr::ceilDiv(rowsOf(shapes, linear.getInput()), constant(schedule->blockRows));
   kernel.setTilesAttr(
-      tfm::DimExprAttr::mul(blocks, constant(contractionGroups(schedule, weight[1]))));
-  kernel.setScratchBytesAttr(constant(contractionScratchBytes(schedule, weight[0], element)));
+      tfm::DimExprAttr::mul(blocks, constant(contractionGroups(*schedule, weight[1]))));
+  kernel.setScratchBytesAttr(constant(contractionScratchBytes(*schedule, weight[0], element)));
   return success();
 }
 
-FailureOr<ContractionSchedule> permalloy::codegen::readSchedule(kern::KernelOp kernel,
-                                                                const CpuTarget &target,
-                                                                Type element) {
-  DictionaryAttr attributes = kernel.getScheduleAttr();
-  auto read = [&](StringRef name) -> int64_t {
-    auto value = attributes ? attributes.getAs<IntegerAttr>(name) : IntegerAttr();
-    return value ? value.getInt() : -1;
-  };
-  ContractionSchedule schedule;
-  int64_t rows = read(kRows), panels = read(kPanels);
-  schedule.blockRows = read(kBlockRows);
-  schedule.blockSteps = read(kBlockSteps);
-  schedule.prefetchPeriod = read(kPrefetch);
-  schedule.rows = rows > 0 && rows <= target.vectorRegisters ? rows : 0;
-  schedule.panels = panels > 0 && panels <= target.vectorRegisters ? panels : 0;
-  if (!schedule.fits(target, element) || schedule.blockRows <= 0 || schedule.blockSteps <= 0 ||
-      schedule.prefetchPeriod < 0)
-    return kernel.emitError("schedule ")
-           << attributes << " does not fit " << target.name << ": " << kRows << ", " << kPanels
-           << ", " << kBlockRows << " and " << kBlockSteps
-           << " must be positive, and the tile within " << target.vectorRegisters << " registers";
-  return schedule;
+std::unique_ptr<ScheduleSpace> permalloy::codegen::contractionKernelSpace(kern::KernelOp kernel,
+                                                                          const CpuTarget &target) {
+  if (isGroupedKernel(kernel))
+    return groupedKernelSpace(kernel, target);
+  tfm::LinearOp linear = findRoot(kernel);
+  ArrayRef<int64_t> weight = cast<RankedTensorType>(linear.getWeight().getType()).getShape();
+  return std::make_unique<ScheduleSpaceOf<ContractionSchedule>>(contractionSpace(
+      target, {weight[1], weight[0], linear.getType().getElementType()}));
 }
 
 LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
@@ -124,15 +99,16 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   tfm::LinearOp linear = findRoot(kernel);
   Type element = linear.getType().getElementType();
-  FailureOr<ContractionSchedule> schedule = readSchedule(kernel, b.target(), element);
-  if (failed(schedule))
-    return failure();
   auto weightType = cast<RankedTensorType>(linear.getWeight().getType());
   if (!isa_and_nonnull<tfm::PanelsAttr>(weightType.getEncoding()))
     return linear.emitError("the contraction emitter takes a packed weight, not ")
            << weightType << "; run pack-weights first";
   ArrayRef<int64_t> weight = weightType.getShape();
   int64_t n = weight[1];
+  auto schedule =
+      readSchedule(kernel, b.target(), contractionSpace(b.target(), {n, weight[0], element}));
+  if (failed(schedule))
+    return failure();
   ExprEmitter expressions(frame, linear.getResult());
   auto epilogue = [&](const EpilogueSite &site, Value product) {
     ExprSite place{site.row, site.column, site.lanes};

@@ -42,9 +42,10 @@ static SmallVector<tfm::Dims> allWalkedDims(kern::KernelOp kernel, SymbolicShape
   return llvm::map_to_vector(kernel.yielded(), [&](Value v) { return walkedDims(v, shapes.dims(storedValue(v))); });
 }
 
-LogicalResult codegen::scheduleGenericKernel(kern::KernelOp kernel, const CpuTarget &target) {
+LogicalResult codegen::scheduleGenericKernel(kern::KernelOp kernel, const CpuTarget &target, DictionaryAttr wanted) {
   SymbolicShapes shapes;
-  return setTileSchedule(kernel, /*elements=*/1024, ScratchLayout(kernel, shapes).bytes, allWalkedDims(kernel, shapes));
+  return setTileSchedule(kernel, target, /*elements=*/1024, ScratchLayout(kernel, shapes).bytes,
+                         allWalkedDims(kernel, shapes), wanted);
 }
 
 static Site siteOf(ArrayRef<DimExprAttr> dims, Value row, Value column) {
@@ -137,7 +138,7 @@ void codegen::emitGenericResult(KernelFrame &frame, ValueEmitter &values, unsign
 
 LogicalResult codegen::emitGenericKernel(KernelFrame &frame) {
   SymbolicShapes shapes;
-  if (failed(checkTileSchedule(frame.kernel(), allWalkedDims(frame.kernel(), shapes))))
+  if (failed(checkTileSchedule(frame.kernel(), frame.builder().target(), allWalkedDims(frame.kernel(), shapes))))
     return failure();
   ValueEmitter values(frame);
   for (unsigned index = 0; index < frame.kernel().yielded().size(); ++index)

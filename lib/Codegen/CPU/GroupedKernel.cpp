@@ -37,25 +37,37 @@ static std::string whyNotGrouped(kern::KernelOp kernel) {
   return "";
 }
 
-LogicalResult codegen::scheduleGroupedKernel(kern::KernelOp kernel, const CpuTarget &target) {
+static ScheduleSpaceOf<ContractionSchedule> spaceOf(tfm::GroupedLinearOp root, const CpuTarget &target) {
+  ArrayRef<int64_t> weight = cast<RankedTensorType>(root.getWeight().getType()).getShape();
+  ContractionSize size{weight[2], weight[1], root.getType().getElementType(), root.getGated()};
+  return contractionSpace(target, size);
+}
+
+std::unique_ptr<ScheduleSpace> codegen::groupedKernelSpace(kern::KernelOp kernel, const CpuTarget &target) {
+  return std::make_unique<ScheduleSpaceOf<ContractionSchedule>>(spaceOf(findRoot(kernel), target));
+}
+
+LogicalResult codegen::scheduleGroupedKernel(kern::KernelOp kernel, const CpuTarget &target, DictionaryAttr wanted) {
   if (std::string reason = whyNotGrouped(kernel); !reason.empty())
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   tfm::GroupedLinearOp root = findRoot(kernel);
   ArrayRef<int64_t> weight = cast<RankedTensorType>(root.getWeight().getType()).getShape();
   int64_t k = weight[1], n = weight[2];
   Type element = root.getType().getElementType();
-  ContractionSchedule schedule = chooseGroupedSchedule(target, n, k, root.getGated(), element);
-  writeSchedule(kernel, schedule);
+  ContractionSchedule choice = chooseGroupedSchedule(target, n, k, root.getGated(), element);
+  FailureOr<ContractionSchedule> schedule = writeSchedule(kernel, target, spaceOf(root, target), choice, wanted);
+  if (failed(schedule))
+    return failure();
   SymbolicShapes shapes;
   for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
     shapes.setDims(argument, kern::argDims(kernel, index));
   auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   DimExprAttr rows = shapes.dim(root.getResult(), 0);
-  DimExprAttr blocks = DimExprAttr::add(DimExprAttr::floorDiv(rows, constant(schedule.blockRows)),
+  DimExprAttr blocks = DimExprAttr::add(DimExprAttr::floorDiv(rows, constant(schedule->blockRows)),
                                         DimExprAttr::min(rows, constant(weight[0])));
   kernel.setTilesAttr(
-      DimExprAttr::mul(blocks, constant(groupedContractionGroups(schedule, n, root.getGated()))));
-  kernel.setScratchBytesAttr(constant(groupedScratchBytes(schedule, k, root.getGated(), element)));
+      DimExprAttr::mul(blocks, constant(groupedContractionGroups(*schedule, n, root.getGated()))));
+  kernel.setScratchBytesAttr(constant(groupedScratchBytes(*schedule, k, root.getGated(), element)));
   return success();
 }
 
@@ -65,12 +77,10 @@ LogicalResult codegen::emitGroupedKernel(KernelFrame &frame) {
   if (std::string reason = whyNotGrouped(kernel); !reason.empty())
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   Element element = Element::of(findRoot(kernel).getResult());
-  FailureOr<ContractionSchedule> schedule = readSchedule(kernel, b.target(), element.stored);
+  tfm::GroupedLinearOp root = findRoot(kernel);
+  FailureOr<ContractionSchedule> schedule = readSchedule(kernel, b.target(), spaceOf(root, b.target()));
   if (failed(schedule))
     return failure();
-  if (schedule->blockRows % schedule->rows != 0)
-    return kernel.emitError("schedule ") << kernel.getScheduleAttr() << ": block_rows must be a multiple of tile_rows";
-  tfm::GroupedLinearOp root = findRoot(kernel);
   auto type = cast<RankedTensorType>(root.getWeight().getType());
   if (!isa_and_nonnull<tfm::PanelsAttr>(type.getEncoding()))
     return root.emitError("the contraction emitter takes a packed weight, not ")

@@ -169,7 +169,7 @@ void RouteEmitter::emit() {
   });
 }
 
-LogicalResult codegen::scheduleRouteKernel(kern::KernelOp kernel, const CpuTarget &target) {
+LogicalResult codegen::scheduleRouteKernel(kern::KernelOp kernel, const CpuTarget &target, DictionaryAttr wanted) {
   Router router(kernel);
   if (std::string reason = router.check(); !reason.empty())
     return kernel.emitError("the route emitter cannot take this kernel: ") << reason;
@@ -177,6 +177,8 @@ LogicalResult codegen::scheduleRouteKernel(kern::KernelOp kernel, const CpuTarge
   SymbolicShapes shapes;
   for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
     shapes.setDims(argument, kern::argDims(kernel, index));
+  if (wanted && !wanted.empty())
+    return kernel.emitError("schedule ") << wanted << ": the route emitter has no parameters";
   kernel.setScheduleAttr(DictionaryAttr::get(kernel.getContext()));
   kernel.setTilesAttr(constant(1));
   // Cursors, and the experts of each token.

@@ -35,13 +35,13 @@ static SmallVector<tfm::Dims> walkedDims(kern::KernelOp kernel, SymbolicShapes &
   return walked;
 }
 
-LogicalResult codegen::scheduleRowKernel(kern::KernelOp kernel, const CpuTarget &target) {
+LogicalResult codegen::scheduleRowKernel(kern::KernelOp kernel, const CpuTarget &target, DictionaryAttr wanted) {
   SymbolicShapes shapes;
   for (Value value : kernel.yielded())
     if (cast<RankedTensorType>(value.getType()).getEncoding())
       return kernel.emitError("the row emitter takes plain results, not ") << value.getType();
   DimExprAttr scratch = rowScratch(kernel, shapes, ScratchLayout(kernel, shapes).bytes).lookup(nullptr);
-  return setTileSchedule(kernel, /*elements=*/4096, scratch, walkedDims(kernel, shapes));
+  return setTileSchedule(kernel, target, /*elements=*/4096, scratch, walkedDims(kernel, shapes), wanted);
 }
 
 /// A place of the walk in `tensor`, a result of the group.
@@ -160,7 +160,7 @@ static bool hasVectorForm(const RowGroup &group, kern::KernelOp kernel, const Cp
 LogicalResult codegen::emitRowKernel(KernelFrame &frame) {
   kern::KernelOp kernel = frame.kernel();
   SymbolicShapes shapes;
-  if (failed(checkTileSchedule(kernel, walkedDims(kernel, shapes))))
+  if (failed(checkTileSchedule(kernel, frame.builder().target(), walkedDims(kernel, shapes))))
     return failure();
   SmallVector<RowGroup> groups = rowGroups(kernel, shapes);
   llvm::erase_if(groups, [&](RowGroup &group) { return !hasVectorForm(group, kernel, frame.builder().target()); });

@@ -1,6 +1,8 @@
 //===- TileGrid.cpp - how results are cut into tiles -------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "TileGrid.h"
+#include "ScheduleAttribute.h"
+#include "permalloy/Codegen/CPU/Emitters.h"
 
 using namespace permalloy;
 using namespace permalloy::codegen;
@@ -49,27 +51,39 @@ static DimExprAttr tilesOf(kern::KernelOp kernel, int64_t elements, ArrayRef<tfm
   return tiles;
 }
 
-LogicalResult codegen::setTileSchedule(kern::KernelOp kernel, int64_t elements, DimExprAttr scratchBytes,
-                                       ArrayRef<tfm::Dims> walked) {
-  Builder builder(kernel.getContext());
+ScheduleSpaceOf<TileSchedule> codegen::tileSpace() {
+  ScheduleSpaceOf<TileSchedule> space;
+  space.add(kTileElements, "elements of a result in one tile of the grid, in whole rows", &TileSchedule::elements,
+            {256, 1024, 4096, 16384, 65536});
+  space.require([](const TileSchedule &s) { return s.elements > 0 ? "" : "tile_elements must be positive"; });
+  return space;
+}
+
+std::unique_ptr<ScheduleSpace> codegen::tiledKernelSpace() {
+  return std::make_unique<ScheduleSpaceOf<TileSchedule>>(tileSpace());
+}
+
+LogicalResult codegen::setTileSchedule(kern::KernelOp kernel, const CpuTarget &target, int64_t elements,
+                                       DimExprAttr scratchBytes, ArrayRef<tfm::Dims> walked, DictionaryAttr wanted) {
   for (const tfm::Dims &dims : walked)
     if (!llvm::all_of(dims, isDerived))
       return kernel.emitError("unsupported in a compiled kernel: a result of dimensions ")
              << tfm::str(dims) << " whose size depends on data";
   if (!isDerived(scratchBytes))
     return kernel.emitError("unsupported in a compiled kernel: a row whose size depends on data");
-  kernel.setScheduleAttr(builder.getDictionaryAttr(
-      builder.getNamedAttr(kTileElements, builder.getI64IntegerAttr(elements))));
-  kernel.setTilesAttr(tilesOf(kernel, elements, walked));
+  FailureOr<TileSchedule> schedule = writeSchedule(kernel, target, tileSpace(), {elements}, wanted);
+  if (failed(schedule))
+    return failure();
+  kernel.setTilesAttr(tilesOf(kernel, schedule->elements, walked));
   kernel.setScratchBytesAttr(scratchBytes);
   return success();
 }
 
-LogicalResult codegen::checkTileSchedule(kern::KernelOp kernel, ArrayRef<tfm::Dims> walked) {
-  int64_t elements = tileElements(kernel);
-  if (elements <= 0)
-    return kernel.emitError("schedule needs a positive ") << kTileElements << ", not " << kernel.getScheduleAttr();
-  DimExprAttr expected = tilesOf(kernel, elements, walked);
+LogicalResult codegen::checkTileSchedule(kern::KernelOp kernel, const CpuTarget &target, ArrayRef<tfm::Dims> walked) {
+  FailureOr<TileSchedule> schedule = readSchedule(kernel, target, tileSpace());
+  if (failed(schedule))
+    return failure();
+  DimExprAttr expected = tilesOf(kernel, schedule->elements, walked);
   if (kernel.getTilesAttr() != expected)
     return kernel.emitError("has ") << kernel.getTiles()->str() << " tiles, but its schedule cuts its results into "
                                     << expected.str();

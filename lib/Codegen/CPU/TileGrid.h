@@ -10,6 +10,7 @@
 #define PERMALLOY_LIB_CODEGEN_CPU_TILEGRID_H
 
 #include "permalloy/Codegen/CPU/KernelFrame.h"
+#include "permalloy/Codegen/ScheduleSpace.h"
 
 namespace permalloy::codegen {
 
@@ -29,13 +30,22 @@ struct TileGrid {
   void forEachRow(KernelFrame &frame, llvm::function_ref<mlir::Value(tfm::DimExprAttr)> extent, Body body) const;
 };
 
-/// Writes schedule, tiles and scratch_bytes for tiles of about `elements` elements of values walked in the dimensions
+/// How row and generic kernels run.
+struct TileSchedule {
+  /// Elements of a result in one tile of the grid, about.
+  int64_t elements = 0;
+};
+
+ScheduleSpaceOf<TileSchedule> tileSpace();
+
+/// Writes schedule (`wanted`, or else tiles of `elements`), tiles and scratch_bytes of values walked in the dimensions
 /// `walked`. Fails with an error at the kernel when a size depends on data.
-mlir::LogicalResult setTileSchedule(kern::KernelOp kernel, int64_t elements, tfm::DimExprAttr scratchBytes,
-                                    llvm::ArrayRef<tfm::Dims> walked);
+mlir::LogicalResult setTileSchedule(kern::KernelOp kernel, const CpuTarget &target, int64_t elements,
+                                    tfm::DimExprAttr scratchBytes, llvm::ArrayRef<tfm::Dims> walked,
+                                    mlir::DictionaryAttr wanted);
 
 /// A schedule may have been edited: fails with an error at the kernel when it is none or does not belong to its `tiles`.
-mlir::LogicalResult checkTileSchedule(kern::KernelOp kernel, llvm::ArrayRef<tfm::Dims> walked);
+mlir::LogicalResult checkTileSchedule(kern::KernelOp kernel, const CpuTarget &target, llvm::ArrayRef<tfm::Dims> walked);
 
 /// The `elements` of the kernel's schedule; 0 without one.
 int64_t tileElements(kern::KernelOp kernel);

@@ -113,7 +113,8 @@ KernelCheck::Compiled KernelCheck::compile(const CpuTarget &target, llvm::String
   Compiled result;
   std::string error;
   auto symbols = reference::parseSizes(sizes, error);
-  if (failed(symbols) || failed(selectSchedule(kernel, target))) {
+  if (failed(symbols) ||
+      failed(schedule ? codegen::setSchedule(kernel, target, schedule) : selectSchedule(kernel, target))) {
     ADD_FAILURE() << "no schedule " << error;
     return result;
   }

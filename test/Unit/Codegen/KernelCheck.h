@@ -37,6 +37,9 @@ public:
   using Change = std::function<void(llvm::MutableArrayRef<reference::Tensor>)>;
   void run(const CpuTarget &target, llvm::StringRef sizes, reference::Tolerance tolerance, Change change = nullptr);
 
+  /// What the kernel takes from now on instead of its default schedule.
+  void setSchedule(mlir::DictionaryAttr wanted) { schedule = wanted; }
+
   /// The kernel's assembly.
   std::string assembly(const CpuTarget &target);
 
@@ -56,6 +59,7 @@ private:
   mlir::MLIRContext context;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   kern::KernelOp kernel;
+  mlir::DictionaryAttr schedule;
 };
 
 } // namespace permalloy::codegen::test

@@ -232,7 +232,7 @@ TEST_P(RowKernelTest, ChainsStatistics) {
 
 TEST_P(RowKernelTest, RefusesForeignSchedules) {
   for (auto [from, to, message] :
-       {std::tuple("4096", "64", "tiles, but its schedule cuts its results into"), {"4096", "0", "needs a positive tile_elements"}}) {
+       {std::tuple("4096", "64", "tiles, but its schedule cuts its results into"), {"4096", "0", "tile_elements must be positive"}}) {
     KernelCheck kernel(addNorm("384"), "row");
     ASSERT_TRUE(kernel);
     kern::KernelOp op = kernel.kernelOp();

@@ -28,6 +28,7 @@
 #define PERMALLOY_CODEGEN_CPU_ATTENTION_H
 
 #include "permalloy/Codegen/CPU/KernelBuilder.h"
+#include "permalloy/Codegen/ScheduleSpace.h"
 
 namespace permalloy::codegen {
 
@@ -42,6 +43,9 @@ struct AttentionSchedule {
   static AttentionSchedule choose(const CpuTarget &target);
   bool fits(const CpuTarget &target) const;
 };
+
+/// All schedules of attention; the parameters are documented there.
+ScheduleSpaceOf<AttentionSchedule> attentionSpace(const CpuTarget &target);
 
 /// A tensor [batch, head, sequence, size] in memory; strides in bytes, the last one dense.
 struct HeadTensor {

@@ -4,6 +4,7 @@
 #define PERMALLOY_CODEGEN_CPU_CONTRACTION_H
 
 #include "permalloy/Codegen/CPU/KernelBuilder.h"
+#include "permalloy/Codegen/ScheduleSpace.h"
 
 namespace permalloy::codegen {
 
@@ -27,6 +28,17 @@ struct ContractionSchedule {
   /// Whether the tile's accumulators, one step of B and a broadcast fit the registers; a step of bf16 needs B twice.
   bool fits(const CpuTarget &target, mlir::Type element = {}) const;
 };
+
+/// What of a contraction its schedules depend on.
+struct ContractionSize {
+  int64_t n = 0, k = 0;
+  mlir::Type element = {}; ///< what A and W hold; null: f32
+  bool gated = false;
+};
+
+/// All schedules of a contraction; the parameters are documented there.
+ScheduleSpaceOf<ContractionSchedule> contractionSpace(const CpuTarget &target,
+                                                      const ContractionSize &size);
 
 /// Where an epilogue stands: `lanes` consecutive columns of one row, from `column` on.
 struct EpilogueSite {

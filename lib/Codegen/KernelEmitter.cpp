@@ -93,24 +93,28 @@ LogicalResult permalloy::codegen::emitKernel(kern::KernelOp kernel, const CpuTar
   return success();
 }
 
-llvm::Expected<SmallVector<char, 0>>
-permalloy::codegen::compileKernel(kern::KernelOp kernel, const CpuTarget &target, StringRef name,
-                                  const KernelCache *cache, bool *fromCache) {
+llvm::Expected<CompiledObject> permalloy::codegen::compileKernel(kern::KernelOp kernel,
+                                                                 const CpuTarget &target,
+                                                                 StringRef name,
+                                                                 const KernelCache *cache) {
   OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
   // The reason stands in the diagnostics of the kernel's context.
   if (failed(emitKernel(kernel, target, name, *module)) || failed(verify(*module)) ||
       failed(lowerToLLVM(*module, target)))
     return llvm::createStringError("kernel '" + name + "' could not be compiled");
-  if (!cache)
-    return emitObject(*module, target);
-  std::string key = KernelCache::keyOf(*module, target);
-  if (auto known = cache->lookup(key)) {
-    if (fromCache)
-      *fromCache = true;
-    return std::move(*known);
-  }
+  CompiledObject result{{}, extraFeaturesOf(*module)};
+  std::string key = cache ? KernelCache::keyOf(*module, target) : "";
+  if (cache)
+    if (auto known = cache->lookup(key)) {
+      result.bytes = std::move(*known);
+      result.fromCache = true;
+      return result;
+    }
   auto object = emitObject(*module, target);
-  if (object)
-    cache->store(key, *object);
-  return object;
+  if (!object)
+    return object.takeError();
+  result.bytes = std::move(*object);
+  if (cache)
+    cache->store(key, result.bytes);
+  return result;
 }

@@ -39,7 +39,8 @@ static constexpr const char *kSizeHelp =
 static void addCompileSettings(CLI::App *app, CompileSettings &settings,
                                const char *jobs = "--jobs") {
   app->add_option("--target", settings.targets,
-                  "Instruction sets, comma separated: host, x86-64-v3 (AVX2), x86-64-v4 (AVX-512); "
+                  "Instruction sets, comma separated: host, x86-64-v3 (AVX2), x86-64-v4 (AVX-512), "
+                  "sapphirerapids (AVX-512 and AMX); "
                   "the file carries code for each and picks when it is loaded")
       ->delimiter(',')
       ->capture_default_str();
@@ -87,7 +88,7 @@ static CLI::App *addCompile(CLI::App &app, CompileCommand &command) {
   addVerbose(sub, command.settings.verbose);
   sub->add_option("--emit", command.emit,
                   "What to write: alloy, or the text of a stage: tfm (graph after fusion), kern "
-                  "(kernels, launches, slots), llvm or asm (of the first target)")
+                  "(kernels, launches, slots), llvm or asm (of the most demanding target)")
       ->check(CLI::IsMember({"alloy", "tfm", "kern", "llvm", "asm"}))
       ->capture_default_str();
   sub->add_flag("--fusion-report", command.fusionReport,
@@ -195,7 +196,7 @@ static CLI::App *addInspect(CLI::App &app, InspectCommand &command) {
   sub->add_option("--emit", command.emit,
                   "Write the code instead: elf (for objdump, perf, gdb) or asm")
       ->check(CLI::IsMember({"elf", "asm"}));
-  sub->add_option("--target", command.target, "Whose code; default: the first target of the file");
+  sub->add_option("--target", command.target, "Whose code; default: the most demanding one");
   sub->add_option("-o,--output", command.output, "File for the code; -: standard output")
       ->capture_default_str();
   return sub;

@@ -188,9 +188,11 @@ static void printWeights(const Artifact &artifact, llvm::raw_ostream &os) {
 
 static Result<size_t> findTarget(const Artifact &artifact, const std::string &name) {
   const std::vector<Target> &targets = artifact.program().targets;
+  if (name.empty())
+    return targets.size() - 1;
   std::vector<std::string> names;
   for (size_t i = 0; i < targets.size(); ++i) {
-    if (name.empty() || targets[i].name == name)
+    if (targets[i].name == name)
       return i;
     names.push_back(targets[i].name);
   }

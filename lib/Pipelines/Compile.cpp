@@ -3,6 +3,7 @@
 
 #include "permalloy/Pipelines/Compile.h"
 #include "CompileKernels.h"
+#include "permalloy/Artifact/CpuFeatures.h"
 #include "permalloy/Conversion/Passes.h"
 #include "permalloy/Pipelines/TfmPipeline.h"
 #include "permalloy/Transforms/Passes.h"
@@ -68,6 +69,7 @@ LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitK
   return runPasses(module, options, buildKernPipeline);
 }
 
+/// From the least to the most demanding, as the runtime looks at them from behind.
 FailureOr<SmallVector<codegen::CpuTarget>> parseTargets(ModuleOp module, const CompileOptions &options) {
   SmallVector<codegen::CpuTarget> targets;
   for (const std::string &name : options.targets) {
@@ -76,7 +78,30 @@ FailureOr<SmallVector<codegen::CpuTarget>> parseTargets(ModuleOp module, const C
       return module.emitError(llvm::toString(target.takeError()));
     targets.push_back(*target);
   }
+  auto demands = [](const codegen::CpuTarget &target) {
+    return target.features.size() + target.extraFeatures.size();
+  };
+  llvm::sort(targets, [&](const auto &x, const auto &y) { return demands(x) < demands(y); });
   return targets;
+}
+
+/// Schedules and compiles the kernels of one target; the schedules must outlive the image, which refers to them.
+LogicalResult addImage(ModuleOp module, const codegen::CpuTarget &target, const CompileOptions &options,
+                       std::vector<ScheduledKernels> &scheduled, std::vector<TargetImage> &images, unsigned &fromCache) {
+  auto kernels = scheduleKernels(module, target);
+  if (failed(kernels))
+    return failure();
+  scheduled.push_back(std::move(*kernels));
+  auto image = compileKernels(scheduled.back(), options, fromCache);
+  if (failed(image))
+    return failure();
+  images.push_back(std::move(*image));
+  return success();
+}
+
+/// Linux may refuse the AMX tile state: a file whose only image needs it gets a second one.
+bool needsFallback(ArrayRef<TargetImage> images) {
+  return images.size() == 1 && (images.front().features & featureBit(CpuFeature::amxTile));
 }
 
 } // namespace
@@ -110,15 +135,13 @@ LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions
   std::vector<ScheduledKernels> scheduled;
   std::vector<TargetImage> images;
   unsigned fromCache = 0;
-  for (const codegen::CpuTarget &target : *targets) {
-    auto kernels = scheduleKernels(module, target);
-    if (failed(kernels))
+  for (const codegen::CpuTarget &target : *targets)
+    if (failed(addImage(module, target, options, scheduled, images, fromCache)))
       return failure();
-    scheduled.push_back(std::move(*kernels));
-    auto image = compileKernels(scheduled.back(), options, fromCache);
-    if (failed(image))
+  if (needsFallback(images)) {
+    if (failed(addImage(module, codegen::CpuTarget::withoutAmx(), options, scheduled, images, fromCache)))
       return failure();
-    images.push_back(std::move(*image));
+    std::swap(images[0], images[1]);
   }
   stages.begin("write");
   artifact::ArtifactContents contents;
@@ -148,6 +171,6 @@ LogicalResult permalloy::compileToText(ModuleOp module, const CompileOptions &op
     return success();
   }
   stages.begin("generate code");
-  auto kernels = scheduleKernels(module, targets->front());
+  auto kernels = scheduleKernels(module, targets->back());
   return failed(kernels) ? failure() : printKernels(*kernels, kind, out);
 }

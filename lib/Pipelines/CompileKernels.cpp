@@ -23,9 +23,8 @@ struct Job {
   std::string name;
   std::string text;
   Location loc;
-  SmallVector<char, 0> object;
-  std::string error;
-  bool fromCache = false;
+  codegen::CompiledObject object = {};
+  std::string error = {};
 };
 
 /// A context in which one kernel is compiled. Errors are collected, not printed: the thread has no user.
@@ -70,7 +69,7 @@ void compile(Job &job, const codegen::CpuTarget &target, const codegen::KernelCa
     return;
   }
   auto kernel = *module->getOps<kern::KernelOp>().begin();
-  auto object = codegen::compileKernel(kernel, target, job.name, cache, &job.fromCache);
+  auto object = codegen::compileKernel(kernel, target, job.name, cache);
   if (object)
     job.object = std::move(*object);
   else
@@ -87,9 +86,9 @@ LogicalResult reportErrors(ArrayRef<Job> jobs) {
   return failure(failed);
 }
 
-uint64_t requiredFeatures(const codegen::CpuTarget &target) {
+uint64_t featureMask(ArrayRef<StringRef> features) {
   uint64_t mask = 0;
-  for (StringRef feature : target.features)
+  for (StringRef feature : features)
     mask |= cpuFeatureFromName({feature.data(), feature.size()});
   return mask;
 }
@@ -110,11 +109,11 @@ FailureOr<ScheduledKernels> permalloy::scheduleKernels(ModuleOp module, const co
 FailureOr<TargetImage> permalloy::compileKernels(ScheduledKernels &kernels, const CompileOptions &options, unsigned &fromCache) {
   TargetImage image;
   image.name = kernels.target.name.str();
-  image.features = requiredFeatures(kernels.target);
+  image.features = featureMask(kernels.target.features);
   std::vector<Job> jobs;
   for (auto kernel : kernels.module->getOps<kern::KernelOp>()) {
     image.kernels[kernel.getSymName()] = kernel;
-    jobs.push_back({kernel.getSymName().str(), printed(kernel), kernel.getLoc(), {}, {}, false});
+    jobs.push_back({kernel.getSymName().str(), printed(kernel), kernel.getLoc()});
   }
   llvm::DefaultThreadPool pool(llvm::hardware_concurrency(options.jobs));
   std::optional<codegen::KernelCache> cache;
@@ -127,7 +126,7 @@ FailureOr<TargetImage> permalloy::compileKernels(ScheduledKernels &kernels, cons
       compile(job, kernels.target, cache ? &*cache : nullptr);
       std::lock_guard lock(mutex);
       ++done;
-      fromCache += job.fromCache;
+      fromCache += job.object.fromCache;
       if (options.progress)
         options.progress("generate code", done, jobs.size());
     });
@@ -135,8 +134,10 @@ FailureOr<TargetImage> permalloy::compileKernels(ScheduledKernels &kernels, cons
   if (failed(reportErrors(jobs)))
     return failure();
   SmallVector<ArrayRef<char>> objects;
-  for (const Job &job : jobs)
-    objects.push_back(job.object);
+  for (const Job &job : jobs) {
+    objects.push_back(job.object.bytes);
+    image.features |= featureMask(job.object.extraFeatures);
+  }
   auto linked = codegen::linkImage(objects);
   if (!linked)
     return emitError(kernels.module->getLoc()) << "linking the kernels failed: " << llvm::toString(linked.takeError());

@@ -83,9 +83,8 @@ void ThreadPool::run(const Launch &launch, bool last) {
 }
 
 void ThreadPool::splitTiles() {
-  // Few chunks: a kernel keeps its operands in cache from one tile to the next.
-  constexpr int64_t chunksPerWorker = 4;
-  int64_t count = static_cast<int64_t>(ranges_.size());
+  // Few chunks: a kernel keeps its operands in cache from one tile to the next, and one when there is nobody to help.
+  int64_t count = static_cast<int64_t>(ranges_.size()), chunksPerWorker = count > 1 ? 4 : 1;
   chunk_ = std::max<int64_t>(1, launch_.tiles / (count * chunksPerWorker));
   int64_t share = launch_.tiles / count, rest = launch_.tiles % count, begin = 0;
   for (int64_t i = 0; i < count; ++i) {

@@ -30,13 +30,18 @@ std::unique_ptr<ScheduleSpace> scheduleSpace(kern::KernelOp kernel, const CpuTar
 mlir::LogicalResult emitKernel(kern::KernelOp kernel, const CpuTarget &target, llvm::StringRef name,
                                mlir::ModuleOp module);
 
-/// emitKernel, lowerToLLVM and emitObject in one; `cache` (may be null) spares the last where it can, and
-/// then sets `fromCache`.
+/// A kernel as native code.
+struct CompiledObject {
+  llvm::SmallVector<char, 0> bytes;
+  /// What the machine must have beyond the target's baseline (LLVM's spelling).
+  llvm::SmallVector<llvm::StringRef> extraFeatures;
+  bool fromCache = false;
+};
+
+/// emitKernel, lowerToLLVM and emitObject in one; `cache` (may be null) spares the last where it can.
 /// Safe to call from several threads.
-llvm::Expected<llvm::SmallVector<char, 0>> compileKernel(kern::KernelOp kernel, const CpuTarget &target,
-                                                         llvm::StringRef name,
-                                                         const KernelCache *cache = nullptr,
-                                                         bool *fromCache = nullptr);
+llvm::Expected<CompiledObject> compileKernel(kern::KernelOp kernel, const CpuTarget &target,
+                                             llvm::StringRef name, const KernelCache *cache = nullptr);
 
 } // namespace permalloy::codegen
 

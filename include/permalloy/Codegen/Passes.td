@@ -15,7 +15,7 @@ def SelectSchedules : Pass<"select-schedules", "::mlir::ModuleOp"> {
     bits.
   }];
   let options = [Option<"target", "target", "std::string", "\"host\"",
-                        "instruction set: host, x86-64-v3, x86-64-v4">,
+                        "instruction set: host, x86-64-v3, x86-64-v4, sapphirerapids">,
                  Option<"listSpaces", "list-spaces", "bool", "false",
                         "print the parameters and values of each kernel's schedules">];
 }

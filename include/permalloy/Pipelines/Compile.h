@@ -22,7 +22,8 @@ namespace permalloy {
 
 /// How to compile. The defaults are those of the command line.
 struct CompileOptions {
-  /// Instruction sets as codegen::CpuTarget::parse takes them; the artifact gets an image for each.
+  /// Instruction sets as codegen::CpuTarget::parse takes them; the artifact gets an image for each, and one for AVX-512
+  /// where the only one uses AMX, which Linux may refuse.
   std::vector<std::string> targets = {"host"};
   /// Threads that generate code; 0: as many as this process may use.
   unsigned jobs = 0;
@@ -40,7 +41,7 @@ struct CompileOptions {
 };
 
 /// What `compileToText` stops at: the graph after fusion; kernels, launches and slots; the kernels'
-/// LLVM IR; their assembly (the last two for the first target).
+/// LLVM IR; their assembly (the last two for the most demanding target).
 enum class EmitKind { Tfm, Kern, Llvm, Asm };
 
 /// What a compilation made.

@@ -71,6 +71,12 @@ Value ElementOps::floatToHalf(Element e, Value value) {
   Type bitsType = like(b.getI16Type(), value);
   if (!e.stored.isBF16())
     return arith::BitcastOp::create(b, bitsType, arith::TruncFOp::create(b, like(b.getF16Type(), value), value));
+  if (b.target().hasAmx() && isa<VectorType>(value.getType())) { // subnormals become zero
+    auto type = VectorType::get(b.target().lanes(), b.getBF16Type());
+    auto name = b.getStringAttr("llvm.x86.avx512bf16.cvtneps2bf16.512");
+    Value narrow = LLVM::CallIntrinsicOp::create(b, type, name, ValueRange{value}).getResult(0);
+    return arith::BitcastOp::create(b, bitsType, narrow);
+  }
   // Round to nearest even in integers; a NaN keeps its upper bits and becomes quiet.
   Value bits = arith::BitcastOp::create(b, like(b.getI32Type(), value), value);
   Value upper = arith::ShRUIOp::create(b, bits, integer(bits, 16));

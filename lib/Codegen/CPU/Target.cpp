@@ -16,19 +16,27 @@ static constexpr StringRef kAvx512Features[] = {"avx2",     "fma",      "bmi",  
                                                 "f16c",     "lzcnt",    "movbe",    "avx512f",
                                                 "avx512bw", "avx512cd", "avx512dq", "avx512vl"};
 
+static constexpr StringRef kSapphireRapidsFeatures[] = {
+    "avx512vnni", "avx512bf16", "avx512fp16", "amx-tile", "amx-bf16", "amx-int8"};
+
 // Skylake-SP's timing model is the most complete AVX-512 one that fits the whole family; Haswell's
 // is that of AVX2. Neither changes what is legal.
 static const CpuTarget kTargets[] = {
-    {"x86-64-v4", 512, 32, "x86-64-v4", "skylake-avx512", kAvx512Features},
-    {"x86-64-v3", 256, 16, "x86-64-v3", "haswell", kAvx2Features},
+    {"sapphirerapids", 512, 32, "x86-64-v4", "skylake-avx512", kAvx512Features,
+     kSapphireRapidsFeatures},
+    {"x86-64-v4", 512, 32, "x86-64-v4", "skylake-avx512", kAvx512Features, {}},
+    {"x86-64-v3", 256, 16, "x86-64-v3", "haswell", kAvx2Features, {}},
 };
 
 llvm::ArrayRef<CpuTarget> CpuTarget::all() { return kTargets; }
 
+const CpuTarget &CpuTarget::withoutAmx() { return kTargets[1]; }
+
 bool CpuTarget::supportedByHost() const {
   // getHostCPUFeatures reads cpuid and XCR0 (the operating system saves the wide registers).
   static const llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
-  return llvm::all_of(features, [](StringRef feature) { return host.lookup(feature); });
+  auto has = [](StringRef feature) { return host.lookup(feature); };
+  return llvm::all_of(features, has) && llvm::all_of(extraFeatures, has);
 }
 
 llvm::Expected<CpuTarget> CpuTarget::parse(StringRef name) {

@@ -17,7 +17,7 @@ namespace fs = llvm::sys::fs;
 namespace path = llvm::sys::path;
 
 /// Raised when the road from lowered IR to object (ObjectEmission.cpp) changes.
-static constexpr StringRef kFormat = "permalloy-object-1 llvm-" LLVM_VERSION_STRING " ";
+static constexpr StringRef kFormat = "permalloy-object-2 llvm-" LLVM_VERSION_STRING " ";
 static constexpr StringRef kExtension = ".o";
 
 std::string KernelCache::defaultFolder() {
@@ -29,7 +29,8 @@ std::string KernelCache::defaultFolder() {
 }
 
 std::string KernelCache::keyOf(mlir::ModuleOp lowered, const CpuTarget &target) {
-  std::string text = (kFormat + target.name + "\n").str();
+  // Targets that differ in what intrinsics may be used generate the same code from the same IR.
+  std::string text = (kFormat + target.llvmCpu + " " + target.llvmTuneCpu + "\n").str();
   llvm::raw_string_ostream stream(text);
   lowered.print(stream,
                 mlir::OpPrintingFlags().printGenericOpForm().elideLargeElementsAttrs(1 << 20));

@@ -27,15 +27,15 @@ void permalloy::codegen::registerKernelDialects(DialectRegistry &registry) {
 }
 
 /// Whether `type` is a vector that one register holds: 1-D, and as many lanes as the register has
-/// of its element. Masks (i1) and the integers of a conversion follow the lanes of 32 or 64 bits.
+/// of its element. Masks (i1) and what is narrower follow the lanes of 32 or 64 bits too.
 static bool fitsRegister(VectorType type, const CpuTarget &target) {
   if (type.getRank() != 1 || type.isScalable())
     return false;
   unsigned bits = type.getElementTypeBitWidth();
   int64_t lanes = type.getNumElements();
-  if (bits >= 32)
-    return lanes * bits == target.vectorBits;
-  return lanes * 32 == target.vectorBits || lanes * 64 == target.vectorBits;
+  if (bits >= 16 && lanes * bits == target.vectorBits)
+    return true;
+  return bits < 32 && (lanes * 32 == target.vectorBits || lanes * 64 == target.vectorBits);
 }
 
 static LogicalResult checkTypes(Operation *op, const CpuTarget &target) {

@@ -2,9 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/Common/ObjectEmission.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
@@ -47,12 +50,38 @@ static Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const CpuTar
   return machine;
 }
 
+/// Which intrinsics need which feature, by the beginning of their names.
+static constexpr std::pair<StringRef, StringRef> kIntrinsicFeatures[] = {
+    {"llvm.x86.avx512bf16.", "avx512bf16"}, {"llvm.x86.avx512fp16.", "avx512fp16"},
+    {"llvm.x86.avx512.vpdpb", "avx512vnni"}, {"llvm.x86.ldtilecfg", "amx-tile"},
+    {"llvm.x86.tile", "amx-tile"},           {"llvm.x86.tdpbf16ps", "amx-bf16"},
+    {"llvm.x86.tdpb", "amx-int8"}};
+
+llvm::SmallVector<StringRef> permalloy::codegen::extraFeaturesOf(mlir::ModuleOp module) {
+  llvm::SmallSetVector<StringRef, 4> features;
+  module.walk([&](mlir::LLVM::CallIntrinsicOp call) {
+    for (auto [prefix, feature] : kIntrinsicFeatures)
+      if (call.getIntrin().starts_with(prefix)) {
+        features.insert(feature);
+        return;
+      }
+  });
+  llvm::SmallVector<StringRef> result = features.takeVector();
+  llvm::sort(result);
+  return result;
+}
+
 /// Without these the backend prefers 256-bit registers and splits every AVX-512 value.
-static void setTargetAttributes(llvm::Module &module, const CpuTarget &target) {
+static void setTargetAttributes(llvm::Module &module, const CpuTarget &target,
+                                llvm::ArrayRef<StringRef> extraFeatures) {
   std::string bits = std::to_string(target.vectorBits);
+  std::string features = llvm::join(
+      llvm::map_range(extraFeatures, [](StringRef name) { return "+" + name.str(); }), ",");
   for (llvm::Function &function : module) {
     function.addFnAttr("target-cpu", target.llvmCpu);
     function.addFnAttr("tune-cpu", target.llvmTuneCpu);
+    if (!features.empty())
+      function.addFnAttr("target-features", features);
     function.addFnAttr("prefer-vector-width", bits);
     function.addFnAttr("min-legal-vector-width", bits);
     function.addFnAttr("no-builtins"); // a loop must not turn into a call of memcpy
@@ -87,7 +116,7 @@ static Expected<std::unique_ptr<llvm::Module>> translate(mlir::ModuleOp module,
     return llvm::createStringError("internal error: a kernel did not translate to LLVM IR");
   result->setTargetTriple(kernelTriple());
   result->setDataLayout(machine.createDataLayout());
-  setTargetAttributes(*result, target);
+  setTargetAttributes(*result, target, extraFeaturesOf(module));
   optimize(*result, machine);
   return result;
 }

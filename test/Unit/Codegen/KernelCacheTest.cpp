@@ -74,6 +74,8 @@ TEST_F(KernelCacheTest, KeysDependOnTheKernelAndTheTarget) {
   EXPECT_EQ(key(1, first), key(1, first));
   EXPECT_NE(key(1, first), key(2, first));
   EXPECT_NE(key(1, first), key(1, last));
+  EXPECT_EQ(key(1, llvm::cantFail(CpuTarget::parse("sapphirerapids"))), key(1, CpuTarget::withoutAmx()))
+      << "the same code";
 }
 
 } // namespace

@@ -123,7 +123,7 @@ KernelCheck::Compiled KernelCheck::compile(const CpuTarget &target, llvm::String
     ADD_FAILURE() << llvm::toString(object.takeError());
     return result;
   }
-  auto linked = linkImage({llvm::ArrayRef<char>(*object)});
+  auto linked = linkImage({llvm::ArrayRef<char>(object->bytes)});
   if (!linked) {
     ADD_FAILURE() << llvm::toString(linked.takeError());
     return result;

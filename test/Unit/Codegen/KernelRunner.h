@@ -3,6 +3,7 @@
 #ifndef PERMALLOY_TEST_UNIT_CODEGEN_KERNELRUNNER_H
 #define PERMALLOY_TEST_UNIT_CODEGEN_KERNELRUNNER_H
 
+#include "permalloy/Artifact/CpuFeatures.h"
 #include "permalloy/Codegen/CPU/KernelBuilder.h"
 #include "permalloy/Codegen/CPU/Target.h"
 #include "permalloy/Codegen/Common/ImageLinker.h"
@@ -63,6 +64,8 @@ protected:
   void SetUp() override {
     if (!GetParam()->supportedByHost())
       GTEST_SKIP() << "this machine lacks " << GetParam()->name.str();
+    if (GetParam()->hasAmx() && !requestAmxPermission())
+      GTEST_SKIP() << "Linux refuses the AMX tile state";
   }
   const CpuTarget &target() const { return *GetParam(); }
 };

@@ -15,7 +15,8 @@ namespace permalloy::codegen {
 /// them; the runtime picks the best one that the machine has. Targets are a closed table: a kernel
 /// compiled for a name means the same on every machine that compiles it.
 struct CpuTarget {
-  /// The name users write: "x86-64-v3" (AVX2 and FMA) or "x86-64-v4" (AVX-512 F, BW, CD, DQ, VL).
+  /// The name users write: "x86-64-v3" (AVX2 and FMA), "x86-64-v4" (AVX-512 F, BW, CD, DQ, VL), or
+  /// "sapphirerapids" (besides these BF16 and FP16 conversions, VNNI, and AMX tiles).
   llvm::StringRef name;
   /// Bits of the widest vector register, which every vector value in a kernel fills exactly.
   unsigned vectorBits;
@@ -24,12 +25,17 @@ struct CpuTarget {
   /// The CPU that LLVM takes as the baseline of features, and the one whose timing model it uses.
   llvm::StringRef llvmCpu;
   llvm::StringRef llvmTuneCpu;
-  /// Names of the CPU features (LLVM's spelling) that the machine must have; the runtime's check.
+  /// Names of the CPU features (LLVM's spelling) that LLVM may use in any kernel; the runtime's check.
   llvm::ArrayRef<llvm::StringRef> features;
+  /// Those that emitters use by intrinsics. Only the kernels that do so need them (extraFeaturesOf in
+  /// ObjectEmission.h), so a kernel without is the same code as that of the plainer target.
+  llvm::ArrayRef<llvm::StringRef> extraFeatures;
 
   /// Values of 32 bits in a register: 8 or 16.
   unsigned lanes() const { return vectorBits / 32; }
   bool isAvx512() const { return vectorBits == 512; }
+  /// AMX tiles of bf16, and vector conversion to bf16 (avx512bf16).
+  bool hasAmx() const { return !extraFeatures.empty(); }
   /// Whether the running machine (cpuid and XCR0, never the CPU's name) can execute this target.
   bool supportedByHost() const;
 
@@ -38,6 +44,8 @@ struct CpuTarget {
   /// The target called `name`; "host" is the best one that this machine runs. Fails with a message
   /// that lists what is accepted.
   static llvm::Expected<CpuTarget> parse(llvm::StringRef name);
+  /// What runs in place of a target with AMX where Linux refuses the tile state: "x86-64-v4".
+  static const CpuTarget &withoutAmx();
 };
 
 } // namespace permalloy::codegen

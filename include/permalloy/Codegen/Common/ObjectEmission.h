@@ -38,6 +38,10 @@ mlir::LogicalResult checkKernel(mlir::ModuleOp module, const CpuTarget &target);
 /// Lowers kernels in place to the LLVM dialect. Includes checkKernel.
 mlir::LogicalResult lowerToLLVM(mlir::ModuleOp module, const CpuTarget &target);
 
+/// The features beyond its target's baseline that a kernel in the LLVM dialect uses: those of the
+/// target-specific intrinsics that it calls (LLVM's spelling, each once).
+llvm::SmallVector<llvm::StringRef> extraFeaturesOf(mlir::ModuleOp module);
+
 /// Translates a module in the LLVM dialect to optimised LLVM IR text, assembly (with LLVM's
 /// comments on loops and spills), or an ELF object. Deterministic; safe to call from several
 /// threads on modules of different contexts.

@@ -128,6 +128,8 @@ TEST_P(EveryScheduleTest, GivesRightResults) {
   const auto &[target, example] = GetParam();
   if (!target->supportedByHost())
     GTEST_SKIP() << "this machine lacks " << target->name.str();
+  if (target->hasAmx() && !requestAmxPermission())
+    GTEST_SKIP() << "Linux refuses the AMX tile state";
   KernelCheck kernel(example.text, example.emitter);
   ASSERT_TRUE(bool(kernel));
   ASSERT_TRUE(succeeded(selectSchedule(kernel.kernelOp(), *target)));

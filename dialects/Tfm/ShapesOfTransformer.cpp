@@ -32,6 +32,11 @@ LogicalResult MatmulOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &
   return success();
 }
 
+// What these give is rounded to whatever the result declares; the verifier says what it may be.
+Type LinearOp::inferElementType() { return {}; }
+Type RotaryOp::inferElementType() { return {}; }
+Type AttentionOp::inferElementType() { return {}; }
+
 LogicalResult LinearOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
   dims = oracle.dims(getInput());
   Dims weight = oracle.dims(getWeight());

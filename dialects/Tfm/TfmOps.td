@@ -411,13 +411,17 @@ def Tfm_MatmulOp : Tfm_ShapedOp<"matmul"> {
   let assemblyFormat = "$lhs `,` $rhs attr-dict `:` functional-type(operands, results)";
 }
 
-def Tfm_LinearOp : Tfm_ShapedOp<"linear"> {
+def Tfm_LinearOp : Tfm_ShapedOp<"linear", ["inferElementType"]> {
   let summary = "activation(input x weight + bias)";
   let description = [{
     `input` is [..., K], `weight` [K, N] (perhaps with the encoding `#tfm.panels`), `bias` [N].
 
+    What f16, bf16 and f32 operands give is computed in f32 and rounded once, to the elements of the result: bf16 operands may
+    have a bias and a result of f32.
+
     Constraints: (linear_c1) the weight has rank 2 and its K is the input's last dimension; (linear_c2) the bias is [N];
-    (linear_c3) equal floating-point element types.
+    (linear_c3) input and weight have one floating-point element type; bias and result have it too, or any of f16, bf16 and f32
+    where it is one of these.
 
     Example: `%0 = tfm.linear %x, %w bias %b activation gelu_erf : (tensor<?x?x384xf32>, tensor<384x1536xf32>, tensor<1536xf32>) -> tensor<?x?x1536xf32>`
   }];
@@ -459,7 +463,7 @@ def Tfm_RmsNormOp : Tfm_ShapedOp<"rms_norm"> {
   let assemblyFormat = "$input `,` $scale attr-dict `:` functional-type(operands, results)";
 }
 
-def Tfm_RotaryOp : Tfm_ShapedOp<"rotary"> {
+def Tfm_RotaryOp : Tfm_ShapedOp<"rotary", ["inferElementType"]> {
   let summary = "rotary position embedding";
   let description = [{
     Turns pairs of features of each head by an angle that depends on the position. The input is [batch, heads, sequence, size], or
@@ -470,10 +474,11 @@ def Tfm_RotaryOp : Tfm_ShapedOp<"rotary"> {
         first'  = first * cos[d] - second * sin[d]
         second' = second * cos[d] + first * sin[d]
 
-    Computed in f32 (f64 for f64), rounded once. Su et al.: RoFormer: Enhanced Transformer with Rotary Position Embedding, 2021.
+    Computed in f32 (f64 for f64), rounded once, to the elements of the result.
+    Su et al.: RoFormer: Enhanced Transformer with Rotary Position Embedding, 2021.
 
     Constraints: (rotary_c1) the input has rank 4, or rank 3 and `num_heads` that divides its width; (rotary_c2) the tables have
-    rank 3 and equal shapes; (rotary_c3) batch and sequence agree, and rotary <= size; (rotary_c4) equal element types.
+    rank 3 and equal shapes; (rotary_c3) batch and sequence agree, and rotary <= size; (rotary_c4) equal element types, or any of f16, bf16 and f32.
 
     Example: `%0 = tfm.rotary %x, %cos, %sin : (tensor<?x32x?x64xf32>, tensor<1x?x32xf32>, tensor<1x?x32xf32>) -> tensor<?x32x?x64xf32>`
   }];
@@ -495,7 +500,7 @@ def Tfm_SoftmaxOp : Tfm_ShapedOp<"softmax"> {
   let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
 }
 
-def Tfm_AttentionOp : Tfm_ShapedOp<"attention"> {
+def Tfm_AttentionOp : Tfm_ShapedOp<"attention", ["inferElementType"]> {
   let summary = "softmax(softcap(scale Q K^T) + mask) V, per head";
   let description = [{
     Query, key and value are packed, [batch, sequence, heads * size], or of rank 4, [batch, heads, sequence, size]. Key and
@@ -508,12 +513,15 @@ def Tfm_AttentionOp : Tfm_ShapedOp<"attention"> {
     only j <= p + w. A query with no key to see gives what `empty_rows` says: nan (plain softmax of -inf), zero, or uniform
     (the mean of all values).
 
+    Scores, softmax and sums of f16, bf16 and f32 are f32, rounded once to the elements of the result.
+
     `kv_length` is the number of keys where the key and value, of rank 4, have rows to spare at the end: a cache. Rows from
     there on are never read. The interpreter accepts tensors of exactly `kv_length` rows, too.
 
     Constraints: (attention_c1) ranks 3 or 4, equal for key and value; (attention_c2) head counts divide; (attention_c3) batch,
-    heads, keys and head size agree; (attention_c4) mask is bool or the query's type and broadcasts;
-    (attention_c5) equal element types; (attention_c6) softcap is positive, windows are not negative; (attention_c7) `kv_length`
+    heads, keys and head size agree; (attention_c4) the mask broadcasts; it is bool, has the query's element type, or any of f16,
+    bf16 and f32 where that is one of these; (attention_c5) query, key and value have one element type, and the result as the mask;
+    (attention_c6) softcap is positive, windows are not negative; (attention_c7) `kv_length`
     only with keys of rank 4.
 
     Example: `%0 = tfm.attention %q, %k, %v mask %m {num_heads = 12 : i64, num_kv_heads = 12 : i64, scale = 0.125 : f32} : (tensor<?x?x768xf32>, tensor<?x?x768xf32>, tensor<?x?x768xf32>, tensor<?x1x1x?xi1>) -> tensor<?x?x768xf32>`
@@ -562,7 +570,7 @@ def Tfm_KvAppendOp : Tfm_ShapedOp<"kv_append"> {
 // Mixture of experts
 //===----------------------------------------------------------------------===//
 
-def Tfm_MoeOp : Tfm_ShapedOp<"moe", [], [AttrSizedOperandSegments]> {
+def Tfm_MoeOp : Tfm_ShapedOp<"moe", ["inferElementType"], [AttrSizedOperandSegments]> {
   let summary = "mixture of experts: the top_k experts of each token, weighted by the router";
   let description = [{
     Each row x of `input` [..., D] is sent to the `top_k` experts with the largest `logits` [..., E], ties to the lower expert:
@@ -572,10 +580,11 @@ def Tfm_MoeOp : Tfm_ShapedOp<"moe", [], [AttrSizedOperandSegments]> {
 
     `up` is [E, D, F], or [E, D, 2F] when gated; `down` is [E, F, D]. The weight w_e of an expert is, by `score`: `softmax`
     over all logits; `top_softmax` over those chosen. `normalize` divides the weights by their sum. The weights are computed
-    in f32. Shazeer et al.: Outrageously Large Neural Networks, 2017; Jiang et al.: Mixtral of Experts, 2024.
+    in f32, as are products and sums of f16, bf16 and f32; h_e has the type of the input. Shazeer et al.: Outrageously Large Neural Networks, 2017; Jiang et al.: Mixtral of Experts, 2024.
 
     Constraints: (moe_c1) input and logits agree but for the last dimension; (moe_c2) up, down and biases fit them and each
-    other; (moe_c3) 1 <= top_k <= E; (moe_c4) equal floating-point element types.
+    other; (moe_c3) 1 <= top_k <= E; (moe_c4) input, up and down have one floating-point element type;
+    logits, biases and result have it too, or any of f16, bf16 and f32 where it is one of these.
 
     Example: `%0 = tfm.moe %x, %logits, %up, %down activation silu {gated, normalize, top_k = 2 : i64} : (tensor<?x64xf32>, tensor<?x8xf32>, tensor<8x64x256xf32>, tensor<8x128x64xf32>) -> tensor<?x64xf32>`
   }];
@@ -620,7 +629,7 @@ def Tfm_GroupByOp : Tfm_ShapedOp<"group_by", ["inferElementType"]> {
   let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
 }
 
-def Tfm_GroupedLinearOp : Tfm_ShapedOp<"grouped_linear"> {
+def Tfm_GroupedLinearOp : Tfm_ShapedOp<"grouped_linear", ["inferElementType"]> {
   let summary = "a linear layer whose weight depends on the row";
   let description = [{
     A part of an expanded `tfm.moe`. Row r of the result is activation(input[r floordiv repeat] x weight[g] + bias[g]), where g
@@ -628,7 +637,8 @@ def Tfm_GroupedLinearOp : Tfm_ShapedOp<"grouped_linear"> {
     `input` is [rows, K], `weight` [groups, K, N] (perhaps with the encoding `#tfm.panels`), `bias` [groups, N].
 
     Constraints: (grouped_linear_c1) ranks 2, 1 and 3, and the weight's K is the input's last dimension; (grouped_linear_c2)
-    the bias fits; (grouped_linear_c3) N is even when gated; (grouped_linear_c4) equal element types, repeat is positive.
+    the bias fits; (grouped_linear_c3) N is even when gated; (grouped_linear_c4) element types as for `tfm.linear`; repeat is
+    positive.
 
     Example: `%0 = tfm.grouped_linear %x, %groups, %w activation silu {gated, repeat = 2 : i64} : (tensor<?x64xf32>, tensor<?xi64>, tensor<8x64x256xf32>) -> tensor<?x128xf32>`
   }];

@@ -32,6 +32,26 @@ static LogicalResult verifyShape(Operation *op) {
 
 static Type elementType(Value value) { return getElementTypeOrSelf(value.getType()); }
 
+/// Computed in f32, whatever stands in memory.
+static bool isComputedInF32(Type element) { return element.isF16() || element.isBF16() || element.isF32(); }
+
+/// What is computed from elements `operand` may meet, and be rounded to, elements `other`.
+static bool meets(Type operand, Type other) {
+  return operand == other || (isComputedInF32(operand) && isComputedInF32(other));
+}
+
+/// Operands that are `equal` to `first` in their element type, and others that only meet it; null ones are absent.
+static LogicalResult verifyElements(Operation *op, Value first, ArrayRef<Value> equal, ArrayRef<Value> meeting, StringRef label) {
+  Type element = elementType(first);
+  for (Value value : equal)
+    if (value && elementType(value) != element)
+      return op->emitOpError("mixes element types ") << element << " and " << elementType(value) << " (" << label << ")";
+  for (Value value : meeting)
+    if (value && !meets(element, elementType(value)))
+      return op->emitOpError("mixes element types ") << element << " and " << elementType(value) << " (" << label << ")";
+  return success();
+}
+
 LogicalResult ConstantOp::verify() { return verifyShape(*this); }
 LogicalResult ShapeOfOp::verify() { return verifyShape(*this); }
 LogicalResult TransposeOp::verify() { return verifyShape(*this); }
@@ -196,8 +216,8 @@ LogicalResult MatmulOp::verify() {
 }
 
 LogicalResult LinearOp::verify() {
-  if (elementType(getInput()) != elementType(getWeight()) || (getBias() && elementType(getBias()) != elementType(getInput())))
-    return emitOpError("mixes element types ") << elementType(getInput()) << " and " << elementType(getWeight()) << " (linear_c3)";
+  if (failed(verifyElements(*this, getInput(), {getWeight()}, {getBias(), getResult()}, "linear_c3")))
+    return failure();
   return verifyShape(*this);
 }
 
@@ -208,17 +228,16 @@ LogicalResult RmsNormOp::verify() {
 }
 
 LogicalResult RotaryOp::verify() {
-  Type element = elementType(getInput());
-  if (elementType(getCos()) != element || elementType(getSin()) != element)
-    return emitOpError("mixes element types ") << element << ", " << elementType(getCos()) << ", " << elementType(getSin()) << " (rotary_c4)";
+  if (failed(verifyElements(*this, getInput(), {}, {getCos(), getSin(), getResult()}, "rotary_c4")))
+    return failure();
   return verifyShape(*this);
 }
 
 LogicalResult AttentionOp::verify() {
   Type element = elementType(getQuery());
-  if (elementType(getKey()) != element || elementType(getValue()) != element)
-    return emitOpError("mixes element types ") << element << ", " << elementType(getKey()) << ", " << elementType(getValue()) << " (attention_c5)";
-  if (getMask() && elementType(getMask()) != element && !elementType(getMask()).isInteger(1))
+  if (failed(verifyElements(*this, getQuery(), {getKey(), getValue()}, {getResult()}, "attention_c5")))
+    return failure();
+  if (getMask() && !meets(element, elementType(getMask())) && !elementType(getMask()).isInteger(1))
     return emitOpError("takes a mask of bool or ") << element << ", not " << elementType(getMask()) << " (attention_c4)";
   if (getSoftcap() && !(*getSoftcap() > APFloat(0.0f)))
     return emitOpError("softcap must be positive, not ") << getSoftcapAttr() << " (attention_c6)";
@@ -229,16 +248,14 @@ LogicalResult AttentionOp::verify() {
 }
 
 LogicalResult MoeOp::verify() {
-  for (Value operand : getOperands())
-    if (elementType(operand) != elementType(getInput()))
-      return emitOpError("mixes element types ") << elementType(getInput()) << " and " << elementType(operand) << " (moe_c4)";
+  if (failed(verifyElements(*this, getInput(), {getUp(), getDown()}, {getLogits(), getUpBias(), getDownBias(), getResult()}, "moe_c4")))
+    return failure();
   return verifyShape(*this);
 }
 
 LogicalResult GroupedLinearOp::verify() {
-  for (Value operand : {getWeight(), getBias()})
-    if (operand && elementType(operand) != elementType(getInput()))
-      return emitOpError("mixes element types ") << elementType(getInput()) << " and " << elementType(operand) << " (grouped_linear_c4)";
+  if (failed(verifyElements(*this, getInput(), {getWeight()}, {getBias(), getResult()}, "grouped_linear_c4")))
+    return failure();
   if (int64_t(getRepeat()) < 1)
     return emitOpError("repeats each row ") << int64_t(getRepeat()) << " times (grouped_linear_c4)";
   return verifyShape(*this);

@@ -116,7 +116,7 @@ Result reference::evaluate(tfm::AttentionOp op, Operands in, Scope &scope) {
   }
   Shape shape(in[0].shape());
   shape.back() = in[0].rank() == 3 ? q.heads * v.size : v.size;
-  Tensor result(in[0].elementType(), shape);
+  Tensor result(op.getType().getElementType(), shape);
   double scale = op.getScale().convertToFloat();
   double softcap = op.getSoftcap() ? op.getSoftcap()->convertToFloat() : 0;
   std::vector<double> scores(*keys), sum(v.size);

@@ -64,7 +64,7 @@ Result reference::evaluate(tfm::MoeOp op, Operands in, Scope &) {
   auto biasAt = [](const std::vector<double> &bias, int64_t at) {
     return bias.empty() ? nullptr : bias.data() + at;
   };
-  Tensor result(x.type());
+  Tensor result(op.getType().getElementType(), x.shape());
   for (int64_t token = 0; d && token < x.size() / d; ++token) {
     auto experts = ranking(
         count, [&](int64_t e) { return logits.number(token * count + e); }, /*smallest=*/false);
@@ -74,6 +74,8 @@ Result reference::evaluate(tfm::MoeOp op, Operands in, Scope &) {
     for (auto [e, weight] : llvm::zip(experts, weights)) {
       auto hidden = layer(&input[token * d], &up[e * d * n], biasAt(upBias, e * n), d, n,
                           op.getActivation(), op.getGated());
+      for (double &value : hidden)
+        value = roundTo(x.element(), value);
       auto output = layer(hidden.data(), &down[e * f * d], biasAt(downBias, e * d), f, d,
                           tfm::Activation::None, false);
       for (int64_t i = 0; i < d; ++i)
@@ -140,7 +142,7 @@ Result reference::evaluate(tfm::GroupedLinearOp op, Operands in, Scope &scope) {
   std::vector<double> input = x.numbers(), weight = matricesOf(in[2]), bias;
   if (op.getBias())
     bias = in[3].numbers();
-  Tensor result(x.elementType(), {rows, op.getGated() ? n / 2 : n});
+  Tensor result(op.getType().getElementType(), {rows, op.getGated() ? n / 2 : n});
   for (int64_t group = 0; group < count; ++group)
     for (int64_t i = int64_t(groups.integer(group)); i < int64_t(groups.integer(group + 1)); ++i) {
       FailureOr<int64_t> row = groupAt(groups, count + 1 + i, rows, scope);

@@ -15,7 +15,7 @@ Result reference::evaluate(tfm::RotaryOp op, Operands in, Scope &scope) {
   bool fits = cos.shape() == sin.shape() && (cos.dim(0) == 1 || cos.dim(0) == x.dim(0)) && cos.dim(1) == sequence && 2 * half <= size;
   if (!fits)
     return scope.fail("tables " + str(cos.shape()) + " and " + str(sin.shape()) + " do not fit the input " + str(x.shape()));
-  Tensor result(x.type());
+  Tensor result(op.getType().getElementType(), x.shape());
   for (int64_t i = 0; i < x.size(); ++i)
     result.setNumber(i, x.number(i));
   forEachIndex({x.dim(0), heads, sequence}, {}, [&](int64_t i, ArrayRef<int64_t>) {

@@ -191,7 +191,7 @@ Result reference::evaluate(tfm::LinearOp op, Operands in, Scope &scope) {
                       (op.getBias() ? " and bias " + str(in[2].shape()) : "") + " do not fit");
   Shape shape(x.shape());
   shape.back() = n;
-  Tensor result(x.elementType(), shape);
+  Tensor result(op.getType().getElementType(), shape);
   int64_t m = product(x.shape().drop_back());
   std::vector<double> sums(m * n), values = x.numbers(), weights = weight.numbers(), bias(n);
   multiplyDense(values.data(), weights.data(), sums.data(), m, k, n);

@@ -59,3 +59,17 @@ func.func @constants(%x: tensor<?x2xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<2>]}
   %y = tfm.moe %x, %l, %up, %down up_bias %bias score top_softmax activation relu {top_k = 1 : i64} : (tensor<?x2xf32>, tensor<?x2xf32>, tensor<2x2x3xf32>, tensor<2x3x2xf32>, tensor<2x3xf32>) -> tensor<?x2xf32>
   return %y : tensor<?x2xf32>
 }
+
+tfm.weight @narrow_up : tensor<4x8x32xbf16> = #tfm.seeded<5, 1.0>
+tfm.weight @narrow_down : tensor<4x16x8xbf16> = #tfm.seeded<6, 1.0>
+
+// Experts of bf16: hidden rows as the next weight wants them, sums in f32. The hidden rows are rounded, in tfm.moe they are not.
+// CHECK-LABEL: @experts_of_bf16
+// CHECK: tfm.grouped_linear {{.*}} -> tensor<?x16xbf16>
+// CHECK: tfm.grouped_linear {{.*}} -> tensor<?x8xf32>
+func.func @experts_of_bf16(%x: tensor<?x8xbf16> {tfm.dims = [#tfm.dim<t>, #tfm.dim<8>]}, %l: tensor<?x4xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<4>]}) -> tensor<?x8xf32> {
+  %up = tfm.get_weight @narrow_up : tensor<4x8x32xbf16>
+  %down = tfm.get_weight @narrow_down : tensor<4x16x8xbf16>
+  %y = tfm.moe %x, %l, %up, %down activation silu {gated, normalize, top_k = 2 : i64} : (tensor<?x8xbf16>, tensor<?x4xf32>, tensor<4x8x32xbf16>, tensor<4x16x8xbf16>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}

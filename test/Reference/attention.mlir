@@ -366,3 +366,15 @@ func.func @test_kv_length() {
   check.expect_close %r, %e {rtol = 1.0e-06 : f64, atol = 1.0e-06 : f64} : tensor<1x1x2x2xf32>
   return
 }
+
+// bf16 operands, a mask and a result of f32: one key is seen, so the result is its value.
+func.func @test_bf16_into_f32() {
+  %0 = tfm.constant dense<[[[0.5, 0.25]]]> : tensor<1x1x2xbf16>
+  %1 = tfm.constant dense<[[[1.0, 2.0], [0.5, -1.0]]]> : tensor<1x2x2xbf16>
+  %2 = tfm.constant dense<[[[0.375, 1.5], [0.25, -3.0]]]> : tensor<1x2x2xbf16>
+  %m = tfm.constant dense<[[[[0.0, 0xFF800000]]]]> : tensor<1x1x1x2xf32>
+  %r = tfm.attention %0, %1, %2 mask %m {num_heads = 1 : i64, num_kv_heads = 1 : i64, scale = 0.5 : f32} : (tensor<1x1x2xbf16>, tensor<1x2x2xbf16>, tensor<1x2x2xbf16>, tensor<1x1x1x2xf32>) -> tensor<1x1x2xf32>
+  %e = tfm.constant dense<[[[0.375, 1.5]]]> : tensor<1x1x2xf32>
+  check.expect_equal %r, %e : tensor<1x1x2xf32>
+  return
+}

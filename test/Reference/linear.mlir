@@ -139,3 +139,17 @@ func.func @test_packed() {
 }
 tfm.weight @x : tensor<3x5xf32> = #tfm.seeded<1, 1.0>
 tfm.weight @w : tensor<5x19xf32> = #tfm.seeded<2, 1.0>
+
+// Products of bf16 are exact in f32, and so are their sums here: nothing but the result is rounded.
+func.func @test_bf16_into_f32() {
+  %0 = tfm.constant dense<[[1.0, 1.0e-02]]> : tensor<1x2xbf16>
+  %1 = tfm.constant dense<[[3.0, 0.5], [1.0, 2.0]]> : tensor<2x2xbf16>
+  %2 = tfm.constant dense<[1.0, 0.001]> : tensor<2xf32>
+  %r = tfm.linear %0, %1 bias %2 : (tensor<1x2xbf16>, tensor<2x2xbf16>, tensor<2xf32>) -> tensor<1x2xf32>
+  %e = tfm.constant dense<[[4.010009765625, 0.52101953125]]> : tensor<1x2xf32>
+  check.expect_equal %r, %e : tensor<1x2xf32>
+  %h = tfm.linear %0, %1 bias %2 : (tensor<1x2xbf16>, tensor<2x2xbf16>, tensor<2xf32>) -> tensor<1x2xbf16>
+  %eh = tfm.constant dense<[[4.0, 0.51953125]]> : tensor<1x2xbf16>
+  check.expect_equal %h, %eh : tensor<1x2xbf16>
+  return
+}

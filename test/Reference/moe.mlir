@@ -62,3 +62,15 @@ func.func @test_grouped_linear() {
   check.expect_close %r, %e {rtol = 1.0e-6 : f64} : tensor<6x2xf32>
   return
 }
+
+// Experts of bf16, logits and sums of f32: the hidden rows are bf16 once the mixture is expanded.
+func.func @test_bf16_experts() {
+  %x = tfm.constant dense<[[1.0, 2.0]]> : tensor<1x2xbf16>
+  %l = tfm.constant dense<[[0.0, 1.0]]> : tensor<1x2xf32>
+  %u = tfm.constant dense<[[[1.0], [1.0]], [[0.5], [0.25]]]> : tensor<2x2x1xbf16>
+  %d = tfm.constant dense<[[[1.0, 1.0]], [[3.0, -1.0]]]> : tensor<2x1x2xbf16>
+  %r = tfm.moe %x, %l, %u, %d {normalize, top_k = 1 : i64} : (tensor<1x2xbf16>, tensor<1x2xf32>, tensor<2x2x1xbf16>, tensor<2x1x2xbf16>) -> tensor<1x2xf32>
+  %e = tfm.constant dense<[[3.0, -1.0]]> : tensor<1x2xf32>
+  check.expect_equal %r, %e : tensor<1x2xf32>
+  return
+}

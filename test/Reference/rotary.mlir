@@ -79,3 +79,13 @@ func.func @test_of_f16() {
   check.expect_equal %r, %e : tensor<2x2x2x4xf16>
   return
 }
+
+func.func @test_bf16_by_f32_tables() {
+  %0 = tfm.constant dense<[[[[1.0, 2.0]]]]> : tensor<1x1x1x2xbf16>
+  %c = tfm.constant dense<[[[0.6]]]> : tensor<1x1x1xf32>
+  %s = tfm.constant dense<[[[0.8]]]> : tensor<1x1x1xf32>
+  %r = tfm.rotary %0, %c, %s : (tensor<1x1x1x2xbf16>, tensor<1x1x1xf32>, tensor<1x1x1xf32>) -> tensor<1x1x1x2xf32>
+  %e = tfm.constant dense<[[[[-1.0, 2.0]]]]> : tensor<1x1x1x2xf32>
+  check.expect_close %r, %e {rtol = 1.0e-06 : f64, atol = 1.0e-06 : f64} : tensor<1x1x1x2xf32>
+  return
+}

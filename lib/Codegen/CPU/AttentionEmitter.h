@@ -45,6 +45,8 @@ public:
 protected:
   AttentionParts(KernelBuilder &b, const Attention &a, const AttentionSchedule &s)
       : b(b), a(a), s(s), ops(b), element(Element::of(a.element ? a.element : b.getF32Type())),
+        outputElement(a.outputElement ? Element::of(a.outputElement) : element),
+        maskElement(a.maskElement ? Element::of(a.maskElement) : element),
         lanes(b.target().lanes()), vectorBytes(lanes * 4),
         paddedSize(llvm::alignTo(a.headSize, lanes)) {}
 
@@ -82,7 +84,7 @@ protected:
   ElementOps ops;
   /// What stands in memory: elements are loaded and stored through `ops`, and f32 in registers and
   /// in scratch.
-  Element element;
+  Element element, outputElement, maskElement;
   int64_t lanes, vectorBytes, paddedSize;
 
 private:

@@ -31,7 +31,7 @@ std::string permalloy::codegen::whyNotAttention(kern::KernelOp kernel) {
   tfm::AttentionOp op = findRoot(kernel);
   if (!op || kernel.yielded().size() != 1 || kernel.yielded()[0] != op.getResult())
     return "it has not exactly one tfm.attention, or yields another value";
-  Element element = Element::of(op.getResult());
+  Element element = Element::of(op.getQuery());
   if (!(element.stored.isF32() || element.isHalf()) || ShapedType::isDynamic(headSizeOf(op)))
     return "tfm.attention is not in f32, f16 or bf16, or the size of its heads is not static";
   if (headSize(op.getValue().getType(), op.getNumKvHeads()) != headSizeOf(op))
@@ -65,7 +65,7 @@ LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
       tfm::DimExprAttr::mul(query[0], tfm::DimExprAttr::mul(constant(op.getNumHeads()), blocks)));
   kernel.setScratchBytesAttr(constant(
       attentionScratchBytes(target, *schedule, op.getNumHeads() / op.getNumKvHeads(), headSizeOf(op),
-                            Element::of(op.getResult()).stored)));
+                            Element::of(op.getQuery()).stored)));
   return success();
 }
 
@@ -74,15 +74,15 @@ std::unique_ptr<ScheduleSpace> permalloy::codegen::attentionKernelSpace(kern::Ke
   return std::make_unique<ScheduleSpaceOf<AttentionSchedule>>(attentionSpace(target));
 }
 
-/// [B, S, H * D] or [B, H, S, D], dense.
-static HeadTensor headTensor(KernelFrame &frame, Value tensor, Value base, int64_t heads,
+/// [B, S, H * D] or [B, H, S, D], dense; `base` holds elements of its own.
+static HeadTensor headTensor(KernelFrame &frame, Value tensor, Value base, Element element, int64_t heads,
                              int64_t size) {
   KernelBuilder &b = frame.builder();
   bool packed = cast<RankedTensorType>(tensor.getType()).getRank() == 3;
   Value length = frame.dim(tensor, packed ? 1 : 2);
   HeadTensor result;
   result.base = base;
-  size *= Element::of(tensor).bytes();
+  size *= element.bytes();
   result.rowStride = (packed ? heads : 1) * size;
   result.headStride = packed ? b.i64(size) : b.mul(length, size);
   result.batchStride = b.mul(length, heads * size);
@@ -132,14 +132,18 @@ LogicalResult permalloy::codegen::emitAttentionKernel(KernelFrame &frame) {
     return failure();
   tfm::AttentionOp op = findRoot(kernel);
   Attention a;
-  a.element = Element::of(op.getResult()).stored;
+  a.element = Element::of(op.getQuery()).stored;
+  a.outputElement = Element::of(op.getResult()).stored;
   a.heads = op.getNumHeads();
   a.kvHeads = op.getNumKvHeads();
   a.headSize = headSizeOf(op);
-  a.query = headTensor(frame, op.getQuery(), frame.argument(op.getQuery()), a.heads, a.headSize);
-  a.key = headTensor(frame, op.getKey(), frame.argument(op.getKey()), a.kvHeads, a.headSize);
-  a.value = headTensor(frame, op.getValue(), frame.argument(op.getValue()), a.kvHeads, a.headSize);
-  a.output = headTensor(frame, op.getQuery(), frame.result(0), a.heads, a.headSize);
+  auto tensor = [&](Value value, int64_t heads) {
+    return headTensor(frame, value, frame.argument(value), Element::of(value), heads, a.headSize);
+  };
+  a.query = tensor(op.getQuery(), a.heads);
+  a.key = tensor(op.getKey(), a.kvHeads);
+  a.value = tensor(op.getValue(), a.kvHeads);
+  a.output = headTensor(frame, op.getQuery(), frame.result(0), Element::of(op.getResult()), a.heads, a.headSize);
   tfm::Dims query = frame.dims(op.getQuery()), key = frame.dims(op.getKey());
   tfm::DimExprAttr queries = query[op.queryAxis()], keys = op.keys(key);
   a.batch = frame.emit(query[0]);
@@ -152,6 +156,8 @@ LogicalResult permalloy::codegen::emitAttentionKernel(KernelFrame &frame) {
   a.windowLeft = op.getWindowLeft();
   a.windowRight = op.getWindowRight();
   a.noKeys = noKeysOf(op.getEmptyRows());
+  if (Value mask = op.getMask(); mask && !Element::of(mask).isBool())
+    a.maskElement = Element::of(mask).stored;
   if (Value mask = op.getMask())
     a.mask =
         maskOf(frame, mask,

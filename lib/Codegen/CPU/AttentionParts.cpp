@@ -27,7 +27,7 @@ Value AttentionParts::maskValue(Value address) {
     Value attend = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, byte, zero);
     return b.select(attend, b.f32(0), b.f32(-kInfinity));
   }
-  Value mask = ops.load(element, address);
+  Value mask = ops.load(maskElement, address);
   Value scaled = b.maxf(b.f32(kLowestMask), b.mulf(mask, b.f32(kLog2e)));
   Value excluded = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, mask, b.f32(-kInfinity));
   return b.select(excluded, mask, scaled);
@@ -93,6 +93,6 @@ void AttentionParts::storeOutputRow(Value from, Value to, Value sum, Value value
     Value value = b.mulf(b.loadVector(b.at(from, column * 4), vectorBytes), factor);
     if (a.noKeys == NoKeys::MeanOfValues)
       value = emptyRow(valueRows, sum, value, column, valid);
-    ops.storeLanes(element, value, b.at(to, column * element.bytes()), valid);
+    ops.storeLanes(outputElement, value, b.at(to, column * outputElement.bytes()), valid);
   });
 }

@@ -20,8 +20,7 @@ std::string permalloy::codegen::whyNotContraction(kern::KernelOp kernel) {
   if (!linear)
     return "it has no tfm.linear, or several";
   auto weight = cast<RankedTensorType>(linear.getWeight().getType());
-  Type element = linear.getType().getElementType();
-  if (!(element.isF32() || element.isF16() || element.isBF16()) || !weight.hasStaticShape())
+  if (!isComputedInF32(weight.getElementType()) || !weight.hasStaticShape())
     return "tfm.linear is not in f32, f16 or bf16, or its weight has no static size";
   if (!isa<BlockArgument>(linear.getInput()) || !isa<BlockArgument>(linear.getWeight()))
     return "an operand of tfm.linear is computed in the kernel";
@@ -43,6 +42,10 @@ std::string permalloy::codegen::whyNotContraction(kern::KernelOp kernel) {
   return "";
 }
 
+bool permalloy::codegen::isComputedInF32(Type element) {
+  return element.isF32() || element.isF16() || element.isBF16();
+}
+
 static tfm::DimExprAttr rowsOf(SymbolicShapes &shapes, Value input) {
   auto rows = tfm::DimExprAttr::constant(input.getContext(), 1);
   tfm::Dims dims = shapes.dims(input);
@@ -60,7 +63,7 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   tfm::LinearOp linear = findRoot(kernel);
   ArrayRef<int64_t> weight = cast<RankedTensorType>(linear.getWeight().getType()).getShape();
-  Type element = linear.getType().getElementType();
+  Type element = getElementTypeOrSelf(linear.getWeight());
   auto space = contractionSpace(target, {weight[1], weight[0], element});
   ContractionSchedule choice = ContractionSchedule::choose(target, weight[1], weight[0], element);
   FailureOr<ContractionSchedule> schedule = writeSchedule(kernel, target, space, choice, wanted);
@@ -87,7 +90,7 @@ std::unique_ptr<ScheduleSpace> permalloy::codegen::contractionKernelSpace(kern::
   tfm::LinearOp linear = findRoot(kernel);
   ArrayRef<int64_t> weight = cast<RankedTensorType>(linear.getWeight().getType()).getShape();
   return std::make_unique<ScheduleSpaceOf<ContractionSchedule>>(contractionSpace(
-      target, {weight[1], weight[0], linear.getType().getElementType()}));
+      target, {weight[1], weight[0], getElementTypeOrSelf(linear.getWeight())}));
 }
 
 LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
@@ -98,7 +101,7 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
   if (std::string reason = whyNotContraction(kernel); !reason.empty())
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   tfm::LinearOp linear = findRoot(kernel);
-  Type element = linear.getType().getElementType();
+  Type element = getElementTypeOrSelf(linear.getWeight());
   auto weightType = cast<RankedTensorType>(linear.getWeight().getType());
   if (!isa_and_nonnull<tfm::PanelsAttr>(weightType.getEncoding()))
     return linear.emitError("the contraction emitter takes a packed weight, not ")

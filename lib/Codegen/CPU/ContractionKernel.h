@@ -9,6 +9,9 @@
 
 namespace permalloy::codegen {
 
+/// f32, f16 or bf16.
+bool isComputedInF32(mlir::Type element);
+
 /// The root is a tfm.grouped_linear (GroupedKernel.cpp).
 bool isGroupedKernel(kern::KernelOp kernel);
 std::unique_ptr<ScheduleSpace> groupedKernelSpace(kern::KernelOp kernel, const CpuTarget &target);

@@ -27,8 +27,7 @@ static std::string whyNotGrouped(kern::KernelOp kernel) {
   auto weight = cast<RankedTensorType>(root.getWeight().getType());
   if (!llvm::hasSingleElement(kernel.getBlock().without_terminator()) || kernel.yielded().size() != 1)
     return "there is more in it than one tfm.grouped_linear";
-  Type element = root.getType().getElementType();
-  if (!(element.isF32() || element.isF16() || element.isBF16()) || !weight.hasStaticShape())
+  if (!isComputedInF32(weight.getElementType()) || !weight.hasStaticShape())
     return "tfm.grouped_linear is not in f32, f16 or bf16, or its weight has no static size";
   if (root.getGated() && weight.getDimSize(2) % 32 != 0)
     return "the halves of its gated product are no whole panels of 16 columns";
@@ -39,7 +38,7 @@ static std::string whyNotGrouped(kern::KernelOp kernel) {
 
 static ScheduleSpaceOf<ContractionSchedule> spaceOf(tfm::GroupedLinearOp root, const CpuTarget &target) {
   ArrayRef<int64_t> weight = cast<RankedTensorType>(root.getWeight().getType()).getShape();
-  ContractionSize size{weight[2], weight[1], root.getType().getElementType(), root.getGated()};
+  ContractionSize size{weight[2], weight[1], getElementTypeOrSelf(root.getWeight()), root.getGated()};
   return contractionSpace(target, size);
 }
 
@@ -53,7 +52,7 @@ LogicalResult codegen::scheduleGroupedKernel(kern::KernelOp kernel, const CpuTar
   tfm::GroupedLinearOp root = findRoot(kernel);
   ArrayRef<int64_t> weight = cast<RankedTensorType>(root.getWeight().getType()).getShape();
   int64_t k = weight[1], n = weight[2];
-  Type element = root.getType().getElementType();
+  Type element = getElementTypeOrSelf(root.getWeight());
   ContractionSchedule choice = chooseGroupedSchedule(target, n, k, root.getGated(), element);
   FailureOr<ContractionSchedule> schedule = writeSchedule(kernel, target, spaceOf(root, target), choice, wanted);
   if (failed(schedule))
@@ -76,7 +75,7 @@ LogicalResult codegen::emitGroupedKernel(KernelFrame &frame) {
   kern::KernelOp kernel = frame.kernel();
   if (std::string reason = whyNotGrouped(kernel); !reason.empty())
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
-  Element element = Element::of(findRoot(kernel).getResult());
+  Element result = Element::of(findRoot(kernel).getResult());
   tfm::GroupedLinearOp root = findRoot(kernel);
   FailureOr<ContractionSchedule> schedule = readSchedule(kernel, b.target(), spaceOf(root, b.target()));
   if (failed(schedule))
@@ -91,15 +90,16 @@ LogicalResult codegen::emitGroupedKernel(KernelFrame &frame) {
     if (!root.getBias())
       return product;
     Value index = b.add(b.mul(site.group, n), b.add(site.column, half));
-    Value pointer = b.at(frame.argument(root.getBias()), b.mul(index, element.bytes()));
-    return b.addf(product, ops.loadLanes(element, pointer, site.lanes));
+    Element e = Element::of(root.getBias());
+    Value pointer = b.at(frame.argument(root.getBias()), b.mul(index, e.bytes()));
+    return b.addf(product, ops.loadLanes(e, pointer, site.lanes));
   };
   auto epilogue = [&](const EpilogueSite &site, Value product) {
     product = emitActivation(b, root.getActivation(), biased(site, product, 0));
     if (root.getGated())
       product = b.mulf(product, biased(site, site.second, columns));
     Value position = b.add(b.mul(site.row, columns), site.column);
-    ops.storeLanes(element, product, b.at(frame.result(0), b.mul(position, element.bytes())), site.lanes);
+    ops.storeLanes(result, product, b.at(frame.result(0), b.mul(position, result.bytes())), site.lanes);
   };
   Contraction contraction;
   contraction.a = frame.argument(root.getInput());
@@ -109,7 +109,7 @@ LogicalResult codegen::emitGroupedKernel(KernelFrame &frame) {
   contraction.groups = GroupedRows{frame.argument(root.getGroups()), type.getDimSize(0), int64_t(root.getRepeat())};
   contraction.gated = root.getGated();
   contraction.epilogue = epilogue;
-  contraction.element = element.stored;
+  contraction.element = element;
   emitContraction(b, contraction, *schedule);
   return success();
 }

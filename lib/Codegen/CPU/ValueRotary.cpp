@@ -85,7 +85,7 @@ private:
 
   Value combine(Value partner, Value cos, Value sin) {
     Value straight = binary(BinaryKind::Mul, values.vectorAt(op.getInput(), x), cos);
-    return ops.round(Element::of(op.getInput()), binary(BinaryKind::Add, straight, binary(BinaryKind::Mul, partner, sin)));
+    return ops.round(Element::of(op.getResult()), binary(BinaryKind::Add, straight, binary(BinaryKind::Mul, partner, sin)));
   }
 
   Value binary(BinaryKind kind, Value lhs, Value rhs) { return ops.binary(kind, sumType, lhs, rhs); }

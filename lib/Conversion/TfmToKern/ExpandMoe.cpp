@@ -27,13 +27,17 @@ public:
 private:
   DimExprAttr constant(int64_t value) { return DimExprAttr::constant(builder.getContext(), value); }
   template <typename OpTy, typename... Args> Value make(Args &&...args) {
-    return tfm::create<OpTy>(builder, loc, shapes, getElementTypeOrSelf(moe.getType()), std::forward<Args>(args)...).getResult();
+    return makeAs<OpTy>(getElementTypeOrSelf(moe.getType()), std::forward<Args>(args)...);
+  }
+  /// With these elements, where operands leave them open.
+  template <typename OpTy, typename... Args> Value makeAs(Type element, Args &&...args) {
+    return tfm::create<OpTy>(builder, loc, shapes, element, std::forward<Args>(args)...).getResult();
   }
   Value reshape(Value value, ArrayRef<DimExprAttr> dims) {
     return make<ReshapeOp>(value, Value(), dimArray(builder.getContext(), dims), UnitAttr());
   }
   Value part(Value value, int64_t axis, int64_t offset, int64_t size);
-  Value layer(Value input, Value groups, Value weight, Value bias, bool gated, Activation activation, int64_t repeat);
+  Value layer(Value input, Value groups, Value weight, Value bias, bool gated, Activation activation, int64_t repeat, Type element);
   Value combine(Value rows, Value weights);
 
   MoeOp moe;
@@ -67,12 +71,12 @@ static UnaryKind unaryOf(Activation activation) {
   llvm_unreachable("no activation has no kind");
 }
 
-/// One layer of all experts. Halves that begin inside of a panel are multiplied by a kernel of their own.
+/// One layer of all experts, with results `element`. Halves that begin inside of a panel are multiplied by a kernel of their own.
 Value Expander::layer(Value input, Value groups, Value weight, Value bias, bool gated, Activation activation,
-                      int64_t repeat) {
+                      int64_t repeat, Type element) {
   int64_t half = cast<RankedTensorType>(weight.getType()).getDimSize(2) / 2;
   bool together = !gated || half % kPanelColumns == 0;
-  Value rows = make<GroupedLinearOp>(input, groups, weight, bias, repeat, gated && together,
+  Value rows = makeAs<GroupedLinearOp>(element, input, groups, weight, bias, repeat, gated && together,
                                      together ? activation : Activation::None);
   if (together)
     return rows;
@@ -82,7 +86,7 @@ Value Expander::layer(Value input, Value groups, Value weight, Value bias, bool 
   return make<BinaryOp>(BinaryKind::Mul, gate, up);
 }
 
-/// Each token's rows, scaled and added in the order in which they were chosen.
+/// Each token's rows, scaled and added in the order in which they were chosen; they have the elements of the weights.
 Value Expander::combine(Value rows, Value weights) {
   int64_t count = moe.getTopK();
   DimExprAttr columns = shapes.dims(rows).back();
@@ -107,9 +111,14 @@ void Expander::expand() {
   Value chosen = make<TopKOp>(logits, Value(), constant(count), builder.getI64IntegerAttr(1), UnitAttr());
   Value weights = make<MoeWeightsOp>(logits, chosen, moe.getScore(), moe.getNormalize());
   Value groups = make<GroupByOp>(chosen, experts);
-  Value hidden = layer(input, groups, moe.getUp(), moe.getUpBias(), moe.getGated(), moe.getActivation(), count);
-  Value rows = layer(hidden, groups, moe.getDown(), moe.getDownBias(), false, Activation::None, 1);
-  moe.replaceAllUsesWith(reshape(combine(rows, weights), dims));
+  Value hidden = layer(input, groups, moe.getUp(), moe.getUpBias(), moe.getGated(), moe.getActivation(), count,
+                       getElementTypeOrSelf(moe.getInput()));
+  Type summed = getElementTypeOrSelf(moe.getLogits());
+  Value rows = layer(hidden, groups, moe.getDown(), moe.getDownBias(), false, Activation::None, 1, summed);
+  Value sum = combine(rows, weights);
+  if (summed != getElementTypeOrSelf(moe.getType()))
+    sum = make<CastOp>(sum);
+  moe.replaceAllUsesWith(reshape(sum, dims));
   moe.erase();
 }
 

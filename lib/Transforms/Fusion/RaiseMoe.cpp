@@ -132,7 +132,7 @@ struct RaiseExperts : RewritePattern {
     Value input = rows(match->input, downs);
     Value logits = rows(match->router.logits, match->router.logits);
     auto moe = tfm::create<MoeOp>(
-        rewriter, loc, shapes, Type(), input, logits, stack.concat(ups, 2),
+        rewriter, loc, shapes, getElementTypeOrSelf(input), input, logits, stack.concat(ups, 2),
         downs, upBias, stack.biases(*match, down),
         *match->router.topK.getK()->asConstant(), match->router.score, match->router.normalize,
         first.gated, first.activation);

@@ -71,6 +71,13 @@ const char *const kAddNorm = R"mlir(func.func @main(%x: tensor<?x?xWxT> {tfm.dim
     return %0, %1 : tensor<?x?xWxT>, tensor<?x?xWxT>
   })mlir";
 
+/// A norm as f32 and as T, both results of one walk over the rows.
+const char *const kNormAndCast = R"mlir(func.func @main(%x: tensor<?x?xWxf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<W>]}, %g: tensor<Wxf32>) -> (tensor<?x?xWxf32>, tensor<?x?xWxT>) {
+    %0 = tfm.rms_norm %x, %g {axis = 2 : i64, epsilon = 1.0e-5 : f32} : (tensor<?x?xWxf32>, tensor<Wxf32>) -> tensor<?x?xWxf32>
+    %1 = tfm.cast %0 : (tensor<?x?xWxf32>) -> tensor<?x?xWxT>
+    return %0, %1 : tensor<?x?xWxf32>, tensor<?x?xWxT>
+  })mlir";
+
 /// A softmax as exporters spell it.
 const char *const kMaskedSoftmax = R"mlir(func.func @main(%x: tensor<?x4x?x?xT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<4>, #tfm.dim<q>, #tfm.dim<k>]}, %m: tensor<?x1x1x?xT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<k>]}) -> tensor<?x4x?x?xT> {
     %c = tfm.constant dense<0.125> : tensor<T>
@@ -85,6 +92,17 @@ TEST_P(HalfKernelTest, Linear) {
     check("contraction", linear(k, n), {"b=1,s=1", "b=2,s=7", "b=0,s=4", "b=3,s=100"}, /*depth=*/8);
 }
 
+/// As `--precision bf16` writes it: operands T, bias, residual and sum f32, and the sum once more as T.
+TEST_P(HalfKernelTest, LinearOfHalvesIntoFloats) {
+  for (const char *width : {"96", "35"})
+    check("contraction", replaceAll(R"mlir(func.func @main(%x: tensor<?x?x33xT> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<33>]}, %w: tensor<33xNxT>, %bias: tensor<Nxf32>, %r: tensor<?x?xNxf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<N>]}) -> (tensor<?x?xNxf32>, tensor<?x?xNxT>) {
+    %0 = tfm.linear %x, %w bias %bias activation gelu_tanh : (tensor<?x?x33xT>, tensor<33xNxT>, tensor<Nxf32>) -> tensor<?x?xNxf32>
+    %1 = tfm.binary add %0, %r : (tensor<?x?xNxf32>, tensor<?x?xNxf32>) -> tensor<?x?xNxf32>
+    %2 = tfm.cast %1 : (tensor<?x?xNxf32>) -> tensor<?x?xNxT>
+    return %1, %2 : tensor<?x?xNxf32>, tensor<?x?xNxT>
+  })mlir", "N", width), {"b=1,s=1", "b=2,s=7", "b=3,s=100"}, /*depth=*/2);
+}
+
 TEST_P(HalfKernelTest, LinearOverBlocksOfK) {
   check("contraction", linear(2051, 40), {"b=1,s=1", "b=1,s=13"}, /*depth=*/64);
 }
@@ -92,6 +110,22 @@ TEST_P(HalfKernelTest, LinearOverBlocksOfK) {
 TEST_P(HalfKernelTest, AttentionOverPackedHeads) {
   check("attention", kPackedAttention,
         {"b=1,s=1", "b=2,s=7", "b=1,s=150"});
+}
+
+/// Operands, mask and result of three element types, for blocks of queries and for few.
+TEST_P(HalfKernelTest, AttentionOfHalvesIntoFloats) {
+  std::string text = replaceAll(kPackedAttention, "96xT> {\n", "96xf32> {\n");
+  text = replaceAll(replaceAll(text, "xi1", "xf32"), "(tensor<?x?x96xT>, tensor<?x?x96xT>, tensor<?x?x96xT>, tensor<?x1x1x?xf32>) -> tensor<?x?x96xT>",
+                    "(tensor<?x?x96xT>, tensor<?x?x96xT>, tensor<?x?x96xT>, tensor<?x1x1x?xf32>) -> tensor<?x?x96xf32>");
+  text = replaceAll(text, "return %0 : tensor<?x?x96xT>", "return %0 : tensor<?x?x96xf32>");
+  check("attention", text, {"b=1,s=1", "b=2,s=7", "b=1,s=150"});
+}
+
+TEST_P(HalfKernelTest, AttentionOfFloatsIntoHalves) {
+  std::string text = replaceAll(kPackedAttention, "xT", "xf32");
+  text = replaceAll(text, "-> tensor<?x?x96xf32>", "-> tensor<?x?x96xT>");
+  text = replaceAll(text, "return %0 : tensor<?x?x96xf32>", "return %0 : tensor<?x?x96xT>");
+  check("attention", text, {"b=1,s=1", "b=2,s=7", "b=1,s=150"});
 }
 
 TEST_P(HalfKernelTest, AttentionOverSplitHeads) {
@@ -106,6 +140,11 @@ TEST_P(HalfKernelTest, AttentionOverSplitHeads) {
 TEST_P(HalfKernelTest, AddAndLayerNorm) {
   for (const char *width : {"48", "37"})
     check("row", replaceAll(kAddNorm, "W", width), {"b=2,s=9", "b=0,s=4"}, /*depth=*/4);
+}
+
+TEST_P(HalfKernelTest, NormAndItsCast) {
+  for (const char *width : {"48", "37"})
+    check("row", replaceAll(kNormAndCast, "W", width), {"b=2,s=9", "b=0,s=4"}, /*depth=*/1);
 }
 
 TEST_P(HalfKernelTest, MaskedSoftmax) {

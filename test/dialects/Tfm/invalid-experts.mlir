@@ -32,9 +32,9 @@ func.func @f(%x: tensor<5x4xf32>, %l: tensor<5x2xf32>, %u: tensor<2x4x6xf32>, %d
 
 // -----
 
-func.func @f(%x: tensor<5x4xf32>, %l: tensor<5x2xf16>, %u: tensor<2x4x6xf32>, %d: tensor<2x6x4xf32>) {
+func.func @f(%x: tensor<5x4xf32>, %l: tensor<5x2xf32>, %u: tensor<2x4x6xf16>, %d: tensor<2x6x4xf32>) {
   // expected-error@+1 {{mixes element types 'f32' and 'f16' (moe_c4)}}
-  %0 = tfm.moe %x, %l, %u, %d {top_k = 1 : i64} : (tensor<5x4xf32>, tensor<5x2xf16>, tensor<2x4x6xf32>, tensor<2x6x4xf32>) -> tensor<5x4xf32>
+  %0 = tfm.moe %x, %l, %u, %d {top_k = 1 : i64} : (tensor<5x4xf32>, tensor<5x2xf32>, tensor<2x4x6xf16>, tensor<2x6x4xf32>) -> tensor<5x4xf32>
   return
 }
 

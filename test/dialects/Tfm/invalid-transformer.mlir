@@ -80,6 +80,22 @@ func.func @f(%a: tensor<2x3xf32>, %b: tensor<3x5xf16>) {
 
 // -----
 
+func.func @f(%a: tensor<2x3xbf16>, %b: tensor<3x5xbf16>) {
+  // expected-error@+1 {{mixes element types 'bf16' and 'f64' (linear_c3)}}
+  %0 = tfm.linear %a, %b : (tensor<2x3xbf16>, tensor<3x5xbf16>) -> tensor<2x5xf64>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf64>, %b: tensor<3x5xf64>, %c: tensor<5xf32>) {
+  // expected-error@+1 {{mixes element types 'f64' and 'f32' (linear_c3)}}
+  %0 = tfm.linear %a, %b bias %c : (tensor<2x3xf64>, tensor<3x5xf64>, tensor<5xf32>) -> tensor<2x5xf64>
+  return
+}
+
+// -----
+
 func.func @f(%a: tensor<2x3xf32>, %b: tensor<3xf32>) {
   // expected-error@+1 {{axis 2 is outside of rank 2 (layer_norm_c1)}}
   %0 = tfm.layer_norm %a, %b {axis = 2 : i64, epsilon = 1.0e-5 : f32} : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2x3xf32>
@@ -241,7 +257,7 @@ func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf32>, %c: tensor<1x2x4xf32>
 // -----
 
 func.func @f(%a: tensor<1x2x4xf32>, %b: tensor<1x2x4xf16>, %c: tensor<1x2x4xf32>) {
-  // expected-error@+1 {{mixes element types 'f32', 'f16', 'f32' (attention_c5)}}
+  // expected-error@+1 {{mixes element types 'f32' and 'f16' (attention_c5)}}
   %0 = tfm.attention %a, %b, %c {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x2x4xf32>, tensor<1x2x4xf16>, tensor<1x2x4xf32>) -> tensor<1x2x4xf32>
   return
 }
@@ -336,9 +352,9 @@ func.func @f(%x: tensor<2x2x3x4xf32>, %c: tensor<1x3x3xf32>) {
 
 // -----
 
-func.func @f(%x: tensor<2x2x3x4xf32>, %c: tensor<1x3x2xf16>) {
-  // expected-error@+1 {{mixes element types 'f32', 'f16', 'f16' (rotary_c4)}}
-  %0 = tfm.rotary %x, %c, %c : (tensor<2x2x3x4xf32>, tensor<1x3x2xf16>, tensor<1x3x2xf16>) -> tensor<2x2x3x4xf32>
+func.func @f(%x: tensor<2x2x3x4xf32>, %c: tensor<1x3x2xf64>) {
+  // expected-error@+1 {{mixes element types 'f32' and 'f64' (rotary_c4)}}
+  %0 = tfm.rotary %x, %c, %c : (tensor<2x2x3x4xf32>, tensor<1x3x2xf64>, tensor<1x3x2xf64>) -> tensor<2x2x3x4xf32>
   return
 }
 

@@ -81,8 +81,10 @@ struct Attention {
   float softcap = 0;
   std::optional<int64_t> windowLeft, windowRight;
   NoKeys noKeys = NoKeys::NaN;
-  /// f32 (null), f16 or bf16: what query, key, value, output and a mask of numbers hold.
+  /// f32 (null), f16 or bf16: what query, key and value hold.
   mlir::Type element = {};
+  /// The same of the output and of a mask of numbers; null: as the query.
+  mlir::Type outputElement = {}, maskElement = {};
 
   /// How many keys after its own position a query sees; nullopt for all.
   std::optional<int64_t> reachRight() const {

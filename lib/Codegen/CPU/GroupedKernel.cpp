@@ -109,7 +109,7 @@ LogicalResult codegen::emitGroupedKernel(KernelFrame &frame) {
   contraction.groups = GroupedRows{frame.argument(root.getGroups()), type.getDimSize(0), int64_t(root.getRepeat())};
   contraction.gated = root.getGated();
   contraction.epilogue = epilogue;
-  contraction.element = element;
+  contraction.element = type.getElementType();
   emitContraction(b, contraction, *schedule);
   return success();
 }

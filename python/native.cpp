@@ -150,6 +150,22 @@ struct Outputs {
   std::vector<permalloy_tensor> tensors;
 };
 
+/// What C takes for an input of Python's.
+permalloy_tensor toTensor(const Feed &feed) {
+  const auto &[name, dtype, shape, strides, address] = feed;
+  permalloy_tensor tensor = {};
+  tensor.name = name.c_str();
+  tensor.dtype = static_cast<permalloy_dtype>(dtype);
+  tensor.rank = static_cast<int32_t>(shape.size());
+  for (size_t i = 0; i < shape.size() && i < PERMALLOY_MAX_RANK; ++i)
+    tensor.dims[i] = shape[i];
+  tensor.strided = !strides.empty();
+  for (size_t i = 0; i < strides.size() && i < PERMALLOY_MAX_RANK; ++i)
+    tensor.strides[i] = strides[i];
+  tensor.data = reinterpret_cast<void *>(address);
+  return tensor;
+}
+
 /// The caches of a batch of sequences; the Python object keeps its session.
 class NativeState {
 public:
@@ -166,6 +182,17 @@ public:
   int64_t batch() const { return permalloy_state_batch(state_); }
   uint64_t bytes() const { return permalloy_state_bytes(state_); }
   void truncate(int64_t length) { check(permalloy_state_truncate(state_, length)); }
+  void load(const std::vector<Feed> &feeds) {
+    std::vector<permalloy_tensor> inputs;
+    for (const Feed &feed : feeds)
+      inputs.push_back(toTensor(feed));
+    permalloy_status *status;
+    {
+      nb::gil_scoped_release release;
+      status = permalloy_state_load(state_, inputs.data(), inputs.size());
+    }
+    check(status);
+  }
 
 private:
   permalloy_state *state_ = nullptr;
@@ -312,21 +339,6 @@ private:
     return options;
   }
 
-  static permalloy_tensor toTensor(const Feed &feed) {
-    const auto &[name, dtype, shape, strides, address] = feed;
-    permalloy_tensor tensor = {};
-    tensor.name = name.c_str();
-    tensor.dtype = static_cast<permalloy_dtype>(dtype);
-    tensor.rank = static_cast<int32_t>(shape.size());
-    for (size_t i = 0; i < shape.size() && i < PERMALLOY_MAX_RANK; ++i)
-      tensor.dims[i] = shape[i];
-    tensor.strided = !strides.empty();
-    for (size_t i = 0; i < strides.size() && i < PERMALLOY_MAX_RANK; ++i)
-      tensor.strides[i] = strides[i];
-    tensor.data = reinterpret_cast<void *>(address);
-    return tensor;
-  }
-
   /// (name, ONNX type number, [size or symbol text]) of each input or output.
   template <class Count, class Query> nb::list describe(Count count, Query query) const {
     nb::list all;
@@ -380,5 +392,6 @@ NB_MODULE(_native, m) {
       .def_prop_ro("capacity", &NativeState::capacity)
       .def_prop_ro("batch", &NativeState::batch)
       .def_prop_ro("nbytes", &NativeState::bytes)
+      .def("load", &NativeState::load, nb::arg("feeds"))
       .def("truncate", &NativeState::truncate, nb::arg("length"));
 }

@@ -240,6 +240,11 @@ PERMALLOY_API permalloy_status *permalloy_state_run(permalloy_state *state,
                                                     size_t input_count, permalloy_tensor *outputs,
                                                     size_t output_count,
                                                     const permalloy_run_options *options);
+/** Fills a state with past keys and values, in place of what it held: `inputs` are the model's
+ *  inputs that are caches, all of them and no others, of the same length. They are copied. */
+PERMALLOY_API permalloy_status *permalloy_state_load(permalloy_state *state,
+                                                     const permalloy_tensor *inputs,
+                                                     size_t input_count);
 /** Rows that the state holds, and those it has room for. */
 PERMALLOY_API int64_t permalloy_state_length(const permalloy_state *state);
 PERMALLOY_API int64_t permalloy_state_capacity(const permalloy_state *state);

@@ -40,7 +40,21 @@ static bool isCache(const artifact::Manifest &manifest, uint32_t artifact::Cache
   return std::ranges::find(manifest.caches, index, side) != manifest.caches.end();
 }
 
-static Status readInputs(const artifact::Manifest &manifest, bool withCaches,
+/// Which inputs the caller must give.
+enum class Given { all, allButCaches, cachesOnly };
+
+static Status checkGiven(const TensorInfo &info, bool isCache, bool given, Given which) {
+  bool wanted = which == Given::all || isCache == (which == Given::cachesOnly);
+  if (given == wanted)
+    return {};
+  if (!given)
+    return invalid("input '" + info.name + "' is missing");
+  return invalid("input '" + info.name +
+                 (isCache ? "' is a cache, which the state holds"
+                          : "' is not a cache: a state is loaded with past keys and values only"));
+}
+
+static Status readInputs(const artifact::Manifest &manifest, Given which,
                          const permalloy_tensor *tensors, size_t count,
                          std::vector<InputTensor> &inputs) {
   const std::vector<TensorInfo> &infos = manifest.inputs;
@@ -50,10 +64,8 @@ static Status readInputs(const artifact::Manifest &manifest, bool withCaches,
   PERMALLOY_TRY(resolveNames(infos, tensors, count, "input", indices));
   for (size_t i = 0; i < infos.size(); ++i) {
     bool given = std::find(indices.begin(), indices.end(), i) != indices.end();
-    bool wanted = withCaches || !isCache(manifest, &artifact::Cache::input, i);
-    if (given != wanted)
-      return invalid("input '" + infos[i].name +
-                     (given ? "' is a cache, which the state holds" : "' is missing"));
+    PERMALLOY_TRY(
+        checkGiven(infos[i], isCache(manifest, &artifact::Cache::input, i), given, which));
   }
   inputs.resize(infos.size());
   for (size_t i = 0; i < count; ++i) {
@@ -126,7 +138,8 @@ static Status runSession(Session &session, CacheState *state, const permalloy_te
                          const permalloy_run_options *options) {
   const artifact::Manifest &manifest = session.artifact().manifest();
   std::vector<InputTensor> inputTensors;
-  PERMALLOY_TRY(readInputs(manifest, !state, inputs, inputCount, inputTensors));
+  PERMALLOY_TRY(readInputs(manifest, state ? Given::allButCaches : Given::all, inputs, inputCount,
+                           inputTensors));
   if (outputCount && !outputs)
     return invalid("outputs is NULL");
   std::vector<size_t> wanted;
@@ -170,7 +183,7 @@ permalloy_status *permalloy_session_infer_shapes(permalloy_session *session,
       return invalid("session or outputs is NULL");
     const artifact::Manifest &manifest = session->session->artifact().manifest();
     std::vector<InputTensor> inputTensors;
-    PERMALLOY_TRY(readInputs(manifest, /*withCaches=*/true, inputs, input_count, inputTensors));
+    PERMALLOY_TRY(readInputs(manifest, Given::all, inputs, input_count, inputTensors));
     std::vector<size_t> wanted;
     PERMALLOY_TRY(resolveNames(manifest.outputs, outputs, output_count, "output", wanted));
     std::vector<std::vector<int64_t>> dims;
@@ -205,6 +218,18 @@ permalloy_status *permalloy_state_run(permalloy_state *state, const permalloy_te
       return invalid("state is NULL");
     return runSession(*state->session, state->state.get(), inputs, input_count, outputs,
                       output_count, options);
+  });
+}
+
+permalloy_status *permalloy_state_load(permalloy_state *state, const permalloy_tensor *inputs,
+                                       size_t input_count) {
+  return guarded([&]() -> Status {
+    if (!state)
+      return invalid("state is NULL");
+    std::vector<InputTensor> tensors;
+    const artifact::Manifest &manifest = state->session->artifact().manifest();
+    PERMALLOY_TRY(readInputs(manifest, Given::cachesOnly, inputs, input_count, tensors));
+    return state->session->loadState(*state->state, tensors);
   });
 }
 

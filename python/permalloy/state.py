@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidArgument
 
@@ -45,6 +45,11 @@ class State:
     def nbytes(self) -> int:
         """Bytes of memory: batch * capacity * bytes of a row of all caches."""
         return self._native.nbytes
+
+    def load(self, past: dict[str, Any]) -> None:
+        """Takes past keys and values, by the names of the model's inputs, in place of what it held;
+        all of the same length. They are copied, so a prompt may come from another model."""
+        self._native.load(self._session._feeds(past))
 
     def truncate(self, length: int) -> None:
         """Goes back to the first `length` rows."""

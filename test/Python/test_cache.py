@@ -126,6 +126,25 @@ def test_state(session):
     assert np.array_equal(y, expected(rows(2, 2)))
 
 
+def test_a_state_takes_a_past(session):
+    state = session.create_state(batch=2, capacity=4)
+    for length in (3, 9):  # 9 rows need a larger buffer
+        past = rows(length, 2, seed=length)
+        state.load({"past.k": past, "past.v": past})
+        assert state.length == length and state.capacity >= length
+        (y,) = session.run(None, {"x": rows(1, 2)}, state=state)
+        assert np.array_equal(y, expected(np.concatenate([past, rows(1, 2)], axis=2)))
+    for feed, message in (
+        ({"past.k": rows(3, 2)}, "'past.v' is missing"),
+        ({"past.k": rows(3, 2), "past.v": rows(4, 2)}, "does not fit a state of batch 2"),
+        ({"past.k": rows(3), "past.v": rows(3)}, "does not fit a state of batch 2"),
+        ({"x": rows(1, 2), "past.k": rows(3, 2), "past.v": rows(3, 2)}, "'x' is not a cache"),
+    ):
+        with pytest.raises(permalloy.InvalidArgument, match=message):
+            state.load(feed)
+    assert state.length == 10
+
+
 def test_state_errors(session, tiny, tiny_cache):
     state = session.create_state()
     with pytest.raises(permalloy.InvalidArgument, match="'past.k' is a cache, which the state"):

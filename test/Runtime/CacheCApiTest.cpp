@@ -111,6 +111,14 @@ TEST_F(CacheCApi, StateRunsWithoutPastAndPresent) {
   EXPECT_EQ(permalloy_state_length(state), 0);
   EXPECT_EQ(permalloy_state_capacity(state), 8);
   EXPECT_EQ(permalloy_state_batch(state), 1);
+  float k[] = {1, 2, 3, 4, 5, 6, 7, 8};
+  permalloy_tensor pasts[] = {tensor("past.v", {1, 2, 1, 4}, k), tensor("past.k", {1, 2, 1, 4}, k),
+                              inputs[0]};
+  EXPECT_EQ(take(permalloy_state_load(state, pasts, 1)), "input 'past.k' is missing");
+  EXPECT_EQ(take(permalloy_state_load(state, pasts, 3)),
+            "input 'x' is not a cache: a state is loaded with past keys and values only");
+  EXPECT_EQ(take(permalloy_state_load(state, pasts, 2)), "");
+  EXPECT_EQ(permalloy_state_length(state), 1);
   permalloy_state_release(state);
   permalloy_state_release(nullptr);
 }

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Which peers a row is about: found by an earlier pass over all of them, kept with the results.
+
+contenders.json holds, for each row, the milliseconds (or the error) of every peer with every model
+file. A later run takes each peer with its fastest file; those near the fastest get all pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .cases import Row
+from .peers import Candidate
+from .results import Results
+
+#: A peer whose time was more than this many times the best one's is no contender.
+NEAR = 1.15
+
+
+class Calibration:
+    """The earlier pass."""
+
+    def __init__(self, path: Path):
+        self._results = Results(path)
+
+    def record(self, row: Row, result: dict):
+        """Takes over the peers of a row that was measured."""
+        known = self._results.rows.setdefault(row.key, {})
+        for name, peer in result["peers"].items():
+            if "milliseconds" in peer:
+                known[name] = {
+                    "ms": round(peer["milliseconds"]["median"], 3),
+                    "load_s": round(peer["load_s"], 1),
+                }
+            else:
+                known[name] = {"error": peer["error"][:200]}
+        self._results.write()
+
+    def known(self, row: Row) -> dict[str, dict]:
+        return self._results.rows.get(row.key, {})
+
+    def split(
+        self, row: Row, candidates: Sequence[Candidate]
+    ) -> tuple[list[Candidate], list[Candidate]]:
+        """Contenders and others, each peer once, with its fastest file. A peer that was never tried
+        counts as a contender, one that failed as another."""
+        known = self.known(row)
+        by_peer: dict[str, list[Candidate]] = {}
+        for who in candidates:
+            by_peer.setdefault(who.peer.name, []).append(who)
+        chosen = []
+        for group in by_peer.values():
+            best = min(group, key=lambda who: known.get(who.name, {}).get("ms", float("inf")))
+            chosen.append((known.get(best.name), best))
+        times = [entry["ms"] for entry, _ in chosen if entry and "ms" in entry]
+        limit = NEAR * min(times, default=float("inf"))
+        contenders = [
+            who for entry, who in chosen if entry is None or entry.get("ms", float("inf")) <= limit
+        ]
+        return contenders, [who for _, who in chosen if who not in contenders]
+
+    def seconds(self, row: Row, contenders, others, pairs: int, other_pairs: int) -> float:
+        """About how long the row takes: loading, then the turns; ours is taken as the fastest."""
+        known = self.known(row)
+
+        def of(who: Candidate, key: str) -> float:
+            return known.get(who.name, {}).get(key, 0.0)
+
+        chosen = [*contenders, *others]
+        loading = 2.0 + sum(of(who, "load_s") + 2e-3 * of(who, "ms") for who in chosen)
+        fastest = min((of(who, "ms") for who in contenders), default=0.0)
+        turns = [(fastest, pairs), *((of(who, "ms"), pairs) for who in contenders)]
+        turns += [(of(who, "ms"), other_pairs) for who in others]
+        return loading + sum(1e-3 * ms * count * (4 if ms < 150 else 1) for ms, count in turns)
+
+
+def path_of(folder: Path) -> Path:
+    return folder / "contenders.json"

@@ -10,9 +10,10 @@ using namespace mlir;
 
 /// Scores of a block are scratch of every worker.
 static constexpr int64_t kMaxKeyBlock = 4096;
+static constexpr int64_t kMaxQueryBlocks = 256;
 
 AttentionSchedule AttentionSchedule::choose(const CpuTarget &target) {
-  return target.isAvx512() ? AttentionSchedule{8, 8, 128} : AttentionSchedule{6, 4, 128};
+  return target.isAvx512() ? AttentionSchedule{8, 8, 128, 4} : AttentionSchedule{6, 4, 128, 4};
 }
 
 bool AttentionSchedule::fits(const CpuTarget &target) const {
@@ -20,7 +21,7 @@ bool AttentionSchedule::fits(const CpuTarget &target) const {
     return rows > 0 && rows * kQueryVectors + kQueryVectors + 1 <= target.vectorRegisters;
   };
   return tileFits(keyRows) && tileFits(queryRows) && attentionQueryBlock(target) % queryRows == 0 &&
-         keyBlock >= keyRows;
+         keyBlock >= keyRows && queryBlocks > 0;
 }
 
 ScheduleSpaceOf<AttentionSchedule> permalloy::codegen::attentionSpace(const CpuTarget &target) {
@@ -29,9 +30,12 @@ ScheduleSpaceOf<AttentionSchedule> permalloy::codegen::attentionSpace(const CpuT
   space.add("tile_keys", "keys of a register tile of scores", &S::keyRows, {2, 4, 6, 8, 10, 12, 14});
   space.add("tile_queries", "queries of a register tile of the output", &S::queryRows, {2, 4, 8});
   space.add("block_keys", "keys of one step of the online softmax", &S::keyBlock, {32, 64, 128, 256, 512});
+  space.add("query_blocks", "blocks of queries that share a block of keys", &S::queryBlocks, {1, 2, 4, 8, 16});
   space.require([=](const S &s) -> std::string {
     if (s.keyBlock > kMaxKeyBlock)
       return "block_keys is more than " + std::to_string(kMaxKeyBlock);
+    if (s.queryBlocks > kMaxQueryBlocks)
+      return "query_blocks is more than " + std::to_string(kMaxQueryBlocks);
     if (s.fits(target))
       return "";
     return "tile_keys and tile_queries must leave their tiles within " + std::to_string(target.vectorRegisters) +
@@ -45,12 +49,24 @@ int64_t permalloy::codegen::attentionQueryBlock(const CpuTarget &target) {
   return kQueryVectors * target.lanes();
 }
 
+int64_t permalloy::codegen::attentionTilesPerHead(const CpuTarget &target,
+                                                  const AttentionSchedule &schedule, int64_t group,
+                                                  int64_t queries) {
+  int64_t blocks = llvm::divideCeil(queries, attentionQueryBlock(target));
+  return llvm::divideCeil(group * blocks, schedule.queryBlocks);
+}
+
 int64_t permalloy::codegen::attentionScratchBytes(const CpuTarget &target,
                                                   const AttentionSchedule &schedule, int64_t group,
                                                   int64_t headSize, Type element) {
   bool widens = element && Element::of(element).isHalf();
-  return std::max(AttentionScratch(target, schedule, headSize, widens).end,
+  return std::max(AttentionScratch(target, schedule, headSize, /*copies=*/true).end,
                   DecodeScratch(target, schedule, group, headSize, widens).end);
+}
+
+bool AttentionEmitter::copies(const Attention &a) {
+  return (a.element && Element::of(a.element).isHalf()) || a.key.rowStride != a.headSize * 4 ||
+         a.value.rowStride != a.headSize * 4;
 }
 
 void AttentionEmitter::emit() {
@@ -58,75 +74,121 @@ void AttentionEmitter::emit() {
   b.ifElse(few, [&] { emitDecode(); }, [&] { emitBlocks(); });
 }
 
-/// One tile of the grid for each head: the first head of a group does all of the group.
+/// The first tile of each key/value head does all of it.
 void AttentionEmitter::emitDecode() {
-  int64_t group = a.heads / a.kvHeads;
+  Value perHead = b.i64(attentionTilesPerHead(b.target(), s, group, 1));
   b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value tile) {
-    Value head = b.rem(tile, a.heads);
-    b.ifThen(b.equal(b.rem(head, group), b.i64(0)), [&] {
-      DecodeEmitter(b, a, s).emit(b.div(tile, a.heads), b.div(head, group));
+    b.ifThen(b.equal(b.rem(tile, perHead), b.i64(0)), [&] {
+      Value index = b.div(tile, perHead);
+      DecodeEmitter(b, a, s).emit(b.div(index, a.kvHeads), b.rem(index, a.kvHeads));
     });
   });
 }
 
+/// Blocks of queries are numbered by position, then by head of the group: those of a tile see much the
+/// same keys. Tiles get equal shares.
 void AttentionEmitter::emitBlocks() {
-  Value blocks = b.ceilDiv(a.queries, width);
+  Value blocks = b.mul(b.ceilDiv(a.queries, width), group), perHead = b.ceilDiv(blocks, s.queryBlocks);
+  Value share = b.div(b.add(blocks, b.sub(perHead, 1)), perHead);
   b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value tile) {
-    Value head = b.div(tile, blocks);
-    emitTile(b.div(head, a.heads), b.rem(head, a.heads), b.mul(b.rem(tile, blocks), width));
+    Value index = b.div(tile, perHead), first = b.mul(b.rem(tile, perHead), share);
+    Value count = b.max(b.i64(0), b.min(b.sub(blocks, first), share));
+    b.ifThen(b.less(b.i64(0), count),
+             [&] { emitTile(b.div(index, a.kvHeads), b.rem(index, a.kvHeads), first, count); });
   });
 }
 
-void AttentionEmitter::emitTile(Value batch, Value head, Value first) {
-  firstQuery = first;
-  queryCount = b.min(b.sub(a.queries, first), b.i64(width));
-  Value kvHead = a.heads == a.kvHeads ? head : b.div(head, a.heads / a.kvHeads);
-  queryRows = b.at(headBase(a.query, batch, head), b.mul(first, a.query.rowStride));
+void AttentionEmitter::emitTile(Value batchIndex, Value kvHeadIndex, Value firstBlock, Value blockCount) {
+  batch = batchIndex;
+  kvHead = kvHeadIndex;
   keyRows = headBase(a.key, batch, kvHead);
   valueRows = headBase(a.value, batch, kvHead);
-  outputRows = b.at(headBase(a.output, batch, head), b.mul(first, a.output.rowStride));
-  if (a.mask)
-    maskBase = b.at(b.at(b.at(a.mask->base, b.mul(batch, a.mask->batchStride)),
-                         b.mul(head, a.mask->headStride)),
-                    b.mul(first, a.mask->queryStride));
-  packQueries();
-  for (unsigned v = 0; v < kQueryVectors; ++v) {
-    setLanes(b.splat(-kInfinity), layout.maximum, v);
-    setLanes(b.splat(0), layout.sum, v);
-  }
-  b.loop(b.i64(0), b.i64(width * paddedSize * 4), vectorBytes, [&](Value offset) {
-    b.store(b.splat(0), b.at(part(layout.output), offset), vectorBytes);
+  auto forBlocks = [&](function_ref<void()> body) {
+    b.loop(b.i64(0), blockCount, 1, [&](Value index) {
+      selectBlock(firstBlock, index);
+      body();
+    });
+  };
+  forBlocks([&] {
+    packQueries();
+    clearOutput();
   });
-  auto [begin, end] = keyRange(first, queryCount); // blocks that nobody sees are skipped
-  b.loop(begin, end, s.keyBlock,
-         [&](Value key) { emitKeyBlock(key, b.min(b.sub(end, key), b.i64(s.keyBlock))); });
-  storeRows();
+  Value first = b.mul(b.div(firstBlock, group), width);
+  Value last = b.div(b.add(firstBlock, b.sub(blockCount, 1)), group);
+  Value end = b.min(a.queries, b.mul(b.add(last, 1), width));
+  std::pair<Value, Value> attended = attendedRange(batch);
+  auto [firstKey, endKey] = keyRange(attended, first, b.sub(end, first));
+  b.loop(firstKey, endKey, s.keyBlock, [&](Value key) {
+    Value count = b.min(b.sub(endKey, key), b.i64(s.keyBlock));
+    loadKeys(key, count);
+    forBlocks([&] { emitVisibleKeys(key, count, attended); });
+  });
+  forBlocks([&] { storeRows(); });
+}
+
+void AttentionEmitter::selectBlock(Value firstBlock, Value index) {
+  Value number = b.add(firstBlock, index);
+  block = b.at(part(layout.blocks), b.mul(index, layout.blockBytes));
+  head = b.add(b.mul(kvHead, group), b.rem(number, group));
+  firstQuery = b.mul(b.div(number, group), width);
+  queryCount = b.min(b.sub(a.queries, firstQuery), b.i64(width));
 }
 
 /// Qt[d][query] = scale * log2(e) * Q[query][d]. Lanes past the last query repeat it.
 void AttentionEmitter::packQueries() {
-  Value factor = b.splat(a.scale * kLog2e);
-  Value lastQuery = b.sub(queryCount, 1);
-  for (unsigned v = 0; v < kQueryVectors; ++v)
-    forColumns([&](int64_t column, unsigned valid) {
-      SmallVector<Value> rows;
-      for (int64_t lane = 0; lane < lanes; ++lane) {
-        Value query = b.min(b.i64(v * lanes + lane), lastQuery);
-        Value address = b.at(queryRows, b.mul(query, a.query.rowStride));
-        Value part = ops.loadLanes(element, b.at(address, column * element.bytes()), valid);
-        rows.push_back(b.mulf(part, factor));
-      }
-      rows = emitTranspose(b, rows);
-      for (unsigned d = 0; d < valid; ++d)
-        setLanes(rows[d], layout.queries + (column + d) * rowBytes, v);
-    });
+  Value factor = b.splat(a.scale * kLog2e), lastQuery = b.sub(queryCount, 1);
+  Value rows = b.at(headBase(a.query, batch, head), b.mul(firstQuery, a.query.rowStride));
+  auto packSquare = [&](unsigned vector, Value column, unsigned valid) {
+    SmallVector<Value> square;
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      Value query = b.min(b.i64(vector * lanes + lane), lastQuery);
+      Value address = b.at(b.at(rows, b.mul(query, a.query.rowStride)), b.mul(column, element.bytes()));
+      square.push_back(b.mulf(ops.loadLanes(element, address, valid), factor));
+    }
+    square = emitTranspose(b, square);
+    Value to = b.at(ofBlock(layout.queries), b.mul(column, rowBytes));
+    for (unsigned d = 0; d < valid; ++d)
+      setLanes(square[d], b.at(to, d * rowBytes), vector);
+  };
+  int64_t whole = a.headSize / lanes * lanes;
+  for (unsigned v = 0; v < kQueryVectors; ++v) {
+    b.loop(b.i64(0), b.i64(whole), lanes, [&](Value column) { packSquare(v, column, lanes); });
+    if (whole < a.headSize)
+      packSquare(v, b.i64(whole), a.headSize - whole);
+  }
+}
+
+/// m = -inf, l = 0, O = 0.
+void AttentionEmitter::clearOutput() {
+  for (unsigned v = 0; v < kQueryVectors; ++v) {
+    setLanes(b.splat(-kInfinity), ofBlock(layout.maximum), v);
+    setLanes(b.splat(0), ofBlock(layout.sum), v);
+  }
+  b.loop(b.i64(0), b.i64(width * paddedSize * 4), vectorBytes, [&](Value offset) {
+    b.store(b.splat(0), b.at(ofBlock(layout.output), offset), vectorBytes);
+  });
+}
+
+/// The rows of a block of keys and values, and the mask that all queries share.
+void AttentionEmitter::loadKeys(Value firstKey, Value count) {
+  keyBlock = b.at(keyRows, b.mul(firstKey, a.key.rowStride));
+  valueBlock = b.at(valueRows, b.mul(firstKey, a.value.rowStride));
+  keyStride = valueStride = copiesRows ? paddedSize * 4 : a.headSize * 4;
+  if (copiesRows) {
+    keyBlock = copyRows(keyBlock, a.key.rowStride, layout.keys, count);
+    valueBlock = copyRows(valueBlock, a.value.rowStride, layout.values, count);
+  }
+  maskRow = part(layout.maskRow);
+  if (sharesMask())
+    fillMask(maskRowOf(batch, b.i64(0), b.i64(0)), firstKey, count, maskRow);
 }
 
 /// out = O / l for the queries that exist.
 void AttentionEmitter::storeRows() {
+  Value outputRows = b.at(headBase(a.output, batch, head), b.mul(firstQuery, a.output.rowStride));
   b.loop(b.i64(0), queryCount, 1, [&](Value query) {
-    Value sum = b.loadF32(b.at(part(layout.sum), b.mul(query, 4)));
-    Value from = b.at(part(layout.output), b.mul(query, paddedSize * 4));
+    Value sum = b.loadF32(b.at(ofBlock(layout.sum), b.mul(query, 4)));
+    Value from = b.at(ofBlock(layout.output), b.mul(query, paddedSize * 4));
     storeOutputRow(from, b.at(outputRows, b.mul(query, a.output.rowStride)), sum, valueRows);
   });
 }

@@ -37,7 +37,7 @@ void DecodeEmitter::emit(Value batchIndex, Value kvHead) {
   keyRows = headBase(a.key, batch, kvHead);
   valueRows = headBase(a.value, batch, kvHead);
   packQueries();
-  auto [begin, end] = keyRange(b.i64(0), a.queries);
+  auto [begin, end] = keyRange(attendedRange(batch), b.i64(0), a.queries);
   b.loop(begin, end, s.keyBlock,
          [&](Value key) { emitKeyBlock(key, b.min(b.sub(end, key), b.i64(s.keyBlock))); });
   storeRows();
@@ -63,10 +63,11 @@ void DecodeEmitter::packQueries() {
 void DecodeEmitter::emitKeyBlock(Value firstKey, Value count) {
   bool once = a.mask && a.mask->sameForAllQueries && a.mask->sameForAllHeads;
   if (once)
-    fillMaskRow(firstHead, b.i64(0), firstKey, count);
+    fillMask(maskRowOf(batch, firstHead, b.i64(0)), firstKey, count, part(layout.maskRow));
   b.loop(b.i64(0), rows, 1, [&](Value row) {
     if (a.mask && !once)
-      fillMaskRow(b.add(firstHead, b.div(row, a.queries)), b.rem(row, a.queries), firstKey, count);
+      fillMask(maskRowOf(batch, b.add(firstHead, b.div(row, a.queries)), b.rem(row, a.queries)), firstKey,
+               count, part(layout.maskRow));
     emitRow(row, firstKey, count);
   });
   emitOutputs(firstKey, count);
@@ -105,16 +106,6 @@ void DecodeEmitter::emitRow(Value row, Value firstKey, Value count) {
   Value sum = b.mulf(b.loadF32(entry(layout.sum, row)), rescale);
   b.store(sum, entry(layout.sum, row));
   emitWeights(row, b.broadcast(shift), count);
-}
-
-void DecodeEmitter::fillMaskRow(Value head, Value query, Value firstKey, Value count) {
-  const AttentionMask &mask = *a.mask;
-  Value row = b.at(b.at(mask.base, b.mul(batch, mask.batchStride)), b.mul(head, mask.headStride));
-  row = b.at(b.at(row, b.mul(query, mask.queryStride)), b.mul(firstKey, mask.keyStride));
-  b.loop(b.i64(0), count, 1, [&](Value key) {
-    b.store(maskValue(b.at(row, b.mul(key, mask.keyStride))),
-            b.at(part(layout.maskRow), b.mul(key, 4)));
-  });
 }
 
 /// Dot products of a query with as many keys as there are lanes, from `keyRow` on.
@@ -201,8 +192,9 @@ Value DecodeEmitter::sumLanes(Value vector) {
 
 /// O = rescale O + P V, by tiles of rows, which share the loads of V.
 void DecodeEmitter::emitOutputs(Value firstKey, Value count) {
-  Value values = asFloat(b.at(valueRows, b.mul(firstKey, a.value.rowStride)), a.value.rowStride,
-                         layout.values, count);
+  Value values = b.at(valueRows, b.mul(firstKey, a.value.rowStride));
+  if (element.isHalf())
+    values = copyRows(values, a.value.rowStride, layout.values, count);
   b.loop(b.i64(0), rows, kTileRows, [&](Value row) {
     Value left = b.min(b.sub(rows, row), b.i64(kTileRows));
     b.switchOn(b.sub(left, 1), kTileRows,
@@ -230,7 +222,7 @@ void DecodeEmitter::emitOutputColumns(unsigned tileRows, Value row, Value values
   operands.aRowStride = layout.scoreBytes;
   operands.aStepStride = 4;
   operands.b = b.at(values, offset);
-  operands.bStepStride = floatStride(a.value);
+  operands.bStepStride = element.isHalf() ? paddedSize * 4 : a.value.rowStride;
   for (int64_t col = 0; col < columns; col += lanes)
     operands.bVectorOffsets.push_back(col * 4);
   operands.lastVectorLanes = columns % lanes;

@@ -40,8 +40,7 @@ struct DecodeScratch {
 class DecodeEmitter : AttentionParts {
 public:
   DecodeEmitter(KernelBuilder &b, const Attention &a, const AttentionSchedule &s)
-      : AttentionParts(b, a, s), group(a.heads / a.kvHeads),
-        layout(b.target(), s, group, a.headSize, element.isHalf()) {}
+      : AttentionParts(b, a, s), layout(b.target(), s, group, a.headSize, element.isHalf()) {}
 
   void emit(Value batch, Value kvHead);
 
@@ -49,7 +48,6 @@ private:
   void packQueries();
   void emitKeyBlock(Value firstKey, Value count);
   void emitRow(Value row, Value firstKey, Value count);
-  void fillMaskRow(Value head, Value query, Value firstKey, Value count);
   Value emitDots(Value queryRow, Value keyRow);
   Value emitDot(Value queryRow, Value keyRow);
   Value finishScores(Value scores, Value query, Value firstKey, Value key, Value count);
@@ -65,7 +63,6 @@ private:
   Value entry(int64_t offset, Value row) { return b.at(part(offset), b.mul(row, 4)); }
   Value offsetOfKeys() { return b.sub(a.keys, a.queries); }
 
-  int64_t group;
   DecodeScratch layout;
 
   Value batch, firstHead, rows, keyRows, valueRows; ///< The tile at hand.

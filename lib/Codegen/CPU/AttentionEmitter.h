@@ -16,24 +16,28 @@ constexpr unsigned kQueryVectors = 2;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kLog2e = 1.44269504f;
 
-/// Offsets of a worker's scratch, in bytes; every part is 64-byte aligned.
+/// Offsets of a worker's scratch, in bytes; every part is 64-byte aligned. First what serves the block of
+/// queries and keys at hand, then a part for each block of queries of the tile.
 struct AttentionScratch {
-  int64_t queries = 0, scores, maskRow, maximum, newMaximum, rescale, sum, output, keys, values, end;
+  int64_t scores = 0, maskRow, newMaximum, rescale, keys, values, blocks, end;
+  /// Within the part of a block of queries, and the size of one.
+  int64_t queries = 0, output, maximum, sum, blockBytes;
 
-  /// `widens`: blocks of K and V stand here as f32.
-  AttentionScratch(const CpuTarget &target, const AttentionSchedule &s, int64_t headSize, bool widens) {
-    int64_t width = attentionQueryBlock(target) * 4;
-    int64_t block = widens ? s.keyBlock * llvm::alignTo(headSize, target.lanes()) * 4 : 0;
-    scores = queries + llvm::alignTo(headSize, target.lanes()) * width;
+  /// `copies`: blocks of K and V stand here, as f32.
+  AttentionScratch(const CpuTarget &target, const AttentionSchedule &s, int64_t headSize, bool copies) {
+    int64_t width = attentionQueryBlock(target) * 4, padded = llvm::alignTo(headSize, target.lanes());
+    int64_t copyBytes = copies ? s.keyBlock * padded * 4 : 0;
     maskRow = scores + s.keyBlock * width;
-    maximum = llvm::alignTo(maskRow + s.keyBlock * 4, 64);
-    newMaximum = maximum + width;
+    newMaximum = llvm::alignTo(maskRow + s.keyBlock * 4, 64);
     rescale = newMaximum + width;
-    sum = rescale + width;
-    output = sum + width;
-    keys = output + attentionQueryBlock(target) * llvm::alignTo(headSize, target.lanes()) * 4;
-    values = keys + block;
-    end = values + block;
+    keys = rescale + width;
+    values = keys + copyBytes;
+    blocks = values + copyBytes;
+    output = queries + padded * width;
+    maximum = output + padded * width;
+    sum = maximum + width;
+    blockBytes = sum + width;
+    end = blocks + s.queryBlocks * blockBytes;
   }
 };
 
@@ -48,27 +52,31 @@ protected:
         outputElement(a.outputElement ? Element::of(a.outputElement) : element),
         maskElement(a.maskElement ? Element::of(a.maskElement) : element),
         lanes(b.target().lanes()), vectorBytes(lanes * 4),
-        paddedSize(llvm::alignTo(a.headSize, lanes)) {}
+        paddedSize(llvm::alignTo(a.headSize, lanes)), group(a.heads / a.kvHeads) {}
 
   /// The rows of one head.
   Value headBase(const HeadTensor &tensor, Value batch, Value head) {
     return b.at(b.at(tensor.base, b.mul(batch, tensor.batchStride)),
                 b.mul(head, tensor.headStride));
   }
-  /// The keys [first, second) that any of the queries [first, first + count) sees, by position.
-  std::pair<Value, Value> keyRange(Value firstQuery, Value count);
-  /// The mask at `address` as f32 in powers of two.
-  Value maskValue(Value address);
+  /// The keys [first, second) that any of the queries [first, first + count) sees: within `attended`, by position.
+  std::pair<Value, Value> keyRange(std::pair<Value, Value> attended, Value firstQuery, Value count);
+  /// The keys [first, second) outside of which the mask of `batch` hides all from every query and head.
+  std::pair<Value, Value> attendedRange(Value batch);
+  /// Row `query` of the mask of a head.
+  Value maskRowOf(Value batch, Value head, Value query);
+  /// How many of `count` keys have vectors in the mask: all that fill one where they are neighbours in memory, else 0.
+  Value vectorKeys(Value count);
+  /// The mask at `address` as f32 in powers of two: one element, or a vector of neighbours.
+  Value maskValue(Value address, bool isVector = false);
+  /// `to` = the mask of the keys [firstKey, firstKey + count) from a row of it.
+  void fillMask(Value row, Value firstKey, Value count, Value to);
   /// first, first + 1, ... as i32.
   Value laneNumbers(int32_t first);
   /// Scores in powers of two after the softcap.
   Value capScores(Value scores);
-  /// `count` rows of K or V as f32: in place, or widened at `place` in scratch.
-  Value asFloat(Value rows, int64_t rowStride, int64_t place, Value count);
-  /// Bytes between the rows that asFloat gives.
-  int64_t floatStride(const HeadTensor &tensor) const {
-    return element.isHalf() ? paddedSize * 4 : tensor.rowStride;
-  }
+  /// `count` rows of K or V at `place` in scratch, as f32, padded to whole vectors.
+  Value copyRows(Value rows, int64_t rowStride, int64_t place, Value count);
   /// to = from / sum for the elements of one head; what NoKeys says where the sum is 0.
   void storeOutputRow(Value from, Value to, Value sum, Value valueRows);
   /// Calls `body(column, valid lanes)` for the vectors of one head.
@@ -86,57 +94,78 @@ protected:
   /// in scratch.
   Element element, outputElement, maskElement;
   int64_t lanes, vectorBytes, paddedSize;
+  int64_t group; ///< Query heads that share a key/value head.
 
 private:
+  Value attends(Value address, bool isVector);
   Value emptyRow(Value valueRows, Value sum, Value value, int64_t column, unsigned valid);
 };
 
 /// Emits one attention kernel; see Attention.h for the algorithm. Attention.cpp has the frame
-/// (grid, packing, output), AttentionScores.cpp what happens to a block of keys.
+/// (grid, packing, output), AttentionScores.cpp what happens to a block of queries and one of keys.
 class AttentionEmitter : AttentionParts {
 public:
   AttentionEmitter(KernelBuilder &b, const Attention &a, const AttentionSchedule &s)
-      : AttentionParts(b, a, s), layout(b.target(), s, a.headSize, element.isHalf()),
+      : AttentionParts(b, a, s), copiesRows(copies(a)),
+        layout(b.target(), s, a.headSize, copiesRows),
         width(attentionQueryBlock(b.target())), rowBytes(width * 4) {}
 
   void emit();
 
 private:
+  /// Rows of keys or values that are not f32 one behind another are copied.
+  static bool copies(const Attention &a);
+
   void emitDecode();
   void emitBlocks();
-  void emitTile(Value batch, Value head, Value firstQuery);
+  void emitTile(Value batch, Value kvHead, Value firstBlock, Value blockCount);
+  void selectBlock(Value firstBlock, Value index);
   void packQueries();
+  void clearOutput();
+  void loadKeys(Value firstKey, Value count);
+  void emitVisibleKeys(Value firstKey, Value count, std::pair<Value, Value> attended);
   void emitKeyBlock(Value firstKey, Value count);
   void emitAllScores(Value firstKey, Value count);
-  void fillMaskRow(Value firstKey, Value count);
+  void emitScoreTile(Value firstKey, Value row);
+  void emitBorderTile(Value firstKey, Value row);
   void fillMaskTile(Value firstKey, Value count);
-  llvm::SmallVector<Value> startScores(unsigned rows, Value firstRow, Value row, Value scores);
-  void emitScores(unsigned rows, Value firstKey, Value row);
+  void fillMaskSquares(Value row, Value count, unsigned vector);
+  llvm::SmallVector<Value> startScores(unsigned rows, unsigned firstVector, bool border, Value firstRow,
+                                       Value row, Value scores);
+  void emitScores(unsigned rows, unsigned firstVector, bool border, Value firstKey, Value row);
   Value initialScore(Value score, Value key, unsigned vector);
   void updateMaximum();
   void emitWeights(Value count);
   Value emitWeight(Value address, Value shift);
   void emitOutput(Value firstKey, Value count);
-  void emitOutputTile(Value firstKey, Value count, Value query, int64_t column, int64_t columns);
+  void emitOutputTile(Value count, Value query, int64_t column, int64_t columns);
   void storeRows();
 
-  Value lanesAt(int64_t offset, unsigned vector) {
-    return b.loadVector(part(offset + vector * vectorBytes), vectorBytes);
+  bool hasReach() const { return a.reachRight() || a.windowLeft; }
+  bool sharesMask() const { return a.mask && a.mask->sameForAllQueries && a.mask->sameForAllHeads; }
+  /// Position of query 0 among the keys.
+  Value offsetOfQueries() { return b.sub(a.keys, a.queries); }
+
+  Value ofBlock(int64_t offset) { return b.at(block, offset); }
+  Value lanesAt(Value memory, unsigned vector) {
+    return b.loadVector(b.at(memory, vector * vectorBytes), vectorBytes);
   }
-  void setLanes(Value value, int64_t offset, unsigned vector) {
-    b.store(value, part(offset + vector * vectorBytes), vectorBytes);
+  void setLanes(Value value, Value memory, unsigned vector) {
+    b.store(value, b.at(memory, vector * vectorBytes), vectorBytes);
   }
 
+  bool copiesRows;
   AttentionScratch layout;
   int64_t width, rowBytes;
 
   // The tile at hand.
-  Value queryRows, keyRows, valueRows, outputRows,
-      maskBase; ///< Bases of its head; queries from firstQuery on.
-  Value firstQuery, queryCount;
+  Value batch, kvHead, keyRows, valueRows;
 
-  // The block of keys at hand: rows of f32, in place or widened.
-  Value keyBlock, valueBlock;
+  // Its block of queries at hand: its part of the scratch, its head, and queries from firstQuery on.
+  Value block, head, firstQuery, queryCount;
+
+  // The block of keys at hand: rows of f32, and their mask where it is the same for all queries.
+  Value keyBlock, valueBlock, maskRow;
   int64_t keyStride = 0, valueStride = 0;
 };
 

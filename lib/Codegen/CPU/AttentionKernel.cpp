@@ -9,7 +9,7 @@ using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
 
-/// Packing Q is written out for a whole head, so wider ones would pass kMaxKernelOps.
+/// Tiles of the output are written out for all columns of a head, so wider ones would pass kMaxKernelOps.
 static constexpr int64_t kMaxHeadSize = 512;
 
 /// The one tfm.attention of a kernel, or null.
@@ -61,8 +61,10 @@ LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
   };
   tfm::DimExprAttr queries = query[op.queryAxis()];
   auto blocks = tfm::DimExprAttr::ceilDiv(queries, constant(attentionQueryBlock(target)));
+  blocks = tfm::DimExprAttr::mul(constant(op.getNumHeads() / op.getNumKvHeads()), blocks);
+  auto perHead = tfm::DimExprAttr::ceilDiv(blocks, constant(schedule->queryBlocks)); // attentionTilesPerHead
   kernel.setTilesAttr(
-      tfm::DimExprAttr::mul(query[0], tfm::DimExprAttr::mul(constant(op.getNumHeads()), blocks)));
+      tfm::DimExprAttr::mul(query[0], tfm::DimExprAttr::mul(constant(op.getNumKvHeads()), perHead)));
   kernel.setScratchBytesAttr(constant(
       attentionScratchBytes(target, *schedule, op.getNumHeads() / op.getNumKvHeads(), headSizeOf(op),
                             Element::of(op.getQuery()).stored)));

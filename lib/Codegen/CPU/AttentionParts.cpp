@@ -4,15 +4,20 @@
 #include "permalloy/Codegen/CPU/VectorMath.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace permalloy::codegen;
 using namespace mlir;
 
 /// Finite masks are kept above this after the change of base, so that they do not become -inf.
 static constexpr float kLowestMask = -2e38f;
+/// A mask from here down hides: exp2 of it is 0 beside any score that is not itself hidden.
+static constexpr float kHidingMask = -1e30f;
 
-std::pair<Value, Value> AttentionParts::keyRange(Value firstQuery, Value count) {
-  Value begin = b.i64(0), end = a.keys, offset = b.sub(a.keys, a.queries);
+std::pair<Value, Value> AttentionParts::keyRange(std::pair<Value, Value> attended, Value firstQuery,
+                                                 Value count) {
+  auto [begin, end] = attended;
+  Value offset = b.sub(a.keys, a.queries);
   if (auto reach = a.reachRight())
     end = b.max(begin, b.min(end, b.add(b.add(firstQuery, count), b.add(offset, *reach))));
   if (a.windowLeft)
@@ -20,17 +25,89 @@ std::pair<Value, Value> AttentionParts::keyRange(Value firstQuery, Value count) 
   return {b.min(begin, end), end};
 }
 
-Value AttentionParts::maskValue(Value address) {
+Value AttentionParts::vectorKeys(Value count) {
+  Value dense = b.equal(a.mask->keyStride, b.i64(a.mask->isBool ? 1 : maskElement.bytes()));
+  return b.select(dense, b.mul(b.div(count, lanes), lanes), b.i64(0));
+}
+
+/// Whether the mask at `address` leaves a key some weight. A finite number that is as good as -inf leaves none where
+/// any other key of the query has some.
+Value AttentionParts::attends(Value address, bool isVector) {
   if (a.mask->isBool) {
-    Value byte = b.load(b.getI8Type(), address, 1);
-    Value zero = arith::ConstantOp::create(b, b.getI8IntegerAttr(0));
-    Value attend = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, byte, zero);
-    return b.select(attend, b.f32(0), b.f32(-kInfinity));
+    Element e = Element::of(b.getI1Type());
+    return isVector ? ops.loadVector(e, address, {}) : ops.load(e, address);
   }
-  Value mask = ops.load(maskElement, address);
-  Value scaled = b.maxf(b.f32(kLowestMask), b.mulf(mask, b.f32(kLog2e)));
-  Value excluded = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, mask, b.f32(-kInfinity));
-  return b.select(excluded, mask, scaled);
+  Value mask = isVector ? ops.loadVector(maskElement, address, {}) : ops.load(maskElement, address);
+  Value least = isVector ? b.splat(kHidingMask) : b.f32(kHidingMask);
+  return arith::CmpFOp::create(b, arith::CmpFPredicate::UGT, mask, least);
+}
+
+/// Keys without weight may be skipped for a query that sees another key with some. A finite mask gives weights to keys
+/// that it hides from a query which sees no other: where it attends to nothing at all, or where a query may see
+/// only keys left of those it attends to (causal) or a window of them, the range stays open on that side.
+std::pair<Value, Value> AttentionParts::attendedRange(Value batch) {
+  Value none = b.i64(0), all = a.keys;
+  if (!a.mask || !a.mask->sameForAllQueries || !a.mask->sameForAllHeads)
+    return {none, all};
+  if (!a.mask->isBool && (a.windowLeft || a.windowRight))
+    return {none, all};
+  Value row = maskRowOf(batch, none, none);
+  Value whole = vectorKeys(a.keys);
+  auto at = [&](Value key) { return b.at(row, b.mul(key, a.mask->keyStride)); };
+  Type i32 = b.getI32Type();
+  auto splat = [&](int32_t value) -> Value {
+    return arith::ConstantOp::create(b, DenseElementsAttr::get(b.intVectorType(), value));
+  };
+  // Lane by lane: the first and the last key that is attended to.
+  SmallVector<Value> found = b.loop(
+      none, whole, lanes, {splat(INT32_MAX), splat(-1)}, [&](Value key, ValueRange carried) {
+        Value sees = attends(at(key), /*isVector=*/true);
+        Value first = b.broadcast(arith::TruncIOp::create(b, i32, key));
+        Value number = arith::AddIOp::create(b, laneNumbers(0), first);
+        Value atMost = arith::SelectOp::create(b, sees, number, carried[0]);
+        Value last = arith::SelectOp::create(b, sees, number, carried[1]);
+        return SmallVector<Value>{arith::MinSIOp::create(b, carried[0], atMost), last};
+      });
+  auto reduce = [&](vector::CombiningKind kind, Value vector) -> Value {
+    return arith::ExtSIOp::create(b, b.getI64Type(), vector::ReductionOp::create(b, kind, vector));
+  };
+  found = {reduce(vector::CombiningKind::MINSI, found[0]), reduce(vector::CombiningKind::MAXSI, found[1])};
+  found = b.loop(whole, a.keys, 1, found, [&](Value key, ValueRange carried) {
+    Value sees = attends(at(key), /*isVector=*/false);
+    return SmallVector<Value>{b.select(sees, b.min(carried[0], key), carried[0]),
+                              b.select(sees, key, carried[1])};
+  });
+  Value some = b.less(b.i64(-1), found[1]);
+  bool closedLeft = a.mask->isBool || !a.causal;
+  return {closedLeft ? b.select(some, found[0], none) : none, b.select(some, b.add(found[1], 1), all)};
+}
+
+Value AttentionParts::maskRowOf(Value batch, Value head, Value query) {
+  const AttentionMask &mask = *a.mask;
+  Value row = b.at(b.at(mask.base, b.mul(batch, mask.batchStride)), b.mul(head, mask.headStride));
+  return b.at(row, b.mul(query, mask.queryStride));
+}
+
+Value AttentionParts::maskValue(Value address, bool isVector) {
+  auto constant = [&](float value) { return isVector ? b.splat(value) : b.f32(value); };
+  if (a.mask->isBool)
+    return arith::SelectOp::create(b, attends(address, isVector), constant(0), constant(-kInfinity));
+  Value mask = isVector ? ops.loadVector(maskElement, address, {}) : ops.load(maskElement, address);
+  Value scaled = b.maxf(constant(kLowestMask), b.mulf(mask, constant(kLog2e)));
+  Value excluded =
+      arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, mask, constant(-kInfinity));
+  return arith::SelectOp::create(b, excluded, mask, scaled);
+}
+
+void AttentionParts::fillMask(Value row, Value firstKey, Value count, Value to) {
+  row = b.at(row, b.mul(firstKey, a.mask->keyStride));
+  Value whole = vectorKeys(count);
+  auto fill = [&](Value key, bool isVector) {
+    Value value = maskValue(b.at(row, b.mul(key, a.mask->keyStride)), isVector);
+    b.store(value, b.at(to, b.mul(key, 4)));
+  };
+  b.loop(b.i64(0), whole, lanes, [&](Value key) { fill(key, /*isVector=*/true); });
+  b.loop(whole, count, 1, [&](Value key) { fill(key, /*isVector=*/false); });
 }
 
 Value AttentionParts::laneNumbers(int32_t first) {
@@ -48,11 +125,7 @@ Value AttentionParts::capScores(Value scores) {
   return b.mulf(emitTanh(b, b.mulf(scores, b.splat(1 / cap))), b.splat(cap));
 }
 
-/// Widening costs 3 instructions for 16 elements, where each takes 2 FMAs of every 16 queries. Rows
-/// in scratch are padded to whole vectors.
-Value AttentionParts::asFloat(Value rows, int64_t rowStride, int64_t place, Value count) {
-  if (!element.isHalf())
-    return rows;
+Value AttentionParts::copyRows(Value rows, int64_t rowStride, int64_t place, Value count) {
   b.loop(b.i64(0), count, 1, [&](Value row) {
     Value from = b.at(rows, b.mul(row, rowStride));
     Value to = b.at(part(place), b.mul(row, paddedSize * 4));

@@ -1,6 +1,7 @@
 //===- AttentionScores.cpp - a block of keys: mask, scores, softmax, output -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "AttentionEmitter.h"
+#include "permalloy/Codegen/CPU/Transpose.h"
 #include "permalloy/Codegen/CPU/VectorMath.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -8,19 +9,32 @@
 using namespace permalloy::codegen;
 using namespace mlir;
 
+/// Those of the block of keys at hand, from `firstKey` on, that the block of queries sees.
+void AttentionEmitter::emitVisibleKeys(Value firstKey, Value count, std::pair<Value, Value> attended) {
+  if (!hasReach())
+    return emitKeyBlock(firstKey, count);
+  auto [begin, end] = keyRange(attended, firstQuery, queryCount);
+  begin = b.max(begin, firstKey);
+  end = b.min(end, b.add(firstKey, count));
+  b.ifThen(b.less(begin, end), [&] {
+    Value keys = keyBlock, values = valueBlock, mask = maskRow, skipped = b.sub(begin, firstKey);
+    keyBlock = b.at(keys, b.mul(skipped, keyStride));
+    valueBlock = b.at(values, b.mul(skipped, valueStride));
+    maskRow = b.at(mask, b.mul(skipped, 4));
+    emitKeyBlock(begin, b.sub(end, begin));
+    keyBlock = keys;
+    valueBlock = values;
+    maskRow = mask;
+  });
+}
+
 void AttentionEmitter::emitKeyBlock(Value firstKey, Value count) {
   for (unsigned v = 0; v < kQueryVectors; ++v)
-    setLanes(lanesAt(layout.maximum, v), layout.newMaximum, v);
-  if (a.mask && a.mask->sameForAllQueries)
-    fillMaskRow(firstKey, count);
-  else if (a.mask)
+    setLanes(lanesAt(ofBlock(layout.maximum), v), part(layout.newMaximum), v);
+  if (a.mask && !a.mask->sameForAllQueries)
     fillMaskTile(firstKey, count);
-  keyStride = floatStride(a.key);
-  valueStride = floatStride(a.value);
-  keyBlock =
-      asFloat(b.at(keyRows, b.mul(firstKey, a.key.rowStride)), a.key.rowStride, layout.keys, count);
-  valueBlock = asFloat(b.at(valueRows, b.mul(firstKey, a.value.rowStride)), a.value.rowStride,
-                       layout.values, count);
+  else if (a.mask && !sharesMask())
+    fillMask(maskRowOf(batch, head, b.i64(0)), firstKey, count, maskRow);
   emitAllScores(firstKey, count);
   updateMaximum();
   emitWeights(count);
@@ -33,8 +47,8 @@ void AttentionEmitter::emitKeyBlock(Value firstKey, Value count) {
 void AttentionEmitter::emitAllScores(Value firstKey, Value count) {
   int64_t rows = s.keyRows;
   bool maskInPlace = a.mask && !a.mask->sameForAllQueries;
-  auto tile = [&](Value row) { emitScores(rows, firstKey, row); };
-  auto single = [&](Value row) { emitScores(1, firstKey, row); };
+  auto tile = [&](Value row) { emitScoreTile(firstKey, row); };
+  auto single = [&](Value row) { emitScores(1, 0, /*border=*/true, firstKey, row); };
   Value whole = b.mul(b.div(count, rows), rows);
   b.loop(b.i64(0), whole, rows, tile);
   if (maskInPlace)
@@ -44,24 +58,62 @@ void AttentionEmitter::emitAllScores(Value firstKey, Value count) {
       [&] { b.loop(whole, count, rows, [&](Value) { tile(b.sub(count, rows)); }); });
 }
 
-void AttentionEmitter::fillMaskRow(Value firstKey, Value count) {
-  Value row = b.at(maskBase, b.mul(firstKey, a.mask->keyStride));
-  b.loop(b.i64(0), count, 1, [&](Value key) {
-    Value value = maskValue(b.at(row, b.mul(key, a.mask->keyStride)));
-    b.store(value, b.at(part(layout.maskRow), b.mul(key, 4)));
+/// A tile of scores, which compares positions only where some query may not see some key.
+void AttentionEmitter::emitScoreTile(Value firstKey, Value row) {
+  if (!hasReach())
+    return emitScores(s.keyRows, 0, /*border=*/false, firstKey, row);
+  Value position = b.add(firstQuery, offsetOfQueries()), first = b.add(firstKey, row);
+  Value border;
+  if (auto reach = a.reachRight())
+    border = b.less(b.add(position, *reach), b.add(first, s.keyRows - 1));
+  if (a.windowLeft) {
+    Value left = b.less(first, b.sub(b.add(position, width - 1), *a.windowLeft));
+    border = border ? arith::OrIOp::create(b, border, left).getResult() : left;
+  }
+  b.ifElse(
+      border, [&] { emitBorderTile(firstKey, row); },
+      [&] { emitScores(s.keyRows, 0, /*border=*/false, firstKey, row); });
+}
+
+/// On the diagonal, keys that the first vector of queries does not see are multiplied with the second only.
+void AttentionEmitter::emitBorderTile(Value firstKey, Value row) {
+  auto all = [&] { emitScores(s.keyRows, 0, /*border=*/true, firstKey, row); };
+  static_assert(kQueryVectors == 2);
+  if (!a.reachRight())
+    return all();
+  Value lastSeen = b.add(b.add(firstQuery, offsetOfQueries()), lanes - 1 + *a.reachRight());
+  b.ifElse(
+      b.less(lastSeen, b.add(firstKey, row)),
+      [&] { emitScores(s.keyRows, 1, /*border=*/true, firstKey, row); }, all);
+}
+
+/// A mask that differs by query goes, transposed, where the scores will stand. Lanes past the last query repeat it.
+void AttentionEmitter::fillMaskTile(Value firstKey, Value count) {
+  Value row = b.at(maskRowOf(batch, head, firstQuery), b.mul(firstKey, a.mask->keyStride));
+  for (unsigned v = 0; v < kQueryVectors; ++v)
+    fillMaskSquares(row, count, v);
+  b.loop(vectorKeys(count), count, 1, [&](Value key) {
+    b.loop(b.i64(0), b.i64(width), 1, [&](Value lane) {
+      Value query = b.min(lane, b.sub(queryCount, 1));
+      Value address = b.at(b.at(row, b.mul(query, a.mask->queryStride)), b.mul(key, a.mask->keyStride));
+      Value to = b.at(part(layout.scores), b.add(b.mul(key, rowBytes), b.mul(lane, 4)));
+      b.store(maskValue(address), to);
+    });
   });
 }
 
-/// A mask that differs by query goes, transposed, where the scores will stand.
-void AttentionEmitter::fillMaskTile(Value firstKey, Value count) {
-  b.loop(b.i64(0), b.i64(width), 1, [&](Value lane) {
-    Value query = b.min(lane, b.sub(queryCount, 1));
-    Value row =
-        b.at(b.at(maskBase, b.mul(query, a.mask->queryStride)), b.mul(firstKey, a.mask->keyStride));
-    b.loop(b.i64(0), count, 1, [&](Value key) {
-      Value value = maskValue(b.at(row, b.mul(key, a.mask->keyStride)));
-      b.store(value, b.at(part(layout.scores), b.add(b.mul(key, rowBytes), b.mul(lane, 4))));
-    });
+/// Squares of as many keys as queries, of the mask's rows from `row` on.
+void AttentionEmitter::fillMaskSquares(Value row, Value count, unsigned vector) {
+  b.loop(b.i64(0), vectorKeys(count), lanes, [&](Value key) {
+    SmallVector<Value> square;
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      Value query = b.min(b.i64(vector * lanes + lane), b.sub(queryCount, 1));
+      Value address = b.at(b.at(row, b.mul(query, a.mask->queryStride)), b.mul(key, a.mask->keyStride));
+      square.push_back(maskValue(address, /*isVector=*/true));
+    }
+    square = emitTranspose(b, square);
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      setLanes(square[lane], b.at(part(layout.scores), b.mul(b.add(key, lane), rowBytes)), vector);
   });
 }
 
@@ -75,7 +127,7 @@ Value AttentionEmitter::initialScore(Value score, Value key, unsigned vector) {
     score = arith::SelectOp::create(b, sees, score, b.splat(-kInfinity));
   };
   // The lane whose query stands at the key's position.
-  Value own = b.sub(b.sub(key, b.sub(a.keys, a.queries)), firstQuery);
+  Value own = b.sub(b.sub(key, offsetOfQueries()), firstQuery);
   if (auto reach = a.reachRight())
     hideUnless(arith::CmpIPredicate::sge, b.sub(own, *reach));
   if (a.windowLeft)
@@ -83,63 +135,71 @@ Value AttentionEmitter::initialScore(Value score, Value key, unsigned vector) {
   return score;
 }
 
-/// What is added to the scores of `rows` keys from `firstRow` on: the mask, and -inf where a key is
-/// out of reach.
-SmallVector<Value> AttentionEmitter::startScores(unsigned rows, Value firstRow, Value row,
-                                                 Value scores) {
-  SmallVector<Value> init = zeroTile(b, rows * kQueryVectors);
-  if (a.mask && !a.mask->sameForAllQueries)
-    init = loadTile(b, rows, kQueryVectors, scores, rowBytes);
+/// What is added to the scores of `rows` keys from `firstRow` on, for the vectors of queries from `firstVector`
+/// on: the mask, and at the border -inf where a key is out of reach.
+SmallVector<Value> AttentionEmitter::startScores(unsigned rows, unsigned firstVector, bool border,
+                                                 Value firstRow, Value row, Value scores) {
+  SmallVector<Value> init;
   for (unsigned r = 0; r < rows; ++r)
-    for (unsigned v = 0; v < kQueryVectors; ++v) {
-      Value &score = init[r * kQueryVectors + v];
+    for (unsigned v = firstVector; v < kQueryVectors; ++v) {
+      Value score = b.splat(0);
       if (a.mask && a.mask->sameForAllQueries)
-        score = b.broadcast(b.loadF32(b.at(part(layout.maskRow + r * 4), b.mul(row, 4))));
-      score = initialScore(score, b.add(firstRow, r), v);
+        score = b.broadcast(b.loadF32(b.at(b.at(maskRow, r * 4), b.mul(row, 4))));
+      else if (a.mask)
+        score = lanesAt(b.at(scores, r * rowBytes), v);
+      init.push_back(border ? initialScore(score, b.add(firstRow, r), v) : score);
     }
   return init;
 }
 
-/// Scores of `rows` keys from firstKey + row on, and their part of the new maximum.
-void AttentionEmitter::emitScores(unsigned rows, Value firstKey, Value row) {
+/// Scores of `rows` keys from firstKey + row on, and their part of the new maximum. Queries before vector
+/// `firstVector` see none of them.
+void AttentionEmitter::emitScores(unsigned rows, unsigned firstVector, bool border, Value firstKey,
+                                  Value row) {
   Value scores = b.at(part(layout.scores), b.mul(row, rowBytes));
-  Value firstRow = b.add(firstKey, row);
   TileOperands operands;
   operands.a = b.at(keyBlock, b.mul(row, keyStride));
   operands.aRowStride = keyStride;
   operands.aStepStride = 4;
-  operands.b = part(layout.queries);
+  operands.b = ofBlock(layout.queries);
   operands.bStepStride = rowBytes;
-  for (unsigned v = 0; v < kQueryVectors; ++v)
+  unsigned vectors = kQueryVectors - firstVector;
+  for (unsigned v = firstVector; v < kQueryVectors; ++v)
     operands.bVectorOffsets.push_back(v * vectorBytes);
-  auto startTile = [&] { return startScores(rows, firstRow, row, scores); };
-  SmallVector<Value> tile = permalloy::codegen::emitTile(
-      b, rows, operands, b.i64(a.headSize),
-      a.softcap == 0 ? startTile() : zeroTile(b, rows * kQueryVectors));
+  auto startTile = [&] {
+    return startScores(rows, firstVector, border, b.add(firstKey, row), row, scores);
+  };
+  SmallVector<Value> tile =
+      permalloy::codegen::emitTile(b, rows, operands, b.i64(a.headSize),
+                                   a.softcap == 0 ? startTile() : zeroTile(b, rows * vectors));
   if (a.softcap != 0)
     for (auto [score, start] : llvm::zip(tile, startTile()))
       score = b.addf(capScores(score), start);
-  storeTile(b, tile, rows, scores, rowBytes);
-  for (unsigned v = 0; v < kQueryVectors; ++v) {
-    Value maximum = lanesAt(layout.newMaximum, v);
+  for (unsigned r = 0; r < rows; ++r)
+    for (unsigned v = 0; v < kQueryVectors; ++v)
+      setLanes(v < firstVector ? b.splat(-kInfinity) : tile[r * vectors + v - firstVector],
+               b.at(scores, r * rowBytes), v);
+  for (unsigned v = firstVector; v < kQueryVectors; ++v) {
+    Value maximum = lanesAt(part(layout.newMaximum), v);
     for (unsigned r = 0; r < rows; ++r)
-      maximum = b.maxf(tile[r * kQueryVectors + v], maximum);
-    setLanes(maximum, layout.newMaximum, v);
+      maximum = b.maxf(tile[r * vectors + v - firstVector], maximum);
+    setLanes(maximum, part(layout.newMaximum), v);
   }
 }
 
 /// m' and exp2(m - m'), with m' = 0 where no key has been seen.
 void AttentionEmitter::updateMaximum() {
+  Value newMaximum = part(layout.newMaximum), sum = ofBlock(layout.sum), before = ofBlock(layout.maximum);
   for (unsigned v = 0; v < kQueryVectors; ++v) {
-    Value maximum = lanesAt(layout.newMaximum, v);
+    Value maximum = lanesAt(newMaximum, v);
     Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, maximum, b.splat(-kInfinity));
     Value shift = arith::SelectOp::create(b, none, b.splat(0), maximum);
-    Value change = arith::SubFOp::create(b, lanesAt(layout.maximum, v), shift);
+    Value change = arith::SubFOp::create(b, lanesAt(before, v), shift);
     Value rescale = emitExp2NonPositive(b, change);
-    setLanes(rescale, layout.rescale, v);
-    setLanes(b.mulf(lanesAt(layout.sum, v), rescale), layout.sum, v);
-    setLanes(maximum, layout.maximum, v);
-    setLanes(shift, layout.newMaximum, v);
+    setLanes(rescale, part(layout.rescale), v);
+    setLanes(b.mulf(lanesAt(sum, v), rescale), sum, v);
+    setLanes(maximum, before, v);
+    setLanes(shift, newMaximum, v);
   }
 }
 
@@ -150,8 +210,8 @@ void AttentionEmitter::emitWeights(Value count) {
   for (unsigned first = 0; first < kQueryVectors; first += together) {
     SmallVector<Value> shifts, sums;
     for (unsigned v = first; v < first + together; ++v) {
-      shifts.push_back(lanesAt(layout.newMaximum, v));
-      sums.push_back(lanesAt(layout.sum, v));
+      shifts.push_back(lanesAt(part(layout.newMaximum), v));
+      sums.push_back(lanesAt(ofBlock(layout.sum), v));
     }
     sums = b.loop(b.i64(0), count, 1, sums, [&](Value key, ValueRange carried) {
       Value row = b.at(part(layout.scores + first * vectorBytes), b.mul(key, rowBytes));
@@ -161,7 +221,7 @@ void AttentionEmitter::emitWeights(Value count) {
       return next;
     });
     for (unsigned v = 0; v < together; ++v)
-      setLanes(sums[v], layout.sum, first + v);
+      setLanes(sums[v], ofBlock(layout.sum), first + v);
   }
 }
 
@@ -174,19 +234,24 @@ Value AttentionEmitter::emitWeight(Value address, Value shift) {
 }
 
 /// O = rescale O + P^T V, by tiles of queryRows queries and two registers of columns (three where
-/// that divides better).
+/// that divides better). The columns of V that a tile reads stay in the L1 cache for all queries. On the
+/// diagonal a tile ends with the last key that one of its queries sees.
 void AttentionEmitter::emitOutput(Value firstKey, Value count) {
   int64_t vectors = paddedSize / lanes, chunk = vectors % 2 != 0 && vectors >= 3 ? 3 : 2;
   if ((s.queryRows * chunk + chunk + 1) > b.target().vectorRegisters)
     chunk = 2;
-  b.loop(b.i64(0), queryCount, s.queryRows, [&](Value query) {
-    for (int64_t column = 0; column < a.headSize; column += chunk * lanes)
-      emitOutputTile(firstKey, count, query, column, std::min(chunk * lanes, a.headSize - column));
-  });
+  for (int64_t column = 0; column < a.headSize; column += chunk * lanes)
+    b.loop(b.i64(0), queryCount, s.queryRows, [&](Value query) {
+      Value seen = count;
+      if (auto reach = a.reachRight()) {
+        Value last = b.add(b.add(b.add(firstQuery, query), offsetOfQueries()), s.queryRows - 1 + *reach);
+        seen = b.max(b.i64(0), b.min(count, b.sub(b.add(last, 1), firstKey)));
+      }
+      emitOutputTile(seen, query, column, std::min(chunk * lanes, a.headSize - column));
+    });
 }
 
-void AttentionEmitter::emitOutputTile(Value firstKey, Value count, Value query, int64_t column,
-                                      int64_t columns) {
+void AttentionEmitter::emitOutputTile(Value count, Value query, int64_t column, int64_t columns) {
   TileOperands operands;
   operands.a = b.at(part(layout.scores), b.mul(query, 4));
   operands.aRowStride = 4;
@@ -195,9 +260,9 @@ void AttentionEmitter::emitOutputTile(Value firstKey, Value count, Value query, 
   operands.bStepStride = valueStride;
   for (int64_t col = 0; col < columns; col += lanes)
     operands.bVectorOffsets.push_back(col * 4);
-  operands.lastVectorLanes = columns % lanes;
+  operands.lastVectorLanes = copiesRows ? 0 : columns % lanes; // copies are padded to whole vectors
   unsigned vectors = operands.bVectorOffsets.size();
-  Value memory = b.at(part(layout.output + column * 4), b.mul(query, paddedSize * 4));
+  Value memory = b.at(b.at(ofBlock(layout.output), column * 4), b.mul(query, paddedSize * 4));
   SmallVector<Value> init = loadTile(b, s.queryRows, vectors, memory, paddedSize * 4);
   for (unsigned row = 0; row < s.queryRows; ++row) {
     Value factor = b.loadF32(b.at(part(layout.rescale + row * 4), b.mul(query, 4)));

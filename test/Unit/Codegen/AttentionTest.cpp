@@ -198,7 +198,7 @@ protected:
     std::unique_ptr<char, decltype(&free)> scratch(
         static_cast<char *>(aligned_alloc(64, llvm::alignTo(bytes, 64))), &free);
     memset(scratch.get(), 0xff, bytes); // NaN everywhere
-    int64_t tiles = c.batch * c.heads * llvm::divideCeil(c.queries, attentionQueryBlock(target()));
+    int64_t tiles = c.batch * c.kvHeads * attentionTilesPerHead(target(), schedule, c.heads / c.kvHeads, c.queries);
     MaskStrides strides(c);
     bool isBool = c.mask == MaskKind::BoolRow || c.mask == MaskKind::BoolHead;
     void *mask = isBool ? static_cast<void *>(const_cast<char *>(data.bytes.data()))

@@ -1,27 +1,34 @@
 //===- Attention.h - softmax(scale Q K^T + mask) V in one kernel -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// FlashAttention (Dao et al. 2022, 2023) with queries in the lanes of the vectors. One tile of the
-// grid is one head and one block of W queries (two registers wide); its scores never leave the L1
-// cache:
+// FlashAttention (Dao et al. 2022, 2023) with queries in the lanes of the vectors. A block is W queries
+// (two registers wide) of one head; its scores never leave the L1 cache. One tile of the grid is a few
+// blocks that read the same keys: blocks of one head, and of the other heads that share its keys.
 //
-//   Qt[d][W]  = transposed block of Q, times scale * log2(e)      so that exp2 serves
-//   m = -inf, l = 0, O[W][D] = 0
+//   for each block:   Qt[d][W] = transposed block of Q, times scale * log2(e)      so that exp2 serves
+//                     m = -inf, l = 0, O[W][D] = 0
 //   for each block of keys:
-//     St[key][W] = mask + K[key] Qt       register tile: A = rows of K as they lie, B = Qt
-//     m' = max(m, columns of St)          lane by lane: no horizontal reductions
-//     P = exp2(St - m'), a = exp2(m - m'), l = a l + sum P
-//     O[q][D] = a[q] O + sum over keys P[key][q] V[key]           A = columns of P, B = V as it
-//     lies m = m'
-//   out[q] = O[q] / l[q]                  l = 0: no key to see; what `emptyRows` says
+//     K', V' = its rows, one behind another in scratch (or in place where they lie so)
+//     for each block of queries that sees some of them:
+//       St[key][W] = mask + K'[key] Qt       register tile: A = rows of K', B = Qt
+//       m' = max(m, columns of St)           lane by lane: no horizontal reductions
+//       P = exp2(St - m'), a = exp2(m - m'), l = a l + sum P
+//       O[q][D] = a[q] O + sum over keys P[key][q] V'[key]           A = columns of P, B = V'
+//       m = m'
+//   for each block:   out[q] = O[q] / l[q]         l = 0: no key to see; what `emptyRows` says
+//
+// Rows of packed heads are a multiple of the model's width apart; at 4096 bytes all of a block's keys would
+// compete for a few sets of the caches and need a page each. Copying them costs one load and one store of
+// 64 bytes for every 4 W FMAs of a block of queries, so the blocks of a tile share it (f16 and bf16 are
+// widened on the way).
 //
 // Few queries (a step of a decoder) go another way, chosen when the kernel runs: AttentionDecode.h.
 //
-// Only Q is packed; K and V are read in place, whatever their layout, but f16 and bf16: a block of their keys is widened to
-// f32 in scratch first. A mask enters as the initial
-// value of the accumulators. A mask of -inf gives weights of exactly 0, m = -inf counts as 0 so
-// that no inf - inf arises, and finite masks stay finite (a row masked by -3e38 throughout is
-// uniform).
+// Keys that nobody in a block of queries sees are not visited: behind the causal diagonal, outside of a window, and at
+// both ends of a mask that is the same for all queries and heads (padding; AttentionParts::attendedRange). What only
+// some queries see is masked. A mask enters as the initial value of the accumulators. A mask of -inf gives weights of
+// exactly 0, m = -inf counts as 0 so that no inf - inf arises, and finite masks stay finite (a row masked by -3e38
+// throughout is uniform).
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_CODEGEN_CPU_ATTENTION_H
@@ -39,6 +46,8 @@ struct AttentionSchedule {
   unsigned queryRows = 0;
   /// Keys of one step of the online softmax.
   int64_t keyBlock = 0;
+  /// Blocks of queries that share a block of keys: one tile of the grid.
+  int64_t queryBlocks = 0;
 
   static AttentionSchedule choose(const CpuTarget &target);
   bool fits(const CpuTarget &target) const;
@@ -92,9 +101,12 @@ struct Attention {
   }
 };
 
-/// Queries of one tile of the grid; the grid has batch * heads * ceil(queries / this) tiles.
+/// Queries of one block: W above.
 int64_t attentionQueryBlock(const CpuTarget &target);
-/// Up to this many queries the tiles of a group's other heads are empty: its first head does all.
+/// Tiles of the grid for each batch and key/value head: ceil(blocks of its query heads / queryBlocks).
+int64_t attentionTilesPerHead(const CpuTarget &target, const AttentionSchedule &schedule, int64_t group,
+                              int64_t queries);
+/// Up to this many queries the first tile of a key/value head does all, and its others are empty.
 int64_t decodeQueries(const CpuTarget &target);
 /// Bytes of scratch that a worker needs; `group` query heads share a key/value head.
 int64_t attentionScratchBytes(const CpuTarget &target, const AttentionSchedule &schedule,

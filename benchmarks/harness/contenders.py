@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Which peers a row is about: found by an earlier pass over all of them, kept with the results.
 
-contenders.json holds, for each row, the milliseconds (or the error) of every peer with every model
-file. A later run takes each peer with its fastest file; those near the fastest get all pairs.
+contenders.json holds, for each row, the time of every peer with every model file, in milliseconds
+and as a ratio to ours in the same turns, or its error. A later run takes each peer with its fastest
+file; those near the fastest get all pairs. Ratios, so that passes over some peers at a time agree.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from .results import Results
 
 #: A peer whose time was more than this many times the best one's is no contender.
 NEAR = 1.15
+_FAILED = float("inf")
 
 
 class Calibration:
@@ -31,6 +33,7 @@ class Calibration:
             if "milliseconds" in peer:
                 known[name] = {
                     "ms": round(peer["milliseconds"]["median"], 3),
+                    "ratio": round(peer["ratio"]["median"], 4),
                     "load_s": round(peer["load_s"], 1),
                 }
             else:
@@ -44,21 +47,19 @@ class Calibration:
         self, row: Row, candidates: Sequence[Candidate]
     ) -> tuple[list[Candidate], list[Candidate]]:
         """Contenders and others, each peer once, with its fastest file. A peer that was never tried
-        counts as a contender, one that failed as another."""
+        counts as a contender, one that failed with all its files is left out."""
         known = self.known(row)
         by_peer: dict[str, list[Candidate]] = {}
         for who in candidates:
             by_peer.setdefault(who.peer.name, []).append(who)
         chosen = []
         for group in by_peer.values():
-            best = min(group, key=lambda who: known.get(who.name, {}).get("ms", float("inf")))
+            best = min(group, key=lambda who: _ratio(known.get(who.name, {})))
             chosen.append((known.get(best.name), best))
-        times = [entry["ms"] for entry, _ in chosen if entry and "ms" in entry]
-        limit = NEAR * min(times, default=float("inf"))
-        contenders = [
-            who for entry, who in chosen if entry is None or entry.get("ms", float("inf")) <= limit
-        ]
-        return contenders, [who for _, who in chosen if who not in contenders]
+        limit = NEAR * min((_ratio(entry) for entry, _ in chosen if entry), default=_FAILED)
+        contenders = [who for entry, who in chosen if entry is None or _ratio(entry) <= limit]
+        others = [who for entry, who in chosen if who not in contenders and "error" not in entry]
+        return contenders, others
 
     def seconds(self, row: Row, contenders, others, pairs: int, other_pairs: int) -> float:
         """About how long the row takes: loading, then the turns; ours is taken as the fastest."""
@@ -73,6 +74,10 @@ class Calibration:
         turns = [(fastest, pairs), *((of(who, "ms"), pairs) for who in contenders)]
         turns += [(of(who, "ms"), other_pairs) for who in others]
         return loading + sum(1e-3 * ms * count * (4 if ms < 150 else 1) for ms, count in turns)
+
+
+def _ratio(entry: dict) -> float:
+    return entry.get("ratio", _FAILED)
 
 
 def path_of(folder: Path) -> Path:

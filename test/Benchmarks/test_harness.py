@@ -224,7 +224,10 @@ def test_contenders(tmp_path):
     )
     calibration = contenders.Calibration(tmp_path / "contenders.json")
     times = {"fast@a": 10.0, "fast@b": 9.0, "slow@a": 20.0, "slow@b": 30.0}
-    found = {name: {"milliseconds": {"median": ms}, "load_s": 1.0} for name, ms in times.items()}
+    found = {
+        name: {"milliseconds": {"median": ms}, "ratio": {"median": ms}, "load_s": 1.0}
+        for name, ms in times.items()
+    }
     found |= {"broken@a": {"error": "no"}, "broken@b": {"error": "no"}}
     calibration.record(row, {"peers": found})
     candidates = [
@@ -234,5 +237,5 @@ def test_contenders(tmp_path):
     ]
     near, others = contenders.Calibration(tmp_path / "contenders.json").split(row, candidates)
     assert [who.name for who in near] == ["fast@b", "new@a"]
-    assert [who.name for who in others] == ["slow@a", "broken@a"]
+    assert [who.name for who in others] == ["slow@a"]
     assert calibration.seconds(row, near, others, 20, 3) > calibration.seconds(row, near, [], 20, 3)

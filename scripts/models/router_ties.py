@@ -26,9 +26,8 @@ from pathlib import Path
 import numpy
 import onnx
 import onnxruntime
-from onnx import helper
-
 import permalloy
+from onnx import helper
 
 CONVERT = Path(__file__).with_name("convert_precision.py")
 # 16 units of roundoff, as `permalloy verify` allows.
@@ -108,12 +107,15 @@ class Check:
 
 
 def inputs_of(session, batch, sequence, seed):
+    """Random ids; all rows of the masks but the first have padding at their end."""
     random = numpy.random.default_rng(seed)
+    lengths = random.integers(1, sequence + 1, (batch, 1))
+    lengths[0] = sequence
+    mask = (numpy.arange(sequence) < lengths).astype(numpy.int64)
     feeds = {}
     for entry in session.get_inputs():
-        ones = "mask" in entry.name
-        feeds[entry.name] = numpy.ones((batch, sequence), numpy.int64) if ones else (
-            random.integers(5, 1000, (batch, sequence), dtype=numpy.int64))  # fmt: skip
+        ids = random.integers(5, 1000, (batch, sequence), dtype=numpy.int64)
+        feeds[entry.name] = mask if "mask" in entry.name else ids
     return feeds
 
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Runtime/CodeImage.h"
 
+#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <elf.h>
@@ -151,16 +152,15 @@ static std::string joined(const std::vector<std::string> &words) {
 
 Result<size_t> selectTarget(std::span<const artifact::Target> targets, CpuFeatureMask host) {
   constexpr CpuFeatureMask amx = featureBit(CpuFeature::amxTile);
-  bool amxRefused = false;
+  static std::atomic_flag reported;
   for (size_t i = targets.size(); i-- > 0;) {
     if (targets[i].features & ~host)
       continue;
     if (!(targets[i].features & amx) || requestAmxPermission())
       return i;
-    if (!amxRefused)
+    if (!reported.test_and_set())
       std::fprintf(stderr, "permalloy: Linux refused the AMX tile state; target '%s' is not used\n",
                    targets[i].name.c_str());
-    amxRefused = true;
   }
   std::vector<std::string> names;
   for (const artifact::Target &target : targets)

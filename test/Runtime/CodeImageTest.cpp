@@ -4,6 +4,7 @@
 
 #include "permalloy/Runtime/CodeImage.h"
 
+#include <csignal>
 #include <cstring>
 #include <elf.h>
 #include <gtest/gtest.h>
@@ -62,6 +63,26 @@ TEST(SelectTarget, TakesTheMostDemandingThatRuns) {
   EXPECT_EQ(selectTarget(targets, kX86_64V3 & ~featureBit(CpuFeature::fma)).status().message(),
             "this CPU runs none of the targets 'v3', 'v4': 'v3' needs fma; compile the model for "
             "this machine");
+}
+
+/// Linux gives no tile state to a process that has a thread whose alternative signal stack could not hold it.
+[[noreturn]] void selectOnSmallSignalStack() {
+  static char memory[8192];
+  stack_t stack = {.ss_sp = memory, .ss_flags = 0, .ss_size = sizeof memory};
+  CpuFeatureMask amx = featureBit(CpuFeature::amxTile);
+  std::vector<Target> targets = {{"plain", kX86_64V3, {}}, {"tiles", kX86_64V3 | amx, {}}};
+  if (sigaltstack(&stack, nullptr) != 0)
+    std::_Exit(100);
+  Result<size_t> first = selectTarget(targets, kX86_64V3 | amx), second = selectTarget(targets, kX86_64V3 | amx);
+  bool onlyTiles = selectTarget(std::span(targets).last(1), kX86_64V3 | amx).ok();
+  std::_Exit(first.ok() && second.ok() && !onlyTiles ? int(*first + *second) : 101);
+}
+
+TEST(SelectTarget, FallsBackWhereTileStateIsRefused) {
+  // In a process of its own: permission, once given, stays.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(selectOnSmallSignalStack(), testing::ExitedWithCode(0),
+              "^permalloy: Linux refused the AMX tile state; target 'tiles' is not used\n");
 }
 
 TEST(SelectTarget, SessionsSayWhichTheyRun) {

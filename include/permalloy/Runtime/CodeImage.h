@@ -43,7 +43,7 @@ private:
 };
 
 /// The target that fits this CPU best: the last whose features `host` has. Asks for AMX permission
-/// where the choice needs it, and passes such targets over (with one line on stderr) when that is
+/// where the choice needs it, and passes such targets over (with one line on stderr in a process) when that is
 /// refused. Otherwise an error says which features the least demanding target misses.
 Result<size_t> selectTarget(std::span<const artifact::Target> targets, CpuFeatureMask host);
 

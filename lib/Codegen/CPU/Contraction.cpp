@@ -1,6 +1,7 @@
 //===- Contraction.cpp - grid, row blocks and tails -------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/CPU/Contraction.h"
+#include "ContractionBlocks.h"
 #include "ElementOps.h"
 #include "Tfm/Panels.h"
 #include "permalloy/Codegen/CPU/MicroKernel.h"
@@ -168,7 +169,6 @@ public:
   void emitGrouped();
 
 private:
-  SmallVector<Value> findBlock(Value block);
   void gatherRows();
   void emitTileOfGrid(Value group);
   void widenRows();
@@ -270,7 +270,7 @@ void ContractionEmitter::emitGrouped() {
       };
     };
     auto find = [&] {
-      SmallVector<Value> block = findBlock(b.div(index, groups));
+      SmallVector<Value> block = findGroupedBlock(b, *c.groups, b.div(index, groups), s.blockRows, s.rows);
       std::tie(first, last, weight) = std::tie(block[0], block[1], block[2]);
       gatherRows();
       return block;
@@ -286,19 +286,20 @@ void ContractionEmitter::emitGrouped() {
   });
 }
 
-/// The positions [first, last) of a block and its weight; none for a block that no group has.
-SmallVector<Value> ContractionEmitter::findBlock(Value block) {
+SmallVector<Value> permalloy::codegen::findGroupedBlock(KernelBuilder &b, const GroupedRows &groups,
+                                                        Value block, int64_t blockRows,
+                                                        int64_t tileRows) {
   auto offset = [&](Value group) {
-    return b.load(b.getI64Type(), b.at(c.groups->table, b.mul(group, 8)), 8);
+    return b.load(b.getI64Type(), b.at(groups.table, b.mul(group, 8)), 8);
   };
   Value zero = b.i64(0);
   auto found = b.loop(
-      zero, b.i64(c.groups->count), 1, {zero, zero, zero, zero}, [&](Value group, ValueRange so) {
+      zero, b.i64(groups.count), 1, {zero, zero, zero, zero}, [&](Value group, ValueRange so) {
         Value begin = offset(group), end = offset(b.add(group, 1)), rows = b.sub(end, begin);
-        Value blocks = b.ceilDiv(rows, s.blockRows), number = b.sub(block, so[3]);
+        Value blocks = b.ceilDiv(rows, blockRows), number = b.sub(block, so[3]);
         Value isHere = arith::AndIOp::create(b, b.less(number, blocks), b.less(b.i64(-1), number));
         Value tiles = b.div(b.add(rows, b.sub(blocks, 1)), b.max(blocks, b.i64(1)));
-        Value height = b.mul(b.ceilDiv(tiles, s.rows), s.rows);
+        Value height = b.mul(b.ceilDiv(tiles, tileRows), tileRows);
         Value start = b.add(begin, b.mul(number, height)), stop = b.min(b.add(start, height), end);
         return SmallVector<Value>{b.select(isHere, start, so[0]), b.select(isHere, stop, so[1]),
                                   b.select(isHere, group, so[2]), b.add(so[3], blocks)};

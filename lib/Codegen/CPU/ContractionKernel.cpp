@@ -1,6 +1,7 @@
 //===- ContractionKernel.cpp - kern.kernel with a linear root ---*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "ContractionKernel.h"
+#include "AmxContraction.h"
 #include "ElementOps.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
 #include "permalloy/Codegen/CPU/ExprEmitter.h"
@@ -54,6 +55,11 @@ static tfm::DimExprAttr rowsOf(SymbolicShapes &shapes, Value input) {
   return rows;
 }
 
+static ContractionSize sizeOf(tfm::LinearOp linear) {
+  auto type = cast<RankedTensorType>(linear.getWeight().getType());
+  return {type.getDimSize(1), type.getDimSize(0), type.getElementType()};
+}
+
 LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kernel,
                                                             const CpuTarget &target,
                                                             DictionaryAttr wanted) {
@@ -62,24 +68,30 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
   if (std::string reason = whyNotContraction(kernel); !reason.empty())
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   tfm::LinearOp linear = findRoot(kernel);
-  ArrayRef<int64_t> weight = cast<RankedTensorType>(linear.getWeight().getType()).getShape();
-  Type element = getElementTypeOrSelf(linear.getWeight());
-  auto space = contractionSpace(target, {weight[1], weight[0], element});
-  ContractionSchedule choice = ContractionSchedule::choose(target, weight[1], weight[0], element);
-  FailureOr<ContractionSchedule> schedule = writeSchedule(kernel, target, space, choice, wanted);
-  if (failed(schedule))
-    return failure();
+  ContractionSize size = sizeOf(linear);
+  int64_t blockRows, groups, scratch;
+  if (runsOnAmx(target, size.element)) {
+    auto schedule = writeSchedule(kernel, target, amxSpace(size), AmxSchedule::choose(size), wanted);
+    if (failed(schedule))
+      return failure();
+    blockRows = schedule->blockRows, groups = amxGroups(size), scratch = amxScratchBytes(*schedule, size);
+  } else {
+    auto choice = ContractionSchedule::choose(target, size.n, size.k, size.element);
+    auto schedule = writeSchedule(kernel, target, contractionSpace(target, size), choice, wanted);
+    if (failed(schedule))
+      return failure();
+    blockRows = schedule->blockRows, groups = contractionGroups(*schedule, size.n);
+    scratch = contractionScratchBytes(*schedule, size.k, size.element);
+  }
   SymbolicShapes shapes;
   for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
     shapes.setDims(argument, kern::argDims(kernel, index));
   auto constant = [&](int64_t value) {
     return tfm::DimExprAttr::constant(kernel.getContext(), value);
   };
-  auto blocks =
-      tfm::DimExprAttr::ceilDiv(rowsOf(shapes, linear.getInput()), constant(schedule->blockRows));
-  kernel.setTilesAttr(
-      tfm::DimExprAttr::mul(blocks, constant(contractionGroups(*schedule, weight[1]))));
-  kernel.setScratchBytesAttr(constant(contractionScratchBytes(*schedule, weight[0], element)));
+  auto blocks = tfm::DimExprAttr::ceilDiv(rowsOf(shapes, linear.getInput()), constant(blockRows));
+  kernel.setTilesAttr(tfm::DimExprAttr::mul(blocks, constant(groups)));
+  kernel.setScratchBytesAttr(constant(scratch));
   return success();
 }
 
@@ -87,10 +99,25 @@ std::unique_ptr<ScheduleSpace> permalloy::codegen::contractionKernelSpace(kern::
                                                                           const CpuTarget &target) {
   if (isGroupedKernel(kernel))
     return groupedKernelSpace(kernel, target);
-  tfm::LinearOp linear = findRoot(kernel);
-  ArrayRef<int64_t> weight = cast<RankedTensorType>(linear.getWeight().getType()).getShape();
-  return std::make_unique<ScheduleSpaceOf<ContractionSchedule>>(contractionSpace(
-      target, {weight[1], weight[0], getElementTypeOrSelf(linear.getWeight())}));
+  ContractionSize size = sizeOf(findRoot(kernel));
+  if (runsOnAmx(target, size.element))
+    return std::make_unique<ScheduleSpaceOf<AmxSchedule>>(amxSpace(size));
+  return std::make_unique<ScheduleSpaceOf<ContractionSchedule>>(contractionSpace(target, size));
+}
+
+LogicalResult permalloy::codegen::emitScheduledContraction(kern::KernelOp kernel, KernelBuilder &b,
+                                                           const Contraction &contraction) {
+  ContractionSize size{contraction.n, contraction.k, contraction.element, contraction.gated};
+  if (runsOnAmx(b.target(), size.element)) {
+    auto schedule = readSchedule(kernel, b.target(), amxSpace(size));
+    if (succeeded(schedule))
+      emitAmxContraction(b, contraction, *schedule);
+    return schedule;
+  }
+  auto schedule = readSchedule(kernel, b.target(), contractionSpace(b.target(), size));
+  if (succeeded(schedule))
+    emitContraction(b, contraction, *schedule);
+  return schedule;
 }
 
 LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
@@ -101,24 +128,18 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
   if (std::string reason = whyNotContraction(kernel); !reason.empty())
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   tfm::LinearOp linear = findRoot(kernel);
-  Type element = getElementTypeOrSelf(linear.getWeight());
   auto weightType = cast<RankedTensorType>(linear.getWeight().getType());
   if (!isa_and_nonnull<tfm::PanelsAttr>(weightType.getEncoding()))
     return linear.emitError("the contraction emitter takes a packed weight, not ")
            << weightType << "; run pack-weights first";
-  ArrayRef<int64_t> weight = weightType.getShape();
-  int64_t n = weight[1];
-  auto schedule =
-      readSchedule(kernel, b.target(), contractionSpace(b.target(), {n, weight[0], element}));
-  if (failed(schedule))
-    return failure();
+  ContractionSize size = sizeOf(linear);
   ExprEmitter expressions(frame, linear.getResult());
   auto epilogue = [&](const EpilogueSite &site, Value product) {
     ExprSite place{site.row, site.column, site.lanes};
     if (Value bias = linear.getBias())
       product = b.addf(product, expressions.emitVector(bias, place));
     product = emitActivation(b, linear.getActivation(), product);
-    Value position = b.add(b.mul(site.row, n), site.column);
+    Value position = b.add(b.mul(site.row, size.n), site.column);
     for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
       Element e = Element::of(value);
       Value lanes = expressions.emitVector(value, place, linear.getResult(), product);
@@ -130,10 +151,9 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
   contraction.a = frame.argument(linear.getInput());
   contraction.weights = frame.argument(linear.getWeight());
   contraction.rows = frame.product(linear.getInput(), 0, linear.getInput().getType().getRank() - 1);
-  contraction.n = n;
-  contraction.k = weight[0];
+  contraction.n = size.n;
+  contraction.k = size.k;
   contraction.epilogue = epilogue;
-  contraction.element = element;
-  emitContraction(b, contraction, *schedule);
-  return success();
+  contraction.element = size.element;
+  return emitScheduledContraction(kernel, b, contraction);
 }

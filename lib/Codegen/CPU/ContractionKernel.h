@@ -12,6 +12,9 @@ namespace permalloy::codegen {
 /// f32, f16 or bf16.
 bool isComputedInF32(mlir::Type element);
 
+/// Emits a contraction with the schedule that stands on the kernel; fails with an error at it when the emitter does not take it.
+mlir::LogicalResult emitScheduledContraction(kern::KernelOp kernel, KernelBuilder &b, const Contraction &contraction);
+
 /// The root is a tfm.grouped_linear (GroupedKernel.cpp).
 bool isGroupedKernel(kern::KernelOp kernel);
 std::unique_ptr<ScheduleSpace> groupedKernelSpace(kern::KernelOp kernel, const CpuTarget &target);

@@ -5,6 +5,7 @@
 // so the grid has the most tiles that any choice needs, and a tile finds its expert from the offsets that were counted.
 //
 //===----------------------------------------------------------------------===//
+#include "AmxContraction.h"
 #include "ContractionKernel.h"
 #include "ElementOps.h"
 #include "permalloy/Codegen/CPU/ExprEmitter.h"
@@ -36,37 +37,46 @@ static std::string whyNotGrouped(kern::KernelOp kernel) {
   return "";
 }
 
-static ScheduleSpaceOf<ContractionSchedule> spaceOf(tfm::GroupedLinearOp root, const CpuTarget &target) {
-  ArrayRef<int64_t> weight = cast<RankedTensorType>(root.getWeight().getType()).getShape();
-  ContractionSize size{weight[2], weight[1], getElementTypeOrSelf(root.getWeight()), root.getGated()};
-  return contractionSpace(target, size);
+static ContractionSize sizeOf(tfm::GroupedLinearOp root) {
+  auto type = cast<RankedTensorType>(root.getWeight().getType());
+  return {type.getDimSize(2), type.getDimSize(1), type.getElementType(), root.getGated()};
 }
 
 std::unique_ptr<ScheduleSpace> codegen::groupedKernelSpace(kern::KernelOp kernel, const CpuTarget &target) {
-  return std::make_unique<ScheduleSpaceOf<ContractionSchedule>>(spaceOf(findRoot(kernel), target));
+  ContractionSize size = sizeOf(findRoot(kernel));
+  if (runsOnAmx(target, size.element))
+    return std::make_unique<ScheduleSpaceOf<AmxSchedule>>(amxSpace(size));
+  return std::make_unique<ScheduleSpaceOf<ContractionSchedule>>(contractionSpace(target, size));
 }
 
 LogicalResult codegen::scheduleGroupedKernel(kern::KernelOp kernel, const CpuTarget &target, DictionaryAttr wanted) {
   if (std::string reason = whyNotGrouped(kernel); !reason.empty())
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   tfm::GroupedLinearOp root = findRoot(kernel);
-  ArrayRef<int64_t> weight = cast<RankedTensorType>(root.getWeight().getType()).getShape();
-  int64_t k = weight[1], n = weight[2];
-  Type element = getElementTypeOrSelf(root.getWeight());
-  ContractionSchedule choice = chooseGroupedSchedule(target, n, k, root.getGated(), element);
-  FailureOr<ContractionSchedule> schedule = writeSchedule(kernel, target, spaceOf(root, target), choice, wanted);
-  if (failed(schedule))
-    return failure();
+  ContractionSize size = sizeOf(root);
+  int64_t blockRows, groups, scratch;
+  if (runsOnAmx(target, size.element)) {
+    auto schedule = writeSchedule(kernel, target, amxSpace(size), AmxSchedule::choose(size, /*grouped=*/true), wanted);
+    if (failed(schedule))
+      return failure();
+    blockRows = schedule->blockRows, groups = amxGroups(size), scratch = amxScratchBytes(*schedule, size);
+  } else {
+    auto choice = chooseGroupedSchedule(target, size.n, size.k, size.gated, size.element);
+    auto schedule = writeSchedule(kernel, target, contractionSpace(target, size), choice, wanted);
+    if (failed(schedule))
+      return failure();
+    blockRows = schedule->blockRows, groups = groupedContractionGroups(*schedule, size.n, size.gated);
+    scratch = groupedScratchBytes(*schedule, size.k, size.gated, size.element);
+  }
   SymbolicShapes shapes;
   for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
     shapes.setDims(argument, kern::argDims(kernel, index));
   auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   DimExprAttr rows = shapes.dim(root.getResult(), 0);
-  DimExprAttr blocks = DimExprAttr::add(DimExprAttr::floorDiv(rows, constant(schedule->blockRows)),
-                                        DimExprAttr::min(rows, constant(weight[0])));
-  kernel.setTilesAttr(
-      DimExprAttr::mul(blocks, constant(groupedContractionGroups(*schedule, n, root.getGated()))));
-  kernel.setScratchBytesAttr(constant(groupedScratchBytes(*schedule, k, root.getGated(), element)));
+  DimExprAttr blocks = DimExprAttr::add(DimExprAttr::floorDiv(rows, constant(blockRows)),
+                                        DimExprAttr::min(rows, constant(cast<RankedTensorType>(root.getWeight().getType()).getDimSize(0))));
+  kernel.setTilesAttr(DimExprAttr::mul(blocks, constant(groups)));
+  kernel.setScratchBytesAttr(constant(scratch));
   return success();
 }
 
@@ -77,9 +87,6 @@ LogicalResult codegen::emitGroupedKernel(KernelFrame &frame) {
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   Element result = Element::of(findRoot(kernel).getResult());
   tfm::GroupedLinearOp root = findRoot(kernel);
-  FailureOr<ContractionSchedule> schedule = readSchedule(kernel, b.target(), spaceOf(root, b.target()));
-  if (failed(schedule))
-    return failure();
   auto type = cast<RankedTensorType>(root.getWeight().getType());
   if (!isa_and_nonnull<tfm::PanelsAttr>(type.getEncoding()))
     return root.emitError("the contraction emitter takes a packed weight, not ")
@@ -110,6 +117,5 @@ LogicalResult codegen::emitGroupedKernel(KernelFrame &frame) {
   contraction.gated = root.getGated();
   contraction.epilogue = epilogue;
   contraction.element = type.getElementType();
-  emitContraction(b, contraction, *schedule);
-  return success();
+  return emitScheduledContraction(kernel, b, contraction);
 }

@@ -157,6 +157,18 @@ void KernelBuilder::ifElse(Value condition, function_ref<void()> then,
   otherwise();
 }
 
+SmallVector<Value> KernelBuilder::choose(Value condition, Values then, Values otherwise) {
+  auto branch = [&](Values values) {
+    return [this, values](OpBuilder &nested, Location) {
+      InsertionGuard guard(*this);
+      setInsertionPoint(nested.getInsertionBlock(), nested.getInsertionPoint());
+      scf::YieldOp::create(*this, values());
+    };
+  };
+  auto op = scf::IfOp::create(*this, condition, branch(then), branch(otherwise));
+  return SmallVector<Value>(op.getResults());
+}
+
 void KernelBuilder::switchOn(Value selector, unsigned count, function_ref<void(unsigned)> body) {
   for (unsigned index = 0; index < count; ++index)
     ifThen(equal(selector, i64(index)), [&] { body(index); });

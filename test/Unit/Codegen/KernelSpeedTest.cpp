@@ -5,12 +5,15 @@
 //   PERMALLOY_MEASURE=1 taskset -c 1 PermalloyCodegenTests --gtest_filter='*KernelSpeed*'
 //
 //===----------------------------------------------------------------------===//
+#include "../../../lib/Codegen/CPU/AmxContraction.h"
+#include "../../../lib/Codegen/CPU/ElementOps.h"
 #include "KernelRunner.h"
 #include "permalloy/Codegen/CPU/Contraction.h"
 #include "permalloy/Codegen/CPU/VectorMath.h"
 
 #include <time.h>
 
+using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace permalloy::codegen::test;
 using mlir::Value;
@@ -50,18 +53,42 @@ void buildPeak(KernelModule &kernel, const CpuTarget &target) {
   b.finish();
 }
 
-/// C = gelu(A W + bias), or without the gelu; A and W of `element`, the rest f32. buffers: A, W, bias, C; scalars: M.
-void buildLinear(KernelModule &kernel, const CpuTarget &target, int64_t n, int64_t k, bool gelu,
+/// What a worker does for one product: its grid and scratch.
+struct Grid {
+  int64_t blockRows, groups, scratchBytes;
+};
+
+/// From a variable of the environment, to try schedules: PERMALLOY_AMX="block_rows block_steps epilogue_rows prefetch".
+AmxSchedule amxSchedule(const ContractionSize &size) {
+  AmxSchedule schedule = AmxSchedule::choose(size);
+  if (const char *text = getenv("PERMALLOY_AMX"))
+    sscanf(text, "%ld %ld %ld %ld", &schedule.blockRows, &schedule.blockSteps, &schedule.epilogueRows, &schedule.prefetch);
+  return schedule;
+}
+
+/// C = gelu(A W + bias), or without the gelu; A and W of `element`, C too where that is bf16 on AMX, the rest f32. buffers: A,
+/// W, bias, C; scalars: M.
+Grid buildLinear(KernelModule &kernel, const CpuTarget &target, int64_t n, int64_t k, bool gelu,
                  mlir::Type element) {
   KernelBuilder b(*kernel.module, kernel.loc(), "kernel", target, 4, 1);
   auto epilogue = [&](const EpilogueSite &site, Value value) {
     value = b.addf(value, b.loadLanes(b.at(b.buffer(2), b.mul(site.column, 4)), site.lanes));
-    Value offset = b.mul(b.add(b.mul(site.row, n), site.column), 4);
-    b.storeLanes(gelu ? emitGeluErf(b, value) : value, b.at(b.buffer(3), offset), site.lanes);
+    Element e = Element::of(runsOnAmx(target, element) ? element : mlir::Type(b.getF32Type()));
+    Value offset = b.mul(b.add(b.mul(site.row, n), site.column), e.bytes());
+    ElementOps(b).storeLanes(e, gelu ? emitGeluErf(b, value) : value, b.at(b.buffer(3), offset), site.lanes);
   };
-  emitContraction(b, {b.buffer(0), b.buffer(1), b.scalar(0), n, k, epilogue, element},
-                  ContractionSchedule::choose(target, n, k, element));
+  Contraction contraction{b.buffer(0), b.buffer(1), b.scalar(0), n, k, epilogue, element};
+  if (runsOnAmx(target, element)) {
+    ContractionSize size{n, k, element};
+    AmxSchedule schedule = amxSchedule(size);
+    emitAmxContraction(b, contraction, schedule);
+    b.finish();
+    return {schedule.blockRows, amxGroups(size), amxScratchBytes(schedule, size)};
+  }
+  auto schedule = ContractionSchedule::choose(target, n, k, element);
+  emitContraction(b, contraction, schedule);
   b.finish();
+  return {schedule.blockRows, contractionGroups(schedule, n), contractionScratchBytes(schedule, k, element)};
 }
 
 /// f32, f16 or bf16 in a module's context.
@@ -76,18 +103,17 @@ protected:
     KernelModule peakModule, linearModule;
     mlir::Type element = elementCalled(name, linearModule.context);
     buildPeak(peakModule, target());
-    buildLinear(linearModule, target(), n, k, gelu, element);
+    Grid grid = buildLinear(linearModule, target(), n, k, gelu, element);
     CompiledKernel peak(peakModule, target()), linear(linearModule, target());
     ASSERT_TRUE(peak && linear);
-    ContractionSchedule schedule = ContractionSchedule::choose(target(), n, k, element);
     // Numbers of both halves of a f32 are harmless in f16 and bf16 too.
     std::vector<float> a(m * k, 0.01f), bias(n, 0.1f), c(m * n), w((n + 31) / 16 * 16 * (k + 1), 0.02f);
     alignas(64) static float chains[24 * 16];
-    std::vector<float> scratch(contractionScratchBytes(schedule, k, element) / 4 + 32);
+    std::vector<float> scratch(grid.scratchBytes / 4 + 32);
     auto aligned = [](std::vector<float> &memory) {
       return reinterpret_cast<float *>(llvm::alignTo(reinterpret_cast<uintptr_t>(memory.data()), 64));
     };
-    int64_t tiles = llvm::divideCeil(m, schedule.blockRows) * contractionGroups(schedule, n);
+    int64_t tiles = llvm::divideCeil(m, grid.blockRows) * grid.groups;
     constexpr int64_t steps = 100000;
     double peakSeconds = 1e9, seconds = 1e9;
     for (int repeat = 0; repeat < 40; ++repeat) {
@@ -115,6 +141,25 @@ TEST_P(KernelSpeedTest, Linear) {
                         {3072, 768},
                         {768, 3072}})
       measure(m, n, k, n > k);
+}
+
+/// The products of MiniLM, BERT and GPT-2 on tiles, in bf16.
+TEST_P(KernelSpeedTest, LinearOnAmx) {
+  if (!getenv("PERMALLOY_MEASURE"))
+    GTEST_SKIP() << "a measurement: set PERMALLOY_MEASURE=1";
+  if (!target().hasAmx())
+    GTEST_SKIP() << "has no AMX";
+  long onlyRows = getenv("PERMALLOY_ROWS") ? atol(getenv("PERMALLOY_ROWS")) : 0;
+  for (int64_t m : {1, 8, 16, 128, 512, 1024})
+    for (auto [n, k] : {std::pair<int64_t, int64_t>{384, 384},
+                        {1536, 384},
+                        {384, 1536},
+                        {768, 768},
+                        {3072, 768},
+                        {768, 3072},
+                        {2048, 768}})
+      if (!onlyRows || m == onlyRows)
+        measure(m, n, k, n == 4 * k, "bf16");
 }
 
 /// M = 128 from the caches, and M = 1 with more weights than they hold.

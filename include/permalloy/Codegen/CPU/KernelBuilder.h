@@ -100,6 +100,9 @@ public:
   void ifThen(Value condition, llvm::function_ref<void()> then);
   void ifElse(Value condition, llvm::function_ref<void()> then,
               llvm::function_ref<void()> otherwise);
+  /// Values of one of two branches; only that one runs.
+  using Values = llvm::function_ref<llvm::SmallVector<Value>()>;
+  llvm::SmallVector<Value> choose(Value condition, Values then, Values otherwise);
   /// Runs the case whose index equals `selector`, in [0, count); `selector` is one of them.
   void switchOn(Value selector, unsigned count, llvm::function_ref<void(unsigned)> body);
 

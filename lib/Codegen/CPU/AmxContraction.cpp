@@ -1,0 +1,453 @@
+//===- AmxContraction.cpp - grid, packing and tiles --------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "AmxContraction.h"
+#include "AmxTiles.h"
+#include "ContractionBlocks.h"
+#include "Tfm/Panels.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+using tfm::kPanelColumns;
+
+static constexpr int64_t kLineBytes = 64, kTileBytes = AmxTiles::kBytes, kSteps = AmxTiles::kSteps;
+/// Rows and columns of C in registers, and bytes of its rows.
+static constexpr int64_t kBlock = 32, kRowBytes = kBlock * 4;
+/// Where the four tiles of C, the two of A and the two of B stand.
+static constexpr unsigned kC = 0, kA = 4, kB = 6;
+
+bool permalloy::codegen::runsOnAmx(const CpuTarget &target, Type weightElement) {
+  return target.hasAmx() && weightElement.isBF16();
+}
+
+//===----------------------------------------------------------------------===//
+// Schedules
+//===----------------------------------------------------------------------===//
+
+static int64_t panelsOf(int64_t n) { return llvm::divideCeil(n, kPanelColumns); }
+
+/// Steps of 32 in a block of K: all up to 24 of them, else blocks of equal length of at most 16 (32 KB of weights).
+static int64_t chooseBlockTiles(int64_t k) {
+  int64_t tiles = llvm::divideCeil(k, kSteps);
+  return tiles <= 24 ? std::max<int64_t>(tiles, 1) : llvm::divideCeil(tiles, llvm::divideCeil(tiles, 16));
+}
+
+/// Rows of the epilogue per step so that all 32 are done in `tiles` steps.
+static int64_t chooseEpilogueRows(int64_t tiles) {
+  int64_t rows = 1;
+  while (rows < 8 && rows * tiles < kBlock)
+    rows *= 2;
+  return rows;
+}
+
+AmxSchedule AmxSchedule::choose(const ContractionSize &size, bool grouped) {
+  // Half of a second-level cache of 2 MB.
+  constexpr int64_t packedBytes = 1 << 20;
+  AmxSchedule schedule;
+  int64_t rowBytes = llvm::alignTo(std::max<int64_t>(size.k, 1), kSteps) * 2;
+  schedule.blockRows = std::clamp<int64_t>(packedBytes / rowBytes / kBlock * kBlock, kBlock, grouped ? 256 : 512);
+  schedule.blockSteps = chooseBlockTiles(size.k) * kSteps;
+  schedule.epilogueRows = chooseEpilogueRows(schedule.blockSteps / kSteps);
+  return schedule;
+}
+
+using Space = ScheduleSpaceOf<AmxSchedule>;
+
+/// K whole, and in equal blocks of 8 to 32 steps of 32.
+static Space::Values blockLengths(int64_t k) {
+  int64_t tiles = std::max<int64_t>(llvm::divideCeil(k, kSteps), 1);
+  Space::Values values;
+  for (int64_t most : {8, 12, 16, 24, 32}) {
+    int64_t steps = llvm::divideCeil(tiles, llvm::divideCeil(tiles, most)) * kSteps;
+    if (!llvm::is_contained(values, steps))
+      values.push_back(steps);
+  }
+  if (!llvm::is_contained(values, tiles * kSteps))
+    values.push_back(tiles * kSteps);
+  return values;
+}
+
+Space permalloy::codegen::amxSpace(const ContractionSize &size) {
+  using S = AmxSchedule;
+  Space space;
+  space.add("block_rows", "rows of A packed together, in one tile of the grid", &S::blockRows,
+            {32, 64, 128, 256, 512, 1024});
+  space.add("block_steps", "steps of K done for all rows of a block before the next ones", &S::blockSteps,
+            blockLengths(size.k));
+  space.add("epilogue_rows", "rows of the epilogue done in 32 steps of K", &S::epilogueRows, {1, 2, 4, 8});
+  space.add("prefetch", "1: fetch the panels that come next; 0: do not", &S::prefetch, {0, 1});
+  space.require([](const S &s) -> std::string {
+    if (s.blockRows <= 0 || s.blockRows % kBlock != 0)
+      return "block_rows must be a multiple of 32";
+    if (s.blockSteps <= 0 || s.blockSteps % kSteps != 0)
+      return "block_steps must be a multiple of 32";
+    if (s.epilogueRows < 1 || s.epilogueRows > 8)
+      return "epilogue_rows must lie within 1 and 8";
+    return s.prefetch > 1 ? "prefetch must be 0 or 1" : "";
+  });
+  return space;
+}
+
+int64_t permalloy::codegen::amxGroups(const ContractionSize &size) {
+  return llvm::divideCeil(panelsOf(size.n), 2);
+}
+
+namespace {
+/// A worker's scratch: the packed rows, their sums between blocks of K, one block of C, the last rows of the panels.
+struct AmxScratch {
+  AmxScratch(const AmxSchedule &s, int64_t k)
+      : tiles(llvm::divideCeil(k, kSteps)), accumulates(s.blockSteps < k), sums(s.blockRows * tiles * kLineBytes),
+        products(sums + (accumulates ? s.blockRows * kRowBytes : 0)), lastRows(products + kBlock * kRowBytes),
+        bytes(lastRows + (k % kSteps != 0 ? 2 * kTileBytes : 0)) {}
+  /// Tiles of A along K, the last one maybe partly zero.
+  int64_t tiles;
+  bool accumulates;
+  int64_t sums, products, lastRows, bytes;
+};
+} // namespace
+
+int64_t permalloy::codegen::amxScratchBytes(const AmxSchedule &schedule, const ContractionSize &size) {
+  return AmxScratch(schedule, size.k).bytes;
+}
+
+//===----------------------------------------------------------------------===//
+// Emission
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// A block of C that stands in scratch and waits for its epilogue: `count` rows from `row` on, 32 columns from `column` on
+/// (gated: 16 and the same of the other half), the number of their weight.
+struct Pending {
+  Value row, column, count, group;
+
+  SmallVector<Value> carried() const { return {row, column, count, group}; }
+  static Pending of(ValueRange values) { return {values[0], values[1], values[2], values[3]}; }
+};
+
+class AmxContractionEmitter {
+public:
+  AmxContractionEmitter(KernelBuilder &b, const Contraction &c, const AmxSchedule &s)
+      : b(b), c(c), s(s), tiles(b), memory(s, c.k), wholeSteps(c.k / kSteps), tailSteps(c.k % kSteps),
+        blockSteps(s.blockSteps / kSteps), panelBytes(llvm::divideCeil(c.k, 2) * kLineBytes),
+        groups(llvm::divideCeil(panelsOf(c.n), 2)),
+        secondPanel(c.gated ? panelsOf(c.n) / 2 * panelBytes : panelBytes),
+        lastColumns(c.gated ? kBlock : c.n - (groups - 1) * kBlock) {}
+
+  void emit();
+
+private:
+  void findBlock(Value block, Value height);
+  void packRows();
+  void packRow(Value from, Value to);
+  void keepLastRows();
+  Pending emitTileOfGrid(Value group, Pending pending);
+  Pending emitRowBlocks(Value step, Pending pending);
+  Pending emitBlock(Value step, Value m, Pending pending);
+  void startProducts(Value isFirst, Value sums);
+  Value emitSteps(Value step, Value m, Value depth, bool wide, const Pending &pending);
+  void emitStep(bool wide, Value aTile, Value panels, Value second, ArrayRef<std::function<void()>> between);
+  void fetchNext(Value lines);
+  void emitEpilogue(const Pending &pending, Value from, int64_t columns);
+  void emitEpilogueVector(const Pending &pending, Value row, int64_t at, int64_t columns);
+  /// Whether some group of panels has all of its columns.
+  bool hasWholeGroups() { return groups > 1 || lastColumns == kBlock; }
+
+  KernelBuilder &b;
+  const Contraction &c;
+  const AmxSchedule &s;
+  AmxTiles tiles;
+  AmxScratch memory;
+  /// Steps of 32, the rest of K, and steps in a block of K.
+  int64_t wholeSteps, tailSteps, blockSteps;
+  int64_t panelBytes, groups, secondPanel, lastColumns;
+
+  Value packed, sums, products, lastRows, stride, rowStride;
+  // The tile of the grid at hand: its rows, its weight and panels, its columns; what each step of K fetches ahead.
+  Value first, last, weight, panels, second, column, isNarrow, lines, ahead;
+};
+} // namespace
+
+void AmxContractionEmitter::emit() {
+  tiles.configure();
+  packed = b.scratch();
+  sums = b.at(packed, memory.sums);
+  products = b.at(packed, memory.products);
+  lastRows = b.at(packed, memory.lastRows);
+  stride = b.i64(kLineBytes);
+  rowStride = b.i64(kRowBytes);
+  Value none = b.i64(0), height;
+  if (!c.groups) { // blocks of equal height rather than whole ones and a rest
+    Value blocks = b.max(b.ceilDiv(c.rows, s.blockRows), b.i64(1));
+    height = b.mul(b.ceilDiv(b.div(b.add(c.rows, b.sub(blocks, 1)), blocks), kBlock), kBlock);
+  }
+  SmallVector<Value> carried = {b.i64(-1), none, none, none, none, none, none, none};
+  carried = b.loop(b.tileBegin(), b.tileEnd(), 1, carried, [&](Value index, ValueRange known) {
+    Value block = b.div(index, groups);
+    Value isNew = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, block, known[0]);
+    SmallVector<Value> found = b.choose(
+        isNew,
+        [&] {
+          findBlock(block, height);
+          packRows();
+          return SmallVector<Value>{first, last, weight};
+        },
+        [&] { return SmallVector<Value>{known[1], known[2], known[3]}; });
+    first = found[0], last = found[1], weight = found[2];
+    Pending pending = emitTileOfGrid(b.rem(index, groups), Pending::of(known.drop_front(4)));
+    SmallVector<Value> next = {block, first, last, weight};
+    llvm::append_range(next, pending.carried());
+    return next;
+  });
+  if (hasWholeGroups())
+    emitEpilogue(Pending::of(ArrayRef(carried).drop_front(4)), none, kBlock);
+  tiles.release();
+}
+
+/// The rows of a block: equal shares of all, or positions of one group.
+void AmxContractionEmitter::findBlock(Value block, Value height) {
+  if (c.groups) {
+    SmallVector<Value> found = findGroupedBlock(b, *c.groups, block, s.blockRows, kBlock);
+    first = found[0], last = found[1], weight = found[2];
+    return;
+  }
+  first = b.mul(block, height);
+  last = b.min(b.add(first, height), c.rows);
+  weight = b.i64(0);
+}
+
+//===----------------------------------------------------------------------===//
+// Packing
+//===----------------------------------------------------------------------===//
+
+/// The rows of the block as tiles. Rows that a tile lacks are left as they are: their products are not stored.
+void AmxContractionEmitter::packRows() {
+  b.loop(first, last, 1, [&](Value position) {
+    Value local = b.sub(position, first), row = position;
+    if (c.groups)
+      row = b.div(b.load(b.getI64Type(), b.at(c.groups->table, b.mul(b.add(position, c.groups->count + 1), 8)), 8),
+                  c.groups->repeat);
+    Value tile = b.mul(b.div(local, AmxTiles::kRows), memory.tiles * kTileBytes);
+    Value to = b.at(b.at(packed, tile), b.mul(b.rem(local, AmxTiles::kRows), kLineBytes));
+    packRow(b.at(c.a, b.mul(row, c.k * 2)), to);
+  });
+}
+
+/// One row: 64 bytes go to each tile, zeros behind the last.
+void AmxContractionEmitter::packRow(Value from, Value to) {
+  b.loop(b.i64(0), b.i64(wholeSteps), 1, [&](Value step) {
+    b.store(b.loadVector(b.at(from, b.mul(step, kLineBytes)), 2), b.at(to, b.mul(step, kTileBytes)), kLineBytes);
+  });
+  if (tailSteps == 0)
+    return;
+  auto type = VectorType::get(kSteps, b.getI16Type());
+  SmallVector<bool> bits(kSteps);
+  std::fill_n(bits.begin(), tailSteps, true);
+  auto maskType = VectorType::get(kSteps, b.getI1Type());
+  Value mask = arith::ConstantOp::create(b, DenseElementsAttr::get(maskType, ArrayRef<bool>(bits)));
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
+  Value rest = LLVM::MaskedLoadOp::create(b, type, b.at(from, wholeSteps * kLineBytes), mask, zero, 2);
+  b.store(rest, b.at(to, wholeSteps * kTileBytes), kLineBytes);
+}
+
+/// Where K ends within a tile, the panels' last rows are copied, zeros behind them: memory there is not the panels'.
+void AmxContractionEmitter::keepLastRows() {
+  int64_t rows = llvm::divideCeil(tailSteps, 2);
+  for (auto [index, panel] : llvm::enumerate(SmallVector<Value, 2>{panels, second}))
+    for (int64_t row = 0; row < AmxTiles::kRows; ++row) {
+      Value value = row < rows ? b.loadVector(b.at(panel, wholeSteps * kTileBytes + row * kLineBytes), kLineBytes)
+                               : b.splat(0);
+      b.store(value, b.at(lastRows, index * kTileBytes + row * kLineBytes), kLineBytes);
+    }
+}
+
+//===----------------------------------------------------------------------===//
+// One tile of the grid
+//===----------------------------------------------------------------------===//
+
+Pending AmxContractionEmitter::emitTileOfGrid(Value group, Pending pending) {
+  int64_t groupBytes = (c.gated ? 1 : 2) * panelBytes;
+  panels = b.at(b.at(c.weights, b.mul(weight, panelsOf(c.n) * panelBytes)), b.mul(group, groupBytes));
+  second = b.at(panels, secondPanel);
+  column = b.mul(group, c.gated ? kPanelColumns : kBlock);
+  isNarrow = {};
+  if (lastColumns < kBlock) {
+    isNarrow = b.equal(group, b.i64(groups - 1));
+    if (lastColumns <= kPanelColumns) // there is no second panel: the first one twice
+      second = b.select(isNarrow, panels, second);
+  }
+  Value rowBlocks = b.max(b.ceilDiv(b.sub(last, first), kBlock), b.i64(1));
+  lines = b.div(b.add(rowBlocks, AmxTiles::kRows - 1), rowBlocks);
+  if (tailSteps)
+    keepLastRows();
+  if (!memory.accumulates)
+    return emitRowBlocks(b.i64(0), pending);
+  auto carried = b.loop(b.i64(0), b.i64(wholeSteps), blockSteps, pending.carried(), [&](Value step, ValueRange so) {
+    return emitRowBlocks(step, Pending::of(so)).carried();
+  });
+  return Pending::of(carried);
+}
+
+/// All rows, for the block of K that begins at `step`.
+Pending AmxContractionEmitter::emitRowBlocks(Value step, Pending pending) {
+  // What comes next: the next block of K, or the next group's first one.
+  Value next = b.add(step, blockSteps);
+  Value beyond = b.i64((c.gated ? 1 : 2) * panelBytes);
+  ahead = memory.accumulates
+              ? b.at(panels, b.select(b.less(next, b.i64(wholeSteps)), b.mul(next, kTileBytes), beyond))
+              : b.at(panels, beyond);
+  auto carried = b.loop(b.i64(0), b.sub(last, first), kBlock, pending.carried(), [&](Value m, ValueRange so) {
+    return emitBlock(step, m, Pending::of(so)).carried();
+  });
+  return Pending::of(carried);
+}
+
+/// 32 rows and 32 columns for one block of K, while the epilogue of `pending` is done. Gives what is pending then.
+Pending AmxContractionEmitter::emitBlock(Value step, Value m, Pending pending) {
+  Value count = b.min(b.sub(b.sub(last, first), m), b.i64(kBlock));
+  Value block = b.at(sums, b.mul(m, kRowBytes)), yes = arith::ConstantOp::create(b, b.getBoolAttr(true));
+  Value isFirst = yes, isLast = yes, depth = b.i64(std::min(blockSteps, wholeSteps));
+  if (memory.accumulates) {
+    isFirst = b.equal(step, b.i64(0));
+    isLast = b.less(b.i64(wholeSteps - 1), b.add(step, blockSteps));
+    if (wholeSteps % blockSteps != 0)
+      depth = b.min(b.sub(b.i64(wholeSteps), step), b.i64(blockSteps));
+  }
+  startProducts(isFirst, block);
+  Value isWide = b.less(b.i64(AmxTiles::kRows), count);
+  auto steps = [&](bool wide) {
+    return [&, wide] {
+      Value done = emitSteps(step, m, depth, wide, pending);
+      if (tailSteps)
+        b.ifThen(isLast, [&] {
+          Value aTile = b.at(packed, b.add(b.mul(m, memory.tiles * kLineBytes), wholeSteps * kTileBytes));
+          emitStep(wide, aTile, lastRows, b.at(lastRows, kTileBytes), {});
+        });
+      return SmallVector<Value>{done};
+    };
+  };
+  Value done = b.choose(isWide, steps(true), steps(false)).front();
+  if (hasWholeGroups())
+    emitEpilogue(pending, done, kBlock);
+  Value to = memory.accumulates ? b.select(isLast, products, block) : products;
+  for (unsigned tile = 0; tile < 4; ++tile)
+    tiles.store(kC + tile, b.at(to, (tile / 2) * AmxTiles::kRows * kRowBytes + (tile % 2) * kLineBytes), rowStride);
+  Value left = b.select(isLast, count, b.i64(0));
+  Pending next{b.add(first, m), column, left, weight};
+  if (isNarrow) { // its columns have masks: at once, by code of their own
+    b.ifThen(isNarrow, [&] { emitEpilogue(next, b.i64(0), lastColumns); });
+    next.count = b.select(isNarrow, b.i64(0), left);
+  }
+  return next;
+}
+
+void AmxContractionEmitter::startProducts(Value isFirst, Value block) {
+  auto zero = [&] {
+    for (unsigned tile = 0; tile < 4; ++tile)
+      tiles.zero(kC + tile);
+  };
+  if (!memory.accumulates)
+    return zero();
+  b.ifElse(isFirst, zero, [&] {
+    for (unsigned tile = 0; tile < 4; ++tile)
+      tiles.load(kC + tile, b.at(block, (tile / 2) * AmxTiles::kRows * kRowBytes + (tile % 2) * kLineBytes), rowStride);
+  });
+}
+
+/// The loop over `depth` steps of K, first with rows of the epilogue in it. Gives how many rows of it were done.
+Value AmxContractionEmitter::emitSteps(Value step, Value m, Value depth, bool wide, const Pending &pending) {
+  Value from = b.mul(step, kTileBytes);
+  Value a = b.at(b.at(packed, b.mul(m, memory.tiles * kLineBytes)), from);
+  Value b0 = b.at(panels, from), b1 = b.at(second, from);
+  Value share = b.mul(b.mul(b.div(m, kBlock), lines), b.mul(depth, kLineBytes));
+  Value fetched = b.at(ahead, share);
+  auto run = [&](Value k, ArrayRef<std::function<void()>> between) {
+    if (s.prefetch)
+      fetchNext(b.at(fetched, b.mul(b.mul(k, lines), kLineBytes)));
+    Value at = b.mul(k, kTileBytes);
+    emitStep(wide, b.at(a, at), b.at(b0, at), b.at(b1, at), between);
+  };
+  Value hosted = b.i64(0);
+  if (wide && hasWholeGroups()) {
+    hosted = b.min(b.div(pending.count, s.epilogueRows), depth);
+    b.loop(b.i64(0), hosted, 1, [&](Value k) {
+      // Its vectors are spread over the four places between products.
+      std::array<std::function<void()>, 4> between;
+      for (int64_t place = 0; place < 4; ++place)
+        between[place] = [&, place] {
+          int64_t vectors = 2 * s.epilogueRows;
+          for (int64_t i = place * vectors / 4; i < (place + 1) * vectors / 4; ++i)
+            emitEpilogueVector(pending, b.add(b.mul(k, s.epilogueRows), i / 2), i % 2 * kPanelColumns, kBlock);
+        };
+      run(k, between);
+    });
+  }
+  b.loop(hosted, depth, 1, [&](Value k) { run(k, {}); });
+  return b.mul(hosted, s.epilogueRows);
+}
+
+/// 32 steps of K: one or two tiles of A times two of B.
+void AmxContractionEmitter::emitStep(bool wide, Value aTile, Value panel0, Value panel1,
+                                     ArrayRef<std::function<void()>> between) {
+  auto host = [&](unsigned place) {
+    if (!between.empty())
+      between[place]();
+  };
+  tiles.load(kB, panel0, stride);
+  tiles.loadStream(kA, aTile, stride);
+  tiles.multiply(kC, kA, kB);
+  host(0);
+  tiles.load(kB + 1, panel1, stride);
+  tiles.multiply(kC + 1, kA, kB + 1);
+  host(1);
+  if (!wide)
+    return;
+  tiles.loadStream(kA + 1, b.at(aTile, memory.tiles * kTileBytes), stride);
+  tiles.multiply(kC + 2, kA + 1, kB);
+  host(2);
+  tiles.multiply(kC + 3, kA + 1, kB + 1);
+  host(3);
+}
+
+/// Each block of rows fetches its share of both panels.
+void AmxContractionEmitter::fetchNext(Value from) {
+  b.loop(b.i64(0), lines, 1, [&](Value line) {
+    Value pointer = b.at(from, b.mul(line, kLineBytes));
+    b.prefetch(pointer);
+    b.prefetch(b.at(pointer, secondPanel));
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Epilogue
+//===----------------------------------------------------------------------===//
+
+/// The rows [from, count) of what is pending, of which `columns` columns exist.
+void AmxContractionEmitter::emitEpilogue(const Pending &pending, Value from, int64_t columns) {
+  b.loop(from, pending.count, 1, [&](Value row) {
+    for (int64_t at = 0; at < std::min(columns, kBlock); at += kPanelColumns)
+      emitEpilogueVector(pending, row, at, columns);
+  });
+}
+
+/// Columns [at, at + 16) of one row. Of a gated product both halves are done at once.
+void AmxContractionEmitter::emitEpilogueVector(const Pending &pending, Value row, int64_t at, int64_t columns) {
+  if (c.gated && at > 0)
+    return;
+  Value from = b.at(products, b.mul(row, kRowBytes)), number = b.add(pending.row, row);
+  if (c.groups)
+    number = b.load(b.getI64Type(), b.at(c.groups->table, b.mul(b.add(number, c.groups->count + 1), 8)), 8);
+  EpilogueSite site{number, b.add(pending.column, at), unsigned(std::min(kPanelColumns, columns - at))};
+  if (c.gated)
+    site.second = b.loadVector(b.at(from, kLineBytes), kLineBytes);
+  if (c.groups)
+    site.group = pending.group;
+  c.epilogue(site, b.loadVector(b.at(from, at * 4), kLineBytes));
+}
+
+void permalloy::codegen::emitAmxContraction(KernelBuilder &b, const Contraction &contraction,
+                                            const AmxSchedule &schedule) {
+  AmxContractionEmitter(b, contraction, schedule).emit();
+}

@@ -122,6 +122,18 @@ static std::optional<Dims> headDims(MLIRContext *context, const Dims &dims, int6
   return Dims{dims[0], count, dims[1], size};
 }
 
+static LogicalResult checkOffsets(AttentionOp op, ShapeOracle &oracle, DimExprAttr queries, DimExprAttr keys, DimExprAttr batch,
+                                  std::string &error) {
+  if (!op.getOffsets())
+    return op.getLongest() ? fail(error, "longest stands without offsets (attention_c8)") : success();
+  if (!op.getLongest() || op.getMask() || op.getKvLength())
+    return fail(error, "offsets come with longest, and with neither mask nor kv_length (attention_c8)");
+  if (differ(batch, cst(op.getContext(), 1)) || differ(queries, keys))
+    return fail(error, "offsets take a batch of 1 and as many queries as keys, not a batch of " + str({batch}) + " with " + str({queries}) +
+                           " queries and " + str({keys}) + " keys (attention_c8)");
+  return success();
+}
+
 LogicalResult AttentionOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
   Dims q = oracle.dims(getQuery()), k = oracle.dims(getKey()), v = oracle.dims(getValue());
   if ((q.size() != 3 && q.size() != 4) || (k.size() != 3 && k.size() != 4) || v.size() != k.size())
@@ -137,6 +149,8 @@ LogicalResult AttentionOp::inferDims(ShapeOracle &oracle, Dims &dims, std::strin
     return fail(error, "head counts or sizes of " + str(q) + ", " + str(k) + ", " + str(v) + " do not fit " + Twine(heads) + " heads over " + Twine(kvHeads) + " (attention_c3)");
   if (differ(q[0], k[0]) || differ(k[0], v[0]) || differ((*kh)[2], (*vh)[2]))
     return fail(error, "batch or key counts of " + str(q) + ", " + str(k) + ", " + str(v) + " differ (attention_c3)");
+  if (LogicalResult fits = checkOffsets(*this, oracle, (*qh)[2], (*kh)[2], q[0], error); failed(fits))
+    return fits;
   dims = q;
   dims.back() = q.size() == 4 ? (*vh)[3] : DimExprAttr::mul((*vh)[3], h);
   if (getMask()) {
@@ -150,15 +164,18 @@ LogicalResult AttentionOp::inferDims(ShapeOracle &oracle, Dims &dims, std::strin
 
 void AttentionOp::build(OpBuilder &builder, OperationState &state, Type type, Value query, Value key, Value value, Value mask,
                         int64_t heads, int64_t kvHeads, float scale, bool causal, EmptyRows emptyRows) {
-  build(builder, state, type, query, key, value, mask, heads, kvHeads, APFloat(scale), causal, emptyRows, FloatAttr(), IntegerAttr(),
-        IntegerAttr(), DimExprAttr());
+  build(builder, state, type, query, key, value, mask, Value(), heads, kvHeads, APFloat(scale), causal, emptyRows, FloatAttr(),
+        IntegerAttr(), IntegerAttr(), DimExprAttr(), DimExprAttr());
 }
 
 AttentionOp AttentionOp::cloneWith(OpBuilder &builder, Type type, Value query, Value key, Value value, Value mask) {
-  SmallVector<Value> operands = {query, key, value};
-  if (mask)
-    operands.push_back(mask);
-  return AttentionOp::create(builder, getLoc(), TypeRange(type), operands, (*this)->getAttrs());
+  auto clone = cast<AttentionOp>(builder.clone(**this));
+  clone.getQueryMutable().assign(query);
+  clone.getKeyMutable().assign(key);
+  clone.getValueMutable().assign(value);
+  mask ? clone.getMaskMutable().assign(mask) : clone.getMaskMutable().clear();
+  clone.getResult().setType(cast<RankedTensorType>(type));
+  return clone;
 }
 
 LogicalResult KvAppendOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
@@ -171,6 +188,12 @@ LogicalResult KvAppendOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string
     return fail(error, "rows " + str(rows) + " at " + Twine(*at) + " do not fit the cache " + str(dims) + " (kv_append_c3)");
   return success();
 }
+
+LogicalResult PrefixCountOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &) {
+  dims = {DimExprAttr::add(product(getContext(), oracle.dims(getInput())), cst(getContext(), 1))};
+  return success();
+}
+Type PrefixCountOp::inferElementType() { return IntegerType::get(getContext(), 64); }
 
 LogicalResult PackOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &) {
   dims = oracle.dims(getInput());

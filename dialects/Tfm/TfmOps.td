@@ -500,7 +500,7 @@ def Tfm_SoftmaxOp : Tfm_ShapedOp<"softmax"> {
   let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
 }
 
-def Tfm_AttentionOp : Tfm_ShapedOp<"attention", ["inferElementType"]> {
+def Tfm_AttentionOp : Tfm_ShapedOp<"attention", ["inferElementType"], [AttrSizedOperandSegments]> {
   let summary = "softmax(softcap(scale Q K^T) + mask) V, per head";
   let description = [{
     Query, key and value are packed, [batch, sequence, heads * size], or of rank 4, [batch, heads, sequence, size]. Key and
@@ -518,21 +518,30 @@ def Tfm_AttentionOp : Tfm_ShapedOp<"attention", ["inferElementType"]> {
     `kv_length` is the number of keys where the key and value, of rank 4, have rows to spare at the end: a cache. Rows from
     there on are never read. The interpreter accepts tensors of exactly `kv_length` rows, too.
 
+    With `offsets`, [sequences + 1], the batch is 1 and its positions are sequences one behind another, without padding:
+    sequence i has the positions from offsets[i] to offsets[i + 1] - 1, and its queries see its own keys only. Offsets begin with
+    0, never fall and end with the number of positions; `longest` is at least the length of each sequence.
+
     Constraints: (attention_c1) ranks 3 or 4, equal for key and value; (attention_c2) head counts divide; (attention_c3) batch,
     heads, keys and head size agree; (attention_c4) the mask broadcasts; it is bool, has the query's element type, or any of f16,
     bf16 and f32 where that is one of these; (attention_c5) query, key and value have one element type, and the result as the mask;
-    (attention_c6) softcap is positive, windows are not negative; (attention_c7) `kv_length`
-    only with keys of rank 4.
+    (attention_c6) softcap is positive, windows are not negative; (attention_c7) `kv_length` only with keys of rank 4;
+    (attention_c8) `offsets` have rank 1 and come with `longest`, a batch of 1, as many queries as keys, and neither `mask` nor
+    `kv_length`.
 
     Example: `%0 = tfm.attention %q, %k, %v mask %m {num_heads = 12 : i64, num_kv_heads = 12 : i64, scale = 0.125 : f32} : (tensor<?x?x768xf32>, tensor<?x?x768xf32>, tensor<?x?x768xf32>, tensor<?x1x1x?xi1>) -> tensor<?x?x768xf32>`
   }];
   let arguments = (ins Tfm_FloatTensor:$query, Tfm_FloatTensor:$key, Tfm_FloatTensor:$value, Optional<Tfm_Tensor>:$mask,
-                       I64Attr:$num_heads, I64Attr:$num_kv_heads, F32Attr:$scale, UnitAttr:$causal,
+                       Optional<Tfm_ShapeTensor>:$offsets, I64Attr:$num_heads, I64Attr:$num_kv_heads, F32Attr:$scale, UnitAttr:$causal,
                        DefaultValuedAttr<Tfm_EmptyRowsAttr, "::permalloy::tfm::EmptyRows::NaN">:$empty_rows,
                        OptionalAttr<F32Attr>:$softcap, OptionalAttr<I64Attr>:$window_left,
-                       OptionalAttr<I64Attr>:$window_right, OptionalAttr<Tfm_DimExprAttr>:$kv_length);
+                       OptionalAttr<I64Attr>:$window_right, OptionalAttr<Tfm_DimExprAttr>:$kv_length,
+                       OptionalAttr<Tfm_DimExprAttr>:$longest);
   let results = (outs Tfm_FloatTensor:$result);
-  let assemblyFormat = "$query `,` $key `,` $value (`mask` $mask^)? (`empty_rows` `` $empty_rows^)? (`kv_length` $kv_length^)? attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = [{
+    $query `,` $key `,` $value (`mask` $mask^)? (`offsets` $offsets^ `longest` $longest)? (`empty_rows` `` $empty_rows^)?
+    (`kv_length` $kv_length^)? attr-dict `:` functional-type(operands, results)
+  }];
   let builders = [OpBuilder<(ins "::mlir::Type":$type, "::mlir::Value":$query, "::mlir::Value":$key,
                                  "::mlir::Value":$value, "::mlir::Value":$mask, "int64_t":$heads, "int64_t":$kvHeads,
                                  "float":$scale, "bool":$causal, "::permalloy::tfm::EmptyRows":$emptyRows)>];
@@ -544,7 +553,7 @@ def Tfm_AttentionOp : Tfm_ShapedOp<"attention", ["inferElementType"]> {
     ::permalloy::tfm::DimExprAttr keys(::llvm::ArrayRef<::permalloy::tfm::DimExprAttr> keyDims) {
       return getKvLength() ? *getKvLength() : keyDims[keyAxis()];
     }
-    /// This attention on other operands, with every attribute.
+    /// This attention on other operands, with every attribute and the same offsets.
     AttentionOp cloneWith(::mlir::OpBuilder &builder, ::mlir::Type type, ::mlir::Value query, ::mlir::Value key,
                           ::mlir::Value value, ::mlir::Value mask);
   }];
@@ -655,6 +664,19 @@ def Tfm_GroupedLinearOp : Tfm_ShapedOp<"grouped_linear", ["inferElementType"]> {
 //===----------------------------------------------------------------------===//
 // Layout
 //===----------------------------------------------------------------------===//
+
+def Tfm_PrefixCountOp : Tfm_ShapedOp<"prefix_count", ["inferElementType"]> {
+  let summary = "how many elements before each are true";
+  let description = [{
+    [elements + 1]: entry i counts the true ones of the first i elements, in row-major order. So it begins with 0 and ends with
+    the number of all that are true. Written by `pack-padding`: entry i is the row of token i once the padding is gone.
+
+    Example: `%0 = tfm.prefix_count %real : (tensor<?x?xi1>) -> tensor<?xi64>`
+  }];
+  let arguments = (ins Tfm_BoolTensor:$input);
+  let results = (outs Tfm_IndexTensor:$result);
+  let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
+}
 
 def Tfm_PackOp : Tfm_ShapedOp<"pack"> {
   let summary = "store a weight [K, N], or a stack of them, in panels";

@@ -63,6 +63,7 @@ LogicalResult SoftmaxOp::verify() { return verifyShape(*this); }
 LogicalResult NonZeroOp::verify() { return verifyShape(*this); }
 LogicalResult MoeWeightsOp::verify() { return verifyShape(*this); }
 LogicalResult GroupByOp::verify() { return verifyShape(*this); }
+LogicalResult PrefixCountOp::verify() { return verifyShape(*this); }
 
 LogicalResult WeightOp::verify() {
   if (getSource().has_value() == !getBody().empty())

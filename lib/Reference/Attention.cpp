@@ -94,6 +94,31 @@ FailureOr<int64_t> keyCount(tfm::AttentionOp op, int64_t rows, Scope &scope) {
   return length;
 }
 
+/// The queries and keys that belong together: those of a batch, or of one sequence of `offsets`.
+struct Span {
+  int64_t first, queries, keys;
+};
+
+/// The span of each query. Queries that no sequence has get one without keys.
+FailureOr<std::vector<Span>> spansOf(const Tensor *offsets, int64_t queries, int64_t keys, int64_t longest,
+                                     Scope &scope) {
+  std::vector<Span> spans(queries, {0, queries, keys});
+  if (!offsets)
+    return spans;
+  int64_t count = offsets->size() - 1;
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t first = int64_t(offsets->integer(i)), end = int64_t(offsets->integer(i + 1));
+    if (first < 0 || end < first || end - first > longest || end > queries)
+      return FailureOr<std::vector<Span>>(scope.fail("sequence " + Twine(i) + " from " + Twine(first) + " to " + Twine(end) +
+                                                     " is longer than " + Twine(longest) + " or outside of " + Twine(queries) +
+                                                     " positions"));
+    std::fill(spans.begin() + first, spans.begin() + end, Span{first, end - first, end - first});
+  }
+  if (count < 0 || offsets->integer(0) != 0 || offsets->integer(count) != queries)
+    return FailureOr<std::vector<Span>>(scope.fail("offsets do not go from 0 to " + Twine(queries)));
+  return spans;
+}
+
 } // namespace
 
 Result reference::evaluate(tfm::AttentionOp op, Operands in, Scope &scope) {
@@ -114,30 +139,38 @@ Result reference::evaluate(tfm::AttentionOp op, Operands in, Scope &scope) {
                         str(scoreShape));
     maskStrides = broadcastStrides(mask->shape(), scoreShape);
   }
+  FailureOr<int64_t> longest = op.getLongest() ? scope.value(*op.getLongest()) : *keys;
+  if (failed(longest))
+    return failure();
+  auto spans = spansOf(op.getOffsets() ? &in[3] : nullptr, q.sequence, *keys, *longest, scope);
+  if (failed(spans))
+    return failure();
   Shape shape(in[0].shape());
   shape.back() = in[0].rank() == 3 ? q.heads * v.size : v.size;
   Tensor result(op.getType().getElementType(), shape);
   double scale = op.getScale().convertToFloat();
   double softcap = op.getSoftcap() ? op.getSoftcap()->convertToFloat() : 0;
-  std::vector<double> scores(*keys), sum(v.size);
+  std::vector<double> scores, sum(v.size);
   forEachIndex({batch, q.heads, q.sequence}, {Shape{1, 0, 0}, Shape{0, 1, 0}, Shape{0, 0, 1}},
                [&](int64_t, ArrayRef<int64_t> at) {
                  int64_t b = at[0], h = at[1], i = at[2];
-                 Reach reach(op, i + (*keys - q.sequence), *keys);
+                 auto [first, queries, keys] = (*spans)[i];
+                 Reach reach(op, i - first + (keys - queries), keys);
+                 scores.resize(keys);
                  bool seesNone = true;
-                 for (int64_t j = 0; j < *keys; ++j) {
+                 for (int64_t j = 0; j < keys; ++j) {
                    double term = maskTerm(mask, maskStrides, b, h, i, j);
                    bool hidden = term == -kInfinity || !reach.sees(j);
                    seesNone &= hidden;
-                   double score = scale * dot(q.row(b, h, i), k.row(b, h / group, j), q.size);
+                   double score = scale * dot(q.row(b, h, i), k.row(b, h / group, first + j), q.size);
                    score = softcap ? softcap * std::tanh(score / softcap) : score;
                    scores[j] = hidden ? -kInfinity : score + term;
                  }
                  softmaxOrEmpty(scores, seesNone, op.getEmptyRows());
                  llvm::fill(sum, 0);
-                 for (int64_t j = 0; j < *keys; ++j)
+                 for (int64_t j = 0; j < keys; ++j)
                    for (int64_t d = 0; d < v.size; ++d)
-                     sum[d] += scores[j] * v.row(b, h / group, j)[d];
+                     sum[d] += scores[j] * v.row(b, h / group, first + j)[d];
                  int64_t to = in[0].rank() == 3 ? ((b * q.sequence + i) * q.heads + h) * v.size
                                                 : ((b * q.heads + h) * q.sequence + i) * v.size;
                  for (int64_t d = 0; d < v.size; ++d)

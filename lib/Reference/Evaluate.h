@@ -50,6 +50,7 @@ Result evaluate(tfm::GatherOp op, Operands in, Scope &scope);
 Result evaluate(tfm::GatherNDOp op, Operands in, Scope &scope);
 Result evaluate(tfm::SliceOp op, Operands in, Scope &scope);
 Result evaluate(tfm::ConcatOp op, Operands in, Scope &scope);
+Result evaluate(tfm::PrefixCountOp op, Operands in, Scope &scope);
 Result evaluate(tfm::PackOp op, Operands in, Scope &scope);
 // Selection
 Result evaluate(tfm::TopKOp op, Operands in, Scope &scope);

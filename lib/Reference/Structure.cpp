@@ -325,3 +325,14 @@ Tensor reference::unpack(const Tensor &packed) {
                          packed.number(m * stored + tfm::panelPosition(type, depth, k, n)));
   return result;
 }
+
+Result reference::evaluate(tfm::PrefixCountOp op, Operands in, Scope &scope) {
+  Tensor result(getElementTypeOrSelf(op.getType()), {in[0].size() + 1});
+  int64_t count = 0;
+  for (int64_t i = 0; i < in[0].size(); ++i) {
+    result.setInteger(i, count);
+    count += in[0].integer(i) != 0;
+  }
+  result.setInteger(in[0].size(), count);
+  return result;
+}

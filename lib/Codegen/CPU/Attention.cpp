@@ -70,6 +70,8 @@ bool AttentionEmitter::copies(const Attention &a) {
 }
 
 void AttentionEmitter::emit() {
+  if (a.offsets)
+    return emitRagged();
   Value few = b.less(a.queries, b.i64(decodeQueries(b.target()) + 1));
   b.ifElse(few, [&] { emitDecode(); }, [&] { emitBlocks(); });
 }
@@ -85,16 +87,39 @@ void AttentionEmitter::emitDecode() {
   });
 }
 
-/// Blocks of queries are numbered by position, then by head of the group: those of a tile see much the
-/// same keys. Tiles get equal shares.
+Value AttentionEmitter::tilesPerHead() { return b.ceilDiv(b.mul(b.ceilDiv(a.queries, width), group), s.queryBlocks); }
+
 void AttentionEmitter::emitBlocks() {
-  Value blocks = b.mul(b.ceilDiv(a.queries, width), group), perHead = b.ceilDiv(blocks, s.queryBlocks);
-  Value share = b.div(b.add(blocks, b.sub(perHead, 1)), perHead);
+  Value perHead = tilesPerHead();
   b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value tile) {
-    Value index = b.div(tile, perHead), first = b.mul(b.rem(tile, perHead), share);
+    Value index = b.div(tile, perHead);
+    emitShare(b.div(index, a.kvHeads), b.rem(index, a.kvHeads), b.rem(tile, perHead));
+  });
+}
+
+/// The grid is that of sequences of the greatest length. Each tile is attention of its own, on the rows of its sequence.
+void AttentionEmitter::emitRagged() {
+  Value perHead = tilesPerHead();
+  b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value tile) {
+    Value index = b.div(tile, perHead), place = b.at(a.offsets, b.mul(b.div(index, a.kvHeads), 8));
+    Value begin = b.load(b.getI64Type(), place, 8), end = b.load(b.getI64Type(), b.at(place, 8), 8);
+    Attention one = a;
+    one.offsets = {};
+    one.queries = one.keys = b.sub(end, begin);
+    for (HeadTensor *tensor : {&one.query, &one.key, &one.value, &one.output})
+      tensor->base = b.at(tensor->base, b.mul(begin, tensor->rowStride));
+    AttentionEmitter(b, one, s).emitShare(b.i64(0), b.rem(index, a.kvHeads), b.rem(tile, perHead));
+  });
+}
+
+/// Tile `number` of those of a head, if there are so many. Blocks of queries are numbered by position, then by head of the
+/// group: those of a tile see much the same keys. Tiles get equal shares.
+void AttentionEmitter::emitShare(Value batchIndex, Value kvHeadIndex, Value number) {
+  Value blocks = b.mul(b.ceilDiv(a.queries, width), group), perHead = tilesPerHead();
+  b.ifThen(b.less(number, perHead), [&] {
+    Value share = b.div(b.add(blocks, b.sub(perHead, 1)), perHead), first = b.mul(number, share);
     Value count = b.max(b.i64(0), b.min(b.sub(blocks, first), share));
-    b.ifThen(b.less(b.i64(0), count),
-             [&] { emitTile(b.div(index, a.kvHeads), b.rem(index, a.kvHeads), first, count); });
+    b.ifThen(b.less(b.i64(0), count), [&] { emitTile(batchIndex, kvHeadIndex, first, count); });
   });
 }
 

@@ -118,6 +118,9 @@ private:
 
   void emitDecode();
   void emitBlocks();
+  void emitRagged();
+  Value tilesPerHead();
+  void emitShare(Value batch, Value kvHead, Value number);
   void emitTile(Value batch, Value kvHead, Value firstBlock, Value blockCount);
   void selectBlock(Value firstBlock, Value index);
   void packQueries();

@@ -59,12 +59,16 @@ LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
   auto constant = [&](int64_t value) {
     return tfm::DimExprAttr::constant(kernel.getContext(), value);
   };
-  tfm::DimExprAttr queries = query[op.queryAxis()];
+  tfm::DimExprAttr queries = op.getLongest() ? *op.getLongest() : query[op.queryAxis()], batch = query[0];
+  if (op.getOffsets()) {
+    tfm::Dims offsets = kern::argDims(kernel, cast<BlockArgument>(op.getOffsets()).getArgNumber());
+    batch = tfm::DimExprAttr::sub(offsets[0], constant(1));
+  }
   auto blocks = tfm::DimExprAttr::ceilDiv(queries, constant(attentionQueryBlock(target)));
   blocks = tfm::DimExprAttr::mul(constant(op.getNumHeads() / op.getNumKvHeads()), blocks);
   auto perHead = tfm::DimExprAttr::ceilDiv(blocks, constant(schedule->queryBlocks)); // attentionTilesPerHead
   kernel.setTilesAttr(
-      tfm::DimExprAttr::mul(query[0], tfm::DimExprAttr::mul(constant(op.getNumKvHeads()), perHead)));
+      tfm::DimExprAttr::mul(batch, tfm::DimExprAttr::mul(constant(op.getNumKvHeads()), perHead)));
   kernel.setScratchBytesAttr(constant(
       attentionScratchBytes(target, *schedule, op.getNumHeads() / op.getNumKvHeads(), headSizeOf(op),
                             Element::of(op.getQuery()).stored)));
@@ -151,6 +155,10 @@ LogicalResult permalloy::codegen::emitAttentionKernel(KernelFrame &frame) {
   a.batch = frame.emit(query[0]);
   a.queries = frame.emit(queries);
   a.keys = frame.emit(keys);
+  if (op.getOffsets()) {
+    a.offsets = frame.argument(op.getOffsets());
+    a.queries = a.keys = frame.emit(*op.getLongest());
+  }
   a.scale = op.getScale().convertToFloat();
   a.causal = op.getCausal();
   if (op.getSoftcap())

@@ -24,6 +24,7 @@ struct Router {
   tfm::TopKOp choice;
   tfm::MoeWeightsOp weights;
   tfm::GroupByOp groups;
+  tfm::PrefixCountOp counts;
   int64_t experts = 0, count = 0;
 
   explicit Router(kern::KernelOp kernel) {
@@ -34,6 +35,8 @@ struct Router {
         weights = w;
       if (auto g = dyn_cast<tfm::GroupByOp>(op))
         groups = g;
+      if (auto c = dyn_cast<tfm::PrefixCountOp>(op))
+        counts = c;
     }
   }
 
@@ -41,6 +44,10 @@ struct Router {
   bool onlyGroups() { return !choice; }
   /// Why the emitter cannot take it; fills in the sizes.
   std::string check() {
+    if (counts)
+      return isa<BlockArgument>(counts.getInput()) && llvm::hasSingleElement(counts->getBlock()->without_terminator())
+                 ? ""
+                 : "what it counts is no argument, or it does more than count";
     if (!choice && !weights && groups)
       return isa<BlockArgument>(groups.getInput()) && getElementTypeOrSelf(groups.getInput()).isInteger(64)
                  ? ""
@@ -64,7 +71,7 @@ class RouteEmitter {
 public:
   RouteEmitter(KernelFrame &frame, Router &router)
       : frame(frame), b(frame.builder()), ops(b), router(router),
-        element(Element::of(router.onlyGroups() ? router.groups.getInput() : router.choice.getInput())) {}
+        element(Element::of(router.counts ? router.counts.getInput() : router.onlyGroups() ? router.groups.getInput() : router.choice.getInput())) {}
 
   void emit();
 
@@ -72,6 +79,7 @@ private:
   void choose(Value token);
   void weigh(Value token);
   void group();
+  void count();
   Value logit(Value token, Value expert) {
     Value index = b.add(b.mul(token, router.experts), expert);
     return ops.load(element, b.at(logits, b.mul(index, element.bytes())));
@@ -144,7 +152,21 @@ void RouteEmitter::group() {
   });
 }
 
+/// Entry i is the number of true elements before element i.
+void RouteEmitter::count() {
+  Value input = router.counts.getInput(), to = frame.result(0), from = frame.argument(input);
+  Value elements = frame.product(input, 0, cast<RankedTensorType>(input.getType()).getRank());
+  Value zero = b.i64(0), one = b.i64(1);
+  Value total = b.loop(zero, elements, 1, {zero}, [&](Value i, ValueRange carried) {
+    storeWord(carried[0], to, i);
+    return SmallVector<Value>{b.add(carried[0], b.select(ops.load(element, b.at(from, i)), one, zero))};
+  })[0];
+  storeWord(total, to, elements);
+}
+
 void RouteEmitter::emit() {
+  if (router.counts)
+    return b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value) { count(); });
   if (router.onlyGroups()) {
     Value input = router.groups.getInput();
     pairs = frame.product(input, 0, cast<RankedTensorType>(input.getType()).getRank());
@@ -182,8 +204,8 @@ LogicalResult codegen::scheduleRouteKernel(kern::KernelOp kernel, const CpuTarge
   kernel.setScheduleAttr(DictionaryAttr::get(kernel.getContext()));
   kernel.setTilesAttr(constant(1));
   // Cursors, and the experts of each token.
-  DimExprAttr words = constant(router.groups.getGroups());
-  if (!router.onlyGroups())
+  DimExprAttr words = constant(router.groups ? router.groups.getGroups() : 0);
+  if (router.choice)
     words = DimExprAttr::add(words, DimExprAttr::mul(shapes.dim(router.choice.getInput(), 0), constant(router.count)));
   kernel.setScratchBytesAttr(DimExprAttr::mul(words, constant(8)));
   return success();

@@ -206,6 +206,8 @@ void ValueEmitter::attentionWeights(tfm::AttentionOp op, ArrayRef<Value> place, 
 }
 
 Value ValueEmitter::emit(tfm::AttentionOp op, const Site &site) {
+  if (op.getOffsets())
+    return unsupportedHere(op, "an attention with offsets that the attention emitter does not take");
   tfm::Dims own = dims(op.getResult());
   Site full = toFull(site, own);
   Heads value(*this, op.getValue(), op.getNumKvHeads());

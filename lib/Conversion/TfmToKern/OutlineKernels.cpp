@@ -116,7 +116,7 @@ kern::Emitter emitterOf(const Group &group) {
       bool oneSize = attention.getType().getShape().back() == attention.getQuery().getType().getShape().back();
       return isFloat(attention.getResult()) && oneSize ? kern::Emitter::Attention : kern::Emitter::Generic;
     }
-    if (isa<GroupByOp>(op))
+    if (isa<GroupByOp, PrefixCountOp>(op))
       return kern::Emitter::Route;
     if (isa<GroupedLinearOp>(op))
       return kern::Emitter::Contraction;
@@ -132,7 +132,7 @@ kern::Emitter emitterOf(const Group &group) {
 StringRef rootName(const Group &group) {
   for (Operation *op : group.ops)
     if (isa<LinearOp, MatmulOp, AttentionOp, LayerNormOp, RmsNormOp, RotaryOp, SoftmaxOp, ReduceOp, KvAppendOp, GroupByOp,
-            GroupedLinearOp>(op))
+            GroupedLinearOp, PrefixCountOp>(op))
       return op->getName().stripDialect();
   return group.ops.back()->getName().stripDialect();
 }

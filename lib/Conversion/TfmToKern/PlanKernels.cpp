@@ -26,7 +26,7 @@ bool isPullable(Operation *op) {
 }
 
 /// Roots that read each operand element many times: producers are stored, not recomputed.
-bool rereadsOperands(Operation *op) { return isa<LinearOp, MatmulOp, AttentionOp, TopKOp, ScatterOp, GroupByOp, GroupedLinearOp>(op); }
+bool rereadsOperands(Operation *op) { return isa<LinearOp, MatmulOp, AttentionOp, TopKOp, ScatterOp, GroupByOp, GroupedLinearOp, PrefixCountOp>(op); }
 
 class Planner {
 public:

@@ -72,12 +72,12 @@ Value permalloy::makeAttention(OpBinder &b, const AttentionParts &p) {
     return size >= 0 ? builder.getI64IntegerAttr(size) : IntegerAttr();
   };
   return b.create<AttentionOp>(
-      b.elementType(p.query), p.query, p.key, p.value, p.mask,
+      b.elementType(p.query), p.query, p.key, p.value, p.mask, Value(),
       builder.getI64IntegerAttr(p.queryHeads), builder.getI64IntegerAttr(p.keyHeads),
       builder.getF32FloatAttr(float(p.scale)), p.causal ? builder.getUnitAttr() : UnitAttr(),
       EmptyRowsAttr::get(builder.getContext(), p.emptyRows),
       p.softcap > 0 ? builder.getF32FloatAttr(float(p.softcap)) : FloatAttr(), window(p.left),
-      window(p.right), DimExprAttr());
+      window(p.right), DimExprAttr(), DimExprAttr());
 }
 
 /// scale Q K^T. Heads that share a key are rows of one product.

@@ -381,3 +381,27 @@ func.func @f(%c: tensor<1x2x9x4xf32>, %r: tensor<1x2x2x4xf32>) {
   %0 = tfm.kv_append %c at #tfm.dim<8>, %r : (tensor<1x2x9x4xf32>, tensor<1x2x2x4xf32>) -> tensor<1x2x9x4xf32>
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<2x4x4xf32>, %o: tensor<3xi64>) {
+  // expected-error@+1 {{offsets take a batch of 1 and as many queries as keys, not a batch of [2] with [4] queries and [4] keys (attention_c8)}}
+  %0 = tfm.attention %x, %x, %x offsets %o longest #tfm.dim<2> {num_heads = 1 : i64, num_kv_heads = 1 : i64, scale = 0.5 : f32} : (tensor<2x4x4xf32>, tensor<2x4x4xf32>, tensor<2x4x4xf32>, tensor<3xi64>) -> tensor<2x4x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x4x4xf32>, %m: tensor<1x1x1x4xi1>, %o: tensor<3xi64>) {
+  // expected-error@+1 {{offsets come with longest, and with neither mask nor kv_length (attention_c8)}}
+  %0 = tfm.attention %x, %x, %x mask %m offsets %o longest #tfm.dim<2> {num_heads = 1 : i64, num_kv_heads = 1 : i64, scale = 0.5 : f32} : (tensor<1x4x4xf32>, tensor<1x4x4xf32>, tensor<1x4x4xf32>, tensor<1x1x1x4xi1>, tensor<3xi64>) -> tensor<1x4x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x4x4xf32>) {
+  // expected-error@+1 {{longest stands without offsets (attention_c8)}}
+  %0 = tfm.attention %x, %x, %x {num_heads = 1 : i64, num_kv_heads = 1 : i64, scale = 0.5 : f32, longest = #tfm.dim<2>} : (tensor<1x4x4xf32>, tensor<1x4x4xf32>, tensor<1x4x4xf32>) -> tensor<1x4x4xf32>
+  return
+}

@@ -22,6 +22,9 @@
 // 64 bytes for every 4 W FMAs of a block of queries, so the blocks of a tile share it (f16 and bf16 are
 // widened on the way).
 //
+// Sequences of their own lengths, one behind another (`offsets`): the grid is that of the longest, and tiles past the end of their
+// sequence are empty.
+//
 // Few queries (a step of a decoder) go another way, chosen when the kernel runs: AttentionDecode.h.
 //
 // Keys that nobody in a block of queries sees are not visited: behind the causal diagonal, outside of a window, and at
@@ -90,6 +93,9 @@ struct Attention {
   float softcap = 0;
   std::optional<int64_t> windowLeft, windowRight;
   NoKeys noKeys = NoKeys::NaN;
+  /// Where each of `batch` sequences begins among the rows of the query, key, value and output, i64, and at the end their
+  /// number; null for rows of [batch, ...]. `queries` and `keys` are then the length of the longest.
+  mlir::Value offsets;
   /// f32 (null), f16 or bf16: what query, key and value hold.
   mlir::Type element = {};
   /// The same of the output and of a mask of numbers; null: as the query.

@@ -81,33 +81,52 @@ Result permalloy::addScaled(const IndexFunction &a, const IndexFunction &b, DimE
   return result;
 }
 
-/// Constants that count evenly in each dimension.
-static Result ofConstant(ConstantOp op) {
-  auto dense = dyn_cast<DenseIntElementsAttr>(op.getValue());
-  if (!dense || dense.getNumElements() == 0 || dense.getElementType().isInteger(1))
-    return std::nullopt;
-  auto shape = dense.getType().getShape();
-  auto values = dense.getValues<APInt>();
-  int64_t base = values[0].getSExtValue(), stride = 1;
+/// Numbers that count evenly in each dimension of `shape`; `at` gives the n-th.
+static Result ofNumbers(MLIRContext *context, ArrayRef<int64_t> shape, function_ref<int64_t(int64_t)> at) {
+  int64_t base = at(0), count = 1;
   SmallVector<int64_t> strides(shape.size()), steps(shape.size(), 0);
   for (int64_t i = shape.size() - 1; i >= 0; --i) {
-    strides[i] = stride;
+    strides[i] = count;
     if (shape[i] > 1)
-      steps[i] = values[stride].getSExtValue() - base;
-    stride *= shape[i];
+      steps[i] = at(count) - base;
+    count *= shape[i];
   }
-  for (int64_t n = 0; n < dense.getNumElements(); ++n) {
+  for (int64_t n = 0; n < count; ++n) {
     int64_t expected = base;
     for (size_t i = 0; i < shape.size(); ++i)
       expected += n / strides[i] % shape[i] * steps[i];
-    if (values[n].getSExtValue() != expected)
+    if (at(n) != expected)
       return std::nullopt;
   }
-  IndexFunction result{
-      cst(op.getContext(), base), {}, dimsOfType(cast<RankedTensorType>(op.getType()))};
-  for (int64_t step : steps)
-    result.coefficients.push_back(cst(op.getContext(), step));
+  IndexFunction result{cst(context, base), {}, {}};
+  for (auto [step, size] : llvm::zip(steps, shape)) {
+    result.coefficients.push_back(cst(context, step));
+    result.dims.push_back(cst(context, size));
+  }
   return result;
+}
+
+static DenseIntElementsAttr integersOf(ConstantOp op) {
+  auto dense = dyn_cast<DenseIntElementsAttr>(op.getValue());
+  return dense && dense.getNumElements() > 0 && !dense.getElementType().isInteger(1) ? dense : DenseIntElementsAttr();
+}
+
+static Result ofConstant(ConstantOp op) {
+  DenseIntElementsAttr dense = integersOf(op);
+  if (!dense)
+    return std::nullopt;
+  auto values = dense.getValues<APInt>();
+  return ofNumbers(op.getContext(), dense.getType().getShape(), [&](int64_t n) { return values[n].getSExtValue(); });
+}
+
+Result permalloy::columnOfConstant(ConstantOp op, int64_t column) {
+  DenseIntElementsAttr dense = integersOf(op);
+  if (!dense || dense.getType().getRank() == 0)
+    return std::nullopt;
+  auto values = dense.getValues<APInt>();
+  ArrayRef<int64_t> shape = dense.getType().getShape();
+  return ofNumbers(op.getContext(), shape.drop_back(),
+                   [&](int64_t n) { return values[n * shape.back() + column].getSExtValue(); });
 }
 
 static Result ofBinary(BinaryOp op, SymbolicShapes &shapes) {

@@ -36,6 +36,8 @@ struct IndexFunction {
 
 /// The function that the elements of `value` are; nullopt when they are not affine in the position.
 std::optional<IndexFunction> indexFunction(mlir::Value value, SymbolicShapes &shapes);
+/// The same of column `column` of the last dimension of a constant, without that dimension.
+std::optional<IndexFunction> columnOfConstant(tfm::ConstantOp op, int64_t column);
 /// The same elements seen with other dimensions.
 std::optional<IndexFunction> regroup(const IndexFunction &function,
                                      llvm::ArrayRef<tfm::DimExprAttr> dims);

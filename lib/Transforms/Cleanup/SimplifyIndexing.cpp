@@ -149,15 +149,13 @@ struct SimplifyGatherND : ShapePattern<GatherNDOp> {
       : ShapePattern(context, shapes, reshapes), assumptions(assumptions) {}
 
   LogicalResult matchAndRewrite(GatherNDOp op, PatternRewriter &rewriter) const override {
-    auto concat = op.getIndices().getDefiningOp<ConcatOp>();
-    Dims indices = shapes.dims(op.getIndices()), input = shapes.dims(op.getInput()),
-         result = shapes.dims(op.getResult());
-    if (op.getBatchDims() != 0 || !concat || concat.getAxis() + 1 != indices.size())
-      return rewriter.notifyMatchFailure(
-          op, "the indices are no concat of their columns, or there are batch dimensions");
+    auto columns = columnFunctions(op.getIndices());
+    Dims input = shapes.dims(op.getInput()), result = shapes.dims(op.getResult());
+    if (op.getBatchDims() != 0 || columns.empty())
+      return rewriter.notifyMatchFailure(op, "the columns of the indices are not known, or there are batch dimensions");
     if (!allDerived(result) || !allDerived(input))
       return rewriter.notifyMatchFailure(op, "a dimension depends on data");
-    if (auto sizes = cornerSizes(concat, input); sizes && Assumptions::mayAssume(op)) {
+    if (auto sizes = cornerSizes(columns, input); sizes && Assumptions::mayAssume(op)) {
       for (auto [size, extent] : llvm::zip(*sizes, input))
         assumptions.require(size, extent, op.getLoc());
       Value corner = op.getInput();
@@ -167,10 +165,8 @@ struct SimplifyGatherND : ShapePattern<GatherNDOp> {
       return replaceRefined(rewriter, op,
                             createReshape(rewriter, op.getLoc(), shapes, corner, result));
     }
-    size_t columns = concat.getInputs().size();
     std::optional<IndexFunction> flat;
-    for (auto [k, column] : llvm::enumerate(concat.getInputs())) {
-      auto index = columnFunction(column);
+    for (auto [k, index] : llvm::enumerate(columns)) {
       if (!index)
         return rewriter.notifyMatchFailure(
             op, "a column of the indices is no affine function of its position");
@@ -179,7 +175,7 @@ struct SimplifyGatherND : ShapePattern<GatherNDOp> {
       if (!room || !room.asConstant() || *room.asConstant() < 1 || !index->base.asConstant() ||
           *index->base.asConstant() < 0)
         return rewriter.notifyMatchFailure(op, "a column may lie outside of its dimension");
-      DimExprAttr stride = product(op.getContext(), ArrayRef(input).slice(k + 1, columns - k - 1));
+      DimExprAttr stride = product(op.getContext(), ArrayRef(input).slice(k + 1, columns.size() - k - 1));
       IndexFunction zero{DimExprAttr::constant(op.getContext(), 0),
                          Dims(index->dims.size(), DimExprAttr::constant(op.getContext(), 0)),
                          index->dims};
@@ -187,7 +183,7 @@ struct SimplifyGatherND : ShapePattern<GatherNDOp> {
       if (!flat)
         return rewriter.notifyMatchFailure(op, "the columns do not broadcast");
     }
-    DimExprAttr extent = product(op.getContext(), ArrayRef(input).take_front(columns));
+    DimExprAttr extent = product(op.getContext(), ArrayRef(input).take_front(columns.size()));
     if (!flat->countsUp() || !flat->base.isConstant(0) ||
         product(op.getContext(), flat->dims) != extent)
       return rewriter.notifyMatchFailure(op, "the tuples do not count through all of the input");
@@ -198,11 +194,10 @@ struct SimplifyGatherND : ShapePattern<GatherNDOp> {
 
   /// The sizes of a corner of `input` where each column counts up along a dimension of its own, in
   /// order.
-  std::optional<Dims> cornerSizes(ConcatOp concat, const Dims &input) const {
+  std::optional<Dims> cornerSizes(ArrayRef<std::optional<IndexFunction>> columns, const Dims &input) const {
     Dims sizes = input;
     size_t next = 0;
-    for (auto [k, column] : llvm::enumerate(concat.getInputs())) {
-      auto index = columnFunction(column);
+    for (auto [k, index] : llvm::enumerate(columns)) {
       if (!index || !index->base.isConstant(0))
         return std::nullopt;
       Dims dims = index->dims;
@@ -216,12 +211,26 @@ struct SimplifyGatherND : ShapePattern<GatherNDOp> {
           return std::nullopt;
       sizes[k] = dims[next++];
       // Dimensions after the last column's are its own, or repeat the element.
-      if (k + 1 == concat.getInputs().size())
+      if (k + 1 == columns.size())
         for (; next < dims.size(); ++next)
           if (!dims[next].isConstant(1))
             return std::nullopt;
     }
     return allDerived(sizes) ? std::optional(sizes) : std::nullopt;
+  }
+
+  /// The columns of tuples, null where one is no affine function of its position; none when they cannot be told apart.
+  SmallVector<std::optional<IndexFunction>> columnFunctions(Value indices) const {
+    SmallVector<std::optional<IndexFunction>> columns;
+    size_t rank = shapes.dims(indices).size();
+    if (auto constant = indices.getDefiningOp<ConstantOp>(); constant && rank > 0)
+      for (int64_t k : llvm::seq(cast<RankedTensorType>(indices.getType()).getShape().back()))
+        columns.push_back(columnOfConstant(constant, k));
+    auto concat = indices.getDefiningOp<ConcatOp>();
+    if (concat && concat.getAxis() + 1 == rank)
+      for (Value column : concat.getInputs())
+        columns.push_back(columnFunction(column));
+    return columns;
   }
 
   /// The index function of a column [..., 1] without its last dimension.

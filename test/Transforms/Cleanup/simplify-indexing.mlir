@@ -19,6 +19,24 @@ func.func @gather_nd(%m: tensor<?x?xi1> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<s
   return %r : tensor<?x1x1x?xi1>
 }
 
+// The same where both sizes are fixed and the indices are folded.
+// CHECK-LABEL: @constant_gather_nd(
+// CHECK-NEXT: %[[R:.*]] = tfm.reshape %arg0 dims [#tfm.dim<2>, #tfm.dim<1>, #tfm.dim<3>]
+// CHECK-NEXT: return %[[R]]
+func.func @constant_gather_nd(%m: tensor<2x3xi1>) -> tensor<2x1x3xi1> {
+  %i = tfm.constant dense<[[[[0, 0], [0, 1], [0, 2]]], [[[1, 0], [1, 1], [1, 2]]]]> : tensor<2x1x3x2xi64>
+  %r = tfm.gather_nd %m, %i : (tensor<2x3xi1>, tensor<2x1x3x2xi64>) -> tensor<2x1x3xi1>
+  return %r : tensor<2x1x3xi1>
+}
+
+// CHECK-LABEL: @constant_gather_nd_elsewhere(
+// CHECK: tfm.gather_nd
+func.func @constant_gather_nd_elsewhere(%m: tensor<2x3xi1>) -> tensor<2x3xi1> {
+  %i = tfm.constant dense<[[[0, 0], [0, 1], [0, 2]], [[1, 0], [1, 2], [1, 1]]]> : tensor<2x3x2xi64>
+  %r = tfm.gather_nd %m, %i : (tensor<2x3xi1>, tensor<2x3x2xi64>) -> tensor<2x3xi1>
+  return %r : tensor<2x3xi1>
+}
+
 // The same as the TorchScript exporter writes it: flat, at b * seq + j.
 // CHECK-LABEL: @flat_gather(
 // CHECK-NEXT: %[[R:.*]] = tfm.reshape %arg0 dims [#tfm.dim<batch>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<seq>, #tfm.dim<1>]

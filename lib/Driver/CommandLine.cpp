@@ -49,6 +49,9 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
   app->add_option("--precision", settings.precision, "Arithmetic of the model")
       ->check(CLI::IsMember({"f32"}))
       ->capture_default_str();
+  app->add_flag("--pack-padding", settings.packPadding,
+                "Compute only the real tokens of a padded batch, found by the attention mask of "
+                "each run; outputs are then 0 at padded positions");
   app->add_flag("--no-cache", settings.noCache, "Neither read nor write the kernel cache");
 }
 

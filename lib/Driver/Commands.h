@@ -21,6 +21,7 @@ struct CompileSettings {
   std::vector<std::string> dims; ///< "name=4", "name=1..32"
   unsigned jobs = 0;
   std::string precision = "f32";
+  bool packPadding = false;
   bool noCache = false;
   bool verbose = false;
 };

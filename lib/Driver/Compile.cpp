@@ -54,7 +54,7 @@ static std::string optionsText(const CompileSettings &settings,
   std::string text = "--target " + joined(targets, ",") + " --precision " + settings.precision;
   for (const std::string &dim : settings.dims)
     text += " --dim " + dim;
-  return text;
+  return text + (settings.packPadding ? " --pack-padding" : "");
 }
 
 /// Shows the IR between passes; MLIR then wants one thread.
@@ -92,6 +92,8 @@ static void printSummary(const CompileCommand &command, const Progress &progress
     table.row({"total", formatSeconds(total)});
     table.print(llvm::errs());
   }
+  if (!report.padding.empty())
+    llvm::errs() << "padding: " << report.padding << "\n";
   llvm::errs() << outputOf(command) << ": " << formatBytes(report.fileSize) << ", "
                << formatCount(report.kernels, "kernel") << " (" << report.kernelsFromCache
                << " from the cache), " << formatCount(report.launches, "step") << "\n";
@@ -134,6 +136,7 @@ static CompileOptions makeOptions(const CompileCommand &command, Progress &progr
   options.targets = std::move(targets);
   options.jobs = command.settings.jobs;
   options.cacheDir = command.settings.noCache ? "" : kernelCache();
+  options.packPadding = command.settings.packPadding;
   options.fusionReport = command.fusionReport ? &llvm::errs() : nullptr;
   options.progress = [&progress](llvm::StringRef stage, unsigned done, unsigned total) {
     progress.update(stage.str(), done, total);

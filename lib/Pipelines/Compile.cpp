@@ -52,10 +52,13 @@ LogicalResult runPasses(ModuleOp module, const CompileOptions &options, function
 }
 
 /// Everything before code generation. The fusion report comes between: kernels no longer show what was raised.
-LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitKind until, Stages &stages) {
+LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitKind until, Stages &stages,
+                           CompileReport *report) {
   stages.begin("fuse");
   auto fuse = [&](OpPassManager &passes) {
-    buildTfmPipeline(passes, TfmPipelineOptions());
+    TfmPipelineOptions pipeline;
+    pipeline.packPadding = options.packPadding;
+    buildTfmPipeline(passes, pipeline);
     if (until != EmitKind::Tfm)
       passes.addNestedPass<func::FuncOp>(createPlanCaches());
   };
@@ -63,6 +66,9 @@ LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitK
     return failure();
   if (options.fusionReport)
     printFusionReport(module, *options.fusionReport);
+  if (auto main = module.lookupSymbol<func::FuncOp>("main"); report && main)
+    if (auto padding = main->getAttrOfType<StringAttr>(kPaddingAttr))
+      report->padding = padding.str();
   if (until == EmitKind::Tfm)
     return success();
   stages.begin("plan kernels");
@@ -129,7 +135,7 @@ void permalloy::registerCompilePipelines() {
 LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions &options, StringRef path, CompileReport *report) {
   Stages stages(options, report);
   auto targets = parseTargets(module, options);
-  if (failed(targets) || failed(runFrontHalf(module, options, EmitKind::Kern, stages)))
+  if (failed(targets) || failed(runFrontHalf(module, options, EmitKind::Kern, stages, report)))
     return failure();
   stages.begin("generate code");
   std::vector<ScheduledKernels> scheduled;
@@ -164,7 +170,7 @@ LogicalResult permalloy::compileToText(ModuleOp module, const CompileOptions &op
                                        CompileReport *report) {
   Stages stages(options, report);
   auto targets = parseTargets(module, options);
-  if (failed(targets) || failed(runFrontHalf(module, options, kind, stages)))
+  if (failed(targets) || failed(runFrontHalf(module, options, kind, stages, report)))
     return failure();
   if (kind == EmitKind::Tfm || kind == EmitKind::Kern) {
     module.print(out);

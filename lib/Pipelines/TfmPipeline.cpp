@@ -72,6 +72,12 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
   // 9. What is then seen to be one weight is stored once.
   manager.addPass(createTieEmbeddings());
   manager.addNestedPass<func::FuncOp>(createCSEPass());
+  // 10. Padding, last of all: it works on what everything else has raised.
+  if (options.packPadding) {
+    manager.addNestedPass<func::FuncOp>(createPackPadding());
+    manager.addNestedPass<func::FuncOp>(createCanonicalizerPass());
+    manager.addNestedPass<func::FuncOp>(createCSEPass());
+  }
 }
 
 void permalloy::registerTfmPipeline() {

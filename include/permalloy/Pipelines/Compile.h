@@ -31,6 +31,8 @@ struct CompileOptions {
   std::string cacheDir;
   /// The options as the user would type them, for the artifact's manifest (no paths, no times).
   std::string commandLine;
+  /// Compute the real tokens of padded batches only; outputs are then 0 at padded positions.
+  bool packPadding = false;
   /// Where to print what fusion raised and what stopped an almost-attention; null: nowhere.
   llvm::raw_ostream *fusionReport = nullptr;
   /// Called on every pass manager before it runs: IR printing, timing, crash reproducers.
@@ -53,6 +55,7 @@ struct CompileReport {
   unsigned launches = 0;
   uint64_t fileSize = 0;    ///< bytes
   uint64_t weightBytes = 0; ///< bytes of stored weights
+  std::string padding;      ///< what packing of padding did, in a sentence; empty: not asked for
 };
 
 /// Appends the passes from fused `tfm` (see TfmPipeline.h) to kernels, launches and slots.

@@ -16,6 +16,9 @@ struct TfmPipelineOptions : mlir::PassPipelineOptions<TfmPipelineOptions> {
   Option<bool> raise{*this, "raise",
                      llvm::cl::desc("rebuild layer_norm, gelu, linear and attention"),
                      llvm::cl::init(true)};
+  Option<bool> packPadding{*this, "pack-padding",
+                           llvm::cl::desc("compute the real tokens of padded batches only"),
+                           llvm::cl::init(false)};
 };
 
 /// Clean-up and fusion of a module as imported: `tfm` in, `tfm` out.

@@ -16,6 +16,9 @@ namespace permalloy {
 /// without colours, ends with a newline.
 void printFusionReport(mlir::ModuleOp module, llvm::raw_ostream &os);
 
+/// Of a function, once pack-padding has run: a sentence on what it packed and what not.
+inline constexpr llvm::StringLiteral kPaddingAttr = "tfm.padding";
+
 #define GEN_PASS_DECL
 #include "permalloy/Transforms/Passes.h.inc"
 #define GEN_PASS_REGISTRATION

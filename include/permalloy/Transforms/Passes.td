@@ -428,4 +428,43 @@ def NameDataSizes : TfmPass<"name-data-sizes"> {
   let statistics = [Statistic<"numNamed", "named", "sizes that got a symbol">];
 }
 
+//===----------------------------------------------------------------------===//
+// Padding
+//===----------------------------------------------------------------------===//
+
+def PackPadding : TfmPass<"pack-padding"> {
+  let summary = "compute the real tokens of a padded batch only";
+  let description = [{
+    Where attention hides keys by a mask [batch, sequence], any pattern of 0 and 1, real tokens are numbered while the program
+    runs; embeddings, linear layers, norms and all else that works token by token run on [1, tokens, ...], attention by offsets
+    (`tfm.attention`), and what leaves is spread over [batch, sequence, ...] again, with **zeros at padded positions**. That is
+    the one difference that a user can see, so the pass only runs when asked for. Values of real tokens do not change.
+
+    Precondition: attention is raised, sizes are named. An operation that mixes positions may only read the part behind
+    attention through one that hides padding (a product with the mask, attention with it) or one that picks positions (the class
+    token); otherwise nothing is packed, because padded positions would have to be known.
+
+    Left alone, with the reason in the attribute `tfm.padding` of the function: masks that differ by query or head, windows,
+    heads outside ([batch, heads, sequence, size]), keys with a past.
+
+    ```mlir
+    %a = tfm.attention %q, %k, %v mask %m {...} : (tensor<?x?x64xf32>, ...) -> tensor<?x?x64xf32>
+    %y = tfm.linear %a, %w : (tensor<?x?x64xf32>, tensor<64x64xf32>) -> tensor<?x?x64xf32>
+    return %y
+    ```
+    becomes
+    ```mlir
+    %n = tfm.prefix_count %real : (tensor<?x?xi1>) -> tensor<?xi64>
+    tfm.bind_size "data:main.0" = ... last of %n ...
+    ... %offsets: elements of %n where sequences begin; %pq, %pk, %pv: rows of real tokens ...
+    %a = tfm.attention %pq, %pk, %pv offsets %offsets longest #tfm.dim<seq> {...} : (tensor<1x?x64xf32>, ...) -> tensor<1x?x64xf32>
+    %y = tfm.linear %a, %w : (tensor<1x?x64xf32>, tensor<64x64xf32>) -> tensor<1x?x64xf32>
+    %g = tfm.gather %y', %n' {axis = 0 : i64} ...
+    %r = tfm.select %real, %g, %zero ...
+    return %r
+    ```
+  }];
+  let statistics = [Statistic<"numPacked", "packed", "attentions without padding">];
+}
+
 #endif

@@ -50,6 +50,8 @@ void Reporter::print() {
   os << '@' << function.getName() << ": ";
   llvm::interleaveComma(counts, os, [&](auto &entry) { os << entry.second << ' ' << entry.first; });
   os << (counts.empty() ? "nothing raised\n" : "\n");
+  if (auto padding = function->getAttrOfType<StringAttr>(kPaddingAttr))
+    os << "  padding: " << padding.getValue() << '\n';
   function.walk([&](Operation *op) { explain(op); });
   explainPasts();
 }

@@ -129,7 +129,7 @@ class Session:
     def _wanted(self, row) -> bool:
         if self.options.calibrate:
             names = {who.name for who in self._candidates(row)}
-            return self.options.again or not names <= set(self.calibration.known(row))
+            return self.options.again or not names <= set(self.calibration.found(row))
         return self.options.again or not self.results.has(row.key, self.version, self.options.pairs)
 
     def _candidates(self, row) -> list[peers.Candidate]:

@@ -8,6 +8,7 @@ file; those near the fastest get all pairs. Ratios, so that passes over some pee
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,8 +41,13 @@ class Calibration:
                 known[name] = {"error": peer["error"][:200]}
         self._results.write()
 
-    def known(self, row: Row) -> dict[str, dict]:
+    def found(self, row: Row) -> dict[str, dict]:
+        """What was found for exactly this row."""
         return self._results.rows.get(row.key, {})
+
+    def known(self, row: Row) -> dict[str, dict]:
+        """What was found for a row, or for the same with one thread."""
+        return self.found(row) or self.found(dataclasses.replace(row, threads=1))
 
     def split(
         self, row: Row, candidates: Sequence[Candidate]

@@ -7,7 +7,9 @@
  *
  * Operations or bytes a second of all threads together. Threads are not pinned: give it as many CPUs as threads.
  *===----------------------------------------------------------------------===*/
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "peaks.h"
 
 #include <pthread.h>

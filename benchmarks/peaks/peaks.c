@@ -1,7 +1,9 @@
 /*===- peaks.c - what this machine can do at most ---------------*- C -*-===*
  * SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *===----------------------------------------------------------------------===*/
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "peaks.h"
 
 #include <immintrin.h>

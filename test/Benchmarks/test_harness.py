@@ -15,6 +15,7 @@ from harness import (
     contenders,
     inputs,
     intervals,
+    kernels,
     measure,
     peers,
     tables,
@@ -239,3 +240,26 @@ def test_contenders(tmp_path):
     assert [who.name for who in near] == ["fast@b", "new@a"]
     assert [who.name for who in others] == ["slow@a"]
     assert calibration.seconds(row, near, others, 20, 3) > calibration.seconds(row, near, [], 20, 3)
+
+
+def test_kernel_tables(tmp_path):
+    rows = {
+        "peak/avx512_f32": {"gflops": 200.0, "gbs": 0.0},
+        "peak/amx_bf16": {"gflops": 3000.0, "gbs": 0.0},
+        "peak/read_4k": {"gflops": 0.0, "gbs": 16.0},
+        "product/f32/128x768x768/permalloy": {"gflops": 160.0, "gbs": 3.0},
+        "product/f32/128x768x768/openblas": {"gflops": 120.0, "gbs": 3.0},
+        "product/f32/1x768x768/permalloy": {"gflops": 8.0, "gbs": 16.0},
+        "product/bf16/64x64x64/permalloy": {"gflops": 300.0, "gbs": 3.0},
+        "product/bf16/64x64x64/onednn": {"error": "unsupported"},
+    }
+    file = tmp_path / "why.toml"
+    file.write_text('[[because]]\nnames = "bf16/64x"\nwhy = "too small"\n')
+    text = kernels.tables(rows, kernels.explanations(file))
+    assert "| 128x768x768 | 160 | 120 | 80% avx512_f32 |  |" in text
+    assert "| 1x768x768 | 8 (16.0 GB/s) |  | 100% reading |  |" in text
+    assert "| 64x64x64 | 300 (3.0 GB/s) |  | 19% reading | too small |" in text
+    assert text.index("1x768x768") < text.index("128x768x768")
+    assert kernels.unexplained(rows, []) == ["product/bf16/64x64x64/permalloy"]
+    assert not kernels.unexplained(rows, kernels.explanations(file))
+    assert kernels.explanations(BENCHMARKS / "kernels/explanations.toml") is not None

@@ -23,6 +23,7 @@ struct Parsed {
   BenchCommand bench;
   VerifyCommand verify;
   InspectCommand inspect;
+  TuneCommand tune;
 };
 } // namespace
 
@@ -53,6 +54,12 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
                 "Compute only the real tokens of a padded batch, found by the attention mask of "
                 "each run; outputs are then 0 at padded positions");
   app->add_flag("--no-cache", settings.noCache, "Neither read nor write the kernel cache");
+  auto *database = app->add_option("--database", settings.database,
+                                   "Tuning database of measured schedules; default: that of this "
+                                   "kind of CPU which `permalloy tune` writes");
+  app->add_flag("--no-database", settings.noDatabase,
+                "Take the compiler's own schedules, whatever was measured")
+      ->excludes(database);
 }
 
 static void addVerbose(CLI::App *app, bool &verbose) {
@@ -188,6 +195,34 @@ static CLI::App *addVerify(CLI::App &app, VerifyCommand &command) {
   return sub;
 }
 
+static CLI::App *addTune(CLI::App &app, TuneCommand &command) {
+  CLI::App *sub = app.add_subcommand(
+      "tune", "Measure schedules of kernels on this machine, for `compile` to take the best of. May "
+              "be interrupted and resumed: what is in the database is not measured again");
+  sub->add_option("models", command.models,
+                  "Models, .onnx, whose kernels to measure; without any, kernels of transformers of "
+                  "the usual sizes");
+  sub->add_option("--target", command.settings.targets, "Instruction set: host, x86-64-v3, x86-64-v4 or sapphirerapids")
+      ->capture_default_str();
+  sub->add_option("--minutes", command.minutes, "How long to measure")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  sub->add_option("--rows", command.rows, "Stop after so many new measurements");
+  sub->add_option("--dim", command.sizes, kSizeHelp)->allow_extra_args(false);
+  sub->add_option("--precision", command.settings.precision, "Arithmetic of the models")
+      ->check(CLI::IsMember({"f32"}))
+      ->capture_default_str();
+  sub->add_option("--database", command.settings.database,
+                  "File to append to; default: $XDG_DATA_HOME/permalloy/tuning/<kind of CPU>.jsonl, "
+                  "below ~/.local/share where that is not set");
+  sub->add_option("--seed", command.seed, "Which schedules, and kernels of the corpus, come first")
+      ->capture_default_str();
+  sub->add_flag("--list-space", command.listSpace,
+                "Print the parameters of each kernel's schedules with their values, and measure nothing");
+  sub->add_flag("--no-cache", command.settings.noCache, "Neither read nor write the kernel cache");
+  return sub;
+}
+
 static CLI::App *addInspect(CLI::App &app, InspectCommand &command) {
   CLI::App *sub = app.add_subcommand("inspect", "Print what stands in a compiled model");
   sub->add_option("artifact", command.artifact, "The compiled model, .alloy")->required();
@@ -212,6 +247,7 @@ static std::vector<std::pair<CLI::App *, std::function<int()>>> declare(CLI::App
           {addRun(app, parsed.run), [&] { return runRun(parsed.run); }},
           {addVerify(app, parsed.verify), [&] { return runVerify(parsed.verify); }},
           {addBench(app, parsed.bench), [&] { return runBench(parsed.bench); }},
+          {addTune(app, parsed.tune), [&] { return runTune(parsed.tune); }},
           {addInspect(app, parsed.inspect), [&] { return runInspect(parsed.inspect); }},
           {addImport(app, parsed.import), [&] { return runImport(parsed.import); }}};
 }

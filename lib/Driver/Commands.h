@@ -23,6 +23,8 @@ struct CompileSettings {
   std::string precision = "f32";
   bool packPadding = false;
   bool noCache = false;
+  std::string database;    ///< tuning database; empty: the default one
+  bool noDatabase = false; ///< the compiler's own schedules
   bool verbose = false;
 };
 
@@ -93,6 +95,17 @@ struct VerifyCommand {
   bool bisect = false;
 };
 int runVerify(const VerifyCommand &command);
+
+struct TuneCommand {
+  CompileSettings settings;         ///< one target; `database` is written to
+  std::vector<std::string> models;  ///< none: the built-in corpus
+  std::vector<std::string> sizes;   ///< "name=4" or "name=1,3,8"
+  double minutes = 10;
+  unsigned rows = 0;                ///< stop after so many; 0: no such limit
+  uint64_t seed = 0;
+  bool listSpace = false;
+};
+int runTune(const TuneCommand &command);
 
 struct InspectCommand {
   std::string artifact;

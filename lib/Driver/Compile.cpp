@@ -6,6 +6,7 @@
 #include "Report.h"
 
 #include "permalloy/Codegen/CPU/Target.h"
+#include "permalloy/CostModel/TuningDatabase.h"
 #include "permalloy/Pipelines/Compile.h"
 #include "permalloy/Support/Files.h"
 #include "permalloy/Support/Progress.h"
@@ -18,8 +19,7 @@
 
 namespace permalloy {
 
-/// $XDG_CACHE_HOME/permalloy/kernels, or below ~/.cache; empty when there is no such place.
-static std::string kernelCache() {
+std::string kernelCacheFolder() {
   const char *base = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
   std::string folder;
   if (base && base[0] == '/')
@@ -79,6 +79,16 @@ static std::string outputOf(const CompileCommand &command) {
   return command.emit == "alloy" ? llvm::sys::path::stem(command.model).str() + ".alloy" : "-";
 }
 
+/// Which kernels got measured schedules, and what those gain.
+static void printTuned(const CompileReport &report) {
+  Table table("  ");
+  table.alignRight({3});
+  for (const TunedKernel &kernel : report.tuned)
+    table.row({kernel.kernel, kernel.target, kernel.schedule, formatNumber(kernel.gain) + "x",
+               "measured at " + joined(kernel.shapes, "; ")});
+  table.print(llvm::errs());
+}
+
 static void printSummary(const CompileCommand &command, const Progress &progress,
                          const CompileReport &report) {
   if (command.settings.verbose) {
@@ -91,12 +101,16 @@ static void printSummary(const CompileCommand &command, const Progress &progress
     }
     table.row({"total", formatSeconds(total)});
     table.print(llvm::errs());
+    printTuned(report);
   }
   if (!report.padding.empty())
     llvm::errs() << "padding: " << report.padding << "\n";
   llvm::errs() << outputOf(command) << ": " << formatBytes(report.fileSize) << ", "
                << formatCount(report.kernels, "kernel") << " (" << report.kernelsFromCache
-               << " from the cache), " << formatCount(report.launches, "step") << "\n";
+               << " from the cache), " << formatCount(report.launches, "step");
+  if (!report.tuned.empty())
+    llvm::errs() << ", " << formatCount(report.tuned.size(), "measured schedule");
+  llvm::errs() << "\n";
 }
 
 static std::optional<EmitKind> textKind(const std::string &emit) {
@@ -135,8 +149,11 @@ static CompileOptions makeOptions(const CompileCommand &command, Progress &progr
   options.commandLine = optionsText(command.settings, targets);
   options.targets = std::move(targets);
   options.jobs = command.settings.jobs;
-  options.cacheDir = command.settings.noCache ? "" : kernelCache();
+  options.cacheDir = command.settings.noCache ? "" : kernelCacheFolder();
   options.packPadding = command.settings.packPadding;
+  options.databaseIsRequired = !command.settings.database.empty();
+  if (!command.settings.noDatabase)
+    options.database = options.databaseIsRequired ? command.settings.database : TuningDatabase::defaultPath();
   options.fusionReport = command.fusionReport ? &llvm::errs() : nullptr;
   options.progress = [&progress](llvm::StringRef stage, unsigned done, unsigned total) {
     progress.update(stage.str(), done, total);
@@ -167,6 +184,20 @@ bool compileModel(const CompileCommand &command, bool summary) {
   if (summary && command.emit == "alloy")
     printSummary(command, progress, report);
   return true;
+}
+
+mlir::OwningOpRef<mlir::ModuleOp> compileForKernels(const CompileCommand &command, ToolContext &tool) {
+  Result<std::vector<std::string>> targets = resolveTargets(command.settings.targets);
+  if (!targets.ok())
+    return fail(targets.status()), nullptr;
+  Progress progress;
+  CompileOptions options = makeOptions(command, progress, *targets);
+  options.database.clear();
+  progress.update("import");
+  mlir::OwningOpRef<mlir::ModuleOp> module = importModel(command.model, command.settings.dims, tool.get());
+  if (!module || llvm::failed(compileToArtifact(*module, options, command.output)))
+    return nullptr;
+  return module;
 }
 
 int runCompile(const CompileCommand &command) {

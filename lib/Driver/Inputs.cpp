@@ -108,6 +108,10 @@ static Result<std::vector<int64_t>> chooseSizes(const Manifest &manifest, const 
   return sizesByRole(manifest, said, std::move(byRole));
 }
 
+Result<std::vector<int64_t>> symbolValues(const Manifest &manifest, const Sizes &sizes) {
+  return chooseSizes(manifest, sizes, {});
+}
+
 //===-- Random values -----------------------------------------------------===//
 
 template <class T> static void fillWith(Array &array, const std::function<T(uint64_t)> &value) {

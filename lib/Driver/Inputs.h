@@ -19,6 +19,10 @@ using Sizes = std::map<std::string, int64_t>;
 /// empty combination when there is none.
 Result<std::vector<Sizes>> parseSizes(const std::vector<std::string> &settings);
 
+/// A value for every symbol of a model whose inputs have these sizes; the rest follows what their axes stand for
+/// (InputRoles.h). Symbols that no input binds get 1.
+Result<std::vector<int64_t>> symbolValues(const artifact::Manifest &manifest, const Sizes &sizes);
+
 /// "input_ids[1, 16], attention_mask[1, 16]".
 std::string shapesText(std::span<const NamedArray> arrays);
 

@@ -10,7 +10,7 @@
 
 #include "BuildArtifact.h"
 #include "ExprTable.h"
-#include "KernelWork.h"
+#include "permalloy/CostModel/KernelWork.h"
 #include "permalloy/Analysis/SymbolicShapes.h"
 #include "permalloy/Reference/WeightEvaluator.h"
 

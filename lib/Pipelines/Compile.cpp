@@ -93,8 +93,9 @@ FailureOr<SmallVector<codegen::CpuTarget>> parseTargets(ModuleOp module, const C
 
 /// Schedules and compiles the kernels of one target; the schedules must outlive the image, which refers to them.
 LogicalResult addImage(ModuleOp module, const codegen::CpuTarget &target, const CompileOptions &options,
-                       std::vector<ScheduledKernels> &scheduled, std::vector<TargetImage> &images, unsigned &fromCache) {
-  auto kernels = scheduleKernels(module, target);
+                       TunedSchedules &tuned, std::vector<ScheduledKernels> &scheduled, std::vector<TargetImage> &images,
+                       unsigned &fromCache) {
+  auto kernels = scheduleKernels(module, target, tuned);
   if (failed(kernels))
     return failure();
   scheduled.push_back(std::move(*kernels));
@@ -138,20 +139,23 @@ LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions
   if (failed(targets) || failed(runFrontHalf(module, options, EmitKind::Kern, stages, report)))
     return failure();
   stages.begin("generate code");
+  auto tuned = TunedSchedules::load(module, options);
+  if (failed(tuned))
+    return failure();
   std::vector<ScheduledKernels> scheduled;
   std::vector<TargetImage> images;
   unsigned fromCache = 0;
   for (const codegen::CpuTarget &target : *targets)
-    if (failed(addImage(module, target, options, scheduled, images, fromCache)))
+    if (failed(addImage(module, target, options, *tuned, scheduled, images, fromCache)))
       return failure();
   if (needsFallback(images)) {
-    if (failed(addImage(module, codegen::CpuTarget::withoutAmx(), options, scheduled, images, fromCache)))
+    if (failed(addImage(module, codegen::CpuTarget::withoutAmx(), options, *tuned, scheduled, images, fromCache)))
       return failure();
     std::swap(images[0], images[1]);
   }
   stages.begin("write");
   artifact::ArtifactContents contents;
-  if (failed(buildArtifact(module, images, options.commandLine, contents)))
+  if (failed(buildArtifact(module, images, options.commandLine + tuned->commandLine(), contents)))
     return failure();
   artifact::WriteReport written;
   if (Status status = artifact::writeArtifact(path.str(), contents, &written); !status.ok())
@@ -159,6 +163,7 @@ LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions
   if (report) {
     report->kernels = contents.program.kernels.size();
     report->kernelsFromCache = fromCache;
+    report->tuned = tuned->used();
     report->launches = contents.program.steps.size();
     report->fileSize = written.fileSize;
     report->weightBytes = written.weightBytes;
@@ -177,6 +182,9 @@ LogicalResult permalloy::compileToText(ModuleOp module, const CompileOptions &op
     return success();
   }
   stages.begin("generate code");
-  auto kernels = scheduleKernels(module, targets->back());
+  auto tuned = TunedSchedules::load(module, options);
+  if (failed(tuned))
+    return failure();
+  auto kernels = scheduleKernels(module, targets->back(), *tuned);
   return failed(kernels) ? failure() : printKernels(*kernels, kind, out);
 }

@@ -95,12 +95,13 @@ uint64_t featureMask(ArrayRef<StringRef> features) {
 
 } // namespace
 
-FailureOr<ScheduledKernels> permalloy::scheduleKernels(ModuleOp module, const codegen::CpuTarget &target) {
+FailureOr<ScheduledKernels> permalloy::scheduleKernels(ModuleOp module, const codegen::CpuTarget &target,
+                                                       TunedSchedules &tuned) {
   ScheduledKernels result{ModuleOp::create(module.getLoc()), target};
   OpBuilder builder = OpBuilder::atBlockEnd(result.module->getBody());
   for (auto kernel : module.getOps<kern::KernelOp>()) {
     auto copy = cast<kern::KernelOp>(builder.clone(*kernel));
-    if (failed(codegen::selectSchedule(copy, target)))
+    if (failed(codegen::selectSchedule(copy, target)) || failed(tuned.apply(copy, target)))
       return failure();
   }
   return result;

@@ -4,6 +4,7 @@
 #define PERMALLOY_LIB_PIPELINES_COMPILEKERNELS_H
 
 #include "BuildArtifact.h"
+#include "TunedSchedules.h"
 #include "permalloy/Codegen/CPU/Target.h"
 #include "permalloy/Pipelines/Compile.h"
 
@@ -15,8 +16,8 @@ struct ScheduledKernels {
   codegen::CpuTarget target;
 };
 
-/// Clones the kernels of `module` and gives each its schedule for `target`.
-llvm::FailureOr<ScheduledKernels> scheduleKernels(mlir::ModuleOp module, const codegen::CpuTarget &target);
+/// Clones the kernels of `module` and gives each its schedule for `target`: the default, or a measured one of `tuned`.
+llvm::FailureOr<ScheduledKernels> scheduleKernels(mlir::ModuleOp module, const codegen::CpuTarget &target, TunedSchedules &tuned);
 
 /// Generates code for every kernel, in parallel, each in a context of its own, and links the image. Counts kernels taken from
 /// the cache in `fromCache`.

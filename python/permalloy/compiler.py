@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import re
@@ -157,9 +158,23 @@ def _key(path, data, compiler, arguments) -> str:
     add(_native.cpu_features())
     for argument in arguments:
         add(argument)
+    for database in _tuning_databases(arguments):
+        stat = os.stat(database)
+        add(f"{database} {stat.st_size} {stat.st_mtime_ns}")
     for content in cache.model_hashes(path, data):
         add(content)
     return digest.hexdigest()
+
+
+def _tuning_databases(arguments) -> list[str]:
+    """The files of measured schedules that the compiler may read (docs/tuning.md)."""
+    if "--database" in arguments:
+        named = arguments[arguments.index("--database") + 1]
+        return [named] if os.path.exists(named) else []  # else the compiler says so
+    if "--no-database" in arguments:
+        return []
+    base = os.environ.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local/share")
+    return sorted(glob.glob(os.path.join(glob.escape(base), "permalloy", "tuning", "*.jsonl")))
 
 
 class _model_file:

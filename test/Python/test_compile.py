@@ -39,6 +39,21 @@ def test_key_has_content_options_and_features(fake_compiler, model, monkeypatch)
     assert permalloy.compile(model) != first
 
 
+def test_key_has_the_tuning_database(fake_compiler, model, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    first, without = permalloy.compile(model), permalloy.compile(model, no_database=True)
+    folder = tmp_path / "data/permalloy/tuning"
+    folder.mkdir(parents=True)
+    (folder / "cpu.jsonl").write_text("measured\n")
+    assert permalloy.compile(model) != first
+    assert permalloy.compile(model, no_database=True) == without
+    named = tmp_path / "named.jsonl"
+    named.write_text("one\n")
+    second = permalloy.compile(model, database=named)
+    named.write_text("one more\n")
+    assert permalloy.compile(model, database=named) != second
+
+
 def test_key_has_external_data(fake_compiler, tmp_path):
     model, weights = tmp_path / "external.onnx", tmp_path / "weights.bin"
     # TensorProto.external_data { key: "location" value: "weights.bin" } on the wire.

@@ -29,6 +29,10 @@ struct CompileOptions {
   unsigned jobs = 0;
   /// Folder of the kernel cache; empty: no cache.
   std::string cacheDir;
+  /// Tuning database with measured schedules (CostModel/TuningDatabase.h); empty: the default schedules. A file that is not
+  /// there counts as empty unless `databaseIsRequired`.
+  std::string database;
+  bool databaseIsRequired = false;
   /// The options as the user would type them, for the artifact's manifest (no paths, no times).
   std::string commandLine;
   /// Compute the real tokens of padded batches only; outputs are then 0 at padded positions.
@@ -46,12 +50,21 @@ struct CompileOptions {
 /// LLVM IR; their assembly (the last two for the most demanding target).
 enum class EmitKind { Tfm, Kern, Llvm, Asm };
 
+/// A kernel that got a measured schedule.
+struct TunedKernel {
+  std::string kernel, target;
+  std::string schedule;            ///< "tile_panels=3 tile_rows=8 ..."
+  std::vector<std::string> shapes; ///< the sizes that it was measured at, "d0=1 d1=128"
+  double gain = 1;                 ///< measured time of the default by that of this schedule
+};
+
 /// What a compilation made.
 struct CompileReport {
   /// Wall time of each stage in the order they ran.
   std::vector<std::pair<std::string, double>> stageSeconds;
   unsigned kernels = 0;          ///< distinct ones
   unsigned kernelsFromCache = 0; ///< of those, not generated anew
+  std::vector<TunedKernel> tuned;
   unsigned launches = 0;
   uint64_t fileSize = 0;    ///< bytes
   uint64_t weightBytes = 0; ///< bytes of stored weights

@@ -54,3 +54,14 @@ llvm::SmallVector<InnerLoop> permalloy::codegen::innermostLoops(StringRef assemb
   }
   return result;
 }
+
+CodeStatistics permalloy::codegen::codeStatistics(StringRef assembly) {
+  CodeStatistics statistics;
+  llvm::SmallVector<StringRef> lines;
+  assembly.split(lines, '\n');
+  for (StringRef line : lines)
+    statistics.instructions += isInstruction(line);
+  for (const InnerLoop &loop : innermostLoops(assembly))
+    statistics.spills += loop.spills;
+  return statistics;
+}

@@ -24,6 +24,13 @@ struct InnerLoop {
 /// back to their label), in the order of their text.
 llvm::SmallVector<InnerLoop> innermostLoops(llvm::StringRef assembly);
 
+/// Counts over all of an assembly.
+struct CodeStatistics {
+  unsigned instructions = 0;
+  unsigned spills = 0; ///< spills and reloads in innermost loops
+};
+CodeStatistics codeStatistics(llvm::StringRef assembly);
+
 } // namespace permalloy::codegen
 
 #endif // PERMALLOY_CODEGEN_COMMON_ASSEMBLYSTATS_H

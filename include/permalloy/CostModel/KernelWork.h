@@ -1,7 +1,7 @@
 //===- KernelWork.h - what a kernel computes and moves -----------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#ifndef PERMALLOY_LIB_PIPELINES_KERNELWORK_H
-#define PERMALLOY_LIB_PIPELINES_KERNELWORK_H
+#ifndef PERMALLOY_COSTMODEL_KERNELWORK_H
+#define PERMALLOY_COSTMODEL_KERNELWORK_H
 
 #include "Kern/Kern.h"
 
@@ -21,4 +21,4 @@ KernelWork workOf(kern::KernelOp kernel);
 
 } // namespace permalloy
 
-#endif // PERMALLOY_LIB_PIPELINES_KERNELWORK_H
+#endif // PERMALLOY_COSTMODEL_KERNELWORK_H

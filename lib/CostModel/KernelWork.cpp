@@ -1,7 +1,7 @@
 //===- KernelWork.cpp - what a kernel computes and moves ---------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "KernelWork.h"
+#include "permalloy/CostModel/KernelWork.h"
 #include "permalloy/Analysis/SymbolicShapes.h"
 #include "permalloy/Reference/Tensor.h"
 

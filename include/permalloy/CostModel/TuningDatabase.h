@@ -1,0 +1,100 @@
+//===- TuningDatabase.h - measured schedules --------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A database is a text file of one JSON object a line, which is only ever appended to, a whole line at a time:
+//
+//   {"permalloy":"tuning","version":1}
+//   {"cpu":"GenuineIntel-6-143-3f2a9c01","brand":...}           a kind of CPU
+//   {"kernel":"<id>","structure":...,"text":"kern.kernel ..."}   a kernel, before the first row that names it
+//   {"row":"<id>","cpu":...,"schedule":{...},"median_ns":...}     a measurement
+//
+// so an interrupted tuner leaves a complete file, `cat` joins the rows of two, and a compilation reads only the lines of its
+// own kernels. docs/tuning.md describes every field.
+//
+//===----------------------------------------------------------------------===//
+#ifndef PERMALLOY_COSTMODEL_TUNINGDATABASE_H
+#define PERMALLOY_COSTMODEL_TUNINGDATABASE_H
+
+#include "permalloy/Artifact/Status.h"
+#include "permalloy/CostModel/TuningRow.h"
+
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
+
+#include <functional>
+#include <optional>
+
+namespace permalloy {
+
+/// A schedule that was measured as faster than the default.
+struct TunedSchedule {
+  NamedNumbers schedule;
+  double gain = 1;              ///< median of the default's time by this one's, over `shapes` the geometric mean
+  std::vector<std::string> shapes; ///< symbols of the measurements it rests on: "d0=128"
+};
+
+class TuningDatabase {
+public:
+  /// $XDG_DATA_HOME/permalloy/tuning/KIND.jsonl, or the same under ~/.local/share; empty where neither is known.
+  static std::string defaultPath(const Cpu &cpu = Cpu::host());
+
+  /// Reads `path`. With `structures`, only rows of kernels of these (KernelIdentity::structure) are looked at. An error names
+  /// the line that is no row: "FILE:12: ...".
+  static Result<TuningDatabase> load(const std::string &path, const llvm::StringSet<> *structures = nullptr);
+
+  const llvm::StringMap<KernelIdentity> &kernels() const { return known; }
+  const std::vector<TuningRow> &rows() const { return measured; }
+  bool hasCpu(const std::string &kind) const { return cpus.contains(kind); }
+
+  /// The best schedule for a kernel whose dimensions are `sizes` (-1: known only at run time), on `target` and a CPU of `cpu`:
+  /// of the measured sizes of its structure those nearest in the logarithms of the known dimensions, all where none is known,
+  /// and of the schedules measured at each of them the fastest. Nothing when that gains less than 1% over `byDefault` (or the
+  /// schedule that was the default when it was measured), or nothing was measured. `isLegal` leaves out schedules that the
+  /// emitter no longer takes.
+  std::optional<TunedSchedule> choose(const std::string &structure, const std::vector<int64_t> &sizes,
+                                      const std::string &target, const std::string &cpu, const NamedNumbers &byDefault,
+                                      llvm::function_ref<bool(const NamedNumbers &)> isLegal) const;
+
+  void add(const KernelIdentity &kernel) { known[kernel.id] = kernel; }
+  void add(TuningRow row) { measured.push_back(std::move(row)); }
+
+private:
+  Status addLine(const std::string &text, const llvm::StringSet<> *structures);
+
+  llvm::StringMap<KernelIdentity> known;
+  llvm::StringSet<> cpus;
+  std::vector<TuningRow> measured;
+};
+
+/// Appends to a database file, which it makes with its folders.
+class TuningWriter {
+public:
+  /// Fails when the file exists and is no database, or cannot be written.
+  static Result<TuningWriter> open(const std::string &path);
+  TuningWriter(TuningWriter &&other) noexcept;
+  ~TuningWriter();
+
+  /// What the file held when it was opened, and what was appended since.
+  const TuningDatabase &database() const { return contents; }
+  /// The median, in nanoseconds, of a row with this key (TuningRow::key), which need not hold a measurement; nothing for none.
+  std::optional<double> find(const TuningRow &row) const;
+  /// Whether there is any row of the kernel.
+  bool knows(const KernelIdentity &kernel) const { return contents.kernels().contains(kernel.id); }
+
+  /// One row, with its kernel and the host's CPU before it where they are new.
+  Status append(const KernelIdentity &kernel, const TuningRow &row);
+
+private:
+  TuningWriter() = default;
+  Status write(const std::string &lines);
+
+  std::string path;
+  int file = -1;
+  TuningDatabase contents;
+  llvm::StringMap<double> medians;
+  bool wroteCpu = false;
+};
+
+} // namespace permalloy
+
+#endif // PERMALLOY_COSTMODEL_TUNINGDATABASE_H

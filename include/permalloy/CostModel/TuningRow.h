@@ -1,0 +1,61 @@
+//===- TuningRow.h - one measurement, and the lines of the database *- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_COSTMODEL_TUNINGROW_H
+#define PERMALLOY_COSTMODEL_TUNINGROW_H
+
+#include "permalloy/CostModel/Cpu.h"
+#include "permalloy/CostModel/KernelIdentity.h"
+
+#include "llvm/Support/Error.h"
+#include "llvm/Support/JSON.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace permalloy {
+
+/// Names with numbers, in the order of declaration: a schedule, or the values of a kernel's symbols.
+using NamedNumbers = std::vector<std::pair<std::string, int64_t>>;
+
+/// "tile_panels=3 tile_rows=8"
+std::string str(const NamedNumbers &numbers);
+
+/// One measured (kernel, schedule, target, sizes). Times are of one launch, all its tiles on one thread; docs/tuning.md has the
+/// meaning of every field.
+struct TuningRow {
+  std::string kernel; ///< KernelIdentity::id
+  std::string cpu;    ///< Cpu::kind()
+  std::string target; ///< "x86-64-v4"
+  NamedNumbers schedule, symbols;
+  std::vector<int64_t> sizes; ///< KernelIdentity::dims at these symbols
+  bool isDefault = false;     ///< what the compiler takes without measurements
+  bool coldWeights = false;   ///< packed weights came from memory, as in a model; everything else from the caches
+  double minNs = 0, medianNs = 0, madNs = 0; ///< MAD: median distance from the median
+  unsigned repeats = 0;
+  double drift = 1;   ///< time of the reference kernel round this measurement, relative to the best of the session
+  std::string code;   ///< hash of the kernel's LLVM dialect: what was timed
+  unsigned instructions = 0, spills = 0; ///< of the function; in its innermost loops
+  unsigned codeBytes = 0;
+  int64_t flops = -1, bytes = -1; ///< KernelWork; -1: unknown
+  double estimateNs = 0;          ///< what the analytical model said; 0: it does not know this emitter
+  std::string compiler, date;
+
+  /// What makes a measurement the same as another.
+  std::string key() const { return kernel + code + cpu + target + str(symbols) + "|" + str(schedule); }
+};
+
+/// Lines, without their end. A kernel's line holds its text once; rows refer to it.
+std::string headerLine();
+std::string lineOf(const Cpu &cpu);
+std::string lineOf(const KernelIdentity &kernel);
+std::string lineOf(const TuningRow &row);
+
+/// Readers of the objects that begin with "kernel" and with "row". The error names the field that is missing or of the wrong
+/// kind.
+llvm::Expected<KernelIdentity> kernelOf(const llvm::json::Object &object);
+llvm::Expected<TuningRow> rowOf(const llvm::json::Object &object);
+
+} // namespace permalloy
+
+#endif // PERMALLOY_COSTMODEL_TUNINGROW_H

@@ -1,0 +1,72 @@
+//===- Tuner.h - measures schedules of kernels into a database --*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_MEASURE_TUNER_H
+#define PERMALLOY_MEASURE_TUNER_H
+
+#include "permalloy/CostModel/TuningDatabase.h"
+#include "permalloy/Measure/KernelBuffers.h"
+#include "permalloy/Measure/Timing.h"
+#include "permalloy/Codegen/CPU/Target.h"
+#include "permalloy/Codegen/Common/KernelCache.h"
+#include "permalloy/Codegen/ScheduleSpace.h"
+
+#include <random>
+
+namespace permalloy::measure {
+
+/// A kernel and the sizes it is launched with.
+struct TuningTask {
+  kern::KernelOp kernel;
+  std::vector<reference::Symbols> sizes;
+};
+
+struct TuningProgress {
+  unsigned measured = 0; ///< rows of this session
+  unsigned known = 0;    ///< candidates that the database had
+  unsigned refused = 0;  ///< kernels or candidates that could not be compiled or run
+  unsigned noisy = 0;    ///< rows that did not pass the noise gate
+  unsigned round = 0, task = 0, tasks = 0;
+  std::string refusal;   ///< why the last one was refused
+};
+
+struct TuningOptions {
+  const codegen::CpuTarget *target = nullptr;
+  const codegen::KernelCache *cache = nullptr; ///< null: none
+  uint64_t seed = 0;
+  /// Schedules measured of each kernel in one round.
+  unsigned candidates = 8;
+  /// Rounds at most.
+  unsigned rounds = ~0u;
+  /// The user, or the time, says stop.
+  std::function<bool()> stop = [] { return false; };
+  /// Told after each measurement.
+  std::function<void(const TuningProgress &)> progress = [](const TuningProgress &) {};
+};
+
+/// Measures round after round: each kernel's default schedule, then its neighbours, those of the best so far, and random ones,
+/// each at all sizes of the task. Until `stop`, or until no kernel has a schedule left.
+class Tuner {
+public:
+  Tuner(TuningWriter &writer, TuningOptions options);
+  Status run(llvm::ArrayRef<TuningTask> tasks);
+  const TuningProgress &progress() const { return counts; }
+
+private:
+  using Values = codegen::ScheduleSpace::Values;
+  struct TaskState;
+
+  Status runTask(TaskState &state);
+  Status measure(TaskState &state, const Values &values);
+  Status measureAt(TaskState &state, const Values &values, size_t size, struct Compiled &compiled);
+  std::vector<Values> candidates(TaskState &state);
+
+  TuningWriter &writer;
+  TuningOptions options;
+  TuningProgress counts;
+  WeightArena arena;
+  DriftReference reference;
+};
+
+} // namespace permalloy::measure
+
+#endif // PERMALLOY_MEASURE_TUNER_H

@@ -1,0 +1,230 @@
+//===- TuningDatabase.cpp - measured schedules ------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/CostModel/TuningDatabase.h"
+#include "permalloy/Support/Files.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+
+#include <fcntl.h>
+#include <map>
+#include <unistd.h>
+
+using namespace permalloy;
+namespace json = llvm::json;
+using llvm::StringRef;
+
+/// A smaller gain is within what repeats of one measurement differ by.
+static constexpr double kLeastGain = 1.01;
+
+std::string TuningDatabase::defaultPath(const Cpu &cpu) {
+  const char *base = std::getenv("XDG_DATA_HOME"), *home = std::getenv("HOME");
+  std::string folder;
+  if (base && base[0] == '/')
+    folder = base;
+  else if (home && home[0] == '/')
+    folder = std::string(home) + "/.local/share";
+  else
+    return "";
+  return folder + "/permalloy/tuning/" + cpu.kind() + ".jsonl";
+}
+
+//===-- Reading -----------------------------------------------------------===//
+
+static Status invalid(std::string message) { return {StatusCode::invalidArgument, std::move(message)}; }
+
+/// The value of the field that a line begins with: of {"row":"0123"... the 0123.
+static StringRef firstValue(StringRef line, StringRef field) {
+  if (!line.consume_front("{\"") || !line.consume_front(field) || !line.consume_front("\":\""))
+    return "";
+  return line.take_until([](char c) { return c == '"'; });
+}
+
+Status TuningDatabase::addLine(const std::string &text, const llvm::StringSet<> *structures) {
+  // Of the rows of other kernels only the beginning is looked at: there may be a hundred thousand.
+  StringRef kernel = firstValue(text, "row");
+  if (structures && !kernel.empty() && text.back() == '}' && !known.contains(kernel))
+    return {};
+  auto value = json::parse(text);
+  if (!value)
+    return invalid("not JSON (" + llvm::toString(value.takeError()) + ")");
+  const json::Object *object = value->getAsObject();
+  if (object && object->get("cpu") && !object->get("row")) {
+    cpus.insert(object->getString("cpu").value_or(""));
+    return {};
+  }
+  if (object && object->get("kernel")) {
+    auto identity = kernelOf(*object);
+    if (!identity)
+      return invalid("no kernel: " + llvm::toString(identity.takeError()));
+    if (!structures || structures->contains(identity->structure))
+      add(*identity);
+    return {};
+  }
+  if (!object || !object->get("row"))
+    return invalid("neither a row, nor a kernel, nor a CPU");
+  auto row = rowOf(*object);
+  if (!row)
+    return invalid("no row: " + llvm::toString(row.takeError()));
+  if (!known.contains(row->kernel))
+    return invalid("no row: its kernel " + row->kernel + " does not stand before it");
+  add(std::move(*row));
+  return {};
+}
+
+Result<TuningDatabase> TuningDatabase::load(const std::string &path, const llvm::StringSet<> *structures) {
+  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  if (!buffer)
+    return Status(StatusCode::notFound, "cannot read the tuning database '" + path + "': " + buffer.getError().message());
+  TuningDatabase database;
+  StringRef rest = (*buffer)->getBuffer();
+  auto fault = [&](size_t line, const std::string &what) {
+    return invalid(path + ":" + std::to_string(line) + ": " + what + "; remove the line, or the file");
+  };
+  for (size_t line = 1; !rest.empty(); ++line) {
+    size_t end = rest.find('\n');
+    if (end == StringRef::npos)
+      return fault(line, "the line has no end");
+    std::string text = rest.take_front(end).str();
+    rest = rest.drop_front(end + 1);
+    if (line == 1 && text != headerLine())
+      return fault(line, "not a tuning database, which begins with " + headerLine());
+    if (line == 1)
+      continue;
+    if (Status status = database.addLine(text, structures); !status.ok())
+      return fault(line, status.message());
+  }
+  return database;
+}
+
+//===-- Choosing ----------------------------------------------------------===//
+
+/// Sum of the binary logarithms of the ratios of known dimensions.
+static double distance(const std::vector<int64_t> &wanted, const std::vector<int64_t> &measured) {
+  double sum = 0;
+  for (auto [a, b] : llvm::zip(wanted, measured))
+    if (a >= 0 && b >= 0)
+      sum += std::abs(std::log2(double(a + 1) / double(b + 1)));
+  return sum;
+}
+
+namespace {
+/// The measurements at one point, by schedule.
+struct Shape {
+  std::string symbols;
+  double away = 0;
+  std::map<std::string, double> medians;
+  double byDefault = 0;
+};
+} // namespace
+
+std::optional<TunedSchedule>
+TuningDatabase::choose(const std::string &structure, const std::vector<int64_t> &sizes, const std::string &target,
+                       const std::string &cpu, const NamedNumbers &byDefault,
+                       llvm::function_ref<bool(const NamedNumbers &)> isLegal) const {
+  std::map<std::vector<int64_t>, Shape> shapes;
+  std::map<std::string, NamedNumbers> schedules;
+  for (const TuningRow &row : measured) {
+    if (row.cpu != cpu || row.target != target || known.at(row.kernel).structure != structure ||
+        row.sizes.size() != sizes.size())
+      continue;
+    Shape &shape = shapes[row.sizes];
+    shape.symbols = str(row.symbols);
+    shape.away = distance(sizes, row.sizes);
+    // The newest measurement of a schedule counts: rows stand in the order they were made.
+    shape.medians[str(row.schedule)] = row.medianNs;
+    schedules[str(row.schedule)] = row.schedule;
+    if (row.isDefault)
+      shape.byDefault = row.medianNs;
+  }
+  NamedNumbers sorted = byDefault;
+  llvm::sort(sorted);
+  std::vector<const Shape *> nearest;
+  for (auto &[key, shape] : shapes) {
+    if (auto own = shape.medians.find(str(sorted)); own != shape.medians.end())
+      shape.byDefault = own->second;
+    if (shape.byDefault == 0)
+      continue;
+    if (!nearest.empty() && shape.away < nearest.front()->away - 1e-9)
+      nearest.clear();
+    if (nearest.empty() || shape.away <= nearest.front()->away + 1e-9)
+      nearest.push_back(&shape);
+  }
+  std::optional<TunedSchedule> best;
+  for (const auto &[text, schedule] : schedules) {
+    double sum = 0;
+    bool everywhere = !nearest.empty();
+    for (const Shape *shape : nearest) {
+      auto own = shape->medians.find(text);
+      everywhere &= own != shape->medians.end();
+      sum += everywhere ? std::log(shape->byDefault / own->second) : 0;
+    }
+    double gain = everywhere ? std::exp(sum / double(nearest.size())) : 0;
+    if (gain >= kLeastGain && (!best || gain > best->gain) && isLegal(schedule))
+      best = TunedSchedule{schedule, gain, {}};
+  }
+  if (best)
+    for (const Shape *shape : nearest)
+      best->shapes.push_back(shape->symbols);
+  return best;
+}
+
+//===-- Writing -----------------------------------------------------------===//
+
+Result<TuningWriter> TuningWriter::open(const std::string &path) {
+  TuningWriter writer;
+  writer.path = path;
+  if (StringRef folder = llvm::sys::path::parent_path(path); !folder.empty())
+    PERMALLOY_TRY(createFolders(folder.str()));
+  writer.file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  if (writer.file < 0)
+    return Status(StatusCode::ioError, "cannot write the tuning database '" + path + "': " + std::strerror(errno));
+  if (::lseek(writer.file, 0, SEEK_END) == 0) {
+    PERMALLOY_TRY(writer.write(headerLine() + "\n"));
+    return writer;
+  }
+  Result<TuningDatabase> contents = TuningDatabase::load(path);
+  if (!contents.ok())
+    return contents.status();
+  writer.contents = std::move(*contents);
+  for (const TuningRow &row : writer.contents.rows())
+    writer.medians[row.key()] = row.medianNs;
+  writer.wroteCpu = writer.contents.hasCpu(Cpu::host().kind());
+  return writer;
+}
+
+TuningWriter::TuningWriter(TuningWriter &&other) noexcept
+    : path(std::move(other.path)), file(std::exchange(other.file, -1)), contents(std::move(other.contents)),
+      medians(std::move(other.medians)), wroteCpu(other.wroteCpu) {}
+
+TuningWriter::~TuningWriter() {
+  if (file >= 0)
+    ::close(file);
+}
+
+std::optional<double> TuningWriter::find(const TuningRow &row) const {
+  auto found = medians.find(row.key());
+  return found == medians.end() ? std::nullopt : std::optional(found->second);
+}
+
+/// In one call, so that neither an interrupt nor another process comes between.
+Status TuningWriter::write(const std::string &lines) {
+  ssize_t written = ::write(file, lines.data(), lines.size());
+  if (written != static_cast<ssize_t>(lines.size()))
+    return {StatusCode::ioError, "cannot write the tuning database '" + path + "': " +
+                                      (written < 0 ? std::strerror(errno) : "the disk is full")};
+  return {};
+}
+
+Status TuningWriter::append(const KernelIdentity &kernel, const TuningRow &row) {
+  std::string lines = wroteCpu ? "" : lineOf(Cpu::host()) + "\n";
+  if (!contents.kernels().contains(kernel.id))
+    lines += lineOf(kernel) + "\n";
+  PERMALLOY_TRY(write(lines + lineOf(row) + "\n"));
+  wroteCpu = true;
+  contents.add(kernel);
+  contents.add(row);
+  medians[row.key()] = row.medianNs;
+  return {};
+}

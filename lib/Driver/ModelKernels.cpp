@@ -1,0 +1,91 @@
+//===- ModelKernels.cpp - the kernels of a model at given sizes --*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "ModelKernels.h"
+#include "CompileModel.h"
+#include "ImportModel.h"
+#include "Report.h"
+
+#include "permalloy/Analysis/SymbolicShapes.h"
+#include "permalloy/Artifact/Expressions.h"
+#include "permalloy/Support/Files.h"
+
+#include "mlir/Parser/Parser.h"
+
+namespace permalloy {
+
+/// Whether an expression mentions a size that depends on data.
+static bool dependsOnData(const Artifact &artifact, uint32_t index) {
+  const artifact::Expr &expr = artifact.program().expressions[index];
+  if (expr.op == artifact::ExprOp::symbol)
+    return isDataSymbol(artifact.manifest().symbols[static_cast<size_t>(expr.value)].name);
+  return expr.op != artifact::ExprOp::constant && (dependsOnData(artifact, expr.lhs) || dependsOnData(artifact, expr.rhs));
+}
+
+bool ModelKernels::add(const std::string &model, const CompileSettings &settings, const std::vector<Sizes> &sizes) {
+  Result<TempFolder> folder = TempFolder::create();
+  if (!folder.ok())
+    return fail(folder.status()), false;
+  ToolContext tool(settings.jobs);
+  CompileCommand command;
+  command.settings = settings;
+  command.model = model;
+  command.output = folder->file("model.alloy");
+  mlir::OwningOpRef<mlir::ModuleOp> module = compileForKernels(command, tool);
+  if (!module)
+    return false;
+  for (const Sizes &some : sizes)
+    if (Status status = addLaunches(command.output, *module, some); !status.ok())
+      return fail(status), false;
+  return true;
+}
+
+Status ModelKernels::addLaunches(const std::string &path, mlir::ModuleOp module, const Sizes &sizes) {
+  Result<std::shared_ptr<const Artifact>> opened = Artifact::open(path);
+  if (!opened.ok())
+    return opened.status();
+  const Artifact &artifact = **opened;
+  Result<std::vector<int64_t>> symbols = symbolValues(artifact.manifest(), sizes);
+  if (!symbols.ok())
+    return symbols.status();
+  // Caches have room for twice of what they hold.
+  size_t bound = artifact.manifest().inputSymbols().size();
+  int64_t largest = 1;
+  for (size_t i = 0; i < bound; ++i)
+    largest = std::max(largest, (*symbols)[i]);
+  for (size_t i = bound; i < symbols->size(); ++i)
+    (*symbols)[i] = 2 * largest;
+  std::vector<int64_t> values;
+  PERMALLOY_TRY(artifact::evaluateAll(artifact.program().expressions, artifact.manifest().symbols, *symbols, values));
+  for (const artifact::Step &step : artifact.program().steps) {
+    if (step.kind != artifact::StepKind::launch ||
+        llvm::any_of(step.scalars, [&](uint32_t scalar) { return dependsOnData(artifact, scalar); }))
+      continue;
+    auto kernel = module.lookupSymbol<kern::KernelOp>(artifact.program().kernels[step.kernel].name);
+    std::vector<int64_t> scalars;
+    for (uint32_t scalar : step.scalars)
+      scalars.push_back(values[scalar]);
+    if (kernel)
+      addLaunch(kernel, scalars);
+  }
+  return {};
+}
+
+void ModelKernels::addLaunch(kern::KernelOp kernel, const std::vector<int64_t> &scalars) {
+  KernelIdentity identity = identityOf(kernel);
+  auto [entry, isNew] = known.try_emplace(identity.id, all.size());
+  if (isNew) {
+    modules.push_back(mlir::parseSourceString<mlir::ModuleOp>(identity.text, &context));
+    all.push_back({*modules.back()->getOps<kern::KernelOp>().begin(), {}});
+  }
+  reference::Symbols symbols;
+  for (auto [symbol, value] : llvm::zip(kernel.getSymbols(), scalars))
+    symbols[mlir::cast<mlir::StringAttr>(symbol).getValue()] = value;
+  std::vector<reference::Symbols> &sizes = all[entry->second].sizes;
+  auto isSame = [&](const reference::Symbols &other) {
+    return llvm::all_of(symbols, [&](const auto &item) { return other.lookup(item.getKey()) == item.getValue(); });
+  };
+  if (llvm::none_of(sizes, isSame))
+    sizes.push_back(std::move(symbols));
+}
+
+} // namespace permalloy

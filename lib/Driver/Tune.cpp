@@ -1,0 +1,201 @@
+//===- Tune.cpp - `permalloy tune` -------------------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "CompileModel.h"
+#include "ModelKernels.h"
+#include "Report.h"
+
+#include "permalloy/Codegen/Common/ObjectEmission.h"
+#include "permalloy/Codegen/KernelEmitter.h"
+#include "permalloy/Measure/Corpus.h"
+#include "permalloy/Support/Text.h"
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <unistd.h>
+
+namespace permalloy {
+
+/// Kernels of the corpus that are tuned together, and how long.
+static constexpr unsigned kCorpusBatch = 16, kCorpusRounds = 2;
+
+static std::atomic<bool> interrupted{false};
+
+/// The first interrupt ends the measurement at hand, the second the process.
+static void stopOnInterrupt() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { interrupted = true; };
+  action.sa_flags = SA_RESETHAND;
+  for (int signal : {SIGINT, SIGTERM}) {
+    struct sigaction old;
+    if (::sigaction(signal, nullptr, &old) == 0 && old.sa_handler != SIG_IGN)
+      ::sigaction(signal, &action, nullptr);
+  }
+}
+
+namespace {
+
+/// One run of the command.
+class TuneRun {
+public:
+  TuneRun(const TuneCommand &command, const codegen::CpuTarget &target, TuningWriter &writer)
+      : command(command), target(target), writer(writer), kernelCache(command.settings.noCache ? "" : kernelCacheFolder()),
+        terminal(::isatty(STDERR_FILENO)) {}
+
+  int run(const std::string &path);
+
+private:
+  using Clock = std::chrono::steady_clock;
+
+  bool shouldStop() const {
+    return interrupted || Clock::now() >= end || (command.rows && measuredBefore + measured >= command.rows);
+  }
+  measure::TuningOptions options(unsigned rounds);
+  void show(const measure::TuningProgress &progress);
+  Status tuneModels(const ModelKernels &kernels);
+  Status tuneCorpus(mlir::MLIRContext &context);
+  void finish(const measure::TuningProgress &progress);
+  void printResult(const std::string &path);
+
+  const TuneCommand &command;
+  const codegen::CpuTarget &target;
+  TuningWriter &writer;
+  codegen::KernelCache kernelCache;
+  bool terminal;
+  Clock::time_point begin, end, shown;
+  unsigned measuredBefore = 0, measured = 0;
+  measure::TuningProgress total;
+};
+
+} // namespace
+
+measure::TuningOptions TuneRun::options(unsigned rounds) {
+  measure::TuningOptions options;
+  options.target = &target;
+  options.cache = command.settings.noCache ? nullptr : &kernelCache;
+  options.seed = command.seed;
+  options.rounds = rounds;
+  options.stop = [this] { return shouldStop(); };
+  options.progress = [this](const measure::TuningProgress &progress) { show(progress); };
+  return options;
+}
+
+void TuneRun::show(const measure::TuningProgress &progress) {
+  measured = progress.measured;
+  Clock::time_point now = Clock::now();
+  if (now - shown < (terminal ? std::chrono::milliseconds(200) : std::chrono::milliseconds(60000)))
+    return;
+  shown = now;
+  double left = std::max(0.0, std::chrono::duration<double>(end - now).count());
+  llvm::errs() << (terminal ? "\r\033[K" : "") << formatCount(measuredBefore + measured, "row") << " measured, "
+               << total.noisy + progress.noisy << " noisy; kernel " << progress.task << " of " << progress.tasks
+               << ", round " << progress.round + 1 << "; " << formatSeconds(left) << " left" << (terminal ? "" : "\n");
+}
+
+void TuneRun::finish(const measure::TuningProgress &progress) {
+  measuredBefore += progress.measured;
+  measured = 0;
+  total.measured += progress.measured;
+  total.known += progress.known;
+  total.refused += progress.refused;
+  total.noisy += progress.noisy;
+  if (!progress.refusal.empty())
+    total.refusal = progress.refusal;
+}
+
+Status TuneRun::tuneModels(const ModelKernels &kernels) {
+  measure::Tuner tuner(writer, options(~0u));
+  PERMALLOY_TRY(tuner.run(kernels.tasks()));
+  finish(tuner.progress());
+  return {};
+}
+
+Status TuneRun::tuneCorpus(mlir::MLIRContext &context) {
+  for (uint64_t batch = 0; !shouldStop(); ++batch) {
+    measure::Corpus corpus(context, command.seed + batch);
+    measure::Tuner tuner(writer, options(kCorpusRounds));
+    PERMALLOY_TRY(tuner.run(corpus.take(kCorpusBatch)));
+    finish(tuner.progress());
+  }
+  return {};
+}
+
+void TuneRun::printResult(const std::string &path) {
+  if (terminal)
+    llvm::errs() << "\r\033[K";
+  llvm::errs() << path << ": " << formatCount(total.measured, "row") << " added, " << total.noisy << " of them noisy; "
+               << writer.database().rows().size() << " in all";
+  if (total.known)
+    llvm::errs() << "; " << formatCount(total.known, "measurement") << " known before";
+  if (total.refused)
+    llvm::errs() << "; " << total.refused << " refused, the last because " << printable(total.refusal);
+  llvm::errs() << "\n";
+}
+
+int TuneRun::run(const std::string &path) {
+  mlir::DialectRegistry registry;
+  registry.insert<tfm::TfmDialect, kern::KernDialect>();
+  codegen::registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  context.loadAllAvailableDialects();
+  Result<std::vector<Sizes>> sizes = parseSizes(command.sizes);
+  if (!sizes.ok())
+    return fail(sizes.status());
+  ModelKernels kernels(context);
+  for (const std::string &model : command.models)
+    if (!kernels.add(model, command.settings, *sizes))
+      return 1;
+  stopOnInterrupt();
+  begin = Clock::now();
+  end = begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(60 * command.minutes));
+  Status status = command.models.empty() ? tuneCorpus(context) : tuneModels(kernels);
+  printResult(path);
+  return status.ok() ? 0 : fail(status);
+}
+
+/// `--list-space`: the schedules of each kernel, most of which many models share.
+static int listSpaces(const TuneCommand &command, const codegen::CpuTarget &target) {
+  mlir::DialectRegistry registry;
+  registry.insert<tfm::TfmDialect, kern::KernDialect>();
+  codegen::registerKernelDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  context.loadAllAvailableDialects();
+  ModelKernels kernels(context);
+  measure::Corpus corpus(context, command.seed);
+  for (const std::string &model : command.models)
+    if (!kernels.add(model, command.settings, {Sizes()}))
+      return 1;
+  for (const measure::TuningTask &task : command.models.empty() ? corpus.take(kCorpusBatch) : kernels.tasks()) {
+    kern::KernelOp kernel = task.kernel;
+    if (llvm::failed(codegen::selectSchedule(kernel, target)))
+      continue;
+    KernelIdentity identity = identityOf(kernel);
+    llvm::outs() << identity.id.substr(0, 12) << "  " << identity.emitter << ", " << identity.dtype << ", " << target.name << "\n";
+    if (auto space = codegen::scheduleSpace(kernel, target))
+      space->print(llvm::outs());
+    else
+      llvm::outs() << "  one schedule\n";
+  }
+  return 0;
+}
+
+int runTune(const TuneCommand &command) {
+  if (command.settings.targets.size() != 1)
+    return fail("--target: tune one target at a time");
+  llvm::Expected<codegen::CpuTarget> target = codegen::CpuTarget::parse(command.settings.targets.front());
+  if (!target)
+    return fail("--target: " + llvm::toString(target.takeError()));
+  if (command.listSpace)
+    return listSpaces(command, *target);
+  if (!target->supportedByHost())
+    return fail("--target " + target->name.str() + ": this CPU cannot run it, so nothing can be measured");
+  std::string path = command.settings.database.empty() ? TuningDatabase::defaultPath() : command.settings.database;
+  if (path.empty())
+    return fail("there is no folder for the tuning database; set HOME or XDG_DATA_HOME, or give --database FILE");
+  Result<TuningWriter> writer = TuningWriter::open(path);
+  if (!writer.ok())
+    return fail(writer.status());
+  return TuneRun(command, *target, *writer).run(path);
+}
+
+} // namespace permalloy

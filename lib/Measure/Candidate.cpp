@@ -1,0 +1,89 @@
+//===- Candidate.cpp - one kernel with one schedule, compiled to run here *- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Measure/Candidate.h"
+#include "permalloy/Codegen/Common/ImageLinker.h"
+#include "permalloy/Codegen/Common/ObjectEmission.h"
+#include "permalloy/Codegen/KernelEmitter.h"
+
+#include "mlir/IR/Verifier.h"
+
+using namespace permalloy;
+using namespace permalloy::measure;
+using namespace mlir;
+using llvm::createStringError;
+
+static constexpr const char *kName = "kernel";
+
+static llvm::Expected<OwningOpRef<ModuleOp>> lower(kern::KernelOp kernel, const codegen::CpuTarget &target) {
+  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
+  if (failed(codegen::emitKernel(kernel, target, kName, *module)) || failed(verify(*module)) ||
+      failed(codegen::lowerToLLVM(*module, target)))
+    return createStringError("the kernel could not be compiled");
+  return module;
+}
+
+llvm::Expected<std::string> Candidate::codeOf(kern::KernelOp kernel, const codegen::CpuTarget &target) {
+  auto module = lower(kernel, target);
+  if (!module)
+    return module.takeError();
+  return codegen::KernelCache::keyOf(**module, target);
+}
+
+static llvm::Expected<llvm::SmallVector<char, 0>> objectOf(ModuleOp module, const codegen::CpuTarget &target,
+                                                           const std::string &key, const codegen::KernelCache *cache) {
+  if (cache)
+    if (auto known = cache->lookup(key))
+      return std::move(*known);
+  auto object = codegen::emitObject(module, target);
+  if (object && cache)
+    cache->store(key, *object);
+  return object;
+}
+
+llvm::Expected<Candidate> Candidate::compile(kern::KernelOp kernel, const codegen::CpuTarget &target,
+                                             const codegen::KernelCache *cache) {
+  auto module = lower(kernel, target);
+  if (!module)
+    return module.takeError();
+  Candidate result;
+  result.code = codegen::KernelCache::keyOf(**module, target);
+  auto object = objectOf(**module, target, result.code, cache);
+  if (!object)
+    return object.takeError();
+  auto assembly = codegen::emitAssembly(**module, target);
+  if (!assembly)
+    return assembly.takeError();
+  result.statistics = codegen::codeStatistics(*assembly);
+  auto linked = codegen::linkImage({llvm::ArrayRef<char>(*object)});
+  if (!linked)
+    return linked.takeError();
+  result.codeBytes = linked->bytes.size();
+  auto *bytes = reinterpret_cast<const std::byte *>(linked->bytes.data());
+  Result<CodeImage> image = CodeImage::load({bytes, linked->bytes.size()}, target.name.str());
+  if (!image.ok())
+    return createStringError(image.status().message());
+  result.image = std::move(*image);
+  Result<KernelFunction> entry = result.image.entry(linked->entries.at(kName));
+  if (!entry.ok())
+    return createStringError(entry.status().message());
+  result.entry = *entry;
+  return result;
+}
+
+llvm::Expected<LaunchSizes> measure::launchSizes(kern::KernelOp kernel, const reference::Symbols &symbols) {
+  LaunchSizes sizes;
+  std::string error;
+  for (Attribute symbol : kernel.getSymbols()) {
+    auto value = symbols.find(cast<StringAttr>(symbol).getValue());
+    if (value == symbols.end())
+      return createStringError("symbol '" + cast<StringAttr>(symbol).getValue() + "' has no value");
+    sizes.scalars.push_back(value->second);
+  }
+  auto tiles = reference::evaluate(*kernel.getTiles(), symbols, error);
+  auto scratch = reference::evaluate(*kernel.getScratchBytes(), symbols, error);
+  if (!tiles || !scratch)
+    return createStringError(error);
+  sizes.tiles = *tiles;
+  sizes.scratchBytes = *scratch;
+  return sizes;
+}

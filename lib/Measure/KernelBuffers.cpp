@@ -1,0 +1,140 @@
+//===- KernelBuffers.cpp - arguments for a kernel that is timed --*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Measure/KernelBuffers.h"
+#include "Tfm/Panels.h"
+#include "permalloy/Analysis/SymbolicShapes.h"
+#include "permalloy/Reference/Tensor.h"
+
+#include <bit>
+#include <cstring>
+
+using namespace permalloy;
+using namespace permalloy::measure;
+using namespace mlir;
+
+static constexpr uint64_t kMostBytes = uint64_t(1) << 30;
+
+/// Numbers in [-1, 1), by a generator of Knuth's; all normal numbers, which no unit slows down for.
+static void fill(std::byte *data, size_t bytes, Type element) {
+  uint32_t state = 1;
+  auto next = [&] {
+    state = state * 1664525u + 1013904223u;
+    return float(int32_t(state)) * 0x1p-31f;
+  };
+  auto store = [&](auto convert) {
+    using Stored = decltype(convert(0.0f));
+    for (size_t i = 0; i + sizeof(Stored) <= bytes; i += sizeof(Stored)) {
+      Stored value = convert(next());
+      std::memcpy(data + i, &value, sizeof(Stored));
+    }
+  };
+  if (element.isF32())
+    store([](float x) { return x; });
+  else if (element.isF64())
+    store([](float x) { return double(x); });
+  else if (element.isBF16())
+    store([](float x) { return uint16_t(std::bit_cast<uint32_t>(x) >> 16); });
+  else if (element.isF16())
+    store([](float x) { return static_cast<_Float16>(x); });
+  else
+    std::memset(data, element.isInteger(1) ? 1 : 0, bytes);
+}
+
+/// `bytes` by copies of the first part, which is faster than making numbers.
+static void fillLarge(std::byte *data, size_t bytes, Type element) {
+  size_t first = std::min<size_t>(bytes, 1 << 20);
+  fill(data, first, element);
+  for (size_t done = first; done < bytes; done += first)
+    std::memcpy(data + done, data, std::min(first, bytes - done));
+}
+
+std::byte *WeightArena::take(size_t bytes, Type element) {
+  if (memory.size() == 0) {
+    Result<Mapping> mapping = Mapping::anonymous(kBytes);
+    if (!mapping.ok())
+      return nullptr;
+    memory = std::move(*mapping);
+  }
+  if (filledWith != element) {
+    fillLarge(memory.data(), kBytes, element);
+    filledWith = element;
+  }
+  if (next + bytes > kBytes)
+    next = 0;
+  std::byte *result = memory.data() + next;
+  next += llvm::alignTo(bytes, 4096) + 4096; // not all copies at the same place of the sets of a cache
+  return result;
+}
+
+static std::optional<int64_t> bytesOf(Value value, ArrayRef<tfm::DimExprAttr> dims, const reference::Symbols &symbols) {
+  auto type = cast<RankedTensorType>(value.getType());
+  std::string error;
+  SmallVector<int64_t> shape;
+  for (tfm::DimExprAttr dim : dims) {
+    auto size = reference::evaluate(dim, symbols, error);
+    if (!size || *size < 0)
+      return std::nullopt;
+    shape.push_back(*size);
+  }
+  return reference::storageBytes(RankedTensorType::get(shape, type.getElementType(), type.getEncoding()));
+}
+
+/// The table of a tfm.grouped_linear: offsets of the groups, then the numbers of the rows.
+static void fillGroups(kern::KernelOp kernel, BlockArgument argument, std::byte *data, size_t bytes) {
+  for (auto grouped : kernel.getBlock().getOps<tfm::GroupedLinearOp>()) {
+    if (grouped.getGroups() != argument || !getElementTypeOrSelf(argument.getType()).isInteger(64))
+      continue;
+    int64_t groups = grouped.getWeight().getType().getDimSize(0), rows = int64_t(bytes / 8) - groups - 1;
+    auto *table = reinterpret_cast<int64_t *>(data);
+    for (int64_t group = 0; group <= groups; ++group)
+      table[group] = rows * group / groups;
+    for (int64_t row = 0; row < rows; ++row)
+      table[groups + 1 + row] = row;
+  }
+}
+
+llvm::Expected<KernelBuffers> KernelBuffers::make(kern::KernelOp kernel, const reference::Symbols &symbols, WeightArena &arena) {
+  KernelBuffers result;
+  result.arena = &arena;
+  SymbolicShapes shapes;
+  auto add = [&](Value value, ArrayRef<tfm::DimExprAttr> dims) -> llvm::Error {
+    auto bytes = bytesOf(value, dims, symbols);
+    if (!bytes || (result.total += *bytes) > kMostBytes)
+      return llvm::createStringError(bytes ? "its buffers take more than a gigabyte" : "a size of its buffers is not known");
+    auto type = cast<RankedTensorType>(value.getType());
+    Type element = type.getElementType();
+    if (isa_and_nonnull<tfm::PanelsAttr>(type.getEncoding()) && isa<BlockArgument>(value) && arena.holds(*bytes)) {
+      result.weights.push_back({result.addresses.size(), size_t(*bytes), element});
+      result.addresses.push_back(nullptr);
+      return llvm::Error::success();
+    }
+    // A page more: vectors may be loaded whole at the end of a row.
+    Result<Mapping> mapping = Mapping::anonymous(*bytes + 4096);
+    if (!mapping.ok())
+      return llvm::createStringError(mapping.status().message());
+    fillLarge(mapping->data(), *bytes, element);
+    if (auto argument = dyn_cast<BlockArgument>(value))
+      fillGroups(kernel, argument, mapping->data(), *bytes);
+    result.addresses.push_back(mapping->data());
+    result.memory.push_back(std::move(*mapping));
+    return llvm::Error::success();
+  };
+  for (BlockArgument argument : kernel.getBlock().getArguments()) {
+    tfm::Dims dims = kern::argDims(kernel, argument.getArgNumber());
+    shapes.setDims(argument, dims);
+    if (llvm::Error error = add(argument, dims))
+      return std::move(error);
+  }
+  for (Value value : kernel.yielded())
+    if (llvm::Error error = add(value, shapes.dims(value)))
+      return std::move(error);
+  if (!result.weights.empty() && !arena.take(1, result.weights.front().element))
+    return llvm::createStringError("there is no memory for weights");
+  return result;
+}
+
+void *const *KernelBuffers::next() {
+  for (const Weight &weight : weights)
+    addresses[weight.argument] = arena->take(weight.bytes, weight.element);
+  return addresses.data();
+}

@@ -1,0 +1,82 @@
+//===- Timing.cpp - how long one launch takes -------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Measure/Timing.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+using namespace permalloy::measure;
+
+static constexpr double kBatchNs = 100e3;
+static constexpr unsigned kLeastBatches = 5, kMostBatches = 50, kAttempts = 3;
+
+static double now() {
+  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+static double medianOf(std::vector<double> values) {
+  auto middle = values.begin() + values.size() / 2;
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+DriftReference::DriftReference() : memory((4 << 20) / sizeof(unsigned long), 1) {
+  for (int i = 0; i < 5; ++i)
+    time();
+}
+
+double DriftReference::time() {
+  double least = 0;
+  for (int i = 0; i < 3; ++i) {
+    double start = now();
+    unsigned long chain = memory[0];
+    for (int step = 0; step < 30000; ++step) // each waits for the one before
+      chain = chain * 6364136223846793005u + 1442695040888963407u;
+    for (size_t line = 0; line < memory.size(); line += 8)
+      chain += memory[line];
+    memory[0] = chain | 1;
+    double took = now() - start;
+    least = least == 0 ? took : std::min(least, took);
+  }
+  best = best == 0 ? least : std::min(best, least);
+  return least;
+}
+
+static Timing timeOnce(llvm::function_ref<void()> run, DriftReference &reference, llvm::function_ref<bool()> stop,
+                       double budgetNs) {
+  double before = reference.time();
+  run();
+  double start = now();
+  run();
+  double one = std::max(now() - start, 20.0);
+  unsigned calls = std::max(1.0, std::ceil(kBatchNs / one));
+  unsigned batches = std::clamp<double>(budgetNs / (one * calls), kLeastBatches, kMostBatches);
+  std::vector<double> times;
+  for (unsigned batch = 0; batch < batches && !(batch && stop()); ++batch) {
+    start = now();
+    for (unsigned call = 0; call < calls; ++call)
+      run();
+    times.push_back((now() - start) / calls);
+  }
+  Timing timing;
+  timing.repeats = times.size();
+  timing.minNs = *std::min_element(times.begin(), times.end());
+  timing.medianNs = medianOf(times);
+  std::vector<double> distances;
+  for (double time : times)
+    distances.push_back(std::abs(time - timing.medianNs));
+  timing.madNs = medianOf(distances);
+  timing.drift = reference.relative((before + reference.time()) / 2);
+  return timing;
+}
+
+Timing permalloy::measure::timeCalls(llvm::function_ref<void()> run, DriftReference &reference,
+                                     llvm::function_ref<bool()> stop, double budgetNs) {
+  auto unrest = [](const Timing &t) { return std::max(t.madNs / t.medianNs, 0.6 * (t.drift - 1)); };
+  Timing best = timeOnce(run, reference, stop, budgetNs);
+  for (unsigned attempt = 1; attempt < kAttempts && !best.isSteady() && !stop(); ++attempt)
+    if (Timing again = timeOnce(run, reference, stop, budgetNs); unrest(again) < unrest(best))
+      best = again;
+  return best;
+}

@@ -1,0 +1,60 @@
+//===- TunedSchedules.cpp - measured schedules for a compilation -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "TunedSchedules.h"
+#include "permalloy/Artifact/Hash.h"
+#include "permalloy/Codegen/KernelEmitter.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+
+using namespace permalloy;
+using namespace mlir;
+
+FailureOr<TunedSchedules> TunedSchedules::load(ModuleOp module, const CompileOptions &options) {
+  TunedSchedules result;
+  if (options.database.empty() || (!options.databaseIsRequired && !llvm::sys::fs::exists(options.database)))
+    return result;
+  llvm::StringSet<> structures;
+  for (auto kernel : module.getOps<kern::KernelOp>())
+    structures.insert(identityOf(kernel).structure);
+  Result<TuningDatabase> database = TuningDatabase::load(options.database, &structures);
+  if (!database.ok()) {
+    if (options.databaseIsRequired)
+      return module.emitError(database.status().message());
+    module.emitWarning("the tuning database is not used: ") << database.status().message();
+    return result;
+  }
+  result.database = std::move(*database);
+  if (!result.database.rows().empty())
+    if (auto file = llvm::MemoryBuffer::getFile(options.database))
+      result.hash = hash128((*file)->getBufferStart(), (*file)->getBufferSize()).hex().substr(0, 16);
+  return result;
+}
+
+static NamedNumbers numbersOf(DictionaryAttr schedule) {
+  NamedNumbers numbers;
+  for (NamedAttribute entry : schedule)
+    if (auto value = dyn_cast<IntegerAttr>(entry.getValue()))
+      numbers.push_back({entry.getName().str(), value.getInt()});
+  llvm::sort(numbers);
+  return numbers;
+}
+
+LogicalResult TunedSchedules::apply(kern::KernelOp kernel, const codegen::CpuTarget &target) {
+  auto space = database.rows().empty() ? nullptr : codegen::scheduleSpace(kernel, target);
+  if (!space)
+    return success();
+  auto valuesOf = [&](const NamedNumbers &schedule) {
+    auto values = space->values(schedule);
+    return values ? std::optional(*values) : (llvm::consumeError(values.takeError()), std::nullopt);
+  };
+  auto best = database.choose(identityOf(kernel).structure, sizesOf(kernel, {}), target.name.str(), Cpu::host().kind(),
+                              numbersOf(kernel.getScheduleAttr()),
+                              [&](const NamedNumbers &schedule) { return valuesOf(schedule).has_value(); });
+  if (!best)
+    return success();
+  auto values = *valuesOf(best->schedule);
+  kernels.push_back({kernel.getSymName().str(), target.name.str(), space->str(values), best->shapes, best->gain});
+  return codegen::setSchedule(kernel, target, space->attribute(kernel.getContext(), values));
+}

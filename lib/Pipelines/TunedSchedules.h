@@ -1,0 +1,34 @@
+//===- TunedSchedules.h - measured schedules for a compilation ---*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_LIB_PIPELINES_TUNEDSCHEDULES_H
+#define PERMALLOY_LIB_PIPELINES_TUNEDSCHEDULES_H
+
+#include "permalloy/Codegen/CPU/Target.h"
+#include "permalloy/CostModel/TuningDatabase.h"
+#include "permalloy/Pipelines/Compile.h"
+
+namespace permalloy {
+
+/// The rows of the tuning database that are about the kernels at hand.
+class TunedSchedules {
+public:
+  /// Reads CompileOptions::database. A file that is no database is an error where the user named it, else a warning: the
+  /// default database must not keep anything from compiling.
+  static llvm::FailureOr<TunedSchedules> load(mlir::ModuleOp module, const CompileOptions &options);
+
+  /// Replaces the schedule of a kernel, which is the default, where another one was measured as faster.
+  llvm::LogicalResult apply(kern::KernelOp kernel, const codegen::CpuTarget &target);
+
+  const std::vector<TunedKernel> &used() const { return kernels; }
+  /// " --database HASH" of the file where any of it was used: what the artifact's bytes depend on.
+  std::string commandLine() const { return kernels.empty() ? "" : " --database " + hash; }
+
+private:
+  TuningDatabase database;
+  std::string hash;
+  std::vector<TunedKernel> kernels;
+};
+
+} // namespace permalloy
+
+#endif // PERMALLOY_LIB_PIPELINES_TUNEDSCHEDULES_H

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""`permalloy tune`, and what `compile` makes of its database."""
+
+import json
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+import small_bert
+from smallbert import Config, Options
+
+QUICK = ("--minutes", "0.05", "--dim", "batch=1", "--dim", "sequence=16")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tune") / "model.onnx"
+    small_bert.write(path, Config(), Options("dyn18"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def tuned(permalloy, model):
+    """A database of a few seconds."""
+    path = model.with_name("tuning.jsonl")
+    result = permalloy("tune", model, *QUICK, "--database", path)
+    assert re.search(r"tuning.jsonl: \d+ rows added", result.err), result.err
+    return path
+
+
+def rows(path):
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[0] == {"permalloy": "tuning", "version": 1}
+    return [line for line in lines if "row" in line]
+
+
+def favour(path, other):
+    """The database with times that make one schedule of each kernel ten times as fast as its default."""
+    best = {}
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if "row" in line and not line["default"] and line["row"] not in best:
+            best[line["row"]] = line["schedule"]
+        if "row" in line:
+            line["median_ns"] = 100 if best.get(line["row"]) == line["schedule"] else 1000
+    other.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    return best
+
+
+def test_rows_are_complete(tuned):
+    measured = rows(tuned)
+    assert len(measured) > 5
+    assert any(row["default"] for row in measured)
+    for row in measured:
+        assert 0 < row["min_ns"] <= row["median_ns"]
+        assert row["repeats"] >= 3 and row["instructions"] > 20 and row["code_bytes"] > 0
+        assert row["schedule"] and row["threads"] == 1
+
+
+def test_resumes(permalloy, model, tuned):
+    before = rows(tuned)
+    result = permalloy("tune", model, *QUICK, "--rows", "3", "--database", tuned)
+    assert "known before" in result.err
+    after = rows(tuned)
+    assert after[: len(before)] == before
+    keys = [json.dumps([r["row"], r["schedule"], r["symbols"], r["code"]]) for r in after]
+    assert len(set(keys)) == len(keys)
+
+
+def test_compile_takes_what_is_faster(permalloy, model, tuned, tmp_path):
+    other = tmp_path / "favours.jsonl"
+    best = favour(tuned, other)
+    out = tmp_path / "model.alloy"
+    result = permalloy("compile", model, "-o", out, "-v", "--database", other)
+    assert "10x" in result.err and "measured at d0=1" in result.err
+    assert re.search(r"\d+ measured schedules?\n", result.err)
+    assert best
+    manifest = permalloy("inspect", out, "--json").out
+    assert re.search(r"--database [0-9a-f]{16}", manifest)
+    permalloy("verify", model, out, "--no-interpreter", "--dim", "batch=2", "--dim", "sequence=5")
+    plain = permalloy("compile", model, "-o", out, "-v", "--no-database")
+    assert "measured" not in plain.err
+    assert "--database" not in permalloy("inspect", out, "--json").out
+
+
+def test_the_default_database_is_used(permalloy, model, tuned, tmp_path):
+    env = {"XDG_DATA_HOME": str(tmp_path)}
+    permalloy("tune", model, *QUICK, "--rows", "2", env=env)
+    (default,) = (tmp_path / "permalloy/tuning").iterdir()
+    favour(tuned, default)
+    out = ("-o", tmp_path / "model.alloy")
+    assert "measured schedule" in permalloy("compile", model, *out, env=env).err
+    assert "measured" not in permalloy("compile", model, *out, "--no-database", env=env).err
+    default.write_text("nonsense\n")
+    result = permalloy("compile", model, *out, env=env)  # never in the way
+    assert "warning" in result.err and ":1: not a tuning database" in result.err
+
+
+def test_bad_databases_are_refused(permalloy, model, tuned, tmp_path):
+    out = ("-o", tmp_path / "model.alloy")
+    missing = permalloy("compile", model, *out, "--database", tmp_path / "none", code=1)
+    assert "cannot read the tuning database" in missing.err
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text(tuned.read_text() + '{"row":\n')
+    line = len(bad.read_text().splitlines())
+    for command in (("compile", model, *out), ("tune", model)):
+        assert f"bad.jsonl:{line}: " in permalloy(*command, "--database", bad, code=1).err
+
+
+def test_interrupt_leaves_a_whole_database(tool, tmp_path):
+    path = tmp_path / "corpus.jsonl"
+    process = subprocess.Popen(
+        [tool, "tune", "--minutes", "5", "--database", path], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and '"row"' not in (path.read_text() if path.exists() else ""):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and "added" in err
+    assert rows(path)
+
+
+def test_lists_the_space(permalloy, model):
+    text = permalloy("tune", model, "--list-space", "--target", "x86-64-v3").out
+    assert "contraction, f32, x86-64-v3" in text and "tile_rows: 1 2" in text
+    assert re.search(r"\d+ legal schedules", text)
+
+
+def test_refuses_unknown_dimensions(permalloy, model, tmp_path):
+    command = ("tune", model, "--dim", "nothing=3", "--database", tmp_path / "t.jsonl")
+    assert "no dimension 'nothing'" in permalloy(*command, code=1).err

@@ -1,0 +1,97 @@
+//===- AnalyticalModelTest.cpp - latency of a kernel that was not measured *- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/CostModel/AnalyticalModel.h"
+
+#include "mlir/Parser/Parser.h"
+#include "gtest/gtest.h"
+
+using namespace permalloy;
+
+namespace {
+
+class AnalyticalModelTest : public testing::Test {
+protected:
+  AnalyticalModelTest() { context.loadDialect<tfm::TfmDialect, kern::KernDialect>(); }
+
+  kern::KernelOp parse(const std::string &text) {
+    modules.push_back(mlir::parseSourceString<mlir::ModuleOp>(text, &context));
+    return *modules.back()->getOps<kern::KernelOp>().begin();
+  }
+
+  /// Cycles of a linear layer in f32.
+  double linear(int64_t m, int64_t n, int64_t k, NamedNumbers schedule = {}, Machine machine = {}) {
+    std::string width = std::to_string(n), depth = std::to_string(k);
+    std::string x = "tensor<?x" + depth + "xf32>", w = "tensor<" + depth + "x" + width + "xf32, #tfm.panels>", y = "tensor<?x" + width + "xf32>";
+    kern::KernelOp kernel = parse("kern.kernel @k contraction attributes {arg_dims = [[#tfm.dim<d0>, #tfm.dim<" + depth + ">], [#tfm.dim<" +
+                                  depth + ">, #tfm.dim<" + width + ">]], symbols = [\"d0\"]} {\n^bb0(%x: " + x + ", %w: " + w +
+                                  "):\n  %0 = tfm.linear %x, %w : (" + x + ", " + w + ") -> " + y + "\n  kern.yield %0 : " + y + "\n}");
+    reference::Symbols symbols;
+    symbols["d0"] = m;
+    auto estimate = estimateCost(kernel, schedule, symbols, machine);
+    EXPECT_TRUE(estimate.has_value());
+    return estimate ? estimate->cycles() : 0;
+  }
+
+  mlir::MLIRContext context;
+  std::vector<mlir::OwningOpRef<mlir::ModuleOp>> modules;
+};
+
+NamedNumbers tile(int64_t panels, int64_t rows) {
+  return {{"block_rows", 240 / rows * rows}, {"block_steps", 768}, {"prefetch_period", 8}, {"tile_panels", panels}, {"tile_rows", rows}};
+}
+
+TEST_F(AnalyticalModelTest, GrowsWithEveryDimension) {
+  for (int64_t m : {1, 8, 100, 500})
+    for (int64_t n : {64, 768}) {
+      EXPECT_LT(linear(m, n, 768), linear(m + 20, n, 768));
+      EXPECT_LT(linear(m, n, 768), linear(m, n + 48, 768));
+      EXPECT_LT(linear(m, n, 768), linear(m, n, 1000));
+    }
+}
+
+TEST_F(AnalyticalModelTest, LiesAboveTheRoofline) {
+  Machine machine;
+  double products = 512.0 * 768 * 768 / machine.lanes / machine.fmaPorts;
+  EXPECT_GT(linear(512, 768, 768, tile(3, 8)), products);
+  EXPECT_LT(linear(512, 768, 768, tile(3, 8)), 1.5 * products);
+  EXPECT_GT(linear(1, 4096, 4096), 4096.0 * 4096 * 4 / machine.memoryBytes);
+}
+
+TEST_F(AnalyticalModelTest, KnowsGoodTiles) {
+  // 1 x 1 waits for its sums, 12 x 1 for its broadcasts.
+  EXPECT_LT(linear(512, 768, 768, tile(3, 8)), linear(512, 768, 768, tile(1, 12)));
+  EXPECT_LT(linear(512, 768, 768, tile(1, 12)), 0.5 * linear(512, 768, 768, tile(1, 1)));
+  // Four panels leave a rest of two: half of a tile's columns.
+  EXPECT_LT(linear(512, 96, 768, tile(2, 12)), linear(512, 96, 768, tile(4, 6)));
+  // Where memory decides, tiles do not matter.
+  EXPECT_NEAR(linear(1, 4096, 4096, tile(3, 8)) / linear(1, 4096, 4096, tile(2, 12)), 1, 0.05);
+  Machine avx2;
+  avx2.lanes = 8;
+  EXPECT_GT(linear(512, 768, 768, tile(1, 6), avx2), 1.8 * linear(512, 768, 768, tile(3, 8)));
+}
+
+TEST_F(AnalyticalModelTest, AttentionGrowsAndCausalityHalvesIt) {
+  auto attention = [&](int64_t queries, int64_t keys, const char *causal) {
+    std::string q = "tensor<1x?x768xf32>";
+    kern::KernelOp kernel = parse(
+        "kern.kernel @k attention attributes {arg_dims = [[#tfm.dim<1>, #tfm.dim<d0>, #tfm.dim<768>], [#tfm.dim<1>, #tfm.dim<d1>, "
+        "#tfm.dim<768>], [#tfm.dim<1>, #tfm.dim<d1>, #tfm.dim<768>]], symbols = [\"d0\", \"d1\"]} {\n^bb0(%q: " + q + ", %k: " + q +
+        ", %v: " + q + "):\n  %0 = tfm.attention %q, %k, %v {" + causal + "num_heads = 12 : i64, num_kv_heads = 12 : i64, scale = 0.125 : f32} : (" +
+        q + ", " + q + ", " + q + ") -> " + q + "\n  kern.yield %0 : " + q + "\n}");
+    reference::Symbols symbols;
+    symbols["d0"] = queries;
+    symbols["d1"] = keys;
+    return estimateCost(kernel, {{"block_keys", 128}, {"tile_keys", 8}, {"tile_queries", 8}}, symbols, Machine())->cycles();
+  };
+  EXPECT_LT(attention(128, 128, ""), attention(256, 256, ""));
+  EXPECT_LT(attention(1, 128, ""), attention(1, 512, ""));
+  EXPECT_NEAR(attention(1024, 1024, "causal, ") / attention(1024, 1024, ""), 0.5, 0.05);
+}
+
+TEST_F(AnalyticalModelTest, SaysNothingOfOthers) {
+  kern::KernelOp row = parse("kern.kernel @k row attributes {arg_dims = [[#tfm.dim<d0>]], symbols = [\"d0\"]} {\n^bb0(%x: tensor<?xf32>):\n"
+                             "  %0 = tfm.unary relu %x : (tensor<?xf32>) -> tensor<?xf32>\n  kern.yield %0 : tensor<?xf32>\n}");
+  EXPECT_FALSE(estimateCost(row, {}, {}, Machine()).has_value());
+}
+
+} // namespace

@@ -1,0 +1,120 @@
+//===- TunerTest.cpp - measuring schedules into a database -------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Measure/Tuner.h"
+#include "permalloy/Codegen/Common/ObjectEmission.h"
+#include "permalloy/Codegen/KernelEmitter.h"
+#include "permalloy/Measure/Corpus.h"
+#include "permalloy/Support/Files.h"
+
+#include "mlir/Parser/Parser.h"
+#include "gmock/gmock.h"
+
+using namespace permalloy;
+using namespace permalloy::measure;
+
+namespace {
+
+class TunerTest : public testing::Test {
+protected:
+  TunerTest() : folder(std::move(*TempFolder::create())), path(folder.file("tuning.jsonl")) {
+    mlir::DialectRegistry registry;
+    registry.insert<tfm::TfmDialect, kern::KernDialect>();
+    codegen::registerKernelDialects(registry);
+    context.appendDialectRegistry(registry);
+    context.loadAllAvailableDialects();
+    context.disableMultithreading();
+    target = llvm::cantFail(codegen::CpuTarget::parse("host"));
+  }
+
+  TuningProgress tune(llvm::ArrayRef<TuningTask> tasks, unsigned rounds, std::function<bool()> stop = [] { return false; }) {
+    Result<TuningWriter> writer = TuningWriter::open(path);
+    EXPECT_TRUE(writer.ok()) << writer.status().message();
+    TuningOptions options;
+    options.target = &target;
+    options.rounds = rounds;
+    options.candidates = 3;
+    options.stop = std::move(stop);
+    Tuner tuner(*writer, options);
+    Status status = tuner.run(tasks);
+    EXPECT_TRUE(status.ok()) << status.message();
+    return tuner.progress();
+  }
+
+  TuningTask linear() {
+    modules.push_back(mlir::parseSourceString<mlir::ModuleOp>(
+        R"mlir(kern.kernel @k contraction attributes {arg_dims = [[#tfm.dim<d0>, #tfm.dim<64>], [#tfm.dim<64>, #tfm.dim<48>]], symbols = ["d0"]} {
+        ^bb0(%x: tensor<?x64xf32>, %w: tensor<64x48xf32, #tfm.panels>):
+          %0 = tfm.linear %x, %w : (tensor<?x64xf32>, tensor<64x48xf32, #tfm.panels>) -> tensor<?x48xf32>
+          kern.yield %0 : tensor<?x48xf32>
+        })mlir",
+        &context));
+    TuningTask task{*modules.back()->getOps<kern::KernelOp>().begin(), {}};
+    for (int64_t rows : {1, 20})
+      task.sizes.emplace_back()["d0"] = rows;
+    return task;
+  }
+
+  TempFolder folder;
+  std::string path;
+  mlir::MLIRContext context;
+  codegen::CpuTarget target = codegen::CpuTarget::all().front();
+  std::vector<mlir::OwningOpRef<mlir::ModuleOp>> modules;
+};
+
+TEST_F(TunerTest, MeasuresTheDefaultFirstAndResumes) {
+  TuningProgress first = tune({linear()}, 1);
+  EXPECT_EQ(6u, first.measured); // three schedules at two sizes
+  EXPECT_EQ(0u, first.refused) << first.refusal;
+  TuningProgress again = tune({linear()}, 1);
+  EXPECT_EQ(0u, again.measured);
+  EXPECT_EQ(6u, again.known);
+  TuningProgress more = tune({linear()}, 2);
+  EXPECT_EQ(6u, more.measured);
+  Result<TuningDatabase> database = TuningDatabase::load(path);
+  ASSERT_TRUE(database.ok()) << database.status().message();
+  ASSERT_EQ(12u, database->rows().size());
+  EXPECT_TRUE(database->rows()[0].isDefault && database->rows()[1].isDefault && !database->rows()[2].isDefault);
+  for (const TuningRow &row : database->rows()) {
+    EXPECT_GT(row.medianNs, 0);
+    EXPECT_LE(row.minNs, row.medianNs);
+    EXPECT_GE(row.repeats, 5u);
+    EXPECT_TRUE(row.coldWeights);
+    EXPECT_GT(row.instructions, 50u);
+    EXPECT_EQ(2 * 64 * 48 * row.symbols[0].second, row.flops);
+    EXPECT_EQ(4u, row.sizes.size() * 2);
+  }
+}
+
+TEST_F(TunerTest, StopsAtOnce) {
+  unsigned asked = 0;
+  TuningProgress progress = tune({linear()}, 100, [&] { return ++asked > 20; });
+  EXPECT_LT(progress.measured, 6u);
+  EXPECT_TRUE(TuningDatabase::load(path).ok());
+}
+
+TEST_F(TunerTest, LeavesOutWhatItCannotRun) {
+  TuningTask task = linear();
+  task.sizes[0]["d0"] = int64_t(1) << 40;
+  TuningProgress progress = tune({task}, 1);
+  EXPECT_EQ(0u, progress.measured);
+  EXPECT_EQ(1u, progress.refused);
+  EXPECT_EQ("its buffers take more than a gigabyte", progress.refusal);
+}
+
+/// Every kernel of the corpus is taken by its emitter on every target; one of each is timed.
+TEST_F(TunerTest, CorpusKernelsHaveSchedules) {
+  Corpus corpus(context, 1);
+  std::set<kern::Emitter> emitters;
+  for (const TuningTask &task : corpus.take(100)) {
+    kern::KernelOp kernel = task.kernel;
+    kern::Emitter emitter = kernel.getEmitter();
+    for (const codegen::CpuTarget &each : codegen::CpuTarget::all()) {
+      ASSERT_TRUE(succeeded(codegen::selectSchedule(kernel, each)));
+      ASSERT_EQ(emitter, kernel.getEmitter());
+    }
+    emitters.insert(emitter);
+  }
+  EXPECT_EQ(3u, emitters.size());
+}
+
+} // namespace

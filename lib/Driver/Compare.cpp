@@ -75,6 +75,23 @@ double defaultTolerance(DType type) {
   return type == DType::f16 ? units * 0x1p-11 : type == DType::bf16 ? units * 0x1p-8 : 2e-4;
 }
 
+void clearPadding(std::span<const NamedArray> inputs, std::span<NamedArray> outputs) {
+  for (const NamedArray &input : inputs) {
+    const Array &mask = input.array;
+    if (input.name.find("mask") == std::string::npos || mask.dims.size() != 2 || mask.elements() == 0)
+      continue;
+    for (NamedArray &output : outputs) {
+      Array &array = output.array;
+      if (array.dims.size() < 2 || !std::equal(mask.dims.begin(), mask.dims.end(), array.dims.begin()))
+        continue;
+      size_t row = array.elements() / mask.elements() * artifact::dtypeSize(array.dtype);
+      for (uint64_t i = 0, end = mask.elements(); i < end; ++i)
+        if (elementAt(mask, i) == 0)
+          std::memset(array.data.data() + i * row, 0, row);
+    }
+  }
+}
+
 Difference compareArrays(const Array &actual, const Array &expected) {
   Difference difference;
   bool widened = isHalf(actual.dtype) && expected.dtype == DType::f32;

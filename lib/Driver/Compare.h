@@ -5,6 +5,8 @@
 
 #include "permalloy/Support/Npy.h"
 
+#include <span>
+
 namespace permalloy {
 
 /// How an array differs from the one that is expected.
@@ -31,6 +33,10 @@ double defaultTolerance(artifact::DType type);
 /// Compares element by element; equal infinities agree, and NaN with NaN. f16 and bf16 may be compared
 /// with a reference in f32.
 Difference compareArrays(const Array &actual, const Array &expected);
+
+/// Sets outputs [batch, sequence, ...] to 0 where an input [batch, sequence] with "mask" in its name is 0: what a model that was
+/// compiled with --pack-padding and its original may differ in.
+void clearPadding(std::span<const NamedArray> inputs, std::span<NamedArray> outputs);
 
 /// Element `index` as a double (integers beyond 2^53 are rounded).
 double elementAt(const Array &array, uint64_t index);

@@ -24,6 +24,10 @@ struct OpenModel {
   double compileSeconds = 0; ///< 0 when it was compiled before
 
   const Artifact &artifact() const { return session->artifact(); }
+  /// Outputs may differ from the model's at padded positions (--pack-padding).
+  bool packsPadding() const {
+    return artifact().manifest().options.find("--pack-padding") != std::string::npos;
+  }
 
   /// Runs once; the outputs in the manifest's order. `stepNanoseconds` may be empty, `record` null.
   Result<std::vector<NamedArray>> run(std::span<const NamedArray> inputs,

@@ -62,6 +62,10 @@ private:
                      std::span<const NamedArray> ours);
   void compare(Verdict &verdict, const std::string &oracle, std::span<const NamedArray> ours,
                std::span<const NamedArray> expected);
+  void ignorePadding(std::span<const NamedArray> inputs, std::span<NamedArray> outputs) {
+    if (model.packsPadding())
+      clearPadding(inputs, outputs);
+  }
 };
 } // namespace
 
@@ -97,6 +101,7 @@ Status Verifier::comparePeer(Verdict &verdict, std::span<const NamedArray> input
   if (!theirs.ok())
     return theirs.status();
   verdict.peerSeconds = secondsSince(start);
+  ignorePadding(inputs, *theirs);
   compare(verdict, "onnxruntime", ours, *theirs);
   if (culprit.empty() && verdict.status() == std::string("differs"))
     culprit.assign(inputs.begin(), inputs.end());
@@ -119,6 +124,7 @@ Result<Verdict> Verifier::verify(const Sizes &sizes) {
     verdict.failed = ours.status().message();
     return verdict;
   }
+  ignorePadding(*inputs, *ours);
   if (peer)
     if (Status status = comparePeer(verdict, *inputs, *ours); !status.ok())
       return status;
@@ -129,6 +135,7 @@ Result<Verdict> Verifier::verify(const Sizes &sizes) {
     progress.finish();
     if (!expected)
       return Status(StatusCode::internal, "the interpreter could not run the model");
+    ignorePadding(*inputs, *expected);
     compare(verdict, "interpreter", *ours, *expected);
   }
   return verdict;

@@ -161,3 +161,11 @@ def test_what_is_said(permalloy, tmp_path):
     content = json.loads(permalloy("inspect", alloy, "--json").out)
     assert len(content["steps"]) <= 10 * config.num_hidden_layers + 6 + 12
     assert "padding" not in permalloy("compile", path, "-o", alloy).err
+
+
+def test_verify_compares_real_tokens(permalloy, tmp_path):
+    path = tmp_path / "m.onnx"
+    small_bert.write(path, Config(), Options("ts17"))
+    sizes = ("--dim", "batch=3", "--dim", "sequence=9", "--padding", "right")
+    said = permalloy("verify", path, "--pack-padding", *sizes).out
+    assert said.count("ok ") == 2 and "DIFFERS" not in said

@@ -67,3 +67,19 @@ TEST(Compare, Cosine) {
   EXPECT_EQ(compareArrays(floats({1, 0}), floats({0, 1})).cosine, 0);
   EXPECT_EQ(compareArrays(floats({}), floats({})).cosine, 1);
 }
+
+TEST(Compare, PaddingIsCleared) {
+  Array mask = arrayOf<int64_t>(DType::i64, {1, 0, 1, 1}), output = floats({1, 2, 3, 4, 5, 6, 7, 8}), pooled = floats({1, 2});
+  mask.dims = {2, 2};
+  output.dims = {2, 2, 2};
+  pooled.dims = {2, 1};
+  std::vector<NamedArray> inputs = {{"input_ids", mask}, {"attention_mask", mask}}, outputs = {{"y", output}, {"p", pooled}};
+  clearPadding(inputs, outputs);
+  for (auto [i, expected] : std::initializer_list<std::pair<int, double>>{{0, 1}, {1, 2}, {2, 0}, {3, 0}, {4, 5}, {7, 8}})
+    EXPECT_EQ(elementAt(outputs[0].array, i), expected);
+  EXPECT_EQ(elementAt(outputs[1].array, 1), 2);
+  inputs.pop_back(); // no mask
+  outputs[0].array = output;
+  clearPadding(inputs, outputs);
+  EXPECT_EQ(elementAt(outputs[0].array, 2), 3);
+}

@@ -17,6 +17,8 @@ namespace permalloy {
 using artifact::kBufferAlignment;
 using artifact::kPageSize;
 
+static constexpr size_t kHugePage = 2 << 20;
+
 static constexpr uint64_t roundUp(uint64_t value, uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;
 }
@@ -59,8 +61,7 @@ Result<Mapping> Mapping::anonymous(size_t size) {
   void *base = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED)
     return Status(StatusCode::outOfMemory, "cannot reserve " + std::to_string(size) + " bytes");
-  constexpr size_t hugePage = 2 << 20;
-  if (size >= 2 * hugePage)
+  if (size >= 2 * kHugePage)
     ::madvise(base, size, MADV_HUGEPAGE);
   return Mapping(static_cast<std::byte *>(base), size);
 }
@@ -127,8 +128,13 @@ uint64_t BufferArena::capacity() const {
 OutputMemory allocateOutput(size_t size) {
   if (size > SIZE_MAX - kBufferAlignment)
     return nullptr;
-  return OutputMemory(
-      std::aligned_alloc(kBufferAlignment, roundUp(size ? size : 1, kBufferAlignment)));
+  // Logits of 1024 tokens are 50,000 pages: touched one by one, in every run.
+  size_t alignment = size >= 2 * kHugePage ? kHugePage : kBufferAlignment;
+  size_t rounded = roundUp(size ? size : 1, kBufferAlignment);
+  OutputMemory memory(std::aligned_alloc(alignment, rounded));
+  if (memory && alignment == kHugePage)
+    ::madvise(memory.get(), rounded / kHugePage * kHugePage, MADV_HUGEPAGE);
+  return memory;
 }
 
 } // namespace permalloy

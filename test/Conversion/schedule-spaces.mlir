@@ -5,7 +5,7 @@
 // CHECK-NEXT: tile_rows: 1 2 {{.*}}  (rows of A in the register tile)
 // CHECK-NEXT: block_rows:
 // CHECK-NEXT: block_steps: 64  (
-// CHECK-NEXT: prefetch_period: 0 4 8 16  (
+// CHECK-NEXT: prefetch_period: 0 2 4 8 16  (
 // CHECK-NEXT: {{[0-9]+}} legal schedules
 kern.kernel @product contraction attributes {symbols = ["d0"], arg_dims = [[#tfm.dim<d0>, #tfm.dim<64>], [#tfm.dim<64>, #tfm.dim<32>]]} {
 ^bb0(%x: tensor<?x64xf32>, %w: tensor<64x32xf32, #tfm.panels>):

@@ -43,3 +43,13 @@ kern.kernel @registers contraction attributes {symbols = ["d0"], arg_dims = [[#t
   %0 = tfm.linear %x, %w : (tensor<?x64xf32>, tensor<64x32xf32, #tfm.panels>) -> tensor<?x32xf32>
   kern.yield %0 : tensor<?x32xf32>
 }
+
+// -----
+
+// A turn of the loop over K has as many steps.
+// expected-error @below {{does not fit x86-64-v3: prefetch_period must be 0, 1, 2, 4, 8 or 16}}
+kern.kernel @period contraction attributes {symbols = ["d0"], arg_dims = [[#tfm.dim<d0>, #tfm.dim<64>], [#tfm.dim<64>, #tfm.dim<32>]], schedule = {tile_panels = 1, tile_rows = 6, block_rows = 12, block_steps = 64, prefetch_period = 6}} {
+^bb0(%x: tensor<?x64xf32>, %w: tensor<64x32xf32, #tfm.panels>):
+  %0 = tfm.linear %x, %w : (tensor<?x64xf32>, tensor<64x32xf32, #tfm.panels>) -> tensor<?x32xf32>
+  kern.yield %0 : tensor<?x32xf32>
+}

@@ -16,14 +16,16 @@ using tfm::kPanelColumns;
 static constexpr int64_t kLineBytes = 64;
 
 /// The longest K that is done in one go; longer ones accumulate blocks in scratch.
-static constexpr int64_t kMaxBlockSteps = 1024;
+static constexpr int64_t kMaxWholeSteps = 1024, kMaxBlockSteps = 512;
 
 /// The widened block of A of one worker stays below this.
 static constexpr int64_t kMaxWidenedBytes = 4 << 20;
 
-/// Tiles of so few rows wait for the weights, and fetch them themselves, so far ahead.
-static constexpr unsigned kStreamingRows = 2;
+/// Tiles that fetch what they read themselves do it so far ahead.
 static constexpr int64_t kStreamAheadBytes = 2048;
+
+/// Steps in one turn of the loop over K, where registers suffice.
+static constexpr int64_t kUnrolledSteps = 4;
 
 static int64_t panelsOf(int64_t n) { return llvm::divideCeil(n, kPanelColumns); }
 
@@ -65,13 +67,13 @@ ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t
     std::tie(schedule.rows, schedule.panels) = std::pair(8u, 3u);
   // Blocks of K of equal length, short enough that 240 rows of A, and the panels of this block and
   // the next, stay in an L2 cache of 2 MB.
-  int64_t blocks = llvm::divideCeil(k, kMaxBlockSteps);
+  int64_t blocks = k <= kMaxWholeSteps ? 1 : llvm::divideCeil(k, kMaxBlockSteps);
   schedule.blockSteps = llvm::divideCeil(llvm::divideCeil(k, blocks), 16) * 16;
   int64_t blockRows = 240;
   if (isHalf(element))
     blockRows = std::clamp(kMaxWidenedBytes / widenedRowBytes(k), int64_t(schedule.rows), blockRows);
   schedule.blockRows = blockRows / schedule.rows * schedule.rows;
-  schedule.prefetchPeriod = element && element.isF16() ? 16 : 8;
+  schedule.prefetchPeriod = target.isAvx512() ? 4 : 8;
   return schedule;
 }
 
@@ -131,14 +133,18 @@ Space permalloy::codegen::contractionSpace(const CpuTarget &target, const Contra
   space.add("block_steps", "steps of K done for all rows of a block before the next ones", &S::blockSteps,
             blockLengths(size.k));
   space.add("prefetch_period", "steps of K between two prefetches of the weights that come next; 0: none",
-            &S::prefetchPeriod, {0, 4, 8, 16});
+            &S::prefetchPeriod, {0, 2, 4, 8, 16});
   space.require([=, element = size.element](const S &s) -> std::string {
     if (!s.fits(target, element))
       return "a tile of tile_rows x tile_panels does not fit " + std::to_string(target.vectorRegisters) +
              " registers";
     if (s.blockRows <= 0 || s.blockRows % s.rows != 0)
       return "block_rows must be a multiple of tile_rows";
-    return s.blockSteps <= 0 ? "block_steps must be positive" : "";
+    if (s.blockSteps <= 0)
+      return "block_steps must be positive";
+    // A turn of the loop over K has so many steps: a power of two, and no long code.
+    bool spreads = s.prefetchPeriod == 0 || (llvm::isPowerOf2_64(s.prefetchPeriod) && s.prefetchPeriod <= 16);
+    return spreads ? "" : "prefetch_period must be 0, 1, 2, 4, 8 or 16";
   });
   return space;
 }
@@ -153,6 +159,11 @@ int64_t permalloy::codegen::contractionGroups(const ContractionSchedule &schedul
 }
 
 namespace {
+/// What a tile of rows fetches while it multiplies: the weights that are read next, a row of a panel every prefetchPeriod steps,
+/// or every step, where the tiles are fewer, or one of each panel, where there are fewer tiles than panels; or what it reads
+/// itself, because it waits for that and not for its arithmetic.
+enum class Fetch { Spread, Panel, All, Own };
+
 /// Emits one contraction; the members are what all levels of the nest need.
 class ContractionEmitter {
 public:
@@ -175,9 +186,17 @@ private:
   void widenRow(Value from, Value to);
   void emitGroup(int64_t columns);
   void emitStepBlock(Value firstStep, int64_t columns);
-  void emitProducts(unsigned rows, Value row, Value firstStep, int64_t columns, Value ahead);
+  void emitProducts(unsigned rows, Value row, Value firstStep, int64_t columns, Fetch fetch);
   void emitProduct(unsigned rows, Value row, Value firstStep, int64_t panel, int64_t columns,
-                   Value ahead);
+                   Fetch fetch);
+  /// Whether the loop over K takes several steps in a turn: LLVM's scheduler then loads B for the next step ahead, and spills
+  /// where the registers do not hold both. Widened elements are ahead too, in numbers that it does not count.
+  bool unrolls() const {
+    int64_t vectors = s.panels * kPanelColumns / b.target().lanes();
+    return !isHalf(c.element) && (s.rows + 2) * vectors + 1 <= b.target().vectorRegisters;
+  }
+  void prefetchRow(Value row);
+  Value shareOfNext(Value row, int64_t tiles, int64_t firstPanel);
   SmallVector<Value> initialTile(unsigned rows, unsigned vectors, Value tile);
   /// Where panel `index` of a tile of the grid begins, behind its first one.
   int64_t panelOffset(int64_t index) {
@@ -185,7 +204,6 @@ private:
   }
   /// Weights that stand between the first panels of two tiles of the grid.
   int64_t tileBytes() { return (c.gated ? 1 : int64_t(s.panels)) * layout.bytes; }
-  Value prefetchStart(Value row, Value firstStep);
   void emitRowEpilogue(Value productRow, Value row, int64_t columns);
   /// Where the products of a tile of rows stand: the whole block's when they accumulate over blocks
   /// of K, else one tile's, used again and again.
@@ -203,8 +221,9 @@ private:
   Value products;
 
   // The tile of the grid at hand: its rows, A from the first of them on as f32, their weights and the number of these, the
-  // column and the panels of its group.
-  Value first, last, a, weights, weight, column, panels, linesAtOnce;
+  // column and the panels of its group, the panels of the group after it, what is read after the block of K at hand, and how
+  // whole tiles of rows fetch that (a Fetch).
+  Value first, last, a, weights, weight, column, panels, nextPanels, next, fetchForm;
 };
 } // namespace
 
@@ -324,10 +343,17 @@ void ContractionEmitter::gatherRows() {
 
 void ContractionEmitter::emitTileOfGrid(Value group) {
   column = b.mul(group, c.gated ? kPanelColumns : groupColumns);
-  Value wholeTiles = b.max(b.div(b.sub(last, first), s.rows), b.i64(1));
-  int64_t lines = s.prefetchPeriod * layout.rowBytes / kLineBytes;
-  linesAtOnce = b.max(b.div(b.i64(lines), wholeTiles), b.i64(1));
   panels = b.at(weights, b.mul(group, tileBytes()));
+  // After the last group comes the first one of the next block of rows: of the next weight, where they are grouped.
+  Value wrapped = c.groups ? b.at(weights, panelsOf(c.n) * layout.bytes) : weights;
+  nextPanels = b.select(b.less(group, b.i64(groups - 1)), b.at(panels, tileBytes()), wrapped);
+  Value wholeTiles = b.div(b.sub(last, first), s.rows);
+  auto fewerThan = [&](int64_t tiles, Value value, Value otherwise) {
+    return b.select(b.less(wholeTiles, b.i64(tiles)), value, otherwise);
+  };
+  fetchForm = fewerThan(s.panels, b.i64(int64_t(Fetch::All)),
+                        fewerThan(s.panels * s.prefetchPeriod, b.i64(int64_t(Fetch::Panel)),
+                                  b.i64(int64_t(Fetch::Spread))));
   int64_t lastColumns = c.gated ? groupColumns : c.n - (groups - 1) * groupColumns;
   if (groups == 1 || lastColumns == groupColumns)
     return emitGroup(lastColumns);
@@ -350,12 +376,18 @@ void ContractionEmitter::emitGroup(int64_t columns) {
 
 /// The products of one block of K, for all rows; with the epilogue, where that is all of K.
 void ContractionEmitter::emitStepBlock(Value firstStep, int64_t columns) {
+  Value nextStep = b.add(firstStep, stepBlock);
+  next = b.select(b.less(nextStep, b.i64(layout.rows)),
+                  b.at(panels, b.mul(nextStep, layout.rowBytes)), nextPanels);
   b.loop(first, last, s.rows, [&](Value row) {
     Value count = b.min(b.sub(last, row), b.i64(s.rows));
-    Value ahead = prefetchStart(row, firstStep);
     // A tile of fewer rows has its own code: no masks in the loop over K.
     b.switchOn(b.sub(b.i64(s.rows), count), s.rows, [&](unsigned missing) {
-      emitProducts(s.rows - missing, row, firstStep, columns, missing == 0 ? ahead : Value());
+      if (missing != 0 || !s.prefetchPeriod)
+        return emitProducts(s.rows - missing, row, firstStep, columns, Fetch::Own);
+      b.switchOn(fetchForm, 3, [&](unsigned form) {
+        emitProducts(s.rows, row, firstStep, columns, static_cast<Fetch>(form));
+      });
     });
     if (!accumulates)
       b.loop(b.i64(0), count, 1, [&](Value r) { emitRowEpilogue(r, b.add(row, r), columns); });
@@ -364,17 +396,17 @@ void ContractionEmitter::emitStepBlock(Value firstStep, int64_t columns) {
 
 /// The register tiles side by side in a tile of the grid: one, or one for each half where two do not fit.
 void ContractionEmitter::emitProducts(unsigned rows, Value row, Value firstStep, int64_t columns,
-                                      Value ahead) {
+                                      Fetch fetch) {
   for (int64_t panel = 0; panel < panelsOf(columns); panel += s.panels)
     emitProduct(rows, row, firstStep, panel,
                 std::min<int64_t>(columns - panel * kPanelColumns, s.panels * kPanelColumns),
-                ahead);
+                fetch);
 }
 
 /// The product of one register tile, by way of memory: that costs one store and one load of each
 /// accumulator, and buys one copy of the epilogue for all heights of the tile.
 void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, int64_t firstPanel,
-                                     int64_t columns, Value ahead) {
+                                     int64_t columns, Fetch fetch) {
   TileOperands operands;
   operands.aStepStride = layout.pairing * 4;
   operands.aRowStride = aRowBytes;
@@ -386,50 +418,52 @@ void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, 
   for (int64_t col = 0; col < columns; col += b.target().lanes())
     operands.bVectorOffsets.push_back(panelOffset(firstPanel + col / kPanelColumns) +
                                       col % kPanelColumns * layout.columnBytes);
-  auto fetch = [&](Value step) {
-    Value lines =
-        b.at(ahead, b.mul(b.mul(b.div(step, s.prefetchPeriod), linesAtOnce), kLineBytes));
-    b.loop(b.i64(0), linesAtOnce, 1, [&](Value line) {
-      for (int64_t panel = 0; panel < panelsOf(columns); ++panel)
-        b.prefetch(b.at(b.at(lines, b.mul(line, kLineBytes)), panelOffset(firstPanel + panel)));
-    });
+  int64_t period = fetch == Fetch::Spread ? s.prefetchPeriod : 1;
+  unsigned fetchedPanels = fetch == Fetch::Own ? panelsOf(columns) : s.panels;
+  Value ahead = fetch == Fetch::Own ? b.at(operands.b, kStreamAheadBytes) : next;
+  if (fetch == Fetch::Spread || fetch == Fetch::Panel)
+    ahead = shareOfNext(row, period, firstPanel);
+  TileLoop loop{unrolls() ? unsigned(std::max<int64_t>(kUnrolledSteps, period)) : 1};
+  auto prefetch = [&](Value step, unsigned index) {
+    if (index % period != 0)
+      return;
+    // A loop of single steps asks for a row of a panel several times; that costs less than a loop inside the loop.
+    Value line = b.at(b.at(ahead, b.mul(step, layout.rowBytes / period)),
+                      index / period * layout.rowBytes);
+    if (fetch == Fetch::Spread || fetch == Fetch::Panel)
+      return prefetchRow(line);
+    for (unsigned panel = 0; panel < fetchedPanels; ++panel)
+      prefetchRow(b.at(line, panelOffset(firstPanel + panel)));
   };
-  auto stream = [&](Value step) {
-    Value lines = b.at(b.at(operands.b, kStreamAheadBytes), b.mul(step, layout.rowBytes));
-    for (int64_t panel = 0; panel < panelsOf(columns); ++panel)
-      for (int64_t offset = 0; offset < s.prefetchPeriod * layout.rowBytes; offset += kLineBytes)
-        b.prefetch(b.at(lines, panelOffset(firstPanel + panel) + offset));
-  };
-  TilePrefetch prefetch{s.prefetchPeriod};
-  if (ahead)
-    prefetch.emit = fetch;
-  else if (rows <= kStreamingRows && s.prefetchPeriod)
-    prefetch.emit = stream;
+  if (s.prefetchPeriod)
+    loop.beforeStep = prefetch;
   bool divides = layout.rows % stepBlock == 0;
   Value depth =
       divides ? b.i64(stepBlock) : b.min(b.sub(b.i64(layout.rows), firstStep), b.i64(stepBlock));
   Value tile = b.at(tileAt(row), firstPanel * kPanelColumns * 4);
   SmallVector<Value> init = initialTile(rows, operands.bVectorOffsets.size(), tile);
-  storeTile(b, emitTile(b, rows, operands, depth, init, prefetch), rows, tile, rowBytes);
+  storeTile(b, emitTile(b, rows, operands, depth, init, loop), rows, tile, rowBytes);
+}
+
+void ContractionEmitter::prefetchRow(Value row) {
+  for (int64_t offset = 0; offset < layout.rowBytes; offset += kLineBytes)
+    b.prefetch(b.at(row, offset));
+}
+
+/// The rows of the panels read next that a tile of rows fetches, where `tiles` of them share a panel; those behind the last
+/// panel's share fetch it again, out of the cache.
+Value ContractionEmitter::shareOfNext(Value row, int64_t tiles, int64_t firstPanel) {
+  Value tile = b.div(b.sub(row, first), s.rows);
+  Value panel = b.min(b.div(tile, tiles), b.i64(s.panels - 1));
+  Value offset = b.add(b.mul(panel, panelOffset(1)),
+                       b.mul(b.rem(tile, tiles), stepBlock / tiles * layout.rowBytes));
+  return b.at(b.at(next, panelOffset(firstPanel)), offset);
 }
 
 SmallVector<Value> ContractionEmitter::initialTile(unsigned rows, unsigned vectors, Value tile) {
   if (!accumulates)
     return zeroTile(b, rows * vectors);
   return loadTile(b, rows, vectors, tile, rowBytes);
-}
-
-/// Each tile of rows fetches its share of what is read next: the next block of K, or the next
-/// group's first. Every period steps it takes linesAtOnce lines of each panel: one, or more where
-/// the tiles are fewer than the period.
-Value ContractionEmitter::prefetchStart(Value row, Value firstStep) {
-  if (!s.prefetchPeriod)
-    return {};
-  Value nextStep = b.add(firstStep, stepBlock);
-  Value offset = b.select(b.less(nextStep, b.i64(layout.rows)), b.mul(nextStep, layout.rowBytes),
-                          b.i64(tileBytes()));
-  Value share = b.mul(linesAtOnce, stepBlock / s.prefetchPeriod * kLineBytes);
-  return b.at(panels, b.add(offset, b.mul(b.div(b.sub(row, first), s.rows), share)));
 }
 
 void ContractionEmitter::emitRowEpilogue(Value productRow, Value row, int64_t columns) {

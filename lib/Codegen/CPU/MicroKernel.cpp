@@ -66,23 +66,26 @@ static SmallVector<Value> emitStep(KernelBuilder &b, unsigned rows, const TileOp
 
 SmallVector<Value> permalloy::codegen::emitTile(KernelBuilder &b, unsigned rows,
                                                 const TileOperands &tile, Value depth,
-                                                ValueRange init, TilePrefetch prefetch) {
+                                                ValueRange init, TileLoop loop) {
   auto step = [&](Value k, ValueRange accumulators) {
     return emitStep(b, rows, tile, k, accumulators);
   };
-  if (!prefetch.emit)
-    return b.loop(b.i64(0), depth, 1, init, step);
-  Value even = b.mul(b.div(depth, prefetch.period), prefetch.period);
-  auto chunk = [&](Value first, ValueRange accumulators) {
-    prefetch.emit(first);
-    return b.loop(first, b.add(first, prefetch.period), 1, accumulators, step);
+  auto turn = [&](Value first, ValueRange accumulators) {
+    SmallVector<Value> values(accumulators);
+    for (unsigned index = 0; index < loop.unroll; ++index) {
+      if (loop.beforeStep)
+        loop.beforeStep(first, index);
+      values = step(b.add(first, index), values);
+    }
+    return values;
   };
-  SmallVector<Value> result = b.loop(b.i64(0), even, prefetch.period, init, chunk);
+  Value whole = b.mul(b.div(depth, loop.unroll), loop.unroll);
+  SmallVector<Value> result = b.loop(b.i64(0), whole, loop.unroll, init, turn);
   APInt remainder;
-  Value rest = b.sub(depth, even);
-  if (matchPattern(rest, m_ConstantInt(&remainder)) && remainder == 0)
+  Value rest = b.sub(depth, whole);
+  if (loop.unroll == 1 || (matchPattern(rest, m_ConstantInt(&remainder)) && remainder == 0))
     return result;
-  return b.loop(even, depth, 1, result, step);
+  return b.loop(whole, depth, 1, result, step);
 }
 
 SmallVector<Value> permalloy::codegen::zeroTile(KernelBuilder &b, unsigned count) {

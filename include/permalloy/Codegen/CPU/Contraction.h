@@ -19,7 +19,8 @@ struct ContractionSchedule {
   /// Steps of K done for all rows of a block before the next ones. Less than K: the products
   /// accumulate in scratch.
   int64_t blockSteps = 0;
-  /// Steps of K between two prefetches of one line of each of the next panels; 0: no prefetch.
+  /// Steps of K between two prefetches of a row of the next panels, where a block has many tiles of rows to share them: 1, 2, 4,
+  /// 8 or 16; 0: no prefetch.
   int64_t prefetchPeriod = 0;
 
   /// The default for C[M, n] = A[M, k] W[k, n] with M unknown; `element` (null: f32) is what A and W hold.

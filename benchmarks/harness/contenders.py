@@ -19,6 +19,8 @@ from .results import Results
 #: A peer whose time was more than this many times the best one's is no contender.
 NEAR = 1.15
 _FAILED = float("inf")
+# Of a peer that was never tried: some compile for minutes.
+_UNKNOWN = {"load_s": 120.0}
 
 
 class Calibration:
@@ -52,8 +54,8 @@ class Calibration:
     def split(
         self, row: Row, candidates: Sequence[Candidate]
     ) -> tuple[list[Candidate], list[Candidate]]:
-        """Contenders and others, each peer once, with its fastest file. A peer that was never tried
-        counts as a contender, one that failed with all its files is left out."""
+        """Contenders and others, each peer once, with its fastest file. All are contenders in a row
+        that was never tried; one that failed with all its files is left out."""
         known = self.known(row)
         by_peer: dict[str, list[Candidate]] = {}
         for who in candidates:
@@ -63,8 +65,14 @@ class Calibration:
             best = min(group, key=lambda who: _ratio(known.get(who.name, {})))
             chosen.append((known.get(best.name), best))
         limit = NEAR * min((_ratio(entry) for entry, _ in chosen if entry), default=_FAILED)
-        contenders = [who for entry, who in chosen if entry is None or _ratio(entry) <= limit]
-        others = [who for entry, who in chosen if who not in contenders and "error" not in entry]
+        contenders = [
+            who
+            for entry, who in chosen
+            if (entry is None and not known) or (entry and _ratio(entry) <= limit)
+        ]
+        others = [
+            who for entry, who in chosen if who not in contenders and "error" not in (entry or {})
+        ]
         return contenders, others
 
     def seconds(self, row: Row, contenders, others, pairs: int, other_pairs: int) -> float:
@@ -72,7 +80,7 @@ class Calibration:
         known = self.known(row)
 
         def of(who: Candidate, key: str) -> float:
-            return known.get(who.name, {}).get(key, 0.0)
+            return known.get(who.name, _UNKNOWN).get(key, 0.0)
 
         chosen = [*contenders, *others]
         loading = 2.0 + sum(of(who, "load_s") + 2e-3 * of(who, "ms") for who in chosen)

@@ -18,6 +18,7 @@ _TITLES = {
     "attention/bf16/full": "Attention, bf16",
     "attention/bf16/causal": "Causal attention, bf16",
 }
+_FEW_ROWS = 16  # decoding: weights are read for little work
 _LIBRARIES = ("openblas", "onednn")
 
 
@@ -40,13 +41,13 @@ def tables(rows: dict, why: list[tuple[str, str]]) -> str:
 
 
 def share(name: str, row: dict, peaks: dict) -> tuple[float, str]:
-    """Of the larger roof: operations by the best unit for the type, or bytes by reading."""
+    """Of the roof: reading memory for products of few rows, else the best unit for the type."""
+    rows_of = re.search(r"product/\w+/(\d+)x", name)
+    if rows_of and int(rows_of[1]) <= _FEW_ROWS:
+        return row["gbs"] / peaks["read_4k"]["gbs"], "reading"
     units = ("amx_bf16",) if "/bf16/" in name else ()
-    units += ("avx512_f32", "avx2_f32")
-    unit = next(u for u in units if u in peaks)
-    of_compute = row["gflops"] / peaks[unit]["gflops"]
-    of_read = row["gbs"] / peaks["read_4k"]["gbs"]
-    return (of_read, "reading") if of_read > of_compute else (of_compute, unit)
+    unit = next(u for u in (*units, "avx512_f32", "avx2_f32") if u in peaks)
+    return row["gflops"] / peaks[unit]["gflops"], unit
 
 
 def unexplained(rows: dict, why: list[tuple[str, str]]) -> list[str]:

@@ -1,5 +1,6 @@
 //===- Attention.cpp - grid, packing and output of attention ----*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "AmxAttention.h"
 #include "AttentionDecode.h"
 #include "permalloy/Codegen/CPU/Transpose.h"
 
@@ -12,11 +13,19 @@ using namespace mlir;
 static constexpr int64_t kMaxKeyBlock = 4096;
 static constexpr int64_t kMaxQueryBlocks = 256;
 
-AttentionSchedule AttentionSchedule::choose(const CpuTarget &target) {
+bool permalloy::codegen::attentionUsesAmx(const CpuTarget &target, Type element) {
+  return target.hasAmx() && element && element.isBF16();
+}
+
+AttentionSchedule AttentionSchedule::choose(const CpuTarget &target, Type element) {
+  if (attentionUsesAmx(target, element))
+    return AttentionSchedule{0, 0, 256, 8};
   return target.isAvx512() ? AttentionSchedule{8, 8, 128, 4} : AttentionSchedule{6, 4, 128, 4};
 }
 
-bool AttentionSchedule::fits(const CpuTarget &target) const {
+bool AttentionSchedule::fits(const CpuTarget &target, Type element) const {
+  if (attentionUsesAmx(target, element))
+    return keyBlock > 0 && keyBlock % AmxAttentionEmitter::kKeys == 0 && queryBlocks > 0;
   auto tileFits = [&](unsigned rows) {
     return rows > 0 && rows * kQueryVectors + kQueryVectors + 1 <= target.vectorRegisters;
   };
@@ -24,11 +33,15 @@ bool AttentionSchedule::fits(const CpuTarget &target) const {
          keyBlock >= keyRows && queryBlocks > 0;
 }
 
-ScheduleSpaceOf<AttentionSchedule> permalloy::codegen::attentionSpace(const CpuTarget &target) {
+ScheduleSpaceOf<AttentionSchedule> permalloy::codegen::attentionSpace(const CpuTarget &target,
+                                                                       Type element) {
   using S = AttentionSchedule;
   ScheduleSpaceOf<S> space;
-  space.add("tile_keys", "keys of a register tile of scores", &S::keyRows, {2, 4, 6, 8, 10, 12, 14});
-  space.add("tile_queries", "queries of a register tile of the output", &S::queryRows, {2, 4, 8});
+  bool usesAmx = attentionUsesAmx(target, element);
+  if (!usesAmx) {
+    space.add("tile_keys", "keys of a register tile of scores", &S::keyRows, {2, 4, 6, 8, 10, 12, 14});
+    space.add("tile_queries", "queries of a register tile of the output", &S::queryRows, {2, 4, 8});
+  }
   space.add("block_keys", "keys of one step of the online softmax", &S::keyBlock, {32, 64, 128, 256, 512});
   space.add("query_blocks", "blocks of queries that share a block of keys", &S::queryBlocks, {1, 2, 4, 8, 16});
   space.require([=](const S &s) -> std::string {
@@ -36,8 +49,10 @@ ScheduleSpaceOf<AttentionSchedule> permalloy::codegen::attentionSpace(const CpuT
       return "block_keys is more than " + std::to_string(kMaxKeyBlock);
     if (s.queryBlocks > kMaxQueryBlocks)
       return "query_blocks is more than " + std::to_string(kMaxQueryBlocks);
-    if (s.fits(target))
+    if (s.fits(target, element))
       return "";
+    if (usesAmx)
+      return "block_keys must be a multiple of " + std::to_string(AmxAttentionEmitter::kKeys);
     return "tile_keys and tile_queries must leave their tiles within " + std::to_string(target.vectorRegisters) +
            " registers, tile_queries divide " + std::to_string(attentionQueryBlock(target)) +
            ", and block_keys be no less than tile_keys";
@@ -58,10 +73,12 @@ int64_t permalloy::codegen::attentionTilesPerHead(const CpuTarget &target,
 
 int64_t permalloy::codegen::attentionScratchBytes(const CpuTarget &target,
                                                   const AttentionSchedule &schedule, int64_t group,
-                                                  int64_t headSize, Type element) {
+                                                  int64_t headSize, Type element, bool masksByQuery) {
   bool widens = element && Element::of(element).isHalf();
-  return std::max(AttentionScratch(target, schedule, headSize, /*copies=*/true).end,
-                  DecodeScratch(target, schedule, group, headSize, widens).end);
+  int64_t blocks = attentionUsesAmx(target, element)
+                       ? AmxAttentionScratch(schedule, headSize, masksByQuery).end
+                       : AttentionScratch(target, schedule, headSize, /*copies=*/true).end;
+  return std::max(blocks, DecodeScratch(target, schedule, group, headSize, widens).end);
 }
 
 bool AttentionEmitter::copies(const Attention &a) {
@@ -70,10 +87,11 @@ bool AttentionEmitter::copies(const Attention &a) {
 }
 
 void AttentionEmitter::emit() {
+  auto emitMany = [&] { attentionUsesAmx(b.target(), a.element) ? AmxAttentionEmitter(b, a, s).emit() : emitBlocks(); };
   if (a.offsets)
-    return emitRagged();
+    return emitMany();
   Value few = b.less(a.queries, b.i64(decodeQueries(b.target()) + 1));
-  b.ifElse(few, [&] { emitDecode(); }, [&] { emitBlocks(); });
+  b.ifElse(few, [&] { emitDecode(); }, emitMany);
 }
 
 /// The first tile of each key/value head does all of it.
@@ -87,40 +105,14 @@ void AttentionEmitter::emitDecode() {
   });
 }
 
-Value AttentionEmitter::tilesPerHead() { return b.ceilDiv(b.mul(b.ceilDiv(a.queries, width), group), s.queryBlocks); }
-
 void AttentionEmitter::emitBlocks() {
-  Value perHead = tilesPerHead();
-  b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value tile) {
-    Value index = b.div(tile, perHead);
-    emitShare(b.div(index, a.kvHeads), b.rem(index, a.kvHeads), b.rem(tile, perHead));
+  forTiles([&](const Attention &one, Value batchIndex, Value kvHeadIndex, Value number) {
+    AttentionEmitter(b, one, s).emitShare(batchIndex, kvHeadIndex, number);
   });
 }
 
-/// The grid is that of sequences of the greatest length. Each tile is attention of its own, on the rows of its sequence.
-void AttentionEmitter::emitRagged() {
-  Value perHead = tilesPerHead();
-  b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value tile) {
-    Value index = b.div(tile, perHead), place = b.at(a.offsets, b.mul(b.div(index, a.kvHeads), 8));
-    Value begin = b.load(b.getI64Type(), place, 8), end = b.load(b.getI64Type(), b.at(place, 8), 8);
-    Attention one = a;
-    one.offsets = {};
-    one.queries = one.keys = b.sub(end, begin);
-    for (HeadTensor *tensor : {&one.query, &one.key, &one.value, &one.output})
-      tensor->base = b.at(tensor->base, b.mul(begin, tensor->rowStride));
-    AttentionEmitter(b, one, s).emitShare(b.i64(0), b.rem(index, a.kvHeads), b.rem(tile, perHead));
-  });
-}
-
-/// Tile `number` of those of a head, if there are so many. Blocks of queries are numbered by position, then by head of the
-/// group: those of a tile see much the same keys. Tiles get equal shares.
 void AttentionEmitter::emitShare(Value batchIndex, Value kvHeadIndex, Value number) {
-  Value blocks = b.mul(b.ceilDiv(a.queries, width), group), perHead = tilesPerHead();
-  b.ifThen(b.less(number, perHead), [&] {
-    Value share = b.div(b.add(blocks, b.sub(perHead, 1)), perHead), first = b.mul(number, share);
-    Value count = b.max(b.i64(0), b.min(b.sub(blocks, first), share));
-    b.ifThen(b.less(b.i64(0), count), [&] { emitTile(batchIndex, kvHeadIndex, first, count); });
-  });
+  forShare(number, [&](Value first, Value count) { emitTile(batchIndex, kvHeadIndex, first, count); });
 }
 
 void AttentionEmitter::emitTile(Value batchIndex, Value kvHeadIndex, Value firstBlock, Value blockCount) {
@@ -138,11 +130,9 @@ void AttentionEmitter::emitTile(Value batchIndex, Value kvHeadIndex, Value first
     packQueries();
     clearOutput();
   });
-  Value first = b.mul(b.div(firstBlock, group), width);
-  Value last = b.div(b.add(firstBlock, b.sub(blockCount, 1)), group);
-  Value end = b.min(a.queries, b.mul(b.add(last, 1), width));
   std::pair<Value, Value> attended = attendedRange(batch);
-  auto [firstKey, endKey] = keyRange(attended, first, b.sub(end, first));
+  auto [first, count] = queryRange(firstBlock, blockCount);
+  auto [firstKey, endKey] = keyRange(attended, first, count);
   b.loop(firstKey, endKey, s.keyBlock, [&](Value key) {
     Value count = b.min(b.sub(endKey, key), b.i64(s.keyBlock));
     loadKeys(key, count);

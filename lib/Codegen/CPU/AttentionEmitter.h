@@ -59,6 +59,14 @@ protected:
     return b.at(b.at(tensor.base, b.mul(batch, tensor.batchStride)),
                 b.mul(head, tensor.headStride));
   }
+  /// Calls `body` for each tile [tileBegin, tileEnd) of the grid: tile `number` of a key/value head. The attention is this one,
+  /// or with `offsets` that on the rows of one sequence.
+  using TileBody = llvm::function_ref<void(const Attention &one, Value batch, Value kvHead, Value number)>;
+  void forTiles(TileBody body);
+  /// Calls `body` for the blocks of queries of tile `number` of a head, if there are any.
+  void forShare(Value number, llvm::function_ref<void(Value firstBlock, Value blockCount)> body);
+  /// The first query of these blocks, and their number.
+  std::pair<Value, Value> queryRange(Value firstBlock, Value blockCount);
   /// The keys [first, second) that any of the queries [first, first + count) sees: within `attended`, by position.
   std::pair<Value, Value> keyRange(std::pair<Value, Value> attended, Value firstQuery, Value count);
   /// The keys [first, second) outside of which the mask of `batch` hides all from every query and head.
@@ -95,10 +103,12 @@ protected:
   Element element, outputElement, maskElement;
   int64_t lanes, vectorBytes, paddedSize;
   int64_t group; ///< Query heads that share a key/value head.
+  /// The mean of all values, in the columns [column, column + valid), where `sum` says that no key was seen; else `value`.
+  Value emptyRow(Value valueRows, Value sum, Value value, int64_t column, unsigned valid);
 
 private:
+  Value tilesPerHead();
   Value attends(Value address, bool isVector);
-  Value emptyRow(Value valueRows, Value sum, Value value, int64_t column, unsigned valid);
 };
 
 /// Emits one attention kernel; see Attention.h for the algorithm. Attention.cpp has the frame
@@ -118,8 +128,6 @@ private:
 
   void emitDecode();
   void emitBlocks();
-  void emitRagged();
-  Value tilesPerHead();
   void emitShare(Value batch, Value kvHead, Value number);
   void emitTile(Value batch, Value kvHead, Value firstBlock, Value blockCount);
   void selectBlock(Value firstBlock, Value index);

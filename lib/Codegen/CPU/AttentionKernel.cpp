@@ -45,14 +45,20 @@ std::string permalloy::codegen::whyNotAttention(kern::KernelOp kernel) {
   return "";
 }
 
+static bool masksByQuery(tfm::AttentionOp op, kern::KernelOp kernel) {
+  Value mask = op.getMask();
+  return mask && !kern::argDims(kernel, cast<BlockArgument>(mask).getArgNumber())[2].isConstant(1);
+}
+
 LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
                                                           const CpuTarget &target,
                                                           DictionaryAttr wanted) {
   if (std::string reason = whyNotAttention(kernel); !reason.empty())
     return kernel.emitError("the attention emitter cannot take this kernel: ") << reason;
   tfm::AttentionOp op = findRoot(kernel);
-  FailureOr<AttentionSchedule> schedule = writeSchedule(
-      kernel, target, attentionSpace(target), AttentionSchedule::choose(target), wanted);
+  Type element = Element::of(op.getQuery()).stored;
+  FailureOr<AttentionSchedule> schedule =
+      writeSchedule(kernel, target, attentionSpace(target, element), AttentionSchedule::choose(target, element), wanted);
   if (failed(schedule))
     return failure();
   tfm::Dims query = kern::argDims(kernel, cast<BlockArgument>(op.getQuery()).getArgNumber());
@@ -71,13 +77,14 @@ LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
       tfm::DimExprAttr::mul(batch, tfm::DimExprAttr::mul(constant(op.getNumKvHeads()), perHead)));
   kernel.setScratchBytesAttr(constant(
       attentionScratchBytes(target, *schedule, op.getNumHeads() / op.getNumKvHeads(), headSizeOf(op),
-                            Element::of(op.getQuery()).stored)));
+                            element, masksByQuery(op, kernel))));
   return success();
 }
 
 std::unique_ptr<ScheduleSpace> permalloy::codegen::attentionKernelSpace(kern::KernelOp kernel,
                                                                         const CpuTarget &target) {
-  return std::make_unique<ScheduleSpaceOf<AttentionSchedule>>(attentionSpace(target));
+  return std::make_unique<ScheduleSpaceOf<AttentionSchedule>>(
+      attentionSpace(target, Element::of(findRoot(kernel).getQuery()).stored));
 }
 
 /// [B, S, H * D] or [B, H, S, D], dense; `base` holds elements of its own.
@@ -133,10 +140,11 @@ LogicalResult permalloy::codegen::emitAttentionKernel(KernelFrame &frame) {
   kern::KernelOp kernel = frame.kernel();
   if (std::string reason = whyNotAttention(kernel); !reason.empty())
     return kernel.emitError("the attention emitter cannot take this kernel: ") << reason;
-  FailureOr<AttentionSchedule> schedule = readSchedule(kernel, b.target(), attentionSpace(b.target()));
+  tfm::AttentionOp op = findRoot(kernel);
+  FailureOr<AttentionSchedule> schedule =
+      readSchedule(kernel, b.target(), attentionSpace(b.target(), Element::of(op.getQuery()).stored));
   if (failed(schedule))
     return failure();
-  tfm::AttentionOp op = findRoot(kernel);
   Attention a;
   a.element = Element::of(op.getQuery()).stored;
   a.outputElement = Element::of(op.getResult()).stored;

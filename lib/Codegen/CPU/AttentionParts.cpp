@@ -14,6 +14,48 @@ static constexpr float kLowestMask = -2e38f;
 /// A mask from here down hides: exp2 of it is 0 beside any score that is not itself hidden.
 static constexpr float kHidingMask = -1e30f;
 
+Value AttentionParts::tilesPerHead() {
+  return b.ceilDiv(b.mul(b.ceilDiv(a.queries, attentionQueryBlock(b.target())), group), s.queryBlocks);
+}
+
+/// With offsets, the grid is that of sequences of the greatest length.
+void AttentionParts::forTiles(TileBody body) {
+  Value perHead = tilesPerHead();
+  b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value tile) {
+    Value index = b.div(tile, perHead), number = b.rem(tile, perHead);
+    Value batch = b.div(index, a.kvHeads), kvHead = b.rem(index, a.kvHeads);
+    if (!a.offsets)
+      return body(a, batch, kvHead, number);
+    Value place = b.at(a.offsets, b.mul(batch, 8));
+    Value begin = b.load(b.getI64Type(), place, 8), end = b.load(b.getI64Type(), b.at(place, 8), 8);
+    Attention one = a;
+    one.offsets = {};
+    one.queries = one.keys = b.sub(end, begin);
+    for (HeadTensor *tensor : {&one.query, &one.key, &one.value, &one.output})
+      tensor->base = b.at(tensor->base, b.mul(begin, tensor->rowStride));
+    body(one, b.i64(0), kvHead, number);
+  });
+}
+
+/// Blocks of queries are numbered by position, then by head of the group: those of a tile see much the same keys. Tiles
+/// get equal shares.
+void AttentionParts::forShare(Value number, function_ref<void(Value, Value)> body) {
+  Value blocks = b.mul(b.ceilDiv(a.queries, attentionQueryBlock(b.target())), group), perHead = tilesPerHead();
+  b.ifThen(b.less(number, perHead), [&] {
+    Value share = b.div(b.add(blocks, b.sub(perHead, 1)), perHead), first = b.mul(number, share);
+    Value count = b.max(b.i64(0), b.min(b.sub(blocks, first), share));
+    b.ifThen(b.less(b.i64(0), count), [&] { body(first, count); });
+  });
+}
+
+std::pair<Value, Value> AttentionParts::queryRange(Value firstBlock, Value blockCount) {
+  int64_t width = attentionQueryBlock(b.target());
+  Value first = b.mul(b.div(firstBlock, group), width);
+  Value last = b.div(b.add(firstBlock, b.sub(blockCount, 1)), group);
+  Value end = b.min(a.queries, b.mul(b.add(last, 1), width));
+  return {first, b.sub(end, first)};
+}
+
 std::pair<Value, Value> AttentionParts::keyRange(std::pair<Value, Value> attended, Value firstQuery,
                                                  Value count) {
   auto [begin, end] = attended;
@@ -137,8 +179,6 @@ Value AttentionParts::copyRows(Value rows, int64_t rowStride, int64_t place, Val
   return part(place);
 }
 
-/// The mean of all values, in the columns [column, column + valid), where `sum` says that no key
-/// was seen; else `value`.
 Value AttentionParts::emptyRow(Value valueRows, Value sum, Value value, int64_t column,
                                unsigned valid) {
   Value empty = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, sum, b.f32(0));

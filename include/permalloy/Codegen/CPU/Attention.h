@@ -25,7 +25,8 @@
 // Sequences of their own lengths, one behind another (`offsets`): the grid is that of the longest, and tiles past the end of their
 // sequence are empty.
 //
-// Few queries (a step of a decoder) go another way, chosen when the kernel runs: AttentionDecode.h.
+// Few queries (a step of a decoder) go another way, chosen when the kernel runs: AttentionDecode.h. Many in bf16 go
+// through the tiles of AMX where there are any: AmxAttention.h.
 //
 // Keys that nobody in a block of queries sees are not visited: behind the causal diagonal, outside of a window, and at
 // both ends of a mask that is the same for all queries and heads (padding; AttentionParts::attendedRange). What only
@@ -44,7 +45,7 @@ namespace permalloy::codegen {
 
 /// How attention runs; any legal value is exact, but blocks of other sizes round differently.
 struct AttentionSchedule {
-  /// Keys of one register tile of scores, and queries of one register tile of the output.
+  /// Keys of one register tile of scores, and queries of one register tile of the output; 0 on AMX.
   unsigned keyRows = 0;
   unsigned queryRows = 0;
   /// Keys of one step of the online softmax.
@@ -52,12 +53,15 @@ struct AttentionSchedule {
   /// Blocks of queries that share a block of keys: one tile of the grid.
   int64_t queryBlocks = 0;
 
-  static AttentionSchedule choose(const CpuTarget &target);
-  bool fits(const CpuTarget &target) const;
+  /// `element`: what query, key and value hold; null: f32.
+  static AttentionSchedule choose(const CpuTarget &target, mlir::Type element = {});
+  bool fits(const CpuTarget &target, mlir::Type element = {}) const;
 };
 
 /// All schedules of attention; the parameters are documented there.
-ScheduleSpaceOf<AttentionSchedule> attentionSpace(const CpuTarget &target);
+ScheduleSpaceOf<AttentionSchedule> attentionSpace(const CpuTarget &target, mlir::Type element = {});
+/// Whether blocks of queries go through tiles of bf16.
+bool attentionUsesAmx(const CpuTarget &target, mlir::Type element);
 
 /// A tensor [batch, head, sequence, size] in memory; strides in bytes, the last one dense.
 struct HeadTensor {
@@ -114,9 +118,11 @@ int64_t attentionTilesPerHead(const CpuTarget &target, const AttentionSchedule &
                               int64_t queries);
 /// Up to this many queries the first tile of a key/value head does all, and its others are empty.
 int64_t decodeQueries(const CpuTarget &target);
-/// Bytes of scratch that a worker needs; `group` query heads share a key/value head.
+/// Bytes of scratch that a worker needs; `group` query heads share a key/value head. `masksByQuery`: there is a mask that
+/// differs by query.
 int64_t attentionScratchBytes(const CpuTarget &target, const AttentionSchedule &schedule,
-                              int64_t group, int64_t headSize, mlir::Type element = {});
+                              int64_t group, int64_t headSize, mlir::Type element = {},
+                              bool masksByQuery = true);
 
 /// Emits the loop over the tiles [tileBegin, tileEnd) of the kernel's grid.
 void emitAttention(KernelBuilder &b, const Attention &attention, const AttentionSchedule &schedule);

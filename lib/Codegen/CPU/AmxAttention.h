@@ -58,6 +58,7 @@ private:
   struct RowGroup {
     Value first;
     llvm::SmallVector<Value> firstKey, lastKey;
+    llvm::SmallVector<Value> masks; ///< Their rows of the mask, from the block's first key on; empty where none are read.
   };
 
   // AmxAttention.cpp: the tiles of the grid, packing, output.
@@ -80,7 +81,9 @@ private:
   void fillMasks(Value firstKey, Value count);
   void emitMaxima(Value firstKey, Value count);
   llvm::SmallVector<Value> emitSubMaxima(Value sub, const RowGroup &rows, mlir::ValueRange maxima, bool border);
-  Value finishScore(Value score, Value sub, Value row, unsigned half);
+  Value finishScore(Value score, Value mask);
+  Value maskOf(Value sub, const RowGroup &rows, int64_t row, unsigned half, Value lastKey);
+  Value seesUpTo(Value lastKey, unsigned half);
   Value hideScore(Value score, unsigned half, Value last, Value first);
   Value reduceRows(llvm::SmallVector<Value> rows, llvm::function_ref<Value(Value, Value)> combine);
   void updateMaxima(unsigned tile);
@@ -99,6 +102,8 @@ private:
   /// Whether S holds scores in powers of two with mask and softcap; else products, scaled in the exponential.
   bool finishes() const { return a.mask || a.softcap != 0 || a.scale <= 0; }
   static bool hasMaskTile(const Attention &a) { return a.mask && !a.mask->sameForAllQueries; }
+  /// Whether that is read as it lies, because neighbours in it are neighbours in memory at every run.
+  bool readsMask() const;
   bool hasSharedMask() const { return a.mask && a.mask->sameForAllQueries && a.mask->sameForAllHeads; }
 
   AmxTiles tiles;

@@ -89,7 +89,7 @@ void AmxAttentionEmitter::emitWideScores(Value sub, function_ref<Value(unsigned,
 
 /// What loadKeys has not filled: masks that differ by head or query.
 void AmxAttentionEmitter::fillMasks(Value firstKey, Value count) {
-  if (!a.mask || hasSharedMask())
+  if (!a.mask || hasSharedMask() || readsMask())
     return;
   if (!hasMaskTile(a))
     return fillMask(maskRowOf(batch, head, b.i64(0)), firstKey, count, part(layout.maskRow));
@@ -98,6 +98,12 @@ void AmxAttentionEmitter::fillMasks(Value firstKey, Value count) {
     Value to = b.at(part(layout.maskTile), b.mul(row, s.keyBlock * 4));
     fillMask(maskRowOf(batch, head, query), firstKey, count, to);
   });
+}
+
+bool AmxAttentionEmitter::readsMask() const {
+  APInt stride;
+  return hasMaskTile(a) && matchPattern(a.mask->keyStride, m_ConstantInt(&stride)) &&
+         stride == (a.mask->isBool ? 1 : maskElement.bytes());
 }
 
 /// Row maxima of S, a vector each, in scratch. Scores are finished on the way: see finishes(), and -inf where a key is
@@ -112,8 +118,12 @@ void AmxAttentionEmitter::emitMaxima(Value firstKey, Value count) {
   Value firstWhole = b.min(b.max(b.ceilDiv(firstLeft, kKeys), firstSub), endSub);
   Value endWhole = b.min(b.max(b.div(endRight, kKeys), firstWhole), endSub);
   b.loop(b.i64(0), b.i64(kQueries / kRowGroup), 1, [&](Value group) {
-    RowGroup rows{b.mul(group, kRowGroup), {}, {}};
+    RowGroup rows{b.mul(group, kRowGroup), {}, {}, {}};
     for (int64_t row = 0; row < kRowGroup; ++row) {
+      if (readsMask()) {
+        Value query = b.add(firstQuery, b.min(b.add(rows.first, row), b.sub(queryCount, 1)));
+        rows.masks.push_back(b.at(maskRowOf(batch, head, query), b.mul(firstKey, a.mask->keyStride)));
+      }
       Value own = b.add(b.add(offset, rows.first), row);
       auto reach = a.reachRight();
       rows.lastKey.push_back(reach ? b.min(b.sub(count, 1), b.add(own, *reach)) : b.sub(count, 1));
@@ -143,11 +153,11 @@ SmallVector<Value> AmxAttentionEmitter::emitSubMaxima(Value sub, const RowGroup 
     Value scores = b.at(scoreTile(sub, half, 0), b.mul(rows.first, 64));
     for (int64_t row = 0; row < kRowGroup; ++row) {
       Value address = b.at(scores, row * 64), score = b.load(b.vectorType(), address, 64);
+      Value lastKey = border ? b.sub(rows.lastKey[row], first) : Value();
       if (finishes())
-        score = finishScore(score, sub, b.add(rows.first, row), half);
+        score = finishScore(score, a.mask ? maskOf(sub, rows, row, half, lastKey) : Value());
       if (border)
-        score = hideScore(score, half, b.sub(rows.lastKey[row], first),
-                          rows.firstKey[row] ? b.sub(rows.firstKey[row], first) : Value());
+        score = hideScore(score, half, lastKey, rows.firstKey[row] ? b.sub(rows.firstKey[row], first) : Value());
       if (finishes() || border)
         b.store(score, address, 64);
       next[row] = b.maxf(score, next[row]);
@@ -156,32 +166,45 @@ SmallVector<Value> AmxAttentionEmitter::emitSubMaxima(Value sub, const RowGroup 
   return next;
 }
 
-/// In powers of two, with softcap and mask.
-Value AmxAttentionEmitter::finishScore(Value score, Value sub, Value row, unsigned half) {
-  Value factor = b.splat(a.scale * kLog2e), mask;
-  if (a.mask) {
-    Value place = hasMaskTile(a) ? b.at(part(layout.maskTile), b.mul(row, s.keyBlock * 4)) : part(layout.maskRow);
-    mask = b.load(b.vectorType(), b.at(b.at(place, b.mul(sub, kKeys * 4)), half * 64), 64);
+/// The mask in powers of two of 16 keys of a sub; `lastKey` (null: all are) is the last of them that is read.
+Value AmxAttentionEmitter::maskOf(Value sub, const RowGroup &rows, int64_t row, unsigned half, Value lastKey) {
+  if (readsMask()) {
+    int64_t bytes = a.mask->isBool ? 1 : maskElement.bytes();
+    Value place = b.at(b.at(rows.masks[row], b.mul(sub, kKeys * bytes)), half * 16 * bytes);
+    return maskValue(place, /*isVector=*/true, lastKey ? seesUpTo(lastKey, half) : Value());
   }
+  Value place = part(layout.maskRow);
+  if (hasMaskTile(a))
+    place = b.at(part(layout.maskTile), b.mul(b.add(rows.first, row), s.keyBlock * 4));
+  return b.load(b.vectorType(), b.at(b.at(place, b.mul(sub, kKeys * 4)), half * 64), 64);
+}
+
+/// In powers of two, with softcap and mask.
+Value AmxAttentionEmitter::finishScore(Value score, Value mask) {
+  Value factor = b.splat(a.scale * kLog2e);
   if (a.softcap == 0 && mask)
     return b.fma(score, factor, mask);
   score = capScores(b.mulf(score, factor));
   return mask ? b.addf(score, mask) : score;
 }
 
+static Value compareKeys(KernelBuilder &b, arith::CmpIPredicate predicate, Value numbers, Value key) {
+  Value limit = b.max(b.min(key, b.i64(AmxAttentionEmitter::kKeys)), b.i64(-1));
+  limit = b.broadcast(arith::TruncIOp::create(b, b.getI32Type(), limit));
+  return arith::CmpIOp::create(b, predicate, numbers, limit);
+}
+
+Value AmxAttentionEmitter::seesUpTo(Value lastKey, unsigned half) {
+  return compareKeys(b, arith::CmpIPredicate::sle, laneNumbers(half * 16), lastKey);
+}
+
 /// -inf outside of the keys [first, last] of the sub; `first` may be null.
 Value AmxAttentionEmitter::hideScore(Value score, unsigned half, Value last, Value first) {
-  Value numbers = laneNumbers(half * 16);
-  auto hideUnless = [&](arith::CmpIPredicate predicate, Value key) {
-    Value limit = b.max(b.min(key, b.i64(kKeys)), b.i64(-1));
-    limit = b.broadcast(arith::TruncIOp::create(b, b.getI32Type(), limit));
-    Value sees = arith::CmpIOp::create(b, predicate, numbers, limit);
-    score = arith::SelectOp::create(b, sees, score, b.splat(-kInfinity));
-  };
-  hideUnless(arith::CmpIPredicate::sle, last);
-  if (first)
-    hideUnless(arith::CmpIPredicate::sge, first);
-  return score;
+  score = arith::SelectOp::create(b, seesUpTo(last, half), score, b.splat(-kInfinity));
+  if (!first)
+    return score;
+  Value sees = compareKeys(b, arith::CmpIPredicate::sge, laneNumbers(half * 16), first);
+  return arith::SelectOp::create(b, sees, score, b.splat(-kInfinity));
 }
 
 /// combine of all lanes of row r in lane r. Each step halves the rows and the lanes that belong to one.

@@ -75,8 +75,8 @@ protected:
   Value maskRowOf(Value batch, Value head, Value query);
   /// How many of `count` keys have vectors in the mask: all that fill one where they are neighbours in memory, else 0.
   Value vectorKeys(Value count);
-  /// The mask at `address` as f32 in powers of two: one element, or a vector of neighbours.
-  Value maskValue(Value address, bool isVector = false);
+  /// The mask at `address` as f32 in powers of two: one element, or a vector of neighbours, perhaps of the lanes `valid` only.
+  Value maskValue(Value address, bool isVector = false, Value valid = {});
   /// `to` = the mask of the keys [firstKey, firstKey + count) from a row of it.
   void fillMask(Value row, Value firstKey, Value count, Value to);
   /// first, first + 1, ... as i32.
@@ -108,7 +108,7 @@ protected:
 
 private:
   Value tilesPerHead();
-  Value attends(Value address, bool isVector);
+  Value attends(Value address, bool isVector, Value valid = {});
 };
 
 /// Emits one attention kernel; see Attention.h for the algorithm. Attention.cpp has the frame

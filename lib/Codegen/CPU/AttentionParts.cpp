@@ -74,10 +74,10 @@ Value AttentionParts::vectorKeys(Value count) {
 
 /// Whether the mask at `address` leaves a key some weight. A finite number that is as good as -inf leaves none where
 /// any other key of the query has some.
-Value AttentionParts::attends(Value address, bool isVector) {
+Value AttentionParts::attends(Value address, bool isVector, Value valid) {
   if (a.mask->isBool) {
     Element e = Element::of(b.getI1Type());
-    return isVector ? ops.loadVector(e, address, {}) : ops.load(e, address);
+    return isVector ? ops.loadVector(e, address, valid) : ops.load(e, address);
   }
   Value mask = isVector ? ops.loadVector(maskElement, address, {}) : ops.load(maskElement, address);
   Value least = isVector ? b.splat(kHidingMask) : b.f32(kHidingMask);
@@ -130,11 +130,11 @@ Value AttentionParts::maskRowOf(Value batch, Value head, Value query) {
   return b.at(row, b.mul(query, mask.queryStride));
 }
 
-Value AttentionParts::maskValue(Value address, bool isVector) {
+Value AttentionParts::maskValue(Value address, bool isVector, Value valid) {
   auto constant = [&](float value) { return isVector ? b.splat(value) : b.f32(value); };
   if (a.mask->isBool)
-    return arith::SelectOp::create(b, attends(address, isVector), constant(0), constant(-kInfinity));
-  Value mask = isVector ? ops.loadVector(maskElement, address, {}) : ops.load(maskElement, address);
+    return arith::SelectOp::create(b, attends(address, isVector, valid), constant(0), constant(-kInfinity));
+  Value mask = isVector ? ops.loadVector(maskElement, address, valid) : ops.load(maskElement, address);
   Value scaled = b.maxf(constant(kLowestMask), b.mulf(mask, constant(kLog2e)));
   Value excluded =
       arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, mask, constant(-kInfinity));

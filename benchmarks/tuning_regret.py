@@ -63,23 +63,36 @@ def spearman(rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("database")
-    parser.add_argument("--least", type=int, default=8, help="schedules that a point must have (default: 8)")
+    parser.add_argument(
+        "--least", type=int, default=8, help="schedules that a point must have (default: 8)"
+    )
     options = parser.parse_args()
     kernels, points = read(options.database)
     groups = defaultdict(lambda: defaultdict(list))
     for (kernel, target, _), rows in points.items():
-        if len(rows) < min(options.least, 5 if kernels[kernel]["emitter"] in ("row", "generic") else options.least):
+        if len(rows) < min(
+            options.least, 5 if kernels[kernel]["emitter"] in ("row", "generic") else options.least
+        ):
             continue
         group = f"{kernels[kernel]['emitter']} {kernels[kernel]['dtype']}, {target}"
         for way, value in regrets(list(rows.values())).items():
             groups[group][way].append(value)
-    print("| kernels | points | chosen by | mean | median | 90% | worst |\n|---|---|---|---|---|---|---|")
+    print(
+        "| kernels | points | chosen by | mean | median | 90% | worst |\n|---|---|---|---|---|---|---|"
+    )
     for group in sorted(groups):
         for way, values in groups[group].items():
             values.sort()
-            shown = [statistics.mean(values), statistics.median(values), values[int(0.9 * (len(values) - 1))], values[-1]]
+            shown = [
+                statistics.mean(values),
+                statistics.median(values),
+                values[int(0.9 * (len(values) - 1))],
+                values[-1],
+            ]
             cells = [f"{v:.2f}" if way == "rank correlation" else f"{100 * v:.1f}%" for v in shown]
             print(f"| {group} | {len(values)} | {way} | " + " | ".join(cells) + " |")
 

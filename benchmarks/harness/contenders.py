@@ -61,8 +61,10 @@ class Calibration:
         for who in candidates:
             by_peer.setdefault(who.peer.name, []).append(who)
         chosen = []
+        # In a row of another precision that was never tried, the file that was best in f32.
+        by_file = known or self.known(dataclasses.replace(row, precision="f32"))
         for group in by_peer.values():
-            best = min(group, key=lambda who: _ratio(known.get(who.name, {})))
+            best = min(group, key=lambda who: _ratio(by_file.get(who.name, {})))
             chosen.append((known.get(best.name), best))
         limit = NEAR * min((_ratio(entry) for entry, _ in chosen if entry), default=_FAILED)
         contenders = [

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The parts of the benchmark that need no model: statistics, case and peer files, verdicts, pages."""
 
+import dataclasses
 import itertools
 import math
 from pathlib import Path
@@ -239,7 +240,11 @@ def test_contenders(tmp_path):
     near, others = contenders.Calibration(tmp_path / "contenders.json").split(row, candidates)
     assert [who.name for who in near] == ["fast@b"]
     assert [who.name for who in others] == ["slow@a", "new@a"]
-    # Nothing is known of another row: all are tried.
+    # In bf16 nothing is known but the file that was best in f32, of another row nothing at all.
+    half = dataclasses.replace(row, precision="bf16")
+    assert [who.name for who in calibration.split(half, candidates)[0]] == [
+        *("fast@b", "slow@a", "new@a", "broken@a")
+    ]
     other = cases.rows(load(tmp_path, CASES))[1]
     assert len(calibration.split(other, candidates)[0]) == 4
     assert calibration.seconds(row, near, others, 20, 3) > calibration.seconds(row, near, [], 20, 3)

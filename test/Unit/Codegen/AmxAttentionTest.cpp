@@ -207,7 +207,7 @@ double gigaflops(const Case &c, const CpuTarget &target, int64_t length) {
   buffers.push_back(out->data());
   void *place = reinterpret_cast<void *>(llvm::alignTo(reinterpret_cast<uintptr_t>(scratch->data()), 64));
   double best = 1e9, spent = 0;
-  for (int repeat = 0; repeat < 3 || spent < 0.3; ++repeat) {
+  for (int repeat = 0; repeat < 3 || spent < 0.1; ++repeat) {
     auto begin = std::chrono::steady_clock::now();
     compiled.function(buffers.data(), compiled.scalars.data(), 0, compiled.tiles, place);
     double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

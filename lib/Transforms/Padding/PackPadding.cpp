@@ -13,7 +13,10 @@
 #include "TokenRows.h"
 #include "permalloy/Transforms/Passes.h"
 
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
+
+#include <map>
 
 namespace permalloy {
 #define GEN_PASS_DEF_PACKPADDING
@@ -58,7 +61,7 @@ private:
 };
 
 bool TaintedPart::canPack(AttentionOp op, std::string &reason) {
-  auto no = [&](const Twine &why) { return reason = "attention \"" + nodeName(op.getLoc()) + "\" " + why.str(), false; };
+  auto no = [&](const Twine &why) { return reason = "it " + why.str(), false; };
   Type element = getElementTypeOrSelf(op.getType());
   if (!element.isF32() && !element.isF16() && !element.isBF16())
     return no("is not in f32, f16 or bf16");
@@ -364,13 +367,11 @@ class PackPadding : public permalloy::impl::PackPaddingBase<PackPadding> {
 /// Packs the first of `attentions` together with those that hide the same. How many they were; 0, with the reason, for none.
 unsigned PackPadding::pack(ArrayRef<AttentionOp> attentions, std::string &reason) {
   SymbolicShapes shapes;
-  auto no = [&](const Twine &why) { return reason = "attention \"" + nodeName(attentions.front()->getLoc()) + "\" " + why.str(), 0; };
-  std::string why;
-  auto mask = PaddingMask::of(attentions.front(), shapes, why);
+  auto mask = PaddingMask::of(attentions.front(), shapes, reason);
   if (!mask)
-    return no(why);
+    return 0;
   if (mask->sequence.isConstant(1) || !allDerived({mask->batch, mask->sequence}))
-    return no("has a mask of one position, or one whose size depends on data");
+    return reason = "its mask has one position, or a size that depends on data", 0;
   TokenRows rows(mask->batch, mask->sequence, shapes);
   TaintedPart part(*mask, rows, shapes);
   SmallVector<AttentionOp> alike;
@@ -388,7 +389,7 @@ void PackPadding::runOnOperation() {
   func::FuncOp function = getOperation();
   if (function.isExternal() || function.isPrivate() || function->hasAttr(kPaddingAttr))
     return;
-  SmallVector<std::string> reasons;
+  llvm::MapVector<std::string, SmallVector<AttentionOp>, std::map<std::string, unsigned>> reasons;
   unsigned packed = 0;
   DenseSet<Operation *> left; // attentions that cannot be packed
   while (true) {
@@ -404,13 +405,12 @@ void PackPadding::runOnOperation() {
     if (count > 0)
       continue;
     left.insert(attentions.front());
-    if (!llvm::is_contained(reasons, reason))
-      reasons.push_back(reason);
+    reasons[reason].push_back(attentions.front());
   }
   std::string text = std::to_string(packed) + (packed == 1 ? " attention" : " attentions") + " without padding";
-  if (!left.empty())
-    text += "; " + std::to_string(left.size()) + " left as they are: " + llvm::join(reasons, "; ");
-  else if (packed == 0)
+  for (auto &[reason, ops] : reasons)
+    text += "; " + std::to_string(ops.size()) + " left, first \"" + nodeName(ops.front()->getLoc()) + "\": " + reason;
+  if (packed == 0 && left.empty())
     text += "; none has a mask";
   function->setAttr(kPaddingAttr, StringAttr::get(&getContext(), text));
   numPacked += packed;

@@ -84,7 +84,7 @@ func.func @added(%x: tensor<?x?x8xf32> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<se
 
 // An unmasked mean mixes in what padded positions hold, which then has to be computed.
 // CHECK-LABEL: func.func @unmasked_mean
-// CHECK-SAME: tfm.padding = "0 attentions without padding; 1 left as they are: {{.*}}(reduce) mixes positions of the padding with others"
+// CHECK-SAME: tfm.padding = "0 attentions without padding; 1 left, first {{.*}}(reduce) mixes positions of the padding with others"
 // CHECK-NOT: bind_size
 // CHECK: tfm.attention {{.*}} mask
 func.func @unmasked_mean(%x: tensor<?x?x8xf32> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<seq>, #tfm.dim<8>]},

@@ -20,7 +20,7 @@ bool permalloy::codegen::attentionUsesAmx(const CpuTarget &target, Type element)
 AttentionSchedule AttentionSchedule::choose(const CpuTarget &target, Type element) {
   if (attentionUsesAmx(target, element))
     return AttentionSchedule{0, 0, 256, 8};
-  return target.isAvx512() ? AttentionSchedule{8, 8, 128, 4} : AttentionSchedule{6, 4, 128, 4};
+  return target.isAvx512() ? AttentionSchedule{8, 8, 128, 8} : AttentionSchedule{6, 4, 128, 8};
 }
 
 bool AttentionSchedule::fits(const CpuTarget &target, Type element) const {
@@ -74,11 +74,10 @@ int64_t permalloy::codegen::attentionTilesPerHead(const CpuTarget &target,
 int64_t permalloy::codegen::attentionScratchBytes(const CpuTarget &target,
                                                   const AttentionSchedule &schedule, int64_t group,
                                                   int64_t headSize, Type element, bool masksByQuery) {
-  bool widens = element && Element::of(element).isHalf();
   int64_t blocks = attentionUsesAmx(target, element)
                        ? AmxAttentionScratch(schedule, headSize, masksByQuery).end
                        : AttentionScratch(target, schedule, headSize, /*copies=*/true).end;
-  return std::max(blocks, DecodeScratch(target, schedule, group, headSize, widens).end);
+  return std::max(blocks, DecodeScratch(target, schedule, group, headSize).end);
 }
 
 bool AttentionEmitter::copies(const Attention &a) {

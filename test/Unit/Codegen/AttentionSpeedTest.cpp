@@ -41,6 +41,12 @@ double threadSeconds() {
   return now.tv_sec + 1e-9 * now.tv_nsec;
 }
 
+mlir::Type elementOf(const Shape &shape, mlir::MLIRContext &context) {
+  mlir::Builder builder(&context);
+  llvm::StringRef name = shape.element;
+  return name == "f16" ? builder.getF16Type() : name == "bf16" ? builder.getBF16Type() : builder.getF32Type();
+}
+
 /// buffers: q, k, v, output; scalars: batch, queries, keys.
 void buildKernel(KernelModule &module, const CpuTarget &target, const Shape &shape,
                  const AttentionSchedule &schedule) {
@@ -64,10 +70,7 @@ void buildKernel(KernelModule &module, const CpuTarget &target, const Shape &sha
   a.headSize = shape.size;
   a.scale = 1 / std::sqrt(float(shape.size));
   a.causal = shape.causal;
-  llvm::StringRef element = shape.element;
-  a.element = element == "f16"    ? mlir::Type(b.getF16Type())
-              : element == "bf16" ? mlir::Type(b.getBF16Type())
-                                  : mlir::Type(b.getF32Type());
+  a.element = elementOf(shape, module.context);
   emitAttention(b, a, schedule);
   b.finish();
 }
@@ -99,11 +102,8 @@ protected:
 
   void measure(const Shape &shape) {
     KernelModule module, sweepModule;
-    AttentionSchedule schedule = AttentionSchedule::choose(target());
-    if (auto x = getenv("KB")) schedule.keyBlock = atoi(x);
-    if (auto x = getenv("QB")) schedule.queryBlocks = atoi(x);
-    if (auto x = getenv("KR")) schedule.keyRows = atoi(x);
-    if (auto x = getenv("QR")) schedule.queryRows = atoi(x);
+    mlir::Type element = elementOf(shape, module.context);
+    AttentionSchedule schedule = AttentionSchedule::choose(target(), element);
     buildKernel(module, target(), shape, schedule);
     buildSweep(sweepModule, target());
     CompiledKernel kernel(module, target()), sweep(sweepModule, target());
@@ -113,7 +113,6 @@ protected:
     // Small numbers in the upper halves of a f32, and in both as f16 and bf16.
     float small = llvm::bit_cast<float>(0x2c002c00u);
     std::vector<float> q(queries, small), out(queries), k(layer * shape.layers, small), v(k);
-    mlir::Type element = shape.bytes() == 4 ? mlir::Type() : mlir::Float16Type::get(&module.context);
     int64_t bytes = attentionScratchBytes(target(), schedule, shape.heads / shape.kvHeads, shape.size, element);
     std::vector<float> memory(bytes / 4 + 64);
     void *scratch = reinterpret_cast<void *>(llvm::alignTo(reinterpret_cast<uintptr_t>(memory.data()), 64));

@@ -28,6 +28,9 @@ struct AttentionCase {
   int64_t spare = 0;            ///< rows of keys and values after the last
   float softcap = 0;
   int64_t left = -1, right = -1; ///< windows; -1: none
+  int64_t padLeft = 0, padRight = 0;   ///< keys at the ends of each batch that the mask hides, by
+  float padValue = -INFINITY;          ///< this where it is float,
+  bool poisoned = false;               ///< whose rows are NaN, so that nobody may read them
 
   bool kvPacked() const { return packedHeads != mixedLayouts; }
   bool sees(int64_t query, int64_t key) const {
@@ -66,11 +69,11 @@ struct MaskStrides {
 /// What a kernel is compiled for; lengths, batch and mask strides are run-time scalars.
 using KernelKey =
     std::tuple<const CpuTarget *, int64_t, int64_t, int64_t, int, bool, bool, bool, int, int64_t,
-               float, int64_t, int64_t>;
+               float, int64_t, int64_t, int64_t>;
 KernelKey keyOf(const CpuTarget &target, const AttentionCase &c, const AttentionSchedule &s) {
   return {&target,  c.heads,       c.kvHeads,     c.size,    int(c.mask),
           c.causal, c.packedHeads, c.mixedLayouts, int(c.noKeys), s.keyBlock,
-          c.softcap, c.left,       c.right};
+          c.softcap, c.left,       c.right, s.queryBlocks};
 }
 
 /// buffers: q, k, v, output, mask; scalars: batch, queries, keys, the mask's strides in elements,
@@ -134,7 +137,22 @@ struct Data {
       bytes[i] = !hidden;
       float hiding = c.emptyFirstBatch ? c.emptyValue : i % 2 ? -INFINITY : -3.4e38f;
       mask[i] = hidden ? hiding : 0.25f * (engine() % 5);
+      int64_t key = i % c.keys;
+      if (key < c.padLeft || key >= c.keys - c.padRight) {
+        bytes[i] = 0;
+        mask[i] = c.padValue;
+      } else if (c.padLeft + c.padRight > 0) {
+        bytes[i] = 1;
+        mask[i] = 0;
+      }
     }
+    Strides ks = Strides::ofKeys(c);
+    for (int64_t n = 0; c.poisoned && n < c.batch; ++n)
+      for (int64_t h = 0; h < c.kvHeads; ++h)
+        for (int64_t j = 0; j < c.keys; ++j)
+          if (j < c.padLeft || j >= c.keys - c.padRight)
+            for (auto *list : {&k, &v})
+              std::fill_n(list->begin() + n * ks.batch + h * ks.head + j * ks.row, c.size, NAN);
   }
   double maskAt(const AttentionCase &c, int64_t index) const {
     bool isBool = c.mask == MaskKind::BoolRow || c.mask == MaskKind::BoolHead;
@@ -164,7 +182,8 @@ std::vector<double> referenceRow(const AttentionCase &c, const Data &data, int64
       // As f32 adds: a large finite mask swallows the score.
       score =
           static_cast<float>(score + data.maskAt(c, n * ms.batch + h * ms.head + i * ms.query + j));
-    if (!c.sees(i, j))
+    bool padded = j < c.padLeft || j >= c.keys - c.padRight;
+    if (!c.sees(i, j) || (c.poisoned && padded))
       score = -INFINITY;
     weights[j] = score;
     maximum = std::max(maximum, score);
@@ -174,7 +193,7 @@ std::vector<double> referenceRow(const AttentionCase &c, const Data &data, int64
     sum += w = empty ? 1 : std::exp(w - maximum);
   for (int64_t d = 0; d < c.size; ++d) {
     for (int64_t j = 0; j < c.keys; ++j)
-      row[d] += weights[j] / sum * data.v[n * ks.batch + kvHead * ks.head + j * ks.row + d];
+      row[d] += weights[j] == 0 ? 0 : weights[j] / sum * data.v[n * ks.batch + kvHead * ks.head + j * ks.row + d];
     if (empty && c.noKeys != NoKeys::MeanOfValues)
       row[d] = c.noKeys == NoKeys::Zero ? 0 : NAN;
   }
@@ -337,6 +356,45 @@ TEST_P(AttentionTest, Softcap) {
       c.noKeys = NoKeys::Zero;
       check(c);
     }
+}
+
+TEST_P(AttentionTest, PaddedKeysAreNotRead) {
+  for (MaskKind mask : {MaskKind::BoolRow, MaskKind::FloatRow})
+    for (bool causal : {false, true})
+      for (auto [queries, keys] : {std::pair<int64_t, int64_t>{1, 150}, {3, 40}, {70, 70}, {40, 300}})
+        for (float value : {-INFINITY, std::numeric_limits<float>::lowest()}) {
+          AttentionCase c{2, 4, 2, queries, keys, 16, mask, causal};
+          c.padRight = 19;
+          // A causal query may see nothing but keys that a number hides: those are read.
+          c.padLeft = mask == MaskKind::BoolRow || !causal ? 3 : 0;
+          c.padValue = value;
+          c.poisoned = true;
+          c.noKeys = NoKeys::Zero;
+          check(c);
+        }
+}
+
+// A query that sees only keys which a large number hides gives the mean of those.
+TEST_P(AttentionTest, KeysHiddenByANumberCountWhereAQuerySeesNoOther) {
+  for (auto [queries, keys] : {std::pair<int64_t, int64_t>{3, 40}, {70, 70}, {40, 300}})
+    for (int64_t left : {-1, 5}) {
+      AttentionCase c{2, 2, 2, queries, keys, 16, MaskKind::FloatRow, true};
+      c.padLeft = c.padRight = 9;
+      c.left = left;
+      c.padValue = std::numeric_limits<float>::lowest();
+      check(c);
+    }
+}
+
+TEST_P(AttentionTest, BlocksOfQueriesShareKeys) {
+  for (int64_t blocks : {1, 3, 16}) {
+    AttentionSchedule schedule = AttentionSchedule::choose(target());
+    schedule.queryBlocks = blocks;
+    ASSERT_TRUE(schedule.fits(target()));
+    for (bool causal : {false, true})
+      for (int64_t queries : {1, 40, 260})
+        check({2, 6, 2, queries, 260, 20, MaskKind::BoolHead, causal}, schedule);
+  }
 }
 
 TEST_P(AttentionTest, LargeScores) {

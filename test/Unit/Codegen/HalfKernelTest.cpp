@@ -174,12 +174,6 @@ TEST_P(HalfKernelTest, PacksWeights) {
 /// Assembly needs no machine that runs it.
 class HalfAssemblyTest : public ::testing::TestWithParam<const CpuTarget *> {};
 
-/// The one exception: attention of few queries takes dot products with 8 keys at once, and LLVM's
-/// scheduler widens more of them ahead than 16 registers hold. 12 of its 125 instructions are spills.
-static unsigned allowedSpills(llvm::StringRef emitter, const CpuTarget &target) {
-  return emitter == "attention" && !target.isAvx512() ? 12 : 0;
-}
-
 TEST_P(HalfAssemblyTest, InnerLoopsHaveNoVectorSpills) {
   const std::pair<const char *, std::string> cases[] = {
       {"attention", kPackedAttention}, {"row", replaceAll(kAddNorm, "W", "384")}, {"row", kMaskedSoftmax}};
@@ -191,7 +185,7 @@ TEST_P(HalfAssemblyTest, InnerLoopsHaveNoVectorSpills) {
       unsigned spills = 0;
       for (const InnerLoop &loop : innermostLoops(kernel.assembly(*GetParam())))
         spills += loop.vectorSpills;
-      EXPECT_LE(spills, allowedSpills(emitter, *GetParam()));
+      EXPECT_EQ(spills, 0u);
     }
 }
 

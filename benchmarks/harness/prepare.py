@@ -115,7 +115,7 @@ def peer_worker(
 
 
 def version() -> str:
-    """Our commit, "+" when files differ from it."""
+    """Our commit, "+" when files other than results and documents differ from it."""
     root = Path(__file__).resolve().parents[2]
 
     def git(*arguments):
@@ -123,7 +123,8 @@ def version() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
     commit = git("rev-parse", "--short=10", "HEAD")
-    changed = git("status", "--porcelain", "--untracked-files=no")
+    written = (":!benchmarks/results", ":!docs")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *written)
     return (commit or "unknown") + ("+" if changed else "")
 
 

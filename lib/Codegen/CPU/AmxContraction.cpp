@@ -16,6 +16,8 @@ using tfm::kPanelColumns;
 static constexpr int64_t kLineBytes = 64, kTileBytes = AmxTiles::kBytes, kSteps = AmxTiles::kSteps;
 /// Rows and columns of C in registers, and bytes of its rows.
 static constexpr int64_t kBlock = 32, kRowBytes = kBlock * 4;
+/// How far ahead a few rows fetch their weights, which come from memory.
+static constexpr int64_t kStreamAheadBytes = 2048;
 /// Where the four tiles of C, the two of A and the two of B stand.
 static constexpr unsigned kC = 0, kA = 4, kB = 6;
 
@@ -149,7 +151,8 @@ private:
   void startProducts(Value isFirst, Value sums);
   Value emitSteps(Value step, Value m, Value depth, bool wide, const Pending &pending);
   void emitStep(bool wide, Value aTile, Value panels, Value second, ArrayRef<std::function<void()>> between);
-  void fetchNext(Value lines);
+  Value streamed(Value step);
+  void fetchNext(Value from, unsigned cacheLevel);
   void emitEpilogue(const Pending &pending, Value from, int64_t columns);
   void emitEpilogueVector(const Pending &pending, Value row, int64_t at, int64_t columns);
   /// Whether some group of panels has all of its columns.
@@ -165,8 +168,9 @@ private:
   int64_t panelBytes, groups, secondPanel, lastColumns;
 
   Value packed, sums, products, lastRows, stride, rowStride;
-  // The tile of the grid at hand: its rows, its weight and panels, its columns; what each step of K fetches ahead.
-  Value first, last, weight, panels, second, column, isNarrow, lines, ahead;
+  // The tile of the grid at hand: its rows, its weight and panels, its columns; how many lines each step of K fetches of what
+  // comes next, and steps in a block of K.
+  Value first, last, weight, panels, second, column, isNarrow, isOnly, lines, depth, ahead;
 };
 } // namespace
 
@@ -280,12 +284,16 @@ Pending AmxContractionEmitter::emitTileOfGrid(Value group, Pending pending) {
   }
   Value rowBlocks = b.max(b.ceilDiv(b.sub(last, first), kBlock), b.i64(1));
   lines = b.div(b.add(rowBlocks, AmxTiles::kRows - 1), rowBlocks);
+  isOnly = b.equal(rowBlocks, b.i64(1));
   if (tailSteps)
     keepLastRows();
   if (!memory.accumulates)
     return emitRowBlocks(b.i64(0), pending);
-  auto carried = b.loop(b.i64(0), b.i64(wholeSteps), blockSteps, pending.carried(), [&](Value step, ValueRange so) {
-    return emitRowBlocks(step, Pending::of(so)).carried();
+  // A single block of rows reads its weights once: nothing to keep in a cache.
+  depth = b.select(isOnly, b.i64(wholeSteps), b.i64(blockSteps));
+  Value blocks = b.select(isOnly, b.i64(1), b.i64(llvm::divideCeil(wholeSteps, blockSteps)));
+  auto carried = b.loop(b.i64(0), blocks, 1, pending.carried(), [&](Value block, ValueRange so) {
+    return emitRowBlocks(b.mul(block, depth), Pending::of(so)).carried();
   });
   return Pending::of(carried);
 }
@@ -293,7 +301,7 @@ Pending AmxContractionEmitter::emitTileOfGrid(Value group, Pending pending) {
 /// All rows, for the block of K that begins at `step`.
 Pending AmxContractionEmitter::emitRowBlocks(Value step, Pending pending) {
   // What comes next: the next block of K, or the next group's first one.
-  Value next = b.add(step, blockSteps);
+  Value next = b.add(step, memory.accumulates ? depth : b.i64(blockSteps));
   Value beyond = b.i64((c.gated ? 1 : 2) * panelBytes);
   ahead = memory.accumulates
               ? b.at(panels, b.select(b.less(next, b.i64(wholeSteps)), b.mul(next, kTileBytes), beyond))
@@ -308,18 +316,17 @@ Pending AmxContractionEmitter::emitRowBlocks(Value step, Pending pending) {
 Pending AmxContractionEmitter::emitBlock(Value step, Value m, Pending pending) {
   Value count = b.min(b.sub(b.sub(last, first), m), b.i64(kBlock));
   Value block = b.at(sums, b.mul(m, kRowBytes)), yes = arith::ConstantOp::create(b, b.getBoolAttr(true));
-  Value isFirst = yes, isLast = yes, depth = b.i64(std::min(blockSteps, wholeSteps));
+  Value isFirst = yes, isLast = yes, steps = b.i64(std::min(blockSteps, wholeSteps));
   if (memory.accumulates) {
     isFirst = b.equal(step, b.i64(0));
-    isLast = b.less(b.i64(wholeSteps - 1), b.add(step, blockSteps));
-    if (wholeSteps % blockSteps != 0)
-      depth = b.min(b.sub(b.i64(wholeSteps), step), b.i64(blockSteps));
+    isLast = b.less(b.i64(wholeSteps - 1), b.add(step, depth));
+    steps = wholeSteps % blockSteps == 0 ? depth : b.min(b.sub(b.i64(wholeSteps), step), depth);
   }
   startProducts(isFirst, block);
   Value isWide = b.less(b.i64(AmxTiles::kRows), count);
-  auto steps = [&](bool wide) {
+  auto products = [&](bool wide) {
     return [&, wide] {
-      Value done = emitSteps(step, m, depth, wide, pending);
+      Value done = emitSteps(step, m, steps, wide, pending);
       if (tailSteps)
         b.ifThen(isLast, [&] {
           Value aTile = b.at(packed, b.add(b.mul(m, memory.tiles * kLineBytes), wholeSteps * kTileBytes));
@@ -328,10 +335,10 @@ Pending AmxContractionEmitter::emitBlock(Value step, Value m, Pending pending) {
       return SmallVector<Value>{done};
     };
   };
-  Value done = b.choose(isWide, steps(true), steps(false)).front();
+  Value done = b.choose(isWide, products(true), products(false)).front();
   if (hasWholeGroups())
     emitEpilogue(pending, done, kBlock);
-  Value to = memory.accumulates ? b.select(isLast, products, block) : products;
+  Value to = memory.accumulates ? b.select(isLast, this->products, block) : this->products;
   for (unsigned tile = 0; tile < 4; ++tile)
     tiles.store(kC + tile, b.at(to, (tile / 2) * AmxTiles::kRows * kRowBytes + (tile % 2) * kLineBytes), rowStride);
   Value left = b.select(isLast, count, b.i64(0));
@@ -364,8 +371,13 @@ Value AmxContractionEmitter::emitSteps(Value step, Value m, Value depth, bool wi
   Value share = b.mul(b.mul(b.div(m, kBlock), lines), b.mul(depth, kLineBytes));
   Value fetched = b.at(ahead, share);
   auto run = [&](Value k, ArrayRef<std::function<void()>> between) {
-    if (s.prefetch)
-      fetchNext(b.at(fetched, b.mul(b.mul(k, lines), kLineBytes)));
+    if (s.prefetch) {
+      Value next = b.at(fetched, b.mul(b.mul(k, lines), kLineBytes));
+      if (wide)
+        fetchNext(next, 2);
+      else
+        fetchNext(b.select(isOnly, streamed(b.add(step, k)), next), 1);
+    }
     Value at = b.mul(k, kTileBytes);
     emitStep(wide, b.at(a, at), b.at(b0, at), b.at(b1, at), between);
   };
@@ -386,6 +398,15 @@ Value AmxContractionEmitter::emitSteps(Value step, Value m, Value depth, bool wi
   }
   b.loop(hosted, depth, 1, [&](Value k) { run(k, {}); });
   return b.mul(hosted, s.epilogueRows);
+}
+
+/// What a single block of rows fetches in a step: 16 lines of the first panel, a little ahead; behind the panel's end those of
+/// the next group.
+Value AmxContractionEmitter::streamed(Value step) {
+  Value offset = b.add(b.mul(step, kTileBytes), kStreamAheadBytes);
+  if (!c.gated)
+    offset = b.add(offset, b.select(b.less(offset, b.i64(panelBytes)), b.i64(0), b.i64(panelBytes)));
+  return b.at(panels, offset);
 }
 
 /// 32 steps of K: one or two tiles of A times two of B.
@@ -412,11 +433,11 @@ void AmxContractionEmitter::emitStep(bool wide, Value aTile, Value panel0, Value
 }
 
 /// Each block of rows fetches its share of both panels.
-void AmxContractionEmitter::fetchNext(Value from) {
+void AmxContractionEmitter::fetchNext(Value from, unsigned cacheLevel) {
   b.loop(b.i64(0), lines, 1, [&](Value line) {
     Value pointer = b.at(from, b.mul(line, kLineBytes));
-    b.prefetch(pointer);
-    b.prefetch(b.at(pointer, secondPanel));
+    b.prefetch(pointer, cacheLevel);
+    b.prefetch(b.at(pointer, secondPanel), cacheLevel);
   });
 }
 

@@ -171,6 +171,7 @@ TEST_P(KernelSpeedTest, LinearOfEachPrecision) {
     measure(128, 3072, 768, false, element);
     measure(128, 768, 3072, false, element);
     measure(1, 65536, 4096, false, element);
+    measure(1, 349440, 768, false, element);
   }
 }
 

@@ -37,12 +37,9 @@ static int64_t chooseBlockTiles(int64_t k) {
   return tiles <= 24 ? std::max<int64_t>(tiles, 1) : llvm::divideCeil(tiles, llvm::divideCeil(tiles, 16));
 }
 
-/// Rows of the epilogue per step so that all 32 are done in `tiles` steps.
+/// Rows of the epilogue per step so that all 32, but for a few, are done in `tiles` steps.
 static int64_t chooseEpilogueRows(int64_t tiles) {
-  int64_t rows = 1;
-  while (rows < 8 && rows * tiles < kBlock)
-    rows *= 2;
-  return rows;
+  return std::min<int64_t>(llvm::divideCeil(kBlock, tiles), 8);
 }
 
 AmxSchedule AmxSchedule::choose(const ContractionSize &size, bool grouped) {

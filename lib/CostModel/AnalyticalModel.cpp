@@ -37,6 +37,7 @@ public:
   std::optional<CostEstimate> attention(tfm::AttentionOp op);
 
 private:
+  CostEstimate tiledContraction(double m, double n, double k);
   int64_t value(tfm::DimExprAttr expr) {
     std::string error;
     auto number = reference::evaluate(expr, symbols, error);
@@ -69,6 +70,8 @@ std::optional<CostEstimate> Estimator::contraction(Value input, Value result, Ra
   int64_t m = value(shapes.numElements(result)) / std::max<int64_t>(value(shapes.dims(result).back()), 1);
   if (!known || m <= 0)
     return std::nullopt;
+  if (parameter(schedule, "epilogue_rows", 0))
+    return tiledContraction(m, n, k);
   double bytes = weight.getElementTypeBitWidth() / 8.0;
   bool half = bytes == 2;
   int64_t tileRows = get("tile_rows", 8), tilePanels = get("tile_panels", 2), blockRows = get("block_rows", 240);
@@ -107,6 +110,29 @@ std::optional<CostEstimate> Estimator::contraction(Value input, Value result, Ra
   cost.l2 += fromL2 / machine.l2Bytes;
   cost.overhead += kLaunch + (half ? double(m) * k / machine.lanes * 2 : 0) + (cuts > 1 ? 3.0 * m * n / machine.lanes : 0);
   if (!parameter(schedule, "prefetch_period", 1))
+    cost.overhead += 0.5 * cost.memory;
+  return cost;
+}
+
+/// Blocks of 32 x 32 on AMX: lib/Codegen/CPU/AmxContraction.cpp.
+CostEstimate Estimator::tiledContraction(double m, double n, double k) {
+  double blockRows = get("block_rows", 256), blockSteps = std::min<double>(get("block_steps", k), llvm::alignTo(int64_t(k), 32));
+  double blocks = std::ceil(m / blockRows), height = std::ceil(m / blocks), tilesHigh = std::ceil(height / 16);
+  double pairs = std::ceil(n / 32), steps = std::ceil(k / 32), cuts = std::ceil(k / blockSteps), weights = k * pairs * 32 * 2;
+  CostEstimate cost;
+  // Two tiles of A share the loads of two of B; one alone leaves half of the products.
+  cost.compute = blocks * pairs * steps * tilesHigh * (2 * machine.amxTileCycles * 1.3);
+  cost.memory = weights / machine.memoryBytes;
+  cost.l3 = (blocks - 1) * weights / (weights < machine.l2Size / 2 ? machine.l2Bytes : machine.l3Bytes);
+  double packedRows = height * k * 2;
+  (packedRows > machine.l2Size / 2 ? cost.l3 : cost.l2) +=
+      pairs * m * k * 2 / (packedRows > machine.l2Size / 2 ? machine.l3Bytes : machine.l2Bytes);
+  if (blockSteps * 64 > 0.75 * machine.l1Size)
+    cost.l2 += blocks * std::ceil(tilesHigh / 2) * weights / machine.l2Bytes;
+  // A packed once; C stored and loaded for each part of K; the rows of the epilogue that the products leave to the end.
+  double left = std::max(0.0, 32 - get("epilogue_rows", 1) * steps);
+  cost.overhead = kLaunch + m * k / 16 + pairs * std::ceil(m / 32) * (cuts * 2 * 130 + left * 12 + kTile);
+  if (!parameter(schedule, "prefetch", 1))
     cost.overhead += 0.5 * cost.memory;
   return cost;
 }

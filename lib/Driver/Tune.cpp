@@ -1,6 +1,5 @@
 //===- Tune.cpp - `permalloy tune` -------------------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "CompileModel.h"
 #include "ModelKernels.h"
 #include "Report.h"
 
@@ -39,8 +38,7 @@ namespace {
 class TuneRun {
 public:
   TuneRun(const TuneCommand &command, const codegen::CpuTarget &target, TuningWriter &writer)
-      : command(command), target(target), writer(writer), kernelCache(command.settings.noCache ? "" : kernelCacheFolder()),
-        terminal(::isatty(STDERR_FILENO)) {}
+      : command(command), target(target), writer(writer), terminal(::isatty(STDERR_FILENO)) {}
 
   int run(const std::string &path);
 
@@ -60,7 +58,6 @@ private:
   const TuneCommand &command;
   const codegen::CpuTarget &target;
   TuningWriter &writer;
-  codegen::KernelCache kernelCache;
   bool terminal;
   Clock::time_point begin, end, shown;
   unsigned measuredBefore = 0, measured = 0;
@@ -72,7 +69,6 @@ private:
 measure::TuningOptions TuneRun::options(unsigned rounds) {
   measure::TuningOptions options;
   options.target = &target;
-  options.cache = command.settings.noCache ? nullptr : &kernelCache;
   options.seed = command.seed;
   options.rounds = rounds;
   options.stop = [this] { return shouldStop(); };

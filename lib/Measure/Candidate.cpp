@@ -29,32 +29,17 @@ llvm::Expected<std::string> Candidate::codeOf(kern::KernelOp kernel, const codeg
   return codegen::KernelCache::keyOf(**module, target);
 }
 
-static llvm::Expected<llvm::SmallVector<char, 0>> objectOf(ModuleOp module, const codegen::CpuTarget &target,
-                                                           const std::string &key, const codegen::KernelCache *cache) {
-  if (cache)
-    if (auto known = cache->lookup(key))
-      return std::move(*known);
-  auto object = codegen::emitObject(module, target);
-  if (object && cache)
-    cache->store(key, *object);
-  return object;
-}
-
-llvm::Expected<Candidate> Candidate::compile(kern::KernelOp kernel, const codegen::CpuTarget &target,
-                                             const codegen::KernelCache *cache) {
+llvm::Expected<Candidate> Candidate::compile(kern::KernelOp kernel, const codegen::CpuTarget &target) {
   auto module = lower(kernel, target);
   if (!module)
     return module.takeError();
   Candidate result;
   result.code = codegen::KernelCache::keyOf(**module, target);
-  auto object = objectOf(**module, target, result.code, cache);
-  if (!object)
-    return object.takeError();
-  auto assembly = codegen::emitAssembly(**module, target);
-  if (!assembly)
-    return assembly.takeError();
-  result.statistics = codegen::codeStatistics(*assembly);
-  auto linked = codegen::linkImage({llvm::ArrayRef<char>(*object)});
+  auto emitted = codegen::emitObjectAndAssembly(**module, target);
+  if (!emitted)
+    return emitted.takeError();
+  result.statistics = codegen::codeStatistics(emitted->assembly);
+  auto linked = codegen::linkImage({llvm::ArrayRef<char>(emitted->object)});
   if (!linked)
     return linked.takeError();
   result.codeBytes = linked->bytes.size();

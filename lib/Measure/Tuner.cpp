@@ -211,7 +211,7 @@ Status Tuner::measureAt(TaskState &state, const Values &values, size_t size, Com
   }
   auto sizes = launchSizes(*state.kernel, symbols);
   if (sizes && !compiled.candidate) {
-    auto candidate = Candidate::compile(*state.kernel, *options.target, options.cache);
+    auto candidate = Candidate::compile(*state.kernel, *options.target);
     if (!candidate)
       sizes = candidate.takeError();
     else

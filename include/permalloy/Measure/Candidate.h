@@ -20,8 +20,7 @@ namespace permalloy::measure {
 class Candidate {
 public:
   /// The kernel has a schedule. Its errors go to the context's diagnostics too.
-  static llvm::Expected<Candidate> compile(kern::KernelOp kernel, const codegen::CpuTarget &target,
-                                           const codegen::KernelCache *cache);
+  static llvm::Expected<Candidate> compile(kern::KernelOp kernel, const codegen::CpuTarget &target);
   /// The name that `compile` gives to the code, without generating it: equal code, equal name.
   static llvm::Expected<std::string> codeOf(kern::KernelOp kernel, const codegen::CpuTarget &target);
 

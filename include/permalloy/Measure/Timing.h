@@ -9,7 +9,7 @@
 
 namespace permalloy::measure {
 
-/// Times of one call, in nanoseconds.
+/// Times of one call, in nanoseconds of processor time.
 struct Timing {
   double minNs = 0, medianNs = 0;
   double madNs = 0; ///< median distance from the median
@@ -39,7 +39,7 @@ private:
 /// most 50. A measurement that is not steady is made up to three times, and the steadiest one counts. Ends early, with what it
 /// has, when `stop` becomes true.
 Timing timeCalls(llvm::function_ref<void()> run, DriftReference &reference, llvm::function_ref<bool()> stop,
-                 double budgetNs = 25e6);
+                 double budgetNs = 15e6);
 
 } // namespace permalloy::measure
 

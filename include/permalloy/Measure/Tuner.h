@@ -7,7 +7,6 @@
 #include "permalloy/Measure/KernelBuffers.h"
 #include "permalloy/Measure/Timing.h"
 #include "permalloy/Codegen/CPU/Target.h"
-#include "permalloy/Codegen/Common/KernelCache.h"
 #include "permalloy/Codegen/ScheduleSpace.h"
 
 #include <random>
@@ -31,7 +30,6 @@ struct TuningProgress {
 
 struct TuningOptions {
   const codegen::CpuTarget *target = nullptr;
-  const codegen::KernelCache *cache = nullptr; ///< null: none
   uint64_t seed = 0;
   /// Schedules measured of each kernel in one round.
   unsigned candidates = 8;

@@ -15,6 +15,7 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Target/TargetOptions.h"
+#include "llvm/Transforms/Utils/Cloning.h"
 
 using namespace permalloy::codegen;
 using llvm::Expected;
@@ -121,6 +122,18 @@ static Expected<std::unique_ptr<llvm::Module>> translate(mlir::ModuleOp module,
   return result;
 }
 
+/// Optimised IR to bytes; changes the module.
+static Expected<llvm::SmallVector<char, 0>> generate(llvm::Module &module, llvm::TargetMachine &machine,
+                                                     llvm::CodeGenFileType type) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  llvm::legacy::PassManager passes;
+  if (machine.addPassesToEmitFile(passes, stream, nullptr, type))
+    return llvm::createStringError("LLVM cannot emit objects for " + machine.getTargetCPU());
+  passes.run(module);
+  return bytes;
+}
+
 static Expected<llvm::SmallVector<char, 0>> emit(mlir::ModuleOp module, const CpuTarget &target,
                                                  llvm::CodeGenFileType type) {
   auto machine = createMachine(target);
@@ -130,13 +143,7 @@ static Expected<llvm::SmallVector<char, 0>> emit(mlir::ModuleOp module, const Cp
   auto translated = translate(module, target, context, **machine);
   if (!translated)
     return translated.takeError();
-  llvm::SmallVector<char, 0> bytes;
-  llvm::raw_svector_ostream stream(bytes);
-  llvm::legacy::PassManager passes;
-  if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, type))
-    return llvm::createStringError("LLVM cannot emit objects for " + target.name);
-  passes.run(**translated);
-  return bytes;
+  return generate(**translated, **machine, type);
 }
 
 Expected<llvm::SmallVector<char, 0>> permalloy::codegen::emitObject(mlir::ModuleOp module,
@@ -150,6 +157,25 @@ Expected<std::string> permalloy::codegen::emitAssembly(mlir::ModuleOp module,
   if (!bytes)
     return bytes.takeError();
   return std::string(bytes->begin(), bytes->end());
+}
+
+Expected<ObjectAndAssembly> permalloy::codegen::emitObjectAndAssembly(mlir::ModuleOp module,
+                                                                       const CpuTarget &target) {
+  auto machine = createMachine(target);
+  if (!machine)
+    return machine.takeError();
+  llvm::LLVMContext context;
+  auto translated = translate(module, target, context, **machine);
+  if (!translated)
+    return translated.takeError();
+  std::unique_ptr<llvm::Module> copy = llvm::CloneModule(**translated);
+  auto object = generate(**translated, **machine, llvm::CodeGenFileType::ObjectFile);
+  if (!object)
+    return object.takeError();
+  auto assembly = generate(*copy, **machine, llvm::CodeGenFileType::AssemblyFile);
+  if (!assembly)
+    return assembly.takeError();
+  return ObjectAndAssembly{std::move(*object), std::string(assembly->begin(), assembly->end())};
 }
 
 Expected<std::string> permalloy::codegen::emitLLVMIR(mlir::ModuleOp module,

@@ -50,6 +50,13 @@ llvm::Expected<std::string> emitAssembly(mlir::ModuleOp module, const CpuTarget 
 llvm::Expected<llvm::SmallVector<char, 0>> emitObject(mlir::ModuleOp module,
                                                       const CpuTarget &target);
 
+/// emitObject and emitAssembly of one module, optimised once.
+struct ObjectAndAssembly {
+  llvm::SmallVector<char, 0> object;
+  std::string assembly;
+};
+llvm::Expected<ObjectAndAssembly> emitObjectAndAssembly(mlir::ModuleOp module, const CpuTarget &target);
+
 } // namespace permalloy::codegen
 
 #endif // PERMALLOY_CODEGEN_COMMON_OBJECTEMISSION_H

@@ -209,9 +209,6 @@ static CLI::App *addTune(CLI::App &app, TuneCommand &command) {
       ->capture_default_str();
   sub->add_option("--rows", command.rows, "Stop after so many new measurements");
   sub->add_option("--dim", command.sizes, kSizeHelp)->allow_extra_args(false);
-  sub->add_option("--precision", command.settings.precision, "Arithmetic of the models")
-      ->check(CLI::IsMember({"f32"}))
-      ->capture_default_str();
   sub->add_option("--database", command.settings.database,
                   "File to append to; default: $XDG_DATA_HOME/permalloy/tuning/<kind of CPU>.jsonl, "
                   "below ~/.local/share where that is not set");
@@ -219,7 +216,6 @@ static CLI::App *addTune(CLI::App &app, TuneCommand &command) {
       ->capture_default_str();
   sub->add_flag("--list-space", command.listSpace,
                 "Print the parameters of each kernel's schedules with their values, and measure nothing");
-  sub->add_flag("--no-cache", command.settings.noCache, "Neither read nor write the kernel cache");
   return sub;
 }
 

@@ -19,7 +19,8 @@
 
 namespace permalloy {
 
-std::string kernelCacheFolder() {
+/// $XDG_CACHE_HOME/permalloy/kernels, or below ~/.cache; empty when there is no such place.
+static std::string kernelCache() {
   const char *base = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
   std::string folder;
   if (base && base[0] == '/')
@@ -149,7 +150,7 @@ static CompileOptions makeOptions(const CompileCommand &command, Progress &progr
   options.commandLine = optionsText(command.settings, targets);
   options.targets = std::move(targets);
   options.jobs = command.settings.jobs;
-  options.cacheDir = command.settings.noCache ? "" : kernelCacheFolder();
+  options.cacheDir = command.settings.noCache ? "" : kernelCache();
   options.packPadding = command.settings.packPadding;
   options.databaseIsRequired = !command.settings.database.empty();
   if (!command.settings.noDatabase)
@@ -184,20 +185,6 @@ bool compileModel(const CompileCommand &command, bool summary) {
   if (summary && command.emit == "alloy")
     printSummary(command, progress, report);
   return true;
-}
-
-mlir::OwningOpRef<mlir::ModuleOp> compileForKernels(const CompileCommand &command, ToolContext &tool) {
-  Result<std::vector<std::string>> targets = resolveTargets(command.settings.targets);
-  if (!targets.ok())
-    return fail(targets.status()), nullptr;
-  Progress progress;
-  CompileOptions options = makeOptions(command, progress, *targets);
-  options.database.clear();
-  progress.update("import");
-  mlir::OwningOpRef<mlir::ModuleOp> module = importModel(command.model, command.settings.dims, tool.get());
-  if (!module || llvm::failed(compileToArtifact(*module, options, command.output)))
-    return nullptr;
-  return module;
 }
 
 int runCompile(const CompileCommand &command) {

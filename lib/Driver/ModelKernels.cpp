@@ -1,66 +1,58 @@
 //===- ModelKernels.cpp - the kernels of a model at given sizes --*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "ModelKernels.h"
-#include "CompileModel.h"
 #include "ImportModel.h"
 #include "Report.h"
 
 #include "permalloy/Analysis/SymbolicShapes.h"
 #include "permalloy/Artifact/Expressions.h"
-#include "permalloy/Support/Files.h"
+#include "permalloy/Pipelines/Compile.h"
+#include "permalloy/Support/Progress.h"
 
 #include "mlir/Parser/Parser.h"
 
 namespace permalloy {
 
 /// Whether an expression mentions a size that depends on data.
-static bool dependsOnData(const Artifact &artifact, uint32_t index) {
-  const artifact::Expr &expr = artifact.program().expressions[index];
+static bool dependsOnData(const artifact::ArtifactContents &launches, uint32_t index) {
+  const artifact::Expr &expr = launches.program.expressions[index];
   if (expr.op == artifact::ExprOp::symbol)
-    return isDataSymbol(artifact.manifest().symbols[static_cast<size_t>(expr.value)].name);
-  return expr.op != artifact::ExprOp::constant && (dependsOnData(artifact, expr.lhs) || dependsOnData(artifact, expr.rhs));
+    return isDataSymbol(launches.manifest.symbols[static_cast<size_t>(expr.value)].name);
+  return expr.op != artifact::ExprOp::constant && (dependsOnData(launches, expr.lhs) || dependsOnData(launches, expr.rhs));
 }
 
 bool ModelKernels::add(const std::string &model, const CompileSettings &settings, const std::vector<Sizes> &sizes) {
-  Result<TempFolder> folder = TempFolder::create();
-  if (!folder.ok())
-    return fail(folder.status()), false;
+  Progress progress;
+  progress.update("read " + model);
   ToolContext tool(settings.jobs);
-  CompileCommand command;
-  command.settings = settings;
-  command.model = model;
-  command.output = folder->file("model.alloy");
-  mlir::OwningOpRef<mlir::ModuleOp> module = compileForKernels(command, tool);
-  if (!module)
+  mlir::OwningOpRef<mlir::ModuleOp> module = importModel(model, settings.dims, tool.get());
+  artifact::ArtifactContents launches;
+  if (!module || llvm::failed(compileToLaunches(*module, CompileOptions(), launches)))
     return false;
   for (const Sizes &some : sizes)
-    if (Status status = addLaunches(command.output, *module, some); !status.ok())
+    if (Status status = addLaunches(launches, *module, some); !status.ok())
       return fail(status), false;
   return true;
 }
 
-Status ModelKernels::addLaunches(const std::string &path, mlir::ModuleOp module, const Sizes &sizes) {
-  Result<std::shared_ptr<const Artifact>> opened = Artifact::open(path);
-  if (!opened.ok())
-    return opened.status();
-  const Artifact &artifact = **opened;
-  Result<std::vector<int64_t>> symbols = symbolValues(artifact.manifest(), sizes);
+Status ModelKernels::addLaunches(const artifact::ArtifactContents &launches, mlir::ModuleOp module, const Sizes &sizes) {
+  Result<std::vector<int64_t>> symbols = symbolValues(launches.manifest, sizes);
   if (!symbols.ok())
     return symbols.status();
   // Caches have room for twice of what they hold.
-  size_t bound = artifact.manifest().inputSymbols().size();
+  size_t bound = launches.manifest.inputSymbols().size();
   int64_t largest = 1;
   for (size_t i = 0; i < bound; ++i)
     largest = std::max(largest, (*symbols)[i]);
   for (size_t i = bound; i < symbols->size(); ++i)
     (*symbols)[i] = 2 * largest;
   std::vector<int64_t> values;
-  PERMALLOY_TRY(artifact::evaluateAll(artifact.program().expressions, artifact.manifest().symbols, *symbols, values));
-  for (const artifact::Step &step : artifact.program().steps) {
+  PERMALLOY_TRY(artifact::evaluateAll(launches.program.expressions, launches.manifest.symbols, *symbols, values));
+  for (const artifact::Step &step : launches.program.steps) {
     if (step.kind != artifact::StepKind::launch ||
-        llvm::any_of(step.scalars, [&](uint32_t scalar) { return dependsOnData(artifact, scalar); }))
+        llvm::any_of(step.scalars, [&](uint32_t scalar) { return dependsOnData(launches, scalar); }))
       continue;
-    auto kernel = module.lookupSymbol<kern::KernelOp>(artifact.program().kernels[step.kernel].name);
+    auto kernel = module.lookupSymbol<kern::KernelOp>(launches.program.kernels[step.kernel].name);
     std::vector<int64_t> scalars;
     for (uint32_t scalar : step.scalars)
       scalars.push_back(values[scalar]);

@@ -6,6 +6,7 @@
 #include "Commands.h"
 #include "Inputs.h"
 
+#include "permalloy/Artifact/Writer.h"
 #include "permalloy/Measure/Tuner.h"
 
 namespace permalloy {
@@ -22,7 +23,7 @@ public:
   const std::vector<measure::TuningTask> &tasks() const { return all; }
 
 private:
-  Status addLaunches(const std::string &artifact, mlir::ModuleOp module, const Sizes &sizes);
+  Status addLaunches(const artifact::ArtifactContents &launches, mlir::ModuleOp module, const Sizes &sizes);
   void addLaunch(kern::KernelOp kernel, const std::vector<int64_t> &scalars);
 
   mlir::MLIRContext &context;

@@ -171,6 +171,12 @@ LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions
   return success();
 }
 
+LogicalResult permalloy::compileToLaunches(ModuleOp module, const CompileOptions &options, artifact::ArtifactContents &contents) {
+  Stages stages(options, nullptr);
+  return failure(failed(runFrontHalf(module, options, EmitKind::Kern, stages, nullptr)) ||
+                 failed(buildArtifact(module, {}, options.commandLine, contents)));
+}
+
 LogicalResult permalloy::compileToText(ModuleOp module, const CompileOptions &options, EmitKind kind, raw_ostream &out,
                                        CompileReport *report) {
   Stages stages(options, report);

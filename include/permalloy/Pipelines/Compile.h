@@ -8,6 +8,8 @@
 #ifndef PERMALLOY_PIPELINES_COMPILE_H
 #define PERMALLOY_PIPELINES_COMPILE_H
 
+#include "permalloy/Artifact/Writer.h"
+
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/Support/raw_ostream.h"
@@ -80,6 +82,11 @@ void registerCompilePipelines();
 /// emitted as diagnostics.
 llvm::LogicalResult compileToArtifact(mlir::ModuleOp module, const CompileOptions &options,
                                       llvm::StringRef path, CompileReport *report = nullptr);
+
+/// The kernels of `module`, which is changed, and their launches, without schedules and code: fills manifest and program, whose
+/// steps have no grids.
+llvm::LogicalResult compileToLaunches(mlir::ModuleOp module, const CompileOptions &options,
+                                      artifact::ArtifactContents &contents);
 
 /// Compiles `module` as far as `kind` and prints the result.
 llvm::LogicalResult compileToText(mlir::ModuleOp module, const CompileOptions &options,

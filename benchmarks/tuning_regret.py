@@ -23,7 +23,7 @@ def read(path):
         for line in lines:
             entry = json.loads(line)
             if "row" in entry:
-                if entry["mad_ns"] <= 0.03 * entry["median_ns"] and entry["drift"] <= 1.05:
+                if entry["mad_ns"] <= 0.03 * entry["median_ns"] and abs(entry["drift"] - 1) <= 0.05:
                     key = entry["row"], entry["target"], json.dumps(entry["symbols"])
                     points[key][json.dumps(entry["schedule"])] = entry
             elif "kernel" in entry:

@@ -9,6 +9,7 @@
 using namespace permalloy::measure;
 
 static constexpr double kBatchNs = 100e3;
+static constexpr size_t kRecent = 100;
 static constexpr unsigned kLeastBatches = 5, kMostBatches = 50, kAttempts = 3;
 
 /// Processor time of this thread, so that being put aside by the system counts as nothing.
@@ -25,7 +26,7 @@ static double medianOf(std::vector<double> values) {
 }
 
 DriftReference::DriftReference() : memory((4 << 20) / sizeof(unsigned long), 1) {
-  for (int i = 0; i < 5; ++i)
+  for (int i = 0; i < 10; ++i)
     time();
 }
 
@@ -42,9 +43,12 @@ double DriftReference::time() {
     double took = now() - start;
     least = least == 0 ? took : std::min(least, took);
   }
-  best = best == 0 ? least : std::min(best, least);
+  recent.resize(std::min(recent.size() + 1, kRecent));
+  recent[position++ % kRecent] = least;
   return least;
 }
+
+double DriftReference::relative(double nanoseconds) const { return nanoseconds / medianOf(recent); }
 
 static Timing timeOnce(llvm::function_ref<void()> run, DriftReference &reference, llvm::function_ref<bool()> stop,
                        double budgetNs) {
@@ -76,7 +80,7 @@ static Timing timeOnce(llvm::function_ref<void()> run, DriftReference &reference
 
 Timing permalloy::measure::timeCalls(llvm::function_ref<void()> run, DriftReference &reference,
                                      llvm::function_ref<bool()> stop, double budgetNs) {
-  auto unrest = [](const Timing &t) { return std::max(t.madNs / t.medianNs, 0.6 * (t.drift - 1)); };
+  auto unrest = [](const Timing &t) { return std::max(t.madNs / t.medianNs, 0.6 * std::abs(t.drift - 1)); };
   Timing best = timeOnce(run, reference, stop, budgetNs);
   for (unsigned attempt = 1; attempt < kAttempts && !best.isSteady() && !stop(); ++attempt)
     if (Timing again = timeOnce(run, reference, stop, budgetNs); unrest(again) < unrest(best))

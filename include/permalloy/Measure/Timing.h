@@ -14,10 +14,10 @@ struct Timing {
   double minNs = 0, medianNs = 0;
   double madNs = 0; ///< median distance from the median
   unsigned repeats = 0;
-  double drift = 1; ///< of the reference round this measurement, relative to the session's best
+  double drift = 1; ///< time of the reference round this measurement, relative to what is usual in this session
 
   /// Within the noise gate: a MAD of at most 3% of the median, and a drift of at most 5%.
-  bool isSteady() const { return madNs <= 0.03 * medianNs && drift <= 1.05; }
+  bool isSteady() const { return madNs <= 0.03 * medianNs && drift >= 0.95 && drift <= 1.05; }
 };
 
 /// A fixed piece of work, half of it in registers and half of it reads of 4 MB, that is timed before and after each
@@ -27,12 +27,14 @@ public:
   DriftReference();
   /// Nanoseconds of the work now; the best of three.
   double time();
-  /// `nanoseconds` over the best time so far.
-  double relative(double nanoseconds) const { return nanoseconds / best; }
+  /// `nanoseconds` over the median of the last hundred times. (Over the best one, a moment of a higher clock would make all
+  /// that follows look disturbed.)
+  double relative(double nanoseconds) const;
 
 private:
   std::vector<unsigned long> memory;
-  double best = 0;
+  std::vector<double> recent;
+  size_t position = 0;
 };
 
 /// Calls `run` in batches of at least 100 us: once to warm up, then for about `budgetNs` in all, at least 5 batches and at

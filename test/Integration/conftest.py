@@ -46,7 +46,9 @@ def permalloy(tool):
     """permalloy("compile", ...) -> the finished process; fails the test on an unexpected exit code."""
 
     def run(*arguments, code=0, cwd=None, env=None, **options):
-        environment = os.environ | {"PERMALLOY_PYTHON": sys.executable} | (env or {})
+        # What was measured on this machine must not change what tests see.
+        own = {"PERMALLOY_PYTHON": sys.executable, "XDG_DATA_HOME": "/nonexistent"}
+        environment = os.environ | own | (env or {})
         command = [tool, *map(str, arguments)]
         result = subprocess.run(
             command, capture_output=True, cwd=cwd, env=environment, check=False, **options

@@ -425,7 +425,8 @@ void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, 
     ahead = shareOfNext(row, period, firstPanel);
   TileLoop loop{unrolls() ? unsigned(std::max<int64_t>(kUnrolledSteps, period)) : 1};
   auto prefetch = [&](Value step, unsigned index) {
-    if (index % period != 0)
+    // Where one tile fetches all there are as many misses as the core keeps track of; every second line brings its neighbour.
+    if (index % period != 0 || (fetch == Fetch::All && index % 2 != 0))
       return;
     // A loop of single steps asks for a row of a panel several times; that costs less than a loop inside the loop.
     Value line = b.at(b.at(ahead, b.mul(step, layout.rowBytes / period)),

@@ -123,7 +123,10 @@ static Result<double> compareOutputs(OpenModel &model, Peer &peer,
         continue;
       Difference difference = compareArrays(actual.array, expected.array);
       worst = std::max(worst, difference.relative());
-      double allowed = tolerance.value_or(defaultTolerance(actual.array.dtype));
+      double usual = defaultTolerance(actual.array.dtype);
+      if (hasNarrowProducts(model.artifact()))
+        usual = std::max(usual, defaultTolerance(artifact::DType::bf16));
+      double allowed = tolerance.value_or(usual);
       if (!difference.within(allowed))
         return Status(StatusCode::invalidArgument,
                       "output '" + actual.name + "' differs from onnxruntime's: " +

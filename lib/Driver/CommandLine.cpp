@@ -47,12 +47,23 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
       ->capture_default_str();
   app->add_option(jobs, settings.jobs, "Threads of the compiler; 0: all CPUs")
       ->capture_default_str();
-  app->add_option("--precision", settings.precision, "Arithmetic of the model")
-      ->check(CLI::IsMember({"f32"}))
+  app->add_option("--precision", settings.precision,
+                  "f32: as the model has it; bf16: operands of linear layers, experts and attention rounded to "
+                  "bf16, sums, norms and softmax in f32; auto: bf16 for as many of them as --max-error allows")
+      ->check(CLI::IsMember({"f32", "bf16", "auto"}))
       ->capture_default_str();
   app->add_flag("--pack-padding", settings.packPadding,
                 "Compute only the real tokens of a padded batch, found by the attention mask of "
                 "each run; outputs are then 0 at padded positions");
+  app->add_option("--max-error", settings.maxError,
+                  "With --precision auto: largest difference from f32 of any output on the calibration inputs, relative to "
+                  "the output's largest magnitude; 0 is f32")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app->add_option("--calibrate", settings.calibrate,
+                  "With --precision auto: inputs to measure errors on, an .npz file with their names; default: random ones");
+  app->add_option("--plan", settings.plan,
+                  "Precision of each operation from a file, as --print-plan writes it; instead of --precision");
   app->add_flag("--no-cache", settings.noCache, "Neither read nor write the kernel cache");
   auto *database = app->add_option("--database", settings.database,
                                    "Tuning database of measured schedules; default: that of this "
@@ -101,6 +112,9 @@ static CLI::App *addCompile(CLI::App &app, CompileCommand &command) {
                   "(kernels, launches, slots), llvm or asm (of the most demanding target)")
       ->check(CLI::IsMember({"alloy", "tfm", "kern", "llvm", "asm"}))
       ->capture_default_str();
+  sub->add_option("--print-plan", command.printPlan,
+                  "Write which operation runs in which precision to this file, as JSON for --plan; -: standard output");
+  sub->add_flag("--time-report", command.timeReport, "Print the time of each phase, and of each pass in them");
   sub->add_flag("--fusion-report", command.fusionReport,
                 "Print what fusion raised and what stopped what it did not");
   sub->add_flag("--print-ir-after-all", command.printIrAfterAll,
@@ -163,7 +177,7 @@ static CLI::App *addBench(CLI::App &app, BenchCommand &command) {
   sub->add_option("--repeats", command.repeats, "Number of runs, instead of --seconds");
   sub->add_option("--tolerance", command.tolerance,
                   "Largest difference of the outputs, relative to the output's largest magnitude; "
-                  "default: 2e-4, in f16 7.8e-3 and in bf16 6.3e-2");
+                  "default: 2e-4, in f16 7.8e-3, and in bf16 or with --precision bf16 6.3e-2");
   sub->add_flag("--json", command.json, "Print the result as JSON");
   addCompileSettings(sub, command.settings);
   addVerbose(sub, command.settings.verbose);
@@ -182,7 +196,7 @@ static CLI::App *addVerify(CLI::App &app, VerifyCommand &command) {
       ->capture_default_str();
   sub->add_option("--tolerance", command.tolerance,
                   "Largest difference, relative to the output's largest magnitude; default: 2e-4, in "
-                  "f16 7.8e-3 and in bf16 6.3e-2");
+                  "f16 7.8e-3, and in bf16 or with --precision bf16 6.3e-2");
   sub->add_flag("--no-interpreter", command.noInterpreter,
                 "Leave out the interpreter, which is slow on large models");
   sub->add_flag(

@@ -20,7 +20,10 @@ struct CompileSettings {
   std::vector<std::string> targets = {"host"};
   std::vector<std::string> dims; ///< "name=4", "name=1..32"
   unsigned jobs = 0;
-  std::string precision = "f32";
+  std::string precision = "f32"; ///< f32, bf16 or auto
+  std::string plan;              ///< file of a plan instead; empty: none
+  std::string calibrate;         ///< of auto: .npz of inputs; empty: random ones
+  double maxError = 1e-2;        ///< of auto: of any output, relative to its largest magnitude
   bool packPadding = false;
   bool noCache = false;
   std::string database;    ///< tuning database; empty: the default one
@@ -35,6 +38,8 @@ struct CompileCommand {
       output; ///< "-": standard output, for text; empty: beside the model or standard output
   std::string emit = "alloy";
   bool fusionReport = false;
+  std::string printPlan;  ///< file for the plan of precisions; "-": standard output; empty: none
+  bool timeReport = false;
   bool printIrAfterAll = false;
   std::vector<std::string> printIrAfter; ///< pass flags
 };

@@ -1,8 +1,10 @@
 //===- Compile.cpp - `permalloy compile` -------------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "AutoPrecision.h"
 #include "CompileModel.h"
 #include "CrashReport.h"
 #include "ImportModel.h"
+#include "PassTimes.h"
 #include "Report.h"
 
 #include "permalloy/Codegen/CPU/Target.h"
@@ -13,6 +15,7 @@
 #include "permalloy/Support/Text.h"
 
 #include "llvm/ADT/StringSet.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
 #include <sys/stat.h>
@@ -52,7 +55,9 @@ static Result<std::vector<std::string>> resolveTargets(const std::vector<std::st
 /// The options that shape the file, as one would type them.
 static std::string optionsText(const CompileSettings &settings,
                                const std::vector<std::string> &targets) {
-  std::string text = "--target " + joined(targets, ",") + " --precision " + settings.precision;
+  std::string text = "--target " + joined(targets, ",") + " --precision " + (settings.plan.empty() ? settings.precision : "plan");
+  if (settings.plan.empty() && settings.precision == "auto")
+    text += " --max-error " + formatNumber(settings.maxError);
   for (const std::string &dim : settings.dims)
     text += " --dim " + dim;
   return text + (settings.packPadding ? " --pack-padding" : "");
@@ -90,20 +95,32 @@ static void printTuned(const CompileReport &report) {
   table.print(llvm::errs());
 }
 
-static void printSummary(const CompileCommand &command, const Progress &progress,
-                         const CompileReport &report) {
-  if (command.settings.verbose) {
-    Table table("  ");
-    table.alignRight({1});
-    double total = 0;
-    for (const auto &[stage, seconds] : progress.stages()) {
-      table.row({stage, formatSeconds(seconds)});
-      total += seconds;
-    }
-    table.row({"total", formatSeconds(total)});
-    table.print(llvm::errs());
-    printTuned(report);
+/// Passes that took less than this are left out of --time-report.
+static constexpr double kLeastPassSeconds = 0.001;
+
+static void printTimes(const CompileCommand &command, const Progress &progress, const PassTimes &passes) {
+  Table table("  ");
+  table.alignRight({1});
+  double total = 0;
+  for (const auto &[stage, seconds] : progress.stages()) {
+    table.row({stage, formatSeconds(seconds)});
+    total += seconds;
   }
+  table.row({"total", formatSeconds(total)});
+  std::vector<std::pair<std::string, double>> slow(passes.seconds().begin(), passes.seconds().end());
+  std::stable_sort(slow.begin(), slow.end(), [](auto &a, auto &b) { return a.second > b.second; });
+  for (const auto &[pass, seconds] : slow)
+    if (command.timeReport && seconds >= kLeastPassSeconds)
+      table.row({"--" + pass, formatSeconds(seconds)});
+  table.print(llvm::errs());
+}
+
+static void printSummary(const CompileCommand &command, const Progress &progress,
+                         const PassTimes &passes, const CompileReport &report) {
+  if (command.settings.verbose || command.timeReport)
+    printTimes(command, progress, passes);
+  if (command.settings.verbose)
+    printTuned(report);
   if (!report.padding.empty())
     llvm::errs() << "padding: " << report.padding << "\n";
   llvm::errs() << outputOf(command) << ": " << formatBytes(report.fileSize) << ", "
@@ -112,6 +129,8 @@ static void printSummary(const CompileCommand &command, const Progress &progress
   if (!report.tuned.empty())
     llvm::errs() << ", " << formatCount(report.tuned.size(), "measured schedule");
   llvm::errs() << "\n";
+  if (!report.precision.choices.empty() && !command.fusionReport)
+    report.precision.print(llvm::errs());
 }
 
 static std::optional<EmitKind> textKind(const std::string &emit) {
@@ -144,7 +163,32 @@ static bool emitModule(mlir::ModuleOp module, const CompileCommand &command,
   return compiled && status.ok();
 }
 
-static CompileOptions makeOptions(const CompileCommand &command, Progress &progress,
+/// What --precision and --plan ask for; nothing after an error, which was reported.
+static std::optional<PrecisionRequest> choosePrecision(const CompileCommand &command) {
+  const CompileSettings &settings = command.settings;
+  PrecisionRequest request;
+  if (settings.plan.empty() && settings.precision == "auto") {
+    request.plan = planPrecision(command);
+    return request.plan ? std::optional(request) : std::nullopt;
+  }
+  request.allBf16 = settings.precision == "bf16";
+  if (settings.plan.empty())
+    return request;
+  auto refuse = [&](StatusCode code, const std::string &why) {
+    fail(Status(code, settings.plan + ": " + why));
+    return std::nullopt;
+  };
+  auto buffer = llvm::MemoryBuffer::getFile(settings.plan, /*IsText=*/true);
+  if (!buffer)
+    return refuse(StatusCode::notFound, buffer.getError().message());
+  llvm::Expected<PrecisionPlan> plan = PrecisionPlan::parse((*buffer)->getBuffer());
+  if (!plan)
+    return refuse(StatusCode::invalidArgument, llvm::toString(plan.takeError()));
+  request.plan = std::move(*plan);
+  return request;
+}
+
+static CompileOptions makeOptions(const CompileCommand &command, Progress &progress, PassTimes &times,
                                   std::vector<std::string> targets) {
   CompileOptions options;
   options.commandLine = optionsText(command.settings, targets);
@@ -159,19 +203,35 @@ static CompileOptions makeOptions(const CompileCommand &command, Progress &progr
   options.progress = [&progress](llvm::StringRef stage, unsigned done, unsigned total) {
     progress.update(stage.str(), done, total);
   };
-  if (command.printIrAfterAll || !command.printIrAfter.empty())
-    options.configure = [&command](mlir::PassManager &passes) { return printIr(command, passes); };
+  bool prints = command.printIrAfterAll || !command.printIrAfter.empty();
+  options.configure = [&command, &times, prints](mlir::PassManager &passes) {
+    times.watch(passes);
+    return prints ? printIr(command, passes) : llvm::success();
+  };
   return options;
 }
 
-bool compileModel(const CompileCommand &command, bool summary) {
+/// The plan that was carried out, for --print-plan.
+static bool writePlan(const CompileCommand &command, const PrecisionRequest &precision, const CompileReport &report) {
+  PrecisionPlan plan = precision.plan ? *precision.plan : report.precision;
+  Status status = writeText(command.printPlan, [&](llvm::raw_ostream &os) -> Status {
+    os << plan.toJson();
+    return Status();
+  });
+  return status.ok() || (fail(status), false);
+}
+
+bool compileModelWith(const CompileCommand &command, bool summary, const PrecisionRequest &precision, ToolContext &context) {
   Result<std::vector<std::string>> targets = resolveTargets(command.settings.targets);
   if (!targets.ok())
     return fail(targets.status()), false;
   Progress progress;
-  CompileOptions options = makeOptions(command, progress, *targets);
+  PassTimes times;
+  CompileOptions options = makeOptions(command, progress, times, *targets);
+  options.precision = precision.plan;
+  options.allBf16 = precision.allBf16;
+  options.switches = precision.switches;
   CrashReport crash(options.commandLine);
-  ToolContext context(command.settings.jobs);
   progress.update("import");
   mlir::OwningOpRef<mlir::ModuleOp> module =
       importModel(command.model, command.settings.dims, context.get());
@@ -183,8 +243,14 @@ bool compileModel(const CompileCommand &command, bool summary) {
     return false;
   progress.finish();
   if (summary && command.emit == "alloy")
-    printSummary(command, progress, report);
-  return true;
+    printSummary(command, progress, times, report);
+  return command.printPlan.empty() || !summary || writePlan(command, precision, report);
+}
+
+bool compileModel(const CompileCommand &command, bool summary) {
+  std::optional<PrecisionRequest> precision = choosePrecision(command);
+  ToolContext context(command.settings.jobs);
+  return precision && compileModelWith(command, summary, *precision, context);
 }
 
 int runCompile(const CompileCommand &command) {

@@ -4,8 +4,21 @@
 #define PERMALLOY_LIB_DRIVER_COMPILEMODEL_H
 
 #include "Commands.h"
+#include "permalloy/Transforms/Precision.h"
 
 namespace permalloy {
+
+class ToolContext;
+
+/// Which precision a compilation is to have, once --precision and --plan are understood.
+struct PrecisionRequest {
+  std::optional<PrecisionPlan> plan; ///< as this plan says
+  bool allBf16 = false;              ///< else: all that can be in bf16
+  PrecisionPlan *switches = nullptr; ///< else: a switch for each product, listed here
+};
+
+/// Compiles with that precision rather than that of the settings, in a context of the caller's.
+bool compileModelWith(const CompileCommand &command, bool summary, const PrecisionRequest &precision, ToolContext &context);
 
 /// Compiles `command.model` as `permalloy compile` does, with a closing line about the file if
 /// `summary`. False after an error, which was reported.

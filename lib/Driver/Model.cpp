@@ -19,6 +19,11 @@ bool isArtifact(const std::string &path) {
          std::memcmp(start->data(), artifact::kMagic, sizeof artifact::kMagic) == 0;
 }
 
+bool hasNarrowProducts(const Artifact &artifact) {
+  const std::string &options = artifact.manifest().options;
+  return options.find("--precision ") != std::string::npos && options.find("--precision f32") == std::string::npos;
+}
+
 std::vector<InputTensor> inputTensors(std::span<const NamedArray> arrays) {
   std::vector<InputTensor> inputs;
   for (const NamedArray &entry : arrays)

@@ -221,12 +221,14 @@ static Result<std::optional<Peer>> startPeer(const VerifyCommand &command) {
   return std::optional<Peer>(std::move(*started));
 }
 
-/// What the user says, else what the narrowest type of the model calls for: that of its outputs, or of what
+/// What the user says, else what the narrowest type of the model calls for: that of its outputs, of its products, or of what
 /// the peer found in it.
 static double toleranceOf(const VerifyCommand &command, const OpenModel &model, const Peer *peer) {
   if (command.tolerance)
     return *command.tolerance;
   double tolerance = defaultTolerance(peer ? peer->precision() : artifact::DType::f32);
+  if (hasNarrowProducts(model.artifact()))
+    tolerance = std::max(tolerance, defaultTolerance(artifact::DType::bf16));
   for (const artifact::TensorInfo &output : model.artifact().manifest().outputs)
     tolerance = std::max(tolerance, defaultTolerance(output.dtype));
   return tolerance;

@@ -8,6 +8,7 @@
 #include "permalloy/Pipelines/TfmPipeline.h"
 #include "permalloy/Transforms/Passes.h"
 
+#include "mlir/Transforms/Passes.h"
 
 #include <chrono>
 
@@ -51,21 +52,45 @@ LogicalResult runPasses(ModuleOp module, const CompileOptions &options, function
   return passes.run(module);
 }
 
+/// Decides apart from the pass that applies; what was decided goes to the report.
+LogicalResult lowerPrecision(ModuleOp module, const CompileOptions &options, PrecisionPlan &chosen) {
+  if (options.switches) {
+    auto plan = addPrecisionSwitches(module);
+    if (failed(plan))
+      return failure();
+    *options.switches = *plan;
+    return runPasses(module, options, buildPrecisionPipeline);
+  }
+  if (!options.precision && !options.allBf16)
+    return success(); // the model's types, strictly
+  if (failed(annotatePrecision(module, options.precision ? *options.precision : uniformPlan(module, /*bf16=*/true))))
+    return failure();
+  chosen = readPrecision(module);
+  return runPasses(module, options, buildPrecisionPipeline);
+}
+
 /// Everything before code generation. The fusion report comes between: kernels no longer show what was raised.
 LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitKind until, Stages &stages,
-                           CompileReport *report) {
+                           PrecisionPlan &chosen, CompileReport *report) {
   stages.begin("fuse");
   auto fuse = [&](OpPassManager &passes) {
     TfmPipelineOptions pipeline;
     pipeline.packPadding = options.packPadding;
     buildTfmPipeline(passes, pipeline);
-    if (until != EmitKind::Tfm)
-      passes.addNestedPass<func::FuncOp>(createPlanCaches());
   };
   if (failed(runPasses(module, options, fuse)))
     return failure();
+  if (options.precision || options.allBf16 || options.switches)
+    stages.begin("choose precision");
+  if (failed(lowerPrecision(module, options, chosen)))
+    return failure();
+  auto caches = [&](OpPassManager &passes) { passes.addNestedPass<func::FuncOp>(createPlanCaches()); };
+  if (until != EmitKind::Tfm && failed(runPasses(module, options, caches)))
+    return failure();
   if (options.fusionReport)
     printFusionReport(module, *options.fusionReport);
+  if (options.fusionReport && !chosen.choices.empty())
+    chosen.print(*options.fusionReport);
   if (auto main = module.lookupSymbol<func::FuncOp>("main"); report && main)
     if (auto padding = main->getAttrOfType<StringAttr>(kPaddingAttr))
       report->padding = padding.str();
@@ -113,6 +138,14 @@ bool needsFallback(ArrayRef<TargetImage> images) {
 
 } // namespace
 
+void permalloy::buildPrecisionPipeline(OpPassManager &passes) {
+  // 1. Operands of marked products; what makes them rounds them where it can.
+  passes.addPass(createApplyPrecision());
+  // 2. A value that several products read is cast once, and weights when the artifact is written.
+  passes.addNestedPass<func::FuncOp>(createCSEPass());
+  passes.addPass(createFoldWeights());
+}
+
 void permalloy::buildKernPipeline(OpPassManager &passes) {
   // 1. Pasts that grow in place. Before kernels are planned: the append takes in what makes its rows. (In a compilation they
   // are planned already, for the fusion report.)
@@ -130,13 +163,15 @@ void permalloy::buildKernPipeline(OpPassManager &passes) {
 
 void permalloy::registerCompilePipelines() {
   registerTfmPipeline();
+  PassPipelineRegistration<>("precision-pipeline", "carry out what plan-precision decided", buildPrecisionPipeline);
   PassPipelineRegistration<>("kern-pipeline", "turn fused tfm into kernels, launches and slots", buildKernPipeline);
 }
 
 LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions &options, StringRef path, CompileReport *report) {
   Stages stages(options, report);
   auto targets = parseTargets(module, options);
-  if (failed(targets) || failed(runFrontHalf(module, options, EmitKind::Kern, stages, report)))
+  PrecisionPlan chosen;
+  if (failed(targets) || failed(runFrontHalf(module, options, EmitKind::Kern, stages, chosen, report)))
     return failure();
   stages.begin("generate code");
   auto tuned = TunedSchedules::load(module, options);
@@ -161,6 +196,7 @@ LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions
   if (Status status = artifact::writeArtifact(path.str(), contents, &written); !status.ok())
     return emitError(UnknownLoc::get(module.getContext())) << status.message();
   if (report) {
+    report->precision = std::move(chosen);
     report->kernels = contents.program.kernels.size();
     report->kernelsFromCache = fromCache;
     report->tuned = tuned->used();
@@ -181,8 +217,11 @@ LogicalResult permalloy::compileToText(ModuleOp module, const CompileOptions &op
                                        CompileReport *report) {
   Stages stages(options, report);
   auto targets = parseTargets(module, options);
-  if (failed(targets) || failed(runFrontHalf(module, options, kind, stages, report)))
+  PrecisionPlan chosen;
+  if (failed(targets) || failed(runFrontHalf(module, options, kind, stages, chosen, report)))
     return failure();
+  if (report)
+    report->precision = chosen;
   if (kind == EmitKind::Tfm || kind == EmitKind::Kern) {
     module.print(out);
     return success();

@@ -77,6 +77,14 @@ def evict(keep: Path):
             total -= size
 
 
+def file_hash(path: str) -> str:
+    """Hash of a file's content; of nothing where it cannot be read, which the compiler will say."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
 def model_hashes(path, data: bytes | None) -> list[str]:
     """Hashes of a model's bytes and of the external data files it names."""
     if data is not None:

@@ -29,6 +29,8 @@ from .errors import (
 ALLOY_MAGIC = b"\x89ALY\r\n\x1a\n"
 # Exit code of the driver for options that it does not have or whose values make no sense.
 _BAD_COMMAND_LINE = 2
+# Flags that name a file which the compiler reads.
+_FILE_FLAGS = ("--plan", "--calibrate")
 # Start of the name of the file that a model given as bytes is written to.
 _TEMPORARY = "permalloy-bytes-"
 
@@ -40,7 +42,8 @@ def compile(model: Any, output: str | os.PathLike | None = None, **options) -> s
     output   where to write; None: into the cache, from which it may be evicted later
     options  flags of `permalloy compile`: target="x86-64-v3" or a list, dims={"batch": "1..32"}
              (also 4 or (1, 32)), threads=2, and any other by its name with underscores; True
-             gives a flag without a value
+             gives a flag without a value. precision="bf16" rounds the operands of products,
+             precision="auto" with max_error=1e-3 and calibrate="inputs.npz" those that this allows
 
     Raises CompileError with the compiler's message when the model is refused, InvalidArgument when
     an option is.
@@ -156,8 +159,10 @@ def _key(path, data, compiler, arguments) -> str:
     add(_native.version())
     add(f"{binary.st_size} {binary.st_mtime_ns}")
     add(_native.cpu_features())
-    for argument in arguments:
+    for flag, argument in zip(["", *arguments], arguments, strict=False):
         add(argument)
+        if flag in _FILE_FLAGS:  # what it says counts, not only its name
+            add(cache.file_hash(argument))
     for database in _tuning_databases(arguments):
         stat = os.stat(database)
         add(f"{database} {stat.st_size} {stat.st_mtime_ns}")

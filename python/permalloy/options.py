@@ -180,7 +180,8 @@ class SessionOptions(_Options):
         self._dims[_text("the dimension's name", dim_name)] = _integer(0)(dim_name, dim_value)
 
     def add_session_config_entry(self, key: str, value: str) -> None:
-        """Kept and given back. Asking for an ORT format model is refused."""
+        """Kept and given back. `permalloy.NAME` is an option of permalloy.compile, for example
+        "permalloy.precision": "bf16". Asking for an ORT format model is refused."""
         if key in ("session.load_model_format", "session.save_model_format") and value != "ONNX":
             raise InvalidArgument(f"{key} is '{value}', accepted is 'ONNX'")
         self._add_entry(key, value)
@@ -197,6 +198,10 @@ class SessionOptions(_Options):
     def _compile_options(self) -> dict[str, Any]:
         """What permalloy.compile takes, the overridden dimensions included."""
         options = dict(self.compile_options)
+        prefix = "permalloy."
+        for key, value in self._entries.items():
+            if key.startswith(prefix):
+                options[key.removeprefix(prefix)] = value
         if self._dims:
             options["dims"] = {**options.get("dims", {}), **self._dims}
         return options

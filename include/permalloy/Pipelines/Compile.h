@@ -12,6 +12,7 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
+#include "permalloy/Transforms/Precision.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <cstdint>
@@ -27,6 +28,12 @@ struct CompileOptions {
   /// Instruction sets as codegen::CpuTarget::parse takes them; the artifact gets an image for each, and one for AVX-512
   /// where the only one uses AMX, which Linux may refuse.
   std::vector<std::string> targets = {"host"};
+  /// Which products run in bf16. None: no operation, the module keeps the model's types.
+  std::optional<PrecisionPlan> precision;
+  /// Instead of a plan: all products that can run in bf16.
+  bool allBf16 = false;
+  /// Instead of either: the module gets a switch for each product (see addPrecisionSwitches), listed here; null: no.
+  PrecisionPlan *switches = nullptr;
   /// Threads that generate code; 0: as many as this process may use.
   unsigned jobs = 0;
   /// Folder of the kernel cache; empty: no cache.
@@ -68,14 +75,17 @@ struct CompileReport {
   unsigned kernelsFromCache = 0; ///< of those, not generated anew
   std::vector<TunedKernel> tuned;
   unsigned launches = 0;
+  PrecisionPlan precision;       ///< of each product, where CompileOptions asked for bf16
   uint64_t fileSize = 0;    ///< bytes
   uint64_t weightBytes = 0; ///< bytes of stored weights
   std::string padding;      ///< what packing of padding did, in a sentence; empty: not asked for
 };
 
+/// Appends the passes that carry out the precision that is written on products (see Transforms/Precision.h).
+void buildPrecisionPipeline(mlir::OpPassManager &passes);
 /// Appends the passes from fused `tfm` (see TfmPipeline.h) to kernels, launches and slots.
 void buildKernPipeline(mlir::OpPassManager &passes);
-/// Makes the pipelines known as `--tfm-pipeline` and `--kern-pipeline`.
+/// Makes the pipelines known as `--tfm-pipeline`, `--precision-pipeline` and `--kern-pipeline`.
 void registerCompilePipelines();
 
 /// Compiles `module`, which is changed, and writes `path`, complete or not at all. Errors are

@@ -402,6 +402,58 @@ def FusionReport : Pass<"tfm-fusion-report", "::mlir::ModuleOp"> {
 }
 
 //===----------------------------------------------------------------------===//
+// Precision
+//===----------------------------------------------------------------------===//
+
+def PlanPrecision : TfmPass<"plan-precision", "::mlir::ModuleOp"> {
+  let summary = "decide which products run in bf16";
+  let description = [{
+    Writes `tfm.precision`, "f32" or "bf16", on each linear layer, attention, mixture of experts and matrix product, and in
+    `tfm.precision_reason` why one that was to be bf16 is not: the router of experts, attention whose keys stand in a cache of
+    f32, weights that are computed, models that are no f32. Changes nothing else. A plan (see Transforms/Precision.h) names
+    operations by their ONNX nodes; one that names what the model has not, or asks for what cannot be, is an error.
+
+    ```mlir
+    %0 = tfm.linear %x, %w : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32> loc("node_linear")
+    ```
+    becomes
+    ```mlir
+    %0 = tfm.linear %x, %w {tfm.precision = "bf16"} : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32> loc("node_linear")
+    ```
+  }];
+  let options = [Option<"precision", "precision", "std::string", "\"bf16\"", "f32, or bf16 for all that can be">,
+                 Option<"plan", "plan", "std::string", "\"\"", "file of a plan, instead of one precision for all">];
+  let statistics = [Statistic<"numNarrow", "narrow", "operations that are to run in bf16">];
+}
+
+def ApplyPrecision : TfmPass<"apply-precision", "::mlir::ModuleOp"> {
+  let summary = "give products the operands that plan-precision chose";
+  let description = [{
+    Input and weight of a marked linear layer, input and experts of a mixture, query, key and value of attention become bf16;
+    results, biases, masks, norms and softmax stay f32. A value whose every reader wants bf16 is rounded by the operation that
+    makes it (the result of a layer before a rotation or attention, a rotated query, the result of attention); others are cast
+    right behind it, once, for `plan-kernels` to write both from one kernel. Keys and values that are also results of the
+    function, in the model's type, hold what attention saw. A gather from the weight of such a layer (a tied embedding) reads
+    bf16, too. Weights are cast for `fold-weights` to record, so that the artifact holds bf16.
+
+    Attributes of plan-precision are removed; without them nothing changes.
+
+    ```mlir
+    %n = tfm.layer_norm %x, ...
+    %0 = tfm.linear %n, %w {tfm.precision = "bf16"} : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32>
+    ```
+    becomes
+    ```mlir
+    %n = tfm.layer_norm %x, ...
+    %b = tfm.cast %n : (tensor<?x64xf32>) -> tensor<?x64xbf16>
+    %c = tfm.cast %w : (tensor<64x64xf32>) -> tensor<64x64xbf16>
+    %0 = tfm.linear %b, %c : (tensor<?x64xbf16>, tensor<64x64xbf16>) -> tensor<?x64xf32>
+    ```
+  }];
+  let statistics = [Statistic<"numLowered", "lowered", "operations whose operands became bf16">];
+}
+
+//===----------------------------------------------------------------------===//
 // Sizes that depend on data
 //===----------------------------------------------------------------------===//
 

@@ -123,8 +123,9 @@ kern::Emitter emitterOf(const Group &group) {
     if (isa<MatmulOp, ReduceOp, ScatterOp, KvAppendOp>(op))
       return kern::Emitter::Generic;
   }
-  bool rows = group.outputs.size() == 1 && isFloat(group.outputs[0]) &&
-              cast<RankedTensorType>(group.outputs[0].getType()).getRank() > 0;
+  bool rows = !group.outputs.empty() && llvm::all_of(group.outputs, [&](Value value) {
+    return isFloat(value) && cast<RankedTensorType>(value.getType()).getRank() > 0;
+  });
   return rows ? kern::Emitter::Row : kern::Emitter::Generic;
 }
 

@@ -25,6 +25,15 @@ bool isPullable(Operation *op) {
                                   DimValuesOp, ShapeOfOp>(op);
 }
 
+/// Between element types that registers hold as f32.
+bool isFloatCast(CastOp cast) {
+  auto isNarrow = [](Value value) {
+    Type element = getElementTypeOrSelf(value.getType());
+    return element.isF16() || element.isBF16() || element.isF32();
+  };
+  return cast && isNarrow(cast.getInput()) && isNarrow(cast.getResult());
+}
+
 /// Roots that read each operand element many times: producers are stored, not recomputed.
 bool rereadsOperands(Operation *op) { return isa<LinearOp, MatmulOp, AttentionOp, TopKOp, ScatterOp, GroupByOp, GroupedLinearOp, PrefixCountOp>(op); }
 
@@ -34,6 +43,8 @@ public:
 
   void copyRanges();
   void joinEpilogues();
+  void joinWidened(Operation *op, unsigned group);
+  void joinCasts(Operation *op, unsigned group);
   void joinRouters();
   void joinProducers();
   void write();
@@ -76,14 +87,39 @@ void Planner::joinEpilogues() {
     groupOf[linear] = group;
     Operation *last = linear;
     for (Operation *next = onlyUser(last); next; next = onlyUser(last)) {
-      if (!isa<UnaryOp, BinaryOp>(next) || groupOf.contains(next) ||
+      if (!(isa<UnaryOp, BinaryOp>(next) || isFloatCast(dyn_cast<CastOp>(next))) || groupOf.contains(next) ||
           !isa<FloatType>(getElementTypeOrSelf(next->getResult(0).getType())) ||
           !shapes.equalShapes(next->getResult(0), linear.getResult()))
         break;
       groupOf[next] = group;
+      joinWidened(next, group);
       last = next;
       ++epilogues;
     }
+    joinCasts(last, group);
+  }
+}
+
+/// Other operands of an epilogue that are stored narrow are widened where they are read.
+void Planner::joinWidened(Operation *op, unsigned group) {
+  for (Value operand : op->getOperands()) {
+    auto cast = operand.getDefiningOp<CastOp>();
+    if (isFloatCast(cast) && cast->hasOneUse() && groupOf.try_emplace(cast, group).second)
+      ++producers;
+  }
+}
+
+/// A value that is wanted in two types is stored twice by the kernel that makes it.
+void Planner::joinCasts(Operation *op, unsigned group) {
+  for (Operation *user : op->getUsers()) {
+    auto cast = dyn_cast<CastOp>(user);
+    auto it = groupOf.find(user);
+    bool isFree = it == groupOf.end() || (it->second != group && rootOf[it->second] == user);
+    if (!isFloatCast(cast) || !isFree)
+      continue;
+    groupOf[cast] = group;
+    cast->moveAfter(op); // the launch stands where its last operation stood, before all readers
+    ++epilogues;
   }
 }
 
@@ -120,7 +156,7 @@ std::optional<unsigned> Planner::commonGroup(Operation *op) {
 
 /// From the last operation to the first, so that users are decided before their producers.
 void Planner::joinProducers() {
-  for (Operation &op : llvm::reverse(function.getBody().front())) {
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front()))) {
     if (!isa<TfmDialect>(op.getDialect()) || isSource(&op) || isa<BindSizeOp, IfOp, WhileOp>(op) ||
         groupOf.contains(&op))
       continue;
@@ -132,6 +168,8 @@ void Planner::joinProducers() {
     else
       group = newGroup(&op);
     groupOf[&op] = *group;
+    if (rootOf[*group] == &op && !rereadsOperands(&op))
+      joinCasts(&op, *group);
   }
 }
 

@@ -1,0 +1,87 @@
+//===- Precision.h - which products run in bf16 ------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A plan says for each operation with products (linear layer, attention, mixture of experts) whether its operands are f32 or
+// bf16; sums are f32 either way. `plan-precision` writes it as attributes, which can be printed and edited, and
+// `apply-precision` carries it out. As a file it is JSON:
+//
+//   {"precision": [{"op": "node_linear_3", "kind": "linear", "precision": "bf16"},
+//                  {"op": "node_linear_4", "kind": "linear", "precision": "f32", "reason": "..."}]}
+//
+// An operation is named by the ONNX node that it came from. Operations of one kind and one node (the parts of a projection
+// that was cut) have one line. What a plan leaves out stays f32.
+//
+//===----------------------------------------------------------------------===//
+#ifndef PERMALLOY_TRANSFORMS_PRECISION_H
+#define PERMALLOY_TRANSFORMS_PRECISION_H
+
+#include "Tfm/Tfm.h"
+#include "mlir/IR/BuiltinOps.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace permalloy {
+class SymbolicShapes;
+
+/// Names of the attributes between plan-precision and apply-precision: "f32" or "bf16", and why not bf16.
+inline constexpr llvm::StringLiteral kPrecisionAttr = "tfm.precision", kPrecisionReasonAttr = "tfm.precision_reason";
+
+/// The graph input of a module with switches: one bool for each choice of the plan.
+inline constexpr llvm::StringLiteral kSwitchInput = "permalloy.precision";
+
+/// What an operation has to do: floating-point operations over the model's dimensions, and elements of its weights.
+struct PrecisionWork {
+  tfm::DimExprAttr flops;
+  int64_t weights = 0;
+};
+
+/// One line of a plan.
+struct PrecisionChoice {
+  std::string op;        ///< ONNX node
+  std::string kind;      ///< mnemonic: linear, attention, moe, matmul
+  std::string precision; ///< "f32" or "bf16"
+  std::string reason;    ///< why f32; may be empty
+  unsigned count = 1;    ///< operations of this node
+  /// As measured by --precision auto: error of the outputs when this alone is bf16, and time saved in microseconds.
+  std::optional<double> error, saved;
+  std::vector<PrecisionWork> work = {}; ///< of a module with switches
+};
+
+struct PrecisionPlan {
+  std::vector<PrecisionChoice> choices;
+  /// Of --precision auto: what was allowed, and what the whole plan has.
+  std::optional<double> maxError, error;
+
+  /// Reads JSON; the message of an error says what a plan looks like.
+  static llvm::Expected<PrecisionPlan> parse(llvm::StringRef text);
+  std::string toJson() const;
+  /// "bf16: 6 attention, 36 linear" and one line for each reason of those that are f32, where bf16 was asked for.
+  void print(llvm::raw_ostream &os) const;
+  const PrecisionChoice *find(llvm::StringRef op, llvm::StringRef kind) const;
+};
+
+/// Whether `op` multiplies tensors of floats: what a plan is about.
+bool hasProducts(mlir::Operation *op);
+/// Why the operands of an operation with products cannot be bf16; empty where they can.
+std::string whyNotBf16(mlir::Operation *op);
+/// The ONNX node that names an operation in a plan.
+std::string precisionName(mlir::Operation *op);
+
+/// Writes kPrecisionAttr on every operation with products. Emits an error where the plan names one that the module has not, or
+/// asks for bf16 where that cannot be.
+llvm::LogicalResult annotatePrecision(mlir::ModuleOp module, const PrecisionPlan &plan);
+/// The plan of all that can be in bf16, or of nothing.
+PrecisionPlan uniformPlan(mlir::ModuleOp module, bool bf16);
+/// Gives @main another input, kSwitchInput, that says of each choice of the plan returned whether it runs in bf16: every
+/// product that can is there twice, and a select takes the one or the other. So one compilation measures any plan. What stands
+/// in branches and bodies of loops keeps f32 and is not in the plan.
+llvm::FailureOr<PrecisionPlan> addPrecisionSwitches(mlir::ModuleOp module);
+PrecisionWork precisionWork(mlir::Operation *op, SymbolicShapes &shapes);
+/// What stands in the attributes of a module, in program order.
+PrecisionPlan readPrecision(mlir::ModuleOp module);
+
+} // namespace permalloy
+
+#endif

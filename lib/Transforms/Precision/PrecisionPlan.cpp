@@ -1,0 +1,252 @@
+//===- PrecisionPlan.cpp - which products run in bf16 ------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "permalloy/Transforms/Precision.h"
+#include "../Cleanup/Assumptions.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/Support/JSON.h"
+
+using namespace mlir;
+using namespace permalloy;
+using namespace permalloy::tfm;
+
+static constexpr llvm::StringLiteral kShape =
+    R"({"precision": [{"op": NODE, "kind": "linear", "precision": "bf16" or "f32"}, ...]})";
+
+//===----------------------------------------------------------------------===//
+// As text
+//===----------------------------------------------------------------------===//
+
+static llvm::Error badPlan(const Twine &what) {
+  return llvm::createStringError(what + "; a plan looks like " + kShape);
+}
+
+static llvm::Expected<PrecisionChoice> parseChoice(const llvm::json::Value &value, size_t index) {
+  const llvm::json::Object *object = value.getAsObject();
+  auto text = [&](StringRef key) { return object ? object->getString(key).value_or("").str() : std::string(); };
+  PrecisionChoice choice;
+  choice.op = text("op");
+  choice.kind = text("kind");
+  choice.precision = text("precision");
+  choice.reason = text("reason");
+  if (choice.op.empty() || choice.kind.empty())
+    return badPlan("entry " + Twine(index) + " of the plan has no op or no kind");
+  if (choice.precision != "bf16" && choice.precision != "f32")
+    return badPlan("the plan gives \"" + choice.op + "\" the precision \"" + choice.precision + "\"");
+  if (auto error = object->getNumber("error"))
+    choice.error = *error;
+  if (auto saved = object->getNumber("saved_us"))
+    choice.saved = *saved;
+  return choice;
+}
+
+llvm::Expected<PrecisionPlan> PrecisionPlan::parse(StringRef text) {
+  llvm::Expected<llvm::json::Value> value = llvm::json::parse(text);
+  if (!value)
+    return badPlan("the plan is no JSON: " + llvm::toString(value.takeError()));
+  const llvm::json::Object *object = value->getAsObject();
+  const llvm::json::Array *array = object ? object->getArray("precision") : nullptr;
+  if (!array)
+    return badPlan("the plan has no list \"precision\"");
+  PrecisionPlan plan;
+  for (auto [index, entry] : llvm::enumerate(*array)) {
+    llvm::Expected<PrecisionChoice> choice = parseChoice(entry, index);
+    if (!choice)
+      return choice.takeError();
+    if (plan.find(choice->op, choice->kind))
+      return badPlan("the plan has two entries for " + choice->kind + " \"" + choice->op + "\"");
+    plan.choices.push_back(*choice);
+  }
+  return plan;
+}
+
+std::string PrecisionPlan::toJson() const {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  llvm::json::OStream json(os, 1);
+  json.object([&] {
+    if (maxError)
+      json.attribute("max_error", *maxError);
+    if (error)
+      json.attribute("error", *error);
+    json.attributeArray("precision", [&] {
+      for (const PrecisionChoice &choice : choices)
+        json.object([&] {
+          json.attribute("op", choice.op);
+          json.attribute("kind", choice.kind);
+          json.attribute("precision", choice.precision);
+          if (choice.error)
+            json.attribute("error", *choice.error);
+          if (choice.saved)
+            json.attribute("saved_us", *choice.saved);
+          if (!choice.reason.empty())
+            json.attribute("reason", choice.reason);
+        });
+    });
+  });
+  return text + "\n";
+}
+
+const PrecisionChoice *PrecisionPlan::find(StringRef op, StringRef kind) const {
+  for (const PrecisionChoice &choice : choices)
+    if (choice.op == op && choice.kind == kind)
+      return &choice;
+  return nullptr;
+}
+
+void PrecisionPlan::print(raw_ostream &os) const {
+  std::map<std::string, unsigned> narrow;
+  llvm::MapVector<StringRef, SmallVector<const PrecisionChoice *>> reasons;
+  for (const PrecisionChoice &choice : choices) {
+    if (choice.precision == "bf16")
+      narrow[choice.kind] += choice.count;
+    else if (!choice.reason.empty())
+      reasons[choice.reason].push_back(&choice);
+  }
+  os << "bf16: ";
+  llvm::interleaveComma(narrow, os, [&](auto &entry) { os << entry.second << ' ' << entry.first; });
+  os << (narrow.empty() ? "nothing\n" : "\n");
+  for (auto &[reason, kept] : reasons) {
+    unsigned count = 0;
+    for (const PrecisionChoice *choice : kept)
+      count += choice->count;
+    os << "  " << count << ' ' << kept.front()->kind << " in f32, first \"" << kept.front()->op << "\": " << reason << '\n';
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Of a module
+//===----------------------------------------------------------------------===//
+
+static Type elementOf(Value value) { return getElementTypeOrSelf(value.getType()); }
+
+bool permalloy::hasProducts(Operation *op) {
+  if (auto matmul = dyn_cast<MatmulOp>(op))
+    return isa<FloatType>(elementOf(matmul.getLhs()));
+  return isa<LinearOp, AttentionOp, MoeOp>(op);
+}
+
+std::string permalloy::precisionName(Operation *op) { return nodeName(op->getLoc()); }
+
+/// Whether `value` is a graph input, moved or with rows appended: a cache.
+static bool isFromInput(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return true;
+  return isa<ReshapeOp, TransposeOp, ConcatOp, KvAppendOp, BroadcastOp, SliceOp, GatherOp>(op) &&
+         llvm::any_of(op->getOperands(), [](Value operand) { return isa<FloatType>(elementOf(operand)) && isFromInput(operand); });
+}
+
+/// The linear layer whose result chooses experts.
+static bool isRouter(Value value) {
+  return llvm::any_of(value.getUses(), [](OpOperand &use) {
+    if (auto moe = dyn_cast<MoeOp>(use.getOwner()))
+      return moe.getLogits() == use.get();
+    return isa<ReshapeOp>(use.getOwner()) && isRouter(use.getOwner()->getResult(0));
+  });
+}
+
+std::string permalloy::whyNotBf16(Operation *op) {
+  Type element = elementOf(op->getOperand(0));
+  if (!element.isF32()) {
+    std::string text;
+    llvm::raw_string_ostream(text) << "the model computes it in " << element;
+    return text;
+  }
+  if (isa<MatmulOp>(op))
+    return "products of two activations outside of attention run in f32";
+  if (auto linear = dyn_cast<LinearOp>(op)) {
+    if (!linear.getWeight().getDefiningOp<GetWeightOp>())
+      return "its weight is no stored tensor of over 1 KB";
+    if (isRouter(linear.getResult()))
+      return "it chooses experts, and a rounded near-tie would choose others";
+  }
+  if (auto attention = dyn_cast<AttentionOp>(op)) {
+    if (attention.getKvLength() || isFromInput(attention.getKey()) || isFromInput(attention.getValue()))
+      return "its keys and values stand in a cache of f32";
+  }
+  if (auto moe = dyn_cast<MoeOp>(op))
+    if (!moe.getUp().getDefiningOp<GetWeightOp>() || !moe.getDown().getDefiningOp<GetWeightOp>())
+      return "its experts are no stored tensors of over 1 KB";
+  return "";
+}
+
+/// Calls `body` for operations with products, in program order.
+static void forEachProduct(ModuleOp module, function_ref<void(Operation *)> body) {
+  for (auto function : module.getOps<func::FuncOp>())
+    function.walk([&](Operation *op) {
+      if (isa<TfmDialect>(op->getDialect()) && hasProducts(op))
+        body(op);
+    });
+}
+
+static std::string kindOf(Operation *op) { return op->getName().stripDialect().str(); }
+
+PrecisionPlan permalloy::uniformPlan(ModuleOp module, bool bf16) {
+  PrecisionPlan plan;
+  forEachProduct(module, [&](Operation *op) {
+    std::string why = bf16 ? whyNotBf16(op) : "", name = precisionName(op);
+    for (PrecisionChoice &choice : plan.choices)
+      if (choice.op == name && choice.kind == kindOf(op)) {
+        ++choice.count;
+        if (!why.empty())
+          choice.precision = "f32", choice.reason = why;
+        return;
+      }
+    plan.choices.push_back({name, kindOf(op), bf16 && why.empty() ? "bf16" : "f32", why});
+  });
+  return plan;
+}
+
+PrecisionPlan permalloy::readPrecision(ModuleOp module) {
+  PrecisionPlan plan;
+  forEachProduct(module, [&](Operation *op) {
+    auto text = [&](StringRef name) {
+      auto attribute = op->getAttrOfType<StringAttr>(name);
+      return attribute ? attribute.str() : std::string();
+    };
+    for (PrecisionChoice &choice : plan.choices)
+      if (choice.op == precisionName(op) && choice.kind == kindOf(op)) {
+        ++choice.count;
+        return;
+      }
+    plan.choices.push_back({precisionName(op), kindOf(op), text(kPrecisionAttr), text(kPrecisionReasonAttr)});
+  });
+  return plan;
+}
+
+/// The first choice that no operation has, or nothing.
+static LogicalResult checkNames(ModuleOp module, const PrecisionPlan &plan) {
+  PrecisionPlan known = uniformPlan(module, /*bf16=*/true);
+  for (const PrecisionChoice &choice : plan.choices) {
+    const PrecisionChoice *own = known.find(choice.op, choice.kind);
+    if (!own) {
+      InFlightDiagnostic diagnostic = emitError(module.getLoc()) << "the plan names " << choice.kind << " \"" << choice.op
+                                                                 << "\", which the model has not";
+      diagnostic << "; it has ";
+      for (size_t i = 0; i < std::min<size_t>(known.choices.size(), 3); ++i)
+        diagnostic << (i ? ", " : "") << known.choices[i].kind << " \"" << known.choices[i].op << "\"";
+      diagnostic << (known.choices.size() > 3 ? " ... (--precision bf16 --print-plan lists them)" : "");
+      return diagnostic;
+    }
+    if (choice.precision == "bf16" && own->precision != "bf16")
+      return emitError(module.getLoc()) << "the plan wants " << choice.kind << " \"" << choice.op << "\" in bf16, but "
+                                        << own->reason << "; it accepts f32";
+  }
+  return success();
+}
+
+LogicalResult permalloy::annotatePrecision(ModuleOp module, const PrecisionPlan &plan) {
+  if (failed(checkNames(module, plan)))
+    return failure();
+  Builder builder(module.getContext());
+  forEachProduct(module, [&](Operation *op) {
+    const PrecisionChoice *choice = plan.find(precisionName(op), kindOf(op));
+    bool narrow = choice && choice->precision == "bf16";
+    op->setAttr(kPrecisionAttr, builder.getStringAttr(narrow ? "bf16" : "f32"));
+    if (choice && !narrow && !choice->reason.empty())
+      op->setAttr(kPrecisionReasonAttr, builder.getStringAttr(choice->reason));
+  });
+  return success();
+}

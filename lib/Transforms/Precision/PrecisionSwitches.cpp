@@ -1,0 +1,127 @@
+//===- PrecisionSwitches.cpp - both precisions of every product --*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "permalloy/Transforms/Precision.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "permalloy/Analysis/SymbolicShapes.h"
+
+using namespace mlir;
+using namespace permalloy;
+using namespace permalloy::tfm;
+
+namespace {
+
+class Switcher {
+public:
+  Switcher(func::FuncOp function, const PrecisionPlan &plan)
+      : function(function), plan(plan), builder(function.getContext()) {
+    auto type = RankedTensorType::get({int64_t(plan.choices.size())}, builder.getI1Type());
+    unsigned index = function.getNumArguments();
+    auto count = DimExprAttr::constant(function.getContext(), plan.choices.size());
+    NamedAttribute attributes[] = {
+        builder.getNamedAttr(TfmDialect::kDimsAttr, dimArray(function.getContext(), {count})),
+        builder.getNamedAttr(TfmDialect::kNameAttr, builder.getStringAttr(kSwitchInput))};
+    (void)function.insertArgument(index, type, builder.getDictionaryAttr(attributes), function.getLoc());
+    switches = function.getArgument(index);
+  }
+
+  void add(Operation *op, size_t index);
+
+private:
+  Value narrow(Value value) {
+    auto type = cast<RankedTensorType>(value.getType());
+    auto bf16 = RankedTensorType::get(type.getShape(), builder.getBF16Type(), type.getEncoding());
+    return CastOp::create(builder, value.getLoc(), bf16, value);
+  }
+  Value switchAt(size_t index);
+
+  func::FuncOp function;
+  const PrecisionPlan &plan;
+  OpBuilder builder;
+  Value switches;
+};
+
+Value Switcher::switchAt(size_t index) {
+  MLIRContext *context = builder.getContext();
+  auto constant = [&](int64_t value) { return dimArray(context, {DimExprAttr::constant(context, value)}); };
+  auto type = RankedTensorType::get({1}, builder.getI1Type());
+  return SliceOp::create(builder, function.getLoc(), type, switches, Value(), Value(), Value(), DenseI64ArrayAttr(), constant(index),
+                         constant(1), builder.getDenseI64ArrayAttr({1}));
+}
+
+void Switcher::add(Operation *op, size_t index) {
+  builder.setInsertionPointAfter(op);
+  Operation *other = builder.clone(*op);
+  builder.setInsertionPoint(other);
+  SmallVector<unsigned> narrowed = {0, 1}; // input and weight; query, key and value; input, up and down
+  if (isa<AttentionOp>(op))
+    narrowed = {0, 1, 2};
+  else if (isa<MoeOp>(op))
+    narrowed = {0, 2, 3};
+  for (unsigned operand : narrowed)
+    other->setOperand(operand, narrow(op->getOperand(operand)));
+  builder.setInsertionPointAfter(other);
+  Value chosen = SelectOp::create(builder, op->getLoc(), op->getResult(0).getType(), switchAt(index), other->getResult(0), op->getResult(0));
+  op->getResult(0).replaceUsesWithIf(chosen, [&](OpOperand &use) { return use.get() != chosen && use.getOwner() != chosen.getDefiningOp(); });
+}
+
+} // namespace
+
+FailureOr<PrecisionPlan> permalloy::addPrecisionSwitches(ModuleOp module) {
+  auto main = module.lookupSymbol<func::FuncOp>("main");
+  if (!main)
+    return emitError(module.getLoc()) << "there is no function @main to take switches";
+  PrecisionPlan all = uniformPlan(module, /*bf16=*/true), plan;
+  SmallVector<std::pair<Operation *, size_t>> products;
+  for (const PrecisionChoice &choice : all.choices) {
+    if (choice.precision != "bf16")
+      continue;
+    SmallVector<Operation *> own;
+    main.walk([&](Operation *op) {
+      if (isa<TfmDialect>(op->getDialect()) && hasProducts(op) && precisionName(op) == choice.op &&
+          op->getName().stripDialect() == choice.kind)
+        own.push_back(op);
+    });
+    if (own.size() != choice.count) // in branches and bodies: left as it is
+      continue;
+    for (Operation *op : own)
+      products.push_back({op, plan.choices.size()});
+    plan.choices.push_back(choice);
+  }
+  if (plan.choices.empty())
+    return plan;
+  SymbolicShapes shapes;
+  for (auto [op, index] : products)
+    plan.choices[index].work.push_back(precisionWork(op, shapes));
+  Switcher switcher(main, plan);
+  for (auto [op, index] : products)
+    switcher.add(op, index);
+  return plan;
+}
+
+/// Rows of a product as an expression over the model's dimensions.
+PrecisionWork permalloy::precisionWork(Operation *op, SymbolicShapes &shapes) {
+  auto constant = [&](int64_t value) { return DimExprAttr::constant(op->getContext(), value); };
+  auto elements = [](Value weight) { return cast<RankedTensorType>(weight.getType()).getNumElements(); };
+  auto rowsOf = [&](Value value) {
+    DimExprAttr rows = constant(1);
+    for (DimExprAttr dim : ArrayRef(shapes.dims(value)).drop_back())
+      rows = DimExprAttr::mul(rows, dim);
+    return rows;
+  };
+  if (auto linear = dyn_cast<LinearOp>(op)) {
+    int64_t size = elements(linear.getWeight());
+    return {DimExprAttr::mul(rowsOf(linear.getInput()), constant(2 * size)), size};
+  }
+  if (auto moe = dyn_cast<MoeOp>(op)) {
+    int64_t size = elements(moe.getUp()) + elements(moe.getDown());
+    int64_t used = 2 * int64_t(moe.getTopK()) * size / cast<RankedTensorType>(moe.getUp().getType()).getDimSize(0);
+    return {DimExprAttr::mul(rowsOf(moe.getInput()), constant(used)), size};
+  }
+  auto attention = cast<AttentionOp>(op);
+  Dims query = shapes.dims(attention.getQuery()), key = shapes.dims(attention.getKey());
+  DimExprAttr width = constant(attention.getNumHeads());
+  width = query.size() == 4 ? DimExprAttr::mul(width, query[3]) : query[2];
+  DimExprAttr pairs = DimExprAttr::mul(query[attention.queryAxis()], attention.keys(key));
+  return {DimExprAttr::mul(DimExprAttr::mul(query[0], pairs), DimExprAttr::mul(width, constant(4))), 0};
+}

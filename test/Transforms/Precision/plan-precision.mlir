@@ -1,0 +1,61 @@
+// RUN: permalloy-opt %s --plan-precision --mlir-print-debuginfo=false | FileCheck %s
+// RUN: permalloy-opt %s --plan-precision=precision=f32 | FileCheck %s --check-prefix=F32
+// RUN: permalloy-opt %s --plan-precision --plan-precision | FileCheck %s
+// RUN: echo '{"precision": [{"op": "second", "kind": "linear", "precision": "bf16"}]}' > %t.json
+// RUN: permalloy-opt %s --plan-precision=plan=%t.json | FileCheck %s --check-prefix=PLAN
+// RUN: echo '{"precision": [{"op": "third", "kind": "linear", "precision": "bf16"}]}' > %t.json
+// RUN: not permalloy-opt %s --plan-precision=plan=%t.json 2>&1 | FileCheck %s --check-prefix=UNKNOWN
+// RUN: echo '{"precision": [{"op": "cached", "kind": "attention", "precision": "bf16"}]}' > %t.json
+// RUN: not permalloy-opt %s --plan-precision=plan=%t.json 2>&1 | FileCheck %s --check-prefix=CANNOT
+// RUN: echo '{"precision": [{"op": "first", "kind": "linear", "precision": "int3"}]}' > %t.json
+// RUN: not permalloy-opt %s --plan-precision=plan=%t.json 2>&1 | FileCheck %s --check-prefix=VALUE
+// RUN: echo 'bf16' > %t.json
+// RUN: not permalloy-opt %s --plan-precision=plan=%t.json 2>&1 | FileCheck %s --check-prefix=JSON
+// RUN: not permalloy-opt %s --plan-precision=precision=f8 2>&1 | FileCheck %s --check-prefix=MODE
+
+// UNKNOWN: the plan names linear "third", which the model has not; it has linear "first", linear "second", attention "cached" ...
+// CANNOT: the plan wants attention "cached" in bf16, but its keys and values stand in a cache of f32; it accepts f32
+// VALUE: the plan gives "first" the precision "int3"; a plan looks like {"precision":
+// JSON: the plan is no JSON: {{.*}}; a plan looks like {"precision":
+// MODE: precision 'f8' is unknown; there are f32 and bf16
+
+tfm.weight @w : tensor<32x32xf32> = #tfm.seeded<1, 1.0>
+tfm.weight @router : tensor<32x4xf32> = #tfm.seeded<2, 1.0>
+tfm.weight @up : tensor<4x32x32xf32> = #tfm.seeded<3, 1.0>
+tfm.weight @down : tensor<4x32x32xf32> = #tfm.seeded<4, 1.0>
+
+// CHECK-LABEL: @layers
+// CHECK: tfm.linear {{.*}} {tfm.precision = "bf16"}
+// CHECK: tfm.linear {{.*}} {tfm.precision = "bf16"}
+// CHECK: tfm.attention {{.*}} tfm.precision = "f32", tfm.precision_reason = "its keys and values stand in a cache of f32"
+// F32-LABEL: @layers
+// F32-COUNT-2: tfm.linear {{.*}} {tfm.precision = "f32"}
+// PLAN-LABEL: @layers
+// PLAN: tfm.linear {{.*}} {tfm.precision = "f32"}
+// PLAN: tfm.linear {{.*}} {tfm.precision = "bf16"}
+func.func @layers(%x: tensor<?x?x32xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<32>]}, %k: tensor<?x?x32xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<t>, #tfm.dim<32>]}) -> tensor<?x?x32xf32> {
+  %w = tfm.get_weight @w : tensor<32x32xf32>
+  %0 = tfm.linear %x, %w : (tensor<?x?x32xf32>, tensor<32x32xf32>) -> tensor<?x?x32xf32> loc("first")
+  %1 = tfm.linear %0, %w : (tensor<?x?x32xf32>, tensor<32x32xf32>) -> tensor<?x?x32xf32> loc("second")
+  %2 = tfm.attention %1, %k, %k {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<?x?x32xf32>, tensor<?x?x32xf32>, tensor<?x?x32xf32>) -> tensor<?x?x32xf32> loc("cached")
+  return %2 : tensor<?x?x32xf32>
+}
+
+// The router keeps f32. A weight that is computed cannot be stored in bf16; a model of f16 stays what it is.
+// CHECK-LABEL: @experts
+// CHECK: tfm.linear {{.*}} "it chooses experts, and a rounded near-tie would choose others"
+// CHECK: tfm.moe {{.*}} tfm.precision = "bf16"
+// CHECK: tfm.linear {{.*}} "its weight is no stored tensor of over 1 KB"
+// CHECK: tfm.linear {{.*}} "the model computes it in f16"
+// CHECK: tfm.matmul {{.*}} "products of two activations outside of attention run in f32"
+func.func @experts(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<32>]}, %v: tensor<32x32xf32>, %h: tensor<2x32xf16>, %g: tensor<32x3xf16>) -> (tensor<?x32xf32>, tensor<?x32xf32>, tensor<2x3xf16>, tensor<?x?xf32>) {
+  %r = tfm.get_weight @router : tensor<32x4xf32>
+  %u = tfm.get_weight @up : tensor<4x32x32xf32>
+  %d = tfm.get_weight @down : tensor<4x32x32xf32>
+  %l = tfm.linear %x, %r : (tensor<?x32xf32>, tensor<32x4xf32>) -> tensor<?x4xf32> loc("router")
+  %0 = tfm.moe %x, %l, %u, %d activation silu {top_k = 2 : i64} : (tensor<?x32xf32>, tensor<?x4xf32>, tensor<4x32x32xf32>, tensor<4x32x32xf32>) -> tensor<?x32xf32> loc("moe")
+  %1 = tfm.linear %x, %v : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32> loc("computed")
+  %2 = tfm.linear %h, %g : (tensor<2x32xf16>, tensor<32x3xf16>) -> tensor<2x3xf16> loc("half")
+  %3 = tfm.matmul %0, %1 {transpose_b} : (tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x?xf32> loc("product")
+  return %0, %1, %2, %3 : tensor<?x32xf32>, tensor<?x32xf32>, tensor<2x3xf16>, tensor<?x?xf32>
+}

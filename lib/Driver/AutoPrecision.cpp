@@ -180,7 +180,7 @@ static std::vector<size_t> ranked(const PrecisionPlan &plan) {
     if (*plan.choices[i].saved > 0)
       order.push_back(i);
   auto value = [&](size_t i) { return *plan.choices[i].saved / std::max(*plan.choices[i].error, 1e-12); };
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return value(a) > value(b); });
+  llvm::sort(order, [&](size_t a, size_t b) { return value(a) != value(b) ? value(a) > value(b) : a < b; });
   return order;
 }
 

@@ -107,11 +107,13 @@ static void printTimes(const CompileCommand &command, const Progress &progress, 
     total += seconds;
   }
   table.row({"total", formatSeconds(total)});
-  std::vector<std::pair<std::string, double>> slow(passes.seconds().begin(), passes.seconds().end());
-  std::stable_sort(slow.begin(), slow.end(), [](auto &a, auto &b) { return a.second > b.second; });
-  for (const auto &[pass, seconds] : slow)
-    if (command.timeReport && seconds >= kLeastPassSeconds)
-      table.row({"--" + pass, formatSeconds(seconds)});
+  std::vector<std::pair<double, std::string>> slow;
+  for (const auto &[pass, seconds] : passes.seconds())
+    slow.push_back({-seconds, pass});
+  llvm::sort(slow);
+  for (const auto &[less, pass] : slow)
+    if (command.timeReport && -less >= kLeastPassSeconds)
+      table.row({"--" + pass, formatSeconds(-less)});
   table.print(llvm::errs());
 }
 

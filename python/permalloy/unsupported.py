@@ -111,7 +111,6 @@ NO_EFFECT: dict[str, dict[str, str]] = {
         "enable_fallback": _PROVIDERS,
     },
     "SessionOptions": {
-        "add_session_config_entry": "kept and given back",
         "enable_cpu_mem_arena": _PLANNED,
         "enable_mem_pattern": _PLANNED,
         "enable_mem_reuse": _PLANNED,

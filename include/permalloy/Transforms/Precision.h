@@ -45,7 +45,7 @@ struct PrecisionChoice {
   std::string reason;    ///< why f32; may be empty
   unsigned count = 1;    ///< operations of this node
   /// As measured by --precision auto: error of the outputs when this alone is bf16, and time saved in microseconds.
-  std::optional<double> error, saved;
+  std::optional<double> error = {}, saved = {};
   std::vector<PrecisionWork> work = {}; ///< of a module with switches
 };
 

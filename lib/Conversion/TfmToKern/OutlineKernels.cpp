@@ -129,13 +129,18 @@ kern::Emitter emitterOf(const Group &group) {
   return rows ? kern::Emitter::Row : kern::Emitter::Generic;
 }
 
-/// What names the kernel: its root, or its last operation.
-StringRef rootName(const Group &group) {
-  for (Operation *op : group.ops)
-    if (isa<LinearOp, MatmulOp, AttentionOp, LayerNormOp, RmsNormOp, RotaryOp, SoftmaxOp, ReduceOp, KvAppendOp, GroupByOp,
-            GroupedLinearOp, PrefixCountOp>(op))
-      return op->getName().stripDialect();
-  return group.ops.back()->getName().stripDialect();
+/// What names the kernel: its root, or its last operation. Products of halves say so, for profiles and `inspect`.
+std::string rootName(const Group &group) {
+  for (Operation *op : group.ops) {
+    std::string name = op->getName().stripDialect().str();
+    if (isa<LinearOp, MatmulOp, AttentionOp, GroupedLinearOp>(op)) {
+      Type element = getElementTypeOrSelf(op->getOperand(0).getType());
+      return name + (element.isBF16() ? "_bf16" : element.isF16() ? "_f16" : "");
+    }
+    if (isa<LayerNormOp, RmsNormOp, RotaryOp, SoftmaxOp, ReduceOp, KvAppendOp, GroupByOp, PrefixCountOp>(op))
+      return name;
+  }
+  return group.ops.back()->getName().stripDialect().str();
 }
 
 class Outliner {

@@ -45,6 +45,7 @@ public:
   void joinEpilogues();
   void joinWidened(Operation *op, unsigned group);
   void joinCasts(Operation *op, unsigned group);
+  void joinSiblings(Operation *op, unsigned group);
   void joinRouters();
   void joinProducers();
   void write();
@@ -123,6 +124,20 @@ void Planner::joinCasts(Operation *op, unsigned group) {
   }
 }
 
+/// Functions of one value, the cosine and sine of an angle say, are one kernel, which can then take in what makes that value.
+void Planner::joinSiblings(Operation *op, unsigned group) {
+  for (Operation *user : op->getOperand(0).getUsers()) {
+    auto it = groupOf.find(user);
+    if (user == op || !isa<UnaryOp>(user) || it == groupOf.end() || rootOf[it->second] != user || it->second == group)
+      continue;
+    bool isAlone = llvm::count_if(groupOf, [&](auto &entry) { return entry.second == it->second; }) == 1;
+    if (!isAlone)
+      continue;
+    it->second = group;
+    user->moveAfter(op);
+  }
+}
+
 /// top_k -> its weights, its groups: one kernel, which walks the tokens once.
 void Planner::joinRouters() {
   for (auto sort : function.getOps<GroupByOp>()) {
@@ -170,6 +185,8 @@ void Planner::joinProducers() {
     groupOf[&op] = *group;
     if (rootOf[*group] == &op && !rereadsOperands(&op))
       joinCasts(&op, *group);
+    if (rootOf[*group] == &op && isa<UnaryOp>(op))
+      joinSiblings(&op, *group);
   }
 }
 

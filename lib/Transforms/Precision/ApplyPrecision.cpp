@@ -192,8 +192,14 @@ void Narrower::unsplitKeys() {
     Value key = packedRows(attention.getKey(), shapes), value = packedRows(attention.getValue(), shapes);
     if (!key || !value)
       continue;
-    attention.getKeyMutable().set(key);
-    attention.getValueMutable().set(value);
+    for (auto [operand, packed] : {std::pair(&attention.getKeyMutable(), key), std::pair(&attention.getValueMutable(), value)}) {
+      Operation *split = operand->get().getDefiningOp();
+      operand->set(packed);
+      while (split && isLayout(split) && split->use_empty()) {
+        Operation *dead = std::exchange(split, split->getOperand(0).getDefiningOp());
+        dead->erase();
+      }
+    }
   }
 }
 

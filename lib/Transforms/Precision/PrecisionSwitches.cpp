@@ -14,7 +14,7 @@ namespace {
 class Switcher {
 public:
   Switcher(func::FuncOp function, const PrecisionPlan &plan)
-      : function(function), plan(plan), builder(function.getContext()) {
+      : function(function), builder(function.getContext()) {
     auto type = RankedTensorType::get({int64_t(plan.choices.size())}, builder.getI1Type());
     unsigned index = function.getNumArguments();
     auto count = DimExprAttr::constant(function.getContext(), plan.choices.size());
@@ -36,7 +36,6 @@ private:
   Value switchAt(size_t index);
 
   func::FuncOp function;
-  const PrecisionPlan &plan;
   OpBuilder builder;
   Value switches;
 };

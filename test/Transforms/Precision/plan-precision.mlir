@@ -27,7 +27,7 @@ tfm.weight @down : tensor<4x32x32xf32> = #tfm.seeded<4, 1.0>
 // CHECK-LABEL: @layers
 // CHECK: tfm.linear {{.*}} {tfm.precision = "bf16"}
 // CHECK: tfm.linear {{.*}} {tfm.precision = "bf16"}
-// CHECK: tfm.attention {{.*}} tfm.precision = "f32", tfm.precision_reason = "its keys and values stand in a cache of f32"
+// CHECK: tfm.attention {{.*}}tfm.precision = "f32", tfm.precision_reason = "its keys and values stand in a cache of f32"
 // F32-LABEL: @layers
 // F32-COUNT-2: tfm.linear {{.*}} {tfm.precision = "f32"}
 // PLAN-LABEL: @layers
@@ -44,7 +44,7 @@ func.func @layers(%x: tensor<?x?x32xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, 
 // The router keeps f32. A weight that is computed cannot be stored in bf16; a model of f16 stays what it is.
 // CHECK-LABEL: @experts
 // CHECK: tfm.linear {{.*}} "it chooses experts, and a rounded near-tie would choose others"
-// CHECK: tfm.moe {{.*}} tfm.precision = "bf16"
+// CHECK: tfm.moe {{.*}}tfm.precision = "bf16"
 // CHECK: tfm.linear {{.*}} "its weight is no stored tensor of over 1 KB"
 // CHECK: tfm.linear {{.*}} "the model computes it in f16"
 // CHECK: tfm.matmul {{.*}} "products of two activations outside of attention run in f32"

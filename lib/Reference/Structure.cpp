@@ -159,21 +159,22 @@ FailureOr<int64_t> reference::wrapIndex(Wide index, int64_t extent, Scope &scope
 }
 
 Result reference::evaluate(tfm::GatherOp op, Operands in, Scope &scope) {
-  ArrayRef<int64_t> shape = in[0].shape();
+  Tensor table = in[0].isPacked() ? unpack(in[0]) : in[0];
+  ArrayRef<int64_t> shape = table.shape();
   size_t axis = op.getAxis();
   Shape out(shape.take_front(axis));
   out.append(in[1].shape().begin(), in[1].shape().end());
   out.append(shape.begin() + axis + 1, shape.end());
-  Tensor result(in[0].elementType(), out);
+  Tensor result(table.elementType(), out);
   int64_t outer = product(shape.take_front(axis)), extent = shape[axis];
-  int64_t block = product(shape.drop_front(axis + 1)) * elementBytes(in[0].element());
+  int64_t block = product(shape.drop_front(axis + 1)) * elementBytes(table.element());
   char *to = result.mutableBytes().data();
   for (int64_t o = 0; o < outer; ++o)
     for (int64_t i = 0; i < in[1].size(); ++i, to += block) {
       FailureOr<int64_t> index = wrapIndex(in[1].integer(i), extent, scope);
       if (failed(index))
         return failure();
-      std::copy_n(in[0].bytes().data() + (o * extent + *index) * block, block, to);
+      std::copy_n(table.bytes().data() + (o * extent + *index) * block, block, to);
     }
   return result;
 }

@@ -27,7 +27,9 @@ bool ModelKernels::add(const std::string &model, const CompileSettings &settings
   ToolContext tool(settings.jobs);
   mlir::OwningOpRef<mlir::ModuleOp> module = importModel(model, settings.dims, tool.get());
   artifact::ArtifactContents launches;
-  if (!module || llvm::failed(compileToLaunches(*module, CompileOptions(), launches)))
+  CompileOptions options;
+  options.allBf16 = settings.precision == "bf16";
+  if (!module || llvm::failed(compileToLaunches(*module, options, launches)))
     return false;
   for (const Sizes &some : sizes)
     if (Status status = addLaunches(launches, *module, some); !status.ok())

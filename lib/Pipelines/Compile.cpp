@@ -209,7 +209,8 @@ LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions
 
 LogicalResult permalloy::compileToLaunches(ModuleOp module, const CompileOptions &options, artifact::ArtifactContents &contents) {
   Stages stages(options, nullptr);
-  return failure(failed(runFrontHalf(module, options, EmitKind::Kern, stages, nullptr)) ||
+  PrecisionPlan chosen;
+  return failure(failed(runFrontHalf(module, options, EmitKind::Kern, stages, chosen, nullptr)) ||
                  failed(buildArtifact(module, {}, options.commandLine, contents)));
 }
 

@@ -8,6 +8,8 @@
 
 namespace permalloy {
 
+class ToolContext;
+
 /// Which precision a compilation is to have, once --precision and --plan are understood.
 struct PrecisionRequest {
   std::optional<PrecisionPlan> plan; ///< as this plan says

@@ -5,6 +5,8 @@
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/StringExtras.h"
 
+#include <set>
+
 using namespace permalloy;
 using namespace permalloy::measure;
 
@@ -146,6 +148,13 @@ TuningTask Corpus::next() {
       symbols["d" + std::to_string(index++)] = value;
     return symbols;
   };
+  // A schedule is compiled once for all sizes, and one artifact serves them all.
+  auto several = [&](auto draw) {
+    std::set<int64_t> distinct;
+    for (int i = 0; i < 3; ++i)
+      distinct.insert(draw());
+    return distinct;
+  };
   uint64_t kind = below(10);
   if (kind < 6) {
     const std::pair<int64_t, int64_t> shapes[] = {{family.width, family.width}, {family.inner, family.width},
@@ -155,18 +164,20 @@ TuningTask Corpus::next() {
     TuningTask task{parse(linearText(n, k, element, Epilogue(below(6)))), {}};
     // Launches of at most 3 GFLOP, 20 ms: more of them tell more.
     int64_t most = std::max<int64_t>(int64_t(1.5e9) / (n * k), 1);
-    task.sizes.push_back(sizesOf({1, std::min<int64_t>(rows(), most)}));
+    for (int64_t count : several([&] { return std::min<int64_t>(rows(), most); }))
+      task.sizes.push_back(sizesOf({1, count}));
     return task;
   }
   if (kind < 9) {
     bool causal = below(2), mask = below(2), decode = below(4) == 0;
     TuningTask task{parse(attentionText(family.heads, family.kvHeads, family.width / family.heads, element, causal, mask)), {}};
-    int64_t keys = decode ? logUniform(16, 4096) : std::max<int64_t>(rows(), 8);
-    task.sizes.push_back(sizesOf({1, decode ? 1 : keys, keys}));
+    for (int64_t keys : several([&] { return decode ? logUniform(16, 4096) : std::max<int64_t>(rows(), 8); }))
+      task.sizes.push_back(sizesOf({1, decode ? 1 : keys, keys}));
     return task;
   }
   TuningTask task{parse(rowText(below(4), family.width, element)), {}};
-  task.sizes.push_back(sizesOf({1, rows()}));
+  for (int64_t count : several(rows))
+    task.sizes.push_back(sizesOf({1, count}));
   return task;
 }
 

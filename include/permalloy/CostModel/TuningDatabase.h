@@ -48,7 +48,7 @@ public:
 
   /// The best schedule for a kernel whose dimensions are `sizes` (-1: known only at run time), on `target` and a CPU of `cpu`:
   /// of the measured sizes of its structure those nearest in the logarithms of the known dimensions, all where none is known,
-  /// and of the schedules measured at each of them the fastest. Nothing when that gains less than 1% over `byDefault` (or the
+  /// and of the schedules measured at each of them the fastest. Nothing when that gains less than 3% over `byDefault` (or the
   /// schedule that was the default when it was measured), or nothing was measured. `isLegal` leaves out schedules that the
   /// emitter no longer takes.
   std::optional<TunedSchedule> choose(const std::string &structure, const std::vector<int64_t> &sizes,

@@ -60,6 +60,8 @@ struct CastStream : WeightStream {
   CastStream(RankedTensorType type, Stream input) : WeightStream(type), input(std::move(input)) {}
   void read(int64_t begin, int64_t n, char *out) override {
     constexpr int64_t piece = 4096;
+    if (input->type.getElementType().isF32() && type.getElementType().isBF16())
+      return readRounded(begin, n, out);
     for (int64_t done = 0; done < n; done += piece) {
       Tensor part(input->type.getElementType(), {std::min(piece, n - done)});
       input->read(begin + done, part.size(), part.mutableBytes().data());
@@ -68,6 +70,26 @@ struct CastStream : WeightStream {
     }
   }
   Stream input;
+
+private:
+  /// f32 to bf16, the cast that a whole model takes: on bits, to nearest even. A NaN goes the general way.
+  void readRounded(int64_t begin, int64_t n, char *out) {
+    uint32_t bits[256];
+    for (int64_t run; n > 0; begin += run, n -= run) {
+      run = std::min<int64_t>(n, std::size(bits));
+      input->read(begin, run, reinterpret_cast<char *>(bits));
+      for (int64_t i = 0; i < run; ++i, out += sizeof(uint16_t)) {
+        uint16_t rounded = (bits[i] + 0x7fff + (bits[i] >> 16 & 1)) >> 16;
+        if ((bits[i] & 0x7fffffff) <= 0x7f800000) {
+          std::memcpy(out, &rounded, sizeof rounded);
+          continue;
+        }
+        Tensor number(input->type.getElementType(), {1});
+        std::memcpy(number.mutableBytes().data(), &bits[i], sizeof bits[i]);
+        std::memcpy(out, castElements(number, type.getElementType()).bytes().data(), sizeof rounded);
+      }
+    }
+  }
 };
 
 struct StridedStream : WeightStream {

@@ -43,11 +43,13 @@ static int64_t chooseEpilogueRows(int64_t tiles) {
 }
 
 AmxSchedule AmxSchedule::choose(const ContractionSize &size, bool grouped) {
-  // Half of a second-level cache of 2 MB.
-  constexpr int64_t packedBytes = 1 << 20;
+  // Half of a second-level cache of 2 MB, but no fewer rows than it takes to read the weights seldom: at K = 8192 and 11008
+  // blocks of 32 and 64 rows took 1.44 to 1.65 times as long as these (benchmarks/data/tuning-intel-xeon-amx.jsonl.gz).
+  constexpr int64_t packedBytes = 1 << 20, leastRows = 128;
   AmxSchedule schedule;
   int64_t rowBytes = llvm::alignTo(std::max<int64_t>(size.k, 1), kSteps) * 2;
-  schedule.blockRows = std::clamp<int64_t>(packedBytes / rowBytes / kBlock * kBlock, kBlock, grouped ? 256 : 512);
+  schedule.blockRows = std::clamp<int64_t>(packedBytes / rowBytes / kBlock * kBlock, grouped ? kBlock : leastRows,
+                                           grouped ? 256 : 512);
   schedule.blockSteps = chooseBlockTiles(size.k) * kSteps;
   schedule.epilogueRows = chooseEpilogueRows(schedule.blockSteps / kSteps);
   return schedule;

@@ -42,6 +42,9 @@ static int64_t chooseEpilogueRows(int64_t tiles) {
   return std::min<int64_t>(llvm::divideCeil(kBlock, tiles), 8);
 }
 
+/// From how many columns on pairs of panels are taken together, and how many then.
+static constexpr int64_t kWideColumns = 8192, kWidePairs = 8;
+
 AmxSchedule AmxSchedule::choose(const ContractionSize &size, bool grouped) {
   // Half of a second-level cache of 2 MB, but no fewer rows than it takes to read the weights seldom: at K = 8192 and 11008
   // blocks of 32 and 64 rows took 1.44 to 1.65 times as long as these (benchmarks/data/tuning-intel-xeon-amx.jsonl.gz).
@@ -52,6 +55,8 @@ AmxSchedule AmxSchedule::choose(const ContractionSize &size, bool grouped) {
                                            grouped ? 256 : 512);
   schedule.blockSteps = chooseBlockTiles(size.k) * kSteps;
   schedule.epilogueRows = chooseEpilogueRows(schedule.blockSteps / kSteps);
+  if (size.n >= kWideColumns && schedule.blockSteps >= size.k && !size.gated && !grouped)
+    schedule.groupPairs = kWidePairs;
   return schedule;
 }
 
@@ -79,14 +84,17 @@ Space permalloy::codegen::amxSpace(const ContractionSize &size) {
   space.add("block_steps", "steps of K done for all rows of a block before the next ones", &S::blockSteps,
             blockLengths(size.k));
   space.add("epilogue_rows", "rows of the epilogue done in 32 steps of K", &S::epilogueRows, {1, 2, 4, 8});
+  space.add("group_pairs", "pairs of panels done for 32 rows of A before the next rows", &S::groupPairs, {1, 4, 8, 16});
   space.add("prefetch", "1: fetch the panels that come next; 0: do not", &S::prefetch, {0, 1});
-  space.require([](const S &s) -> std::string {
+  space.require([k = size.k](const S &s) -> std::string {
     if (s.blockRows <= 0 || s.blockRows % kBlock != 0)
       return "block_rows must be a multiple of 32";
     if (s.blockSteps <= 0 || s.blockSteps % kSteps != 0)
       return "block_steps must be a multiple of 32";
     if (s.epilogueRows < 1 || s.epilogueRows > 8)
       return "epilogue_rows must lie within 1 and 8";
+    if (s.groupPairs < 1 || (s.groupPairs > 1 && s.blockSteps < k))
+      return "group_pairs must be positive, and 1 where block_steps is less than K";
     return s.prefetch > 1 ? "prefetch must be 0 or 1" : "";
   });
   return space;
@@ -144,7 +152,10 @@ private:
   void packRows();
   void packRow(Value from, Value to);
   void keepLastRows();
-  Pending emitTileOfGrid(Value group, Pending pending);
+  Value runOf(Value index);
+  Pending emitRun(Value group, Value end, Pending pending);
+  Pending emitPair(Value group, Pending pending);
+  void openPair(Value group);
   Pending emitRowBlocks(Value step, Pending pending);
   Pending emitBlock(Value step, Value m, Pending pending);
   void startProducts(Value isFirst, Value sums);
@@ -165,9 +176,11 @@ private:
   /// Steps of 32, the rest of K, and steps in a block of K.
   int64_t wholeSteps, tailSteps, blockSteps;
   int64_t panelBytes, groups, secondPanel, lastColumns;
+  /// Runs of pairs that are taken together, in each block of rows.
+  int64_t runs = llvm::divideCeil(groups, s.groupPairs);
 
   Value packed, sums, products, lastRows, stride, rowStride;
-  // The tile of the grid at hand: its rows, its weight and panels, its columns; how many lines each step of K fetches of what
+  // What is at hand: rows, their weight and panels, columns; how many lines each step of K fetches of what
   // comes next, and steps in a block of K.
   Value first, last, weight, panels, second, column, isNarrow, isOnly, lines, depth, ahead;
 };
@@ -187,8 +200,10 @@ void AmxContractionEmitter::emit() {
     height = b.mul(b.ceilDiv(b.div(b.add(c.rows, b.sub(blocks, 1)), blocks), kBlock), kBlock);
   }
   SmallVector<Value> carried = {b.i64(-1), none, none, none, none, none, none, none};
-  carried = b.loop(b.tileBegin(), b.tileEnd(), 1, carried, [&](Value index, ValueRange known) {
-    Value block = b.div(index, groups);
+  Value begin = runOf(b.tileBegin());
+  Value end = b.select(b.less(b.tileBegin(), b.tileEnd()), b.add(runOf(b.sub(b.tileEnd(), 1)), 1), begin);
+  carried = b.loop(begin, end, 1, carried, [&](Value run, ValueRange known) {
+    Value block = b.div(run, runs);
     Value isNew = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, block, known[0]);
     SmallVector<Value> found = b.choose(
         isNew,
@@ -199,7 +214,10 @@ void AmxContractionEmitter::emit() {
         },
         [&] { return SmallVector<Value>{known[1], known[2], known[3]}; });
     first = found[0], last = found[1], weight = found[2];
-    Pending pending = emitTileOfGrid(b.rem(index, groups), Pending::of(known.drop_front(4)));
+    Value tile = b.mul(block, groups), group = b.mul(b.rem(run, runs), s.groupPairs);
+    Value from = b.max(group, b.sub(b.tileBegin(), tile));
+    Value to = b.min(b.min(b.add(group, s.groupPairs), b.i64(groups)), b.sub(b.tileEnd(), tile));
+    Pending pending = emitRun(from, to, Pending::of(known.drop_front(4)));
     SmallVector<Value> next = {block, first, last, weight};
     llvm::append_range(next, pending.carried());
     return next;
@@ -207,6 +225,11 @@ void AmxContractionEmitter::emit() {
   if (hasWholeGroups())
     emitEpilogue(Pending::of(ArrayRef(carried).drop_front(4)), none, kBlock);
   tiles.release();
+}
+
+/// The run that a tile of the grid belongs to.
+Value AmxContractionEmitter::runOf(Value index) {
+  return b.add(b.mul(b.div(index, groups), runs), b.div(b.rem(index, groups), s.groupPairs));
 }
 
 /// The rows of a block: equal shares of all, or positions of one group.
@@ -267,10 +290,29 @@ void AmxContractionEmitter::keepLastRows() {
 }
 
 //===----------------------------------------------------------------------===//
-// One tile of the grid
+// Pairs of panels
 //===----------------------------------------------------------------------===//
 
-Pending AmxContractionEmitter::emitTileOfGrid(Value group, Pending pending) {
+/// The pairs [group, end) for the rows at hand: one pair, or several, 32 rows after another. Then pieces of a row of C are
+/// written one soon after the other, while its page and the line that two of them share are at hand.
+Pending AmxContractionEmitter::emitRun(Value group, Value end, Pending pending) {
+  Value rowBlocks = b.max(b.ceilDiv(b.sub(last, first), kBlock), b.i64(1));
+  lines = b.div(b.add(rowBlocks, AmxTiles::kRows - 1), rowBlocks);
+  isOnly = b.equal(rowBlocks, b.i64(1));
+  if (s.groupPairs == 1)
+    return emitPair(group, pending);
+  auto carried = b.loop(b.i64(0), b.sub(last, first), kBlock, pending.carried(), [&](Value m, ValueRange so) {
+    return b.loop(group, end, 1, SmallVector<Value>(so), [&](Value pair, ValueRange before) {
+      openPair(pair);
+      ahead = b.at(panels, s.groupPairs * (c.gated ? 1 : 2) * panelBytes);
+      return emitBlock(b.i64(0), m, Pending::of(before)).carried();
+    });
+  });
+  return Pending::of(carried);
+}
+
+/// Finds the panels and columns of a pair.
+void AmxContractionEmitter::openPair(Value group) {
   int64_t groupBytes = (c.gated ? 1 : 2) * panelBytes;
   panels = b.at(b.at(c.weights, b.mul(weight, panelsOf(c.n) * panelBytes)), b.mul(group, groupBytes));
   second = b.at(panels, secondPanel);
@@ -281,11 +323,12 @@ Pending AmxContractionEmitter::emitTileOfGrid(Value group, Pending pending) {
     if (lastColumns <= kPanelColumns) // there is no second panel: the first one twice
       second = b.select(isNarrow, panels, second);
   }
-  Value rowBlocks = b.max(b.ceilDiv(b.sub(last, first), kBlock), b.i64(1));
-  lines = b.div(b.add(rowBlocks, AmxTiles::kRows - 1), rowBlocks);
-  isOnly = b.equal(rowBlocks, b.i64(1));
   if (tailSteps)
     keepLastRows();
+}
+
+Pending AmxContractionEmitter::emitPair(Value group, Pending pending) {
+  openPair(group);
   if (!memory.accumulates)
     return emitRowBlocks(b.i64(0), pending);
   // A single block of rows reads its weights once: nothing to keep in a cache.
@@ -415,16 +458,21 @@ void AmxContractionEmitter::emitStep(bool wide, Value aTile, Value panel0, Value
     if (!between.empty())
       between[place]();
   };
-  tiles.load(kB, panel0, stride);
-  tiles.loadStream(kA, aTile, stride);
+  // What stays in the first cache: the pair of panels for all rows, or the rows for several pairs.
+  bool keepsRows = wide && s.groupPairs > 1;
+  auto load = [&](unsigned tile, Value from, bool keep) {
+    keep ? tiles.load(tile, from, stride) : tiles.loadStream(tile, from, stride);
+  };
+  load(kB, panel0, !keepsRows);
+  load(kA, aTile, keepsRows);
   tiles.multiply(kC, kA, kB);
   host(0);
-  tiles.load(kB + 1, panel1, stride);
+  load(kB + 1, panel1, !keepsRows);
   tiles.multiply(kC + 1, kA, kB + 1);
   host(1);
   if (!wide)
     return;
-  tiles.loadStream(kA + 1, b.at(aTile, memory.tiles * kTileBytes), stride);
+  load(kA + 1, b.at(aTile, memory.tiles * kTileBytes), keepsRows);
   tiles.multiply(kC + 2, kA + 1, kB);
   host(2);
   tiles.multiply(kC + 3, kA + 1, kB + 1);

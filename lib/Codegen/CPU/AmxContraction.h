@@ -13,6 +13,9 @@
 //                                                   one or two rows of the epilogue of the block of C before
 //         C -> scratch
 //
+// Where C is wide, pieces of 128 bytes of rows that lie far apart cost more than the products. Then several pairs of panels are
+// taken together, rows outside and pairs inside, and it is A that stays in the first cache.
+//
 // Tile stores go to the same 4 KB again and again, and vector units work while the tile unit does. Up to 16 rows there is one
 // tile of A, and the loop waits for the weights: what it costs is their way from memory. The method and what each step of it
 // gives were measured in intrinsics first; docs/cpu-kernels.md has the figures of the generated kernels.
@@ -34,6 +37,9 @@ struct AmxSchedule {
   int64_t blockSteps = 0;
   /// Rows of the last block's epilogue in 32 steps of K.
   int64_t epilogueRows = 0;
+  /// Pairs of panels done for 32 rows of A before the next 32 rows; more than 1 needs all of K in one block. For wide C: pieces of
+  /// its rows then follow one another. Panels come from the L2 cache, rows of A stay in the first one.
+  int64_t groupPairs = 1;
   /// Whether panels that come next are fetched.
   int64_t prefetch = 1;
 

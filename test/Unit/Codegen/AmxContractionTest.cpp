@@ -91,6 +91,14 @@ TEST_F(AmxContractionTest, EverySchedule) {
               {{"block_rows", blockRows}, {"block_steps", blockSteps}, {"epilogue_rows", epilogueRows}, {"prefetch", epilogueRows % 2}});
 }
 
+TEST_F(AmxContractionTest, GroupsOfPairs) {
+  for (int64_t n : {32, 100, 272, 300})
+    for (int64_t k : {64, 75})
+      check(layer(k, n, "relu"), {"b=1,s=1", "b=1,s=20", "b=1,s=32", "b=1,s=50", "b=1,s=200"}, kRounded,
+            {{"group_pairs", 4}, {"block_rows", 96}});
+  check(layer(96, 8200, "none"), {"b=1,s=3", "b=1,s=70"}, kRounded);
+}
+
 /// What accumulates in f32 is not rounded on its way.
 TEST_F(AmxContractionTest, SumsAreF32) {
   check(R"mlir(func.func @main(%x: tensor<?x2048xbf16> {tfm.dims = [#tfm.dim<s>, #tfm.dim<2048>]}, %w: tensor<2048x64xbf16>) -> tensor<?x64xf32> {

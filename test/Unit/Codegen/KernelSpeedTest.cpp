@@ -58,22 +58,23 @@ struct Grid {
   int64_t blockRows, groups, scratchBytes;
 };
 
-/// From a variable of the environment, to try schedules: PERMALLOY_AMX="block_rows block_steps epilogue_rows prefetch".
+/// From a variable of the environment, to try schedules: PERMALLOY_AMX="block_rows block_steps epilogue_rows prefetch group_pairs".
 AmxSchedule amxSchedule(const ContractionSize &size) {
   AmxSchedule schedule = AmxSchedule::choose(size);
   if (const char *text = getenv("PERMALLOY_AMX"))
-    sscanf(text, "%ld %ld %ld %ld", &schedule.blockRows, &schedule.blockSteps, &schedule.epilogueRows, &schedule.prefetch);
+    sscanf(text, "%ld %ld %ld %ld %ld", &schedule.blockRows, &schedule.blockSteps, &schedule.epilogueRows,
+           &schedule.prefetch, &schedule.groupPairs);
   return schedule;
 }
 
 /// C = gelu(A W + bias), or without the gelu; A and W of `element`, C too where that is bf16 on AMX, the rest f32. buffers: A,
 /// W, bias, C; scalars: M.
 Grid buildLinear(KernelModule &kernel, const CpuTarget &target, int64_t n, int64_t k, bool gelu,
-                 mlir::Type element) {
+                 mlir::Type element, bool wide = false) {
   KernelBuilder b(*kernel.module, kernel.loc(), "kernel", target, 4, 1);
   auto epilogue = [&](const EpilogueSite &site, Value value) {
     value = b.addf(value, b.loadLanes(b.at(b.buffer(2), b.mul(site.column, 4)), site.lanes));
-    Element e = Element::of(runsOnAmx(target, element) ? element : mlir::Type(b.getF32Type()));
+    Element e = Element::of(runsOnAmx(target, element) && !wide ? element : mlir::Type(b.getF32Type()));
     Value offset = b.mul(b.add(b.mul(site.row, n), site.column), e.bytes());
     ElementOps(b).storeLanes(e, gelu ? emitGeluErf(b, value) : value, b.at(b.buffer(3), offset), site.lanes);
   };
@@ -99,11 +100,14 @@ mlir::Type elementCalled(llvm::StringRef name, mlir::MLIRContext &context) {
 
 class KernelSpeedTest : public CpuTargetTest {
 protected:
-  void measure(int64_t m, int64_t n, int64_t k, bool gelu, const char *name = "f32", bool cold = false) {
+  int repeats = 40;
+  /// `cold`: weights from memory; `wide`: a result of f32, whatever A and W are.
+  void measure(int64_t m, int64_t n, int64_t k, bool gelu, const char *name = "f32", bool cold = false,
+               bool wide = false) {
     KernelModule peakModule, linearModule;
     mlir::Type element = elementCalled(name, linearModule.context);
     buildPeak(peakModule, target());
-    Grid grid = buildLinear(linearModule, target(), n, k, gelu, element);
+    Grid grid = buildLinear(linearModule, target(), n, k, gelu, element, wide);
     CompiledKernel peak(peakModule, target()), linear(linearModule, target());
     ASSERT_TRUE(peak && linear);
     // Numbers of both halves of a f32 are harmless in f16 and bf16 too.
@@ -119,7 +123,7 @@ protected:
     // Weights that come from memory: another copy each time, of more than the caches hold.
     size_t copyBytes = llvm::alignTo(w.size() * 4, 64);
     std::vector<float> copies(cold ? 800'000'000 / 4 : 0, 0.02f);
-    for (int repeat = 0; repeat < 40; ++repeat) {
+    for (int repeat = 0; repeat < repeats; ++repeat) {
       float *weights = aligned(w);
       if (cold)
         weights = aligned(copies) + repeat % (700'000'000 / copyBytes) * (copyBytes / 4);
@@ -168,6 +172,18 @@ TEST_P(KernelSpeedTest, LinearOnAmx) {
         measure(m, n, k, n == 4 * k, "bf16");
   for (auto [n, k] : {std::pair<int64_t, int64_t>{768, 768}, {3072, 768}, {768, 3072}})
     measure(128, n, k, n == 4 * k, "bf16", /*cold=*/true);
+}
+
+/// The heads of GPT-2 and of a Llama, results in f32.
+TEST_P(KernelSpeedTest, HeadOnAmx) {
+  if (!getenv("PERMALLOY_MEASURE"))
+    GTEST_SKIP() << "a measurement: set PERMALLOY_MEASURE=1";
+  if (!target().hasAmx())
+    GTEST_SKIP() << "has no AMX";
+  repeats = 5;
+  for (int64_t m : {1, 32, 128, 1024})
+    for (int64_t n : {50257, 32000})
+      measure(m, n, 768, false, "bf16", /*cold=*/false, /*wide=*/true);
 }
 
 /// M = 128 from the caches, and M = 1 with more weights than they hold.

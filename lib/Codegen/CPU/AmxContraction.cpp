@@ -42,8 +42,11 @@ static int64_t chooseEpilogueRows(int64_t tiles) {
   return std::min<int64_t>(llvm::divideCeil(kBlock, tiles), 8);
 }
 
-/// From how many columns on pairs of panels are taken together, and how many then.
-static constexpr int64_t kWideColumns = 8192, kWidePairs = 8;
+/// From how many columns on pairs of panels are taken together, how many then, and for how many rows: A is read seldom enough to
+/// come from beyond the L2 cache.
+static constexpr int64_t kWideColumns = 8192, kWidePairs = 16, kWideRows = 1024;
+/// Up to so many rows pairs are taken one by one all the same: the weights' way from memory is what costs, and prefetch pays.
+static constexpr int64_t kFewRows = 256;
 
 AmxSchedule AmxSchedule::choose(const ContractionSize &size, bool grouped) {
   // Half of a second-level cache of 2 MB, but no fewer rows than it takes to read the weights seldom: at K = 8192 and 11008
@@ -55,8 +58,10 @@ AmxSchedule AmxSchedule::choose(const ContractionSize &size, bool grouped) {
                                            grouped ? 256 : 512);
   schedule.blockSteps = chooseBlockTiles(size.k) * kSteps;
   schedule.epilogueRows = chooseEpilogueRows(schedule.blockSteps / kSteps);
-  if (size.n >= kWideColumns && schedule.blockSteps >= size.k && !size.gated && !grouped)
+  if (size.n >= kWideColumns && schedule.blockSteps >= size.k && !size.gated && !grouped) {
     schedule.groupPairs = kWidePairs;
+    schedule.blockRows = kWideRows;
+  }
   return schedule;
 }
 
@@ -143,7 +148,7 @@ public:
         blockSteps(s.blockSteps / kSteps), panelBytes(llvm::divideCeil(c.k, 2) * kLineBytes),
         groups(llvm::divideCeil(panelsOf(c.n), 2)),
         secondPanel(c.gated ? panelsOf(c.n) / 2 * panelBytes : panelBytes),
-        lastColumns(c.gated ? kBlock : c.n - (groups - 1) * kBlock) {}
+        lastColumns(c.gated ? kBlock : c.n - (groups - 1) * kBlock), groupPairs(c.groups ? 1 : s.groupPairs) {}
 
   void emit();
 
@@ -175,10 +180,10 @@ private:
   AmxScratch memory;
   /// Steps of 32, the rest of K, and steps in a block of K.
   int64_t wholeSteps, tailSteps, blockSteps;
-  int64_t panelBytes, groups, secondPanel, lastColumns;
-  /// Runs of pairs that are taken together, in each block of rows.
-  int64_t runs = llvm::divideCeil(groups, s.groupPairs);
+  int64_t panelBytes, groups, secondPanel, lastColumns, groupPairs;
 
+  // Pairs that are taken together, and runs of them in each block of rows.
+  Value together, runs;
   Value packed, sums, products, lastRows, stride, rowStride;
   // What is at hand: rows, their weight and panels, columns; how many lines each step of K fetches of what
   // comes next, and steps in a block of K.
@@ -200,6 +205,10 @@ void AmxContractionEmitter::emit() {
     height = b.mul(b.ceilDiv(b.div(b.add(c.rows, b.sub(blocks, 1)), blocks), kBlock), kBlock);
   }
   SmallVector<Value> carried = {b.i64(-1), none, none, none, none, none, none, none};
+  together = b.i64(1);
+  if (groupPairs > 1)
+    together = b.select(b.less(b.i64(kFewRows), b.min(height, c.rows)), b.i64(groupPairs), together);
+  runs = b.div(b.sub(b.add(together, groups), 1), together);
   Value begin = runOf(b.tileBegin());
   Value end = b.select(b.less(b.tileBegin(), b.tileEnd()), b.add(runOf(b.sub(b.tileEnd(), 1)), 1), begin);
   carried = b.loop(begin, end, 1, carried, [&](Value run, ValueRange known) {
@@ -214,9 +223,9 @@ void AmxContractionEmitter::emit() {
         },
         [&] { return SmallVector<Value>{known[1], known[2], known[3]}; });
     first = found[0], last = found[1], weight = found[2];
-    Value tile = b.mul(block, groups), group = b.mul(b.rem(run, runs), s.groupPairs);
+    Value tile = b.mul(block, groups), group = b.mul(b.rem(run, runs), together);
     Value from = b.max(group, b.sub(b.tileBegin(), tile));
-    Value to = b.min(b.min(b.add(group, s.groupPairs), b.i64(groups)), b.sub(b.tileEnd(), tile));
+    Value to = b.min(b.min(b.add(group, together), b.i64(groups)), b.sub(b.tileEnd(), tile));
     Pending pending = emitRun(from, to, Pending::of(known.drop_front(4)));
     SmallVector<Value> next = {block, first, last, weight};
     llvm::append_range(next, pending.carried());
@@ -229,7 +238,7 @@ void AmxContractionEmitter::emit() {
 
 /// The run that a tile of the grid belongs to.
 Value AmxContractionEmitter::runOf(Value index) {
-  return b.add(b.mul(b.div(index, groups), runs), b.div(b.rem(index, groups), s.groupPairs));
+  return b.add(b.mul(b.div(index, groups), runs), b.div(b.rem(index, groups), together));
 }
 
 /// The rows of a block: equal shares of all, or positions of one group.
@@ -299,12 +308,14 @@ Pending AmxContractionEmitter::emitRun(Value group, Value end, Pending pending) 
   Value rowBlocks = b.max(b.ceilDiv(b.sub(last, first), kBlock), b.i64(1));
   lines = b.div(b.add(rowBlocks, AmxTiles::kRows - 1), rowBlocks);
   isOnly = b.equal(rowBlocks, b.i64(1));
-  if (s.groupPairs == 1)
+  if (groupPairs == 1)
     return emitPair(group, pending);
+  // The panels of several pairs leave no room in the L2 cache for the next ones.
+  lines = b.select(b.equal(together, b.i64(1)), lines, b.i64(0));
   auto carried = b.loop(b.i64(0), b.sub(last, first), kBlock, pending.carried(), [&](Value m, ValueRange so) {
     return b.loop(group, end, 1, SmallVector<Value>(so), [&](Value pair, ValueRange before) {
       openPair(pair);
-      ahead = b.at(panels, s.groupPairs * (c.gated ? 1 : 2) * panelBytes);
+      ahead = b.at(panels, (c.gated ? 1 : 2) * panelBytes);
       return emitBlock(b.i64(0), m, Pending::of(before)).carried();
     });
   });
@@ -459,7 +470,7 @@ void AmxContractionEmitter::emitStep(bool wide, Value aTile, Value panel0, Value
       between[place]();
   };
   // What stays in the first cache: the pair of panels for all rows, or the rows for several pairs.
-  bool keepsRows = wide && s.groupPairs > 1;
+  bool keepsRows = wide && groupPairs > 1;
   auto load = [&](unsigned tile, Value from, bool keep) {
     keep ? tiles.load(tile, from, stride) : tiles.loadStream(tile, from, stride);
   };

@@ -38,7 +38,8 @@ struct AmxSchedule {
   /// Rows of the last block's epilogue in 32 steps of K.
   int64_t epilogueRows = 0;
   /// Pairs of panels done for 32 rows of A before the next 32 rows; more than 1 needs all of K in one block. For wide C: pieces of
-  /// its rows then follow one another. Panels come from the L2 cache, rows of A stay in the first one.
+  /// its rows then follow one another. Panels come from the L2 cache, rows of A stay in the first one. Up to 256 rows, and for
+  /// grouped rows, it is 1 whatever stands here.
   int64_t groupPairs = 1;
   /// Whether panels that come next are fetched.
   int64_t prefetch = 1;

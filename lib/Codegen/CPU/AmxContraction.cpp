@@ -469,21 +469,16 @@ void AmxContractionEmitter::emitStep(bool wide, Value aTile, Value panel0, Value
     if (!between.empty())
       between[place]();
   };
-  // What stays in the first cache: the pair of panels for all rows, or the rows for several pairs.
-  bool keepsRows = wide && groupPairs > 1;
-  auto load = [&](unsigned tile, Value from, bool keep) {
-    keep ? tiles.load(tile, from, stride) : tiles.loadStream(tile, from, stride);
-  };
-  load(kB, panel0, !keepsRows);
-  load(kA, aTile, keepsRows);
+  tiles.load(kB, panel0, stride);
+  tiles.loadStream(kA, aTile, stride);
   tiles.multiply(kC, kA, kB);
   host(0);
-  load(kB + 1, panel1, !keepsRows);
+  tiles.load(kB + 1, panel1, stride);
   tiles.multiply(kC + 1, kA, kB + 1);
   host(1);
   if (!wide)
     return;
-  load(kA + 1, b.at(aTile, memory.tiles * kTileBytes), keepsRows);
+  tiles.loadStream(kA + 1, b.at(aTile, memory.tiles * kTileBytes), stride);
   tiles.multiply(kC + 2, kA + 1, kB);
   host(2);
   tiles.multiply(kC + 3, kA + 1, kB + 1);

@@ -89,7 +89,7 @@ Space permalloy::codegen::amxSpace(const ContractionSize &size) {
   space.add("block_steps", "steps of K done for all rows of a block before the next ones", &S::blockSteps,
             blockLengths(size.k));
   space.add("epilogue_rows", "rows of the epilogue done in 32 steps of K", &S::epilogueRows, {1, 2, 4, 8});
-  space.add("group_pairs", "pairs of panels done for 32 rows of A before the next rows", &S::groupPairs, {1, 4, 8, 16});
+  space.add("group_pairs", "pairs of panels done for 32 rows of A before the next rows", &S::groupPairs, {1, 16});
   space.add("prefetch", "1: fetch the panels that come next; 0: do not", &S::prefetch, {0, 1});
   space.require([k = size.k](const S &s) -> std::string {
     if (s.blockRows <= 0 || s.blockRows % kBlock != 0)

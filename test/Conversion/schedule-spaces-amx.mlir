@@ -21,3 +21,30 @@ kern.kernel @floats attention attributes {symbols = ["b", "s"], arg_dims = [[#tf
   %0 = tfm.attention %q, %k, %v {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 0.125 : f32} : (tensor<?x?x128xf32>, tensor<?x?x128xf32>, tensor<?x?x128xf32>) -> tensor<?x?x128xf32>
   kern.yield %0 : tensor<?x?x128xf32>
 }
+
+// Pairs of panels are taken together where the result is wide and K is one block.
+// CHECK-LABEL: head, contraction, sapphirerapids
+// CHECK: group_pairs: 1 16  (
+// CHOSEN-LABEL: kern.kernel @head
+// CHOSEN-SAME: schedule = {block_rows = 1024 : i64, block_steps = 768 : i64, epilogue_rows = 2 : i64, group_pairs = 16 : i64, prefetch = 1 : i64}
+kern.kernel @head contraction attributes {symbols = ["s"], arg_dims = [[#tfm.dim<s>, #tfm.dim<768>], [#tfm.dim<768>, #tfm.dim<8192>]]} {
+^bb0(%x: tensor<?x768xbf16>, %w: tensor<768x8192xbf16>):
+  %0 = tfm.linear %x, %w : (tensor<?x768xbf16>, tensor<768x8192xbf16>) -> tensor<?x8192xf32>
+  kern.yield %0 : tensor<?x8192xf32>
+}
+
+// CHOSEN-LABEL: kern.kernel @narrow
+// CHOSEN-SAME: group_pairs = 1 : i64
+kern.kernel @narrow contraction attributes {symbols = ["s"], arg_dims = [[#tfm.dim<s>, #tfm.dim<768>], [#tfm.dim<768>, #tfm.dim<8191>]]} {
+^bb0(%x: tensor<?x768xbf16>, %w: tensor<768x8191xbf16>):
+  %0 = tfm.linear %x, %w : (tensor<?x768xbf16>, tensor<768x8191xbf16>) -> tensor<?x8191xf32>
+  kern.yield %0 : tensor<?x8191xf32>
+}
+
+// CHOSEN-LABEL: kern.kernel @deep
+// CHOSEN-SAME: group_pairs = 1 : i64
+kern.kernel @deep contraction attributes {symbols = ["s"], arg_dims = [[#tfm.dim<s>, #tfm.dim<1024>], [#tfm.dim<1024>, #tfm.dim<8192>]]} {
+^bb0(%x: tensor<?x1024xbf16>, %w: tensor<1024x8192xbf16>):
+  %0 = tfm.linear %x, %w : (tensor<?x1024xbf16>, tensor<1024x8192xbf16>) -> tensor<?x8192xf32>
+  kern.yield %0 : tensor<?x8192xf32>
+}

@@ -125,11 +125,11 @@ bool Narrower::onlyNarrowed(Value value, bool behindLayout, bool &wanted, bool &
       return !returned || llvm::all_of(user->getUsers(), feedsAttention);
     }
     if (auto rotary = dyn_cast<RotaryOp>(user))
-      return wants(rotary.getInput() == value && typeOf(rotary).getElementType() == bf16);
+      return !returned && wants(rotary.getInput() == value && typeOf(rotary).getElementType() == bf16);
     if (isLayout(user) && use.getOperandNumber() == 0)
       return onlyNarrowed(user->getResult(0), true, wanted, returned);
     if (auto product = dyn_cast<BinaryOp>(user); product && product.getKind() == BinaryKind::Mul && product->hasOneUse())
-      return wants(isNarrowing(*product->user_begin()));
+      return !returned && wants(isNarrowing(*product->user_begin()));
     bool isKept = isa<func::ReturnOp>(user) && behindLayout;
     returned |= isKept;
     return isKept;

@@ -138,12 +138,24 @@ static bool isFromInput(Value value) {
          llvm::any_of(op->getOperands(), [](Value operand) { return isa<FloatType>(elementOf(operand)) && isFromInput(operand); });
 }
 
-/// The linear layer whose result chooses experts.
+/// Whether `value` goes to results of the function only, moved or as positions of what is gathered.
+static bool isOnlyReturned(Value value) {
+  return llvm::all_of(value.getUsers(), [](Operation *user) {
+    return isa<func::ReturnOp>(user) ||
+           (isa<ReshapeOp, TransposeOp, CastOp, SliceOp, GatherOp, GatherNDOp>(user) && isOnlyReturned(user->getResult(0)));
+  });
+}
+
+/// The linear layer whose result chooses experts: those of a moe, or by a top_k where none was raised. A top_k whose choice is
+/// only returned, of tokens say, is none.
 static bool isRouter(Value value) {
   return llvm::any_of(value.getUses(), [](OpOperand &use) {
-    if (auto moe = dyn_cast<MoeOp>(use.getOwner()))
+    Operation *user = use.getOwner();
+    if (auto moe = dyn_cast<MoeOp>(user))
       return moe.getLogits() == use.get();
-    return isa<ReshapeOp>(use.getOwner()) && isRouter(use.getOwner()->getResult(0));
+    if (isa<TopKOp>(user))
+      return !isOnlyReturned(user->getResult(0));
+    return isa<ReshapeOp, CastOp, SoftmaxOp, UnaryOp>(user) && isRouter(user->getResult(0));
   });
 }
 

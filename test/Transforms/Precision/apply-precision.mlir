@@ -102,3 +102,18 @@ func.func @tied(%ids: tensor<?xi64> {tfm.dims = [#tfm.dim<s>], tfm.test_range = 
   %2 = tfm.linear %1, %w : (tensor<?x32xf32>, tensor<32x40xf32>) -> tensor<?x40xf32>
   return %2 : tensor<?x40xf32>
 }
+
+// A result of the model stays what f32 gives, also where something else reads it rounded.
+// CHECK-LABEL: @moved_result
+// CHECK: %[[L:.*]] = tfm.linear {{.*}} -> tensor<?x32xf32>
+// CHECK: %[[M:.*]] = tfm.reshape %[[L]] {{.*}} : (tensor<?x32xf32>) -> tensor<?x4x8xf32>
+// CHECK: tfm.binary mul %[[L]]
+// CHECK: return %[[M]]
+func.func @moved_result(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<32>]}, %g: tensor<?x32xf32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<32>]}) -> (tensor<?x4x8xf32>, tensor<?x32xf32>) {
+  %a = tfm.get_weight @a : tensor<32x32xf32>
+  %0 = tfm.linear %x, %a : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32>
+  %1 = tfm.reshape %0 dims [#tfm.dim<s>, #tfm.dim<4>, #tfm.dim<8>] : (tensor<?x32xf32>) -> tensor<?x4x8xf32>
+  %2 = tfm.binary mul %0, %g : (tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x32xf32>
+  %3 = tfm.linear %2, %a : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32>
+  return %1, %3 : tensor<?x4x8xf32>, tensor<?x32xf32>
+}

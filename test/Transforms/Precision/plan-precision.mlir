@@ -59,3 +59,20 @@ func.func @experts(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<32>]}
   %3 = tfm.matmul %0, %1 {transpose_b} : (tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x?xf32> loc("product")
   return %0, %1, %2, %3 : tensor<?x32xf32>, tensor<?x32xf32>, tensor<2x3xf16>, tensor<?x?xf32>
 }
+
+// So does the router of experts that were not raised; a layer whose largest results are returned is none.
+// CHECK-LABEL: @top_k
+// CHECK: tfm.linear {{.*}} "it chooses experts, and a rounded near-tie would choose others"
+// CHECK: tfm.linear {{.*}} {tfm.precision = "bf16"}
+func.func @top_k(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<32>]}) -> (tensor<?x2xi1>, tensor<?x2xi64>) {
+  %r = tfm.get_weight @router : tensor<32x4xf32>
+  %w = tfm.get_weight @w : tensor<32x32xf32>
+  %one = tfm.constant dense<1> : tensor<i64>
+  %0 = tfm.linear %x, %r : (tensor<?x32xf32>, tensor<32x4xf32>) -> tensor<?x4xf32> loc("loose_router")
+  %1 = tfm.softmax %0 {axis = 1 : i64} : (tensor<?x4xf32>) -> tensor<?x4xf32>
+  %2 = tfm.top_k %1 k #tfm.dim<2> {axis = 1 : i64} : (tensor<?x4xf32>) -> tensor<?x2xi64>
+  %3 = tfm.compare eq %2, %one : (tensor<?x2xi64>, tensor<i64>) -> tensor<?x2xi1>
+  %4 = tfm.linear %x, %w : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32> loc("head")
+  %5 = tfm.top_k %4 k #tfm.dim<2> {axis = 1 : i64} : (tensor<?x32xf32>) -> tensor<?x2xi64>
+  return %3, %5 : tensor<?x2xi1>, tensor<?x2xi64>
+}

@@ -23,9 +23,11 @@ void group(Tensor &table, int64_t groups, llvm::function_ref<int64_t(int64_t)> c
   }
 }
 
-std::string grouped(int64_t k, int64_t n, int64_t repeat, bool bias, bool gated, const char *activation) {
+/// Rows and weights of `element`; bias and result of f32.
+std::string grouped(int64_t k, int64_t n, int64_t repeat, bool bias, bool gated, const char *activation,
+                    const std::string &element = "f32") {
   auto text = [](int64_t x) { return std::to_string(x); };
-  std::string x = "tensor<?x" + text(k) + "xf32>", w = "tensor<4x" + text(k) + "x" + text(n) + "xf32>";
+  std::string x = "tensor<?x" + text(k) + "x" + element + ">", w = "tensor<4x" + text(k) + "x" + text(n) + "x" + element + ">";
   std::string b = "tensor<4x" + text(n) + "xf32>", y = "tensor<?x" + text(gated ? n / 2 : n) + "xf32>";
   std::string rows = "t * " + text(repeat);
   return "func.func @main(%x: " + x + " {tfm.dims = [#tfm.dim<t>, #tfm.dim<" + text(k) +
@@ -60,6 +62,25 @@ TEST_P(MoeKernelTest, GroupedLinearOverLongRows) {
     kernel.run(target(), "t=20", Tolerance{1e-4, 2e-2},
                [&](llvm::MutableArrayRef<Tensor> inputs) { group(inputs[1], 4, [](int64_t row) { return row % 3; }); });
   }
+}
+
+/// On tiles, where there are any. Products are exact, so sums differ by their order only.
+TEST_P(MoeKernelTest, GroupedLinearOfHalves) {
+  auto check = [&](const std::string &text, llvm::ArrayRef<const char *> sizes, Tolerance tolerance,
+                   llvm::function_ref<int64_t(int64_t)> choose) {
+    KernelCheck kernel(text, "contraction");
+    ASSERT_TRUE(bool(kernel));
+    for (const char *size : sizes)
+      kernel.run(target(), size, tolerance, [&](llvm::MutableArrayRef<Tensor> inputs) { group(inputs[1], 4, choose); });
+  };
+  auto spread = [](int64_t row) { return row * 7 % 11 % 4; };
+  Tolerance exact{1e-5, 3e-5}, longRows{1e-4, 2e-2};
+  check(grouped(40, 96, 2, true, true, "silu", "bf16"), {"t=0", "t=1", "t=5", "t=40", "t=90"}, exact, spread);
+  check(grouped(33, 64, 1, true, true, "gelu_erf", "bf16"), {"t=3", "t=70"}, exact, spread);
+  check(grouped(24, 35, 3, true, false, "relu", "bf16"), {"t=1", "t=70"}, exact, spread);
+  check(grouped(32, 100, 1, true, false, "none", "bf16"), {"t=7", "t=600"}, exact, [](int64_t) { return 2; });
+  for (bool gated : {false, true})
+    check(grouped(1001, 96, 2, true, gated, "none", "bf16"), {"t=9", "t=60"}, longRows, spread);
 }
 
 TEST_P(MoeKernelTest, Route) {

@@ -150,7 +150,13 @@ bool TaintedPart::picksTokens(Operation *user, Value value) {
            llvm::all_of(indices, [](DimExprAttr dim) { return dim.isConstant(1); });
   }
   auto gather = dyn_cast<GatherNDOp>(user);
-  return gather && gather.getInput() == value;
+  if (!gather || gather.getInput() != value)
+    return false;
+  // At most one tuple for each sequence; how many depend on data are chosen by the model for what they hold.
+  Dims indices = shapes.dims(gather.getIndices());
+  auto tuples = ArrayRef(indices).drop_back();
+  auto wide = llvm::count_if(tuples, [](DimExprAttr dim) { return !dim.isConstant(1); });
+  return !allDerived(tuples) || wide == 0 || (wide == 1 && llvm::is_contained(tuples, mask.batch));
 }
 
 /// Operations that only move elements, up to the results of the function.

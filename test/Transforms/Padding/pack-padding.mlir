@@ -131,3 +131,26 @@ func.func @window(%x: tensor<?x?x8xf32> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<s
   %a = tfm.attention %x, %x, %x mask %m empty_rows zero {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 0.5 : f32, window_left = 1 : i64} : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x1x1x?xi1>) -> tensor<?x?x8xf32>
   return %a : tensor<?x?x8xf32>
 }
+
+// Tuples that pick all positions bring padded ones to the mean; one for each sequence is a token.
+// CHECK-LABEL: func.func @picks_all
+// CHECK-SAME: tfm.padding = "0 attentions without padding; 1 left, first {{.*}}(gather_nd) mixes positions of the padding with others"
+func.func @picks_all(%x: tensor<2x4x8xf32>, %mask: tensor<2x4xi1>) -> tensor<2x8xf32> {
+  %i = tfm.constant dense<[[[0, 3], [0, 2], [0, 1], [0, 0]], [[1, 3], [1, 2], [1, 1], [1, 0]]]> : tensor<2x4x2xi64>
+  %m = tfm.reshape %mask dims [#tfm.dim<2>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<4>] : (tensor<2x4xi1>) -> tensor<2x1x1x4xi1>
+  %a = tfm.attention %x, %x, %x mask %m empty_rows zero {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 0.5 : f32} : (tensor<2x4x8xf32>, tensor<2x4x8xf32>, tensor<2x4x8xf32>, tensor<2x1x1x4xi1>) -> tensor<2x4x8xf32>
+  %g = tfm.gather_nd %a, %i {batch_dims = 0 : i64} : (tensor<2x4x8xf32>, tensor<2x4x2xi64>) -> tensor<2x4x8xf32>
+  %r = tfm.reduce mean %g axes [1] : (tensor<2x4x8xf32>) -> tensor<2x8xf32>
+  return %r : tensor<2x8xf32>
+}
+
+// CHECK-LABEL: func.func @picks_one
+// CHECK-SAME: tfm.padding = "1 attention without padding"
+func.func @picks_one(%x: tensor<2x4x8xf32>) -> tensor<2x8xf32> {
+  %mask = tfm.constant dense<[[true, true, true, false], [true, false, false, false]]> : tensor<2x4xi1>
+  %i = tfm.constant dense<[[0, 2], [1, 0]]> : tensor<2x2xi64>
+  %m = tfm.reshape %mask dims [#tfm.dim<2>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<4>] : (tensor<2x4xi1>) -> tensor<2x1x1x4xi1>
+  %a = tfm.attention %x, %x, %x mask %m empty_rows zero {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 0.5 : f32} : (tensor<2x4x8xf32>, tensor<2x4x8xf32>, tensor<2x4x8xf32>, tensor<2x1x1x4xi1>) -> tensor<2x4x8xf32>
+  %g = tfm.gather_nd %a, %i {batch_dims = 0 : i64} : (tensor<2x4x8xf32>, tensor<2x2xi64>) -> tensor<2x8xf32>
+  return %g : tensor<2x8xf32>
+}

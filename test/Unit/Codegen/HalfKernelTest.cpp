@@ -103,6 +103,19 @@ TEST_P(HalfKernelTest, LinearOfHalvesIntoFloats) {
   })mlir", "N", width), {"b=1,s=1", "b=2,s=7", "b=3,s=100"}, /*depth=*/2);
 }
 
+/// Operands of the epilogue that are widened where they are read, and repeat along rows or columns.
+TEST_P(HalfKernelTest, EpilogueWidensItsOperands) {
+  check("contraction", R"mlir(func.func @main(%x: tensor<?x33xT> {tfm.dims = [#tfm.dim<s>, #tfm.dim<33>]}, %w: tensor<33x35xT>, %b: tensor<35xT>, %c: tensor<?x1xT> {tfm.dims = [#tfm.dim<s>, #tfm.dim<1>]}) -> (tensor<?x35xf32>, tensor<?x35xT>) {
+    %0 = tfm.linear %x, %w : (tensor<?x33xT>, tensor<33x35xT>) -> tensor<?x35xf32>
+    %1 = tfm.cast %b : (tensor<35xT>) -> tensor<35xf32>
+    %2 = tfm.binary add %0, %1 : (tensor<?x35xf32>, tensor<35xf32>) -> tensor<?x35xf32>
+    %3 = tfm.cast %c : (tensor<?x1xT>) -> tensor<?x1xf32>
+    %4 = tfm.binary mul %2, %3 : (tensor<?x35xf32>, tensor<?x1xf32>) -> tensor<?x35xf32>
+    %5 = tfm.cast %4 : (tensor<?x35xf32>) -> tensor<?x35xT>
+    return %4, %5 : tensor<?x35xf32>, tensor<?x35xT>
+  })mlir", {"s=0", "s=1", "s=40"}, /*depth=*/2);
+}
+
 TEST_P(HalfKernelTest, LinearOverBlocksOfK) {
   check("contraction", linear(2051, 40), {"b=1,s=1", "b=1,s=13"}, /*depth=*/64);
 }

@@ -160,6 +160,16 @@ TEST_P(HalfKernelTest, NormAndItsCast) {
     check("row", replaceAll(kNormAndCast, "W", width), {"b=2,s=9", "b=0,s=4"}, /*depth=*/1);
 }
 
+/// From elements of twice a register's width, in vectors and in what they leave.
+TEST_P(HalfKernelTest, CastsOfWiderElements) {
+  for (const char *from : {"f64", "i64", "i32", "i8", "i1"})
+    for (const char *emitter : {"row", "generic"})
+      check(emitter, replaceAll(R"mlir(func.func @main(%x: tensor<?x37xFROM> {tfm.dims = [#tfm.dim<s>, #tfm.dim<37>]}) -> tensor<?x37xT> {
+        %0 = tfm.cast %x : (tensor<?x37xFROM>) -> tensor<?x37xT>
+        return %0 : tensor<?x37xT>
+      })mlir", "FROM", from), {"s=3"}, /*depth=*/1);
+}
+
 TEST_P(HalfKernelTest, MaskedSoftmax) {
   check("row", kMaskedSoftmax, {"b=2,q=3,k=5", "b=1,q=2,k=48", "b=1,q=1,k=133"}, /*depth=*/2);
 }

@@ -131,8 +131,11 @@ OutputMemory allocateOutput(size_t size) {
   // Logits of 1024 tokens are 50,000 pages: touched one by one, in every run.
   size_t alignment = size >= 2 * kHugePage ? kHugePage : kBufferAlignment;
   size_t rounded = roundUp(size ? size : 1, kBufferAlignment);
-  OutputMemory memory(std::aligned_alloc(alignment, rounded));
-  if (memory && alignment == kHugePage)
+  void *base = nullptr; // std::aligned_alloc takes multiples of the alignment only
+  if (::posix_memalign(&base, alignment, rounded) != 0)
+    return nullptr;
+  OutputMemory memory(base);
+  if (alignment == kHugePage)
     ::madvise(memory.get(), rounded / kHugePage * kHugePage, MADV_HUGEPAGE);
   return memory;
 }

@@ -1,6 +1,7 @@
 //===- SessionTest.cpp - shapes, inputs, outputs, profiles ------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "TestModel.h"
+#include "permalloy/Runtime/Memory.h"
 
 #include <cstdlib>
 #include <cstring>
@@ -43,6 +44,17 @@ TEST(Session, TakesInputsThatAreOnlyElementAligned) {
   EXPECT_EQ(std::memcmp(outputs[0].data, tiny.y.data(), tiny.y.size() * 4), 0);
   for (OutputTensor &output : outputs)
     std::free(output.data);
+}
+
+TEST(Session, OutputMemoryOfAnySize) {
+  // Sizes round those where large pages begin; a sanitizer checks how they are asked for.
+  for (size_t size : {size_t(0), size_t(1), size_t(4) << 20, (size_t(4) << 20) + 1, (size_t(6) << 20) - 64}) {
+    OutputMemory memory = allocateOutput(size);
+    ASSERT_TRUE(memory) << size;
+    EXPECT_EQ(0u, reinterpret_cast<uintptr_t>(memory.get()) % artifact::kBufferAlignment);
+    std::memset(memory.get(), 1, size);
+  }
+  EXPECT_FALSE(allocateOutput(SIZE_MAX));
 }
 
 TEST(Session, WritesToTheCallersMemory) {

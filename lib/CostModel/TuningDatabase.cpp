@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/CostModel/TuningDatabase.h"
 #include "permalloy/Support/Files.h"
+#include "permalloy/Support/Text.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -9,6 +10,7 @@
 
 #include <fcntl.h>
 #include <map>
+#include <sys/file.h>
 #include <unistd.h>
 
 using namespace permalloy;
@@ -47,6 +49,8 @@ Status TuningDatabase::addLine(const std::string &text, const llvm::StringSet<> 
   StringRef kernel = firstValue(text, "row");
   if (structures && !kernel.empty() && text.back() == '}' && !known.contains(kernel))
     return {};
+  if (nestsTooDeeply(text))
+    return invalid("not JSON of a tuning database (it nests too deeply)");
   auto value = json::parse(text);
   if (!value)
     return invalid("not JSON (" + llvm::toString(value.takeError()) + ")");
@@ -181,10 +185,11 @@ Result<TuningWriter> TuningWriter::open(const std::string &path) {
   writer.file = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   if (writer.file < 0)
     return Status(StatusCode::ioError, "cannot write the tuning database '" + path + "': " + std::strerror(errno));
-  if (::lseek(writer.file, 0, SEEK_END) == 0) {
-    PERMALLOY_TRY(writer.write(headerLine() + "\n"));
-    return writer;
-  }
+  // One writer makes the first line when several begin at the same time.
+  ::flock(writer.file, LOCK_EX);
+  Status first = ::lseek(writer.file, 0, SEEK_END) == 0 ? writer.write(headerLine() + "\n") : Status();
+  ::flock(writer.file, LOCK_UN);
+  PERMALLOY_TRY(first);
   Result<TuningDatabase> contents = TuningDatabase::load(path);
   if (!contents.ok())
     return contents.status();

@@ -117,4 +117,22 @@ std::string printable(std::string_view text) {
   return result;
 }
 
+bool nestsTooDeeply(std::string_view json) {
+  constexpr unsigned most = 64;
+  unsigned depth = 0;
+  bool inString = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    char c = json[i];
+    if (inString && c == '\\')
+      ++i;
+    else if (c == '"')
+      inString = !inString;
+    else if (!inString && (c == '[' || c == '{') && ++depth > most)
+      return true;
+    else if (!inString && (c == ']' || c == '}') && depth > 0)
+      --depth;
+  }
+  return false;
+}
+
 } // namespace permalloy

@@ -28,6 +28,9 @@ std::string joined(const std::vector<std::string> &items, std::string_view separ
 std::string printable(std::string_view text);
 /// Parts between `separator`s; an empty text has none.
 std::vector<std::string> split(std::string_view text, char separator);
+/// Whether arrays and objects of a JSON text nest deeper than any file of ours. Parsers recurse, so such a text could
+/// overflow the stack.
+bool nestsTooDeeply(std::string_view json);
 
 } // namespace permalloy
 

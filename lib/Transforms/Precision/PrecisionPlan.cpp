@@ -3,6 +3,7 @@
 
 #include "permalloy/Transforms/Precision.h"
 #include "../Cleanup/Assumptions.h"
+#include "permalloy/Support/Text.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/Support/JSON.h"
@@ -42,6 +43,8 @@ static llvm::Expected<PrecisionChoice> parseChoice(const llvm::json::Value &valu
 }
 
 llvm::Expected<PrecisionPlan> PrecisionPlan::parse(StringRef text) {
+  if (nestsTooDeeply(text))
+    return badPlan("the plan nests too deeply");
   llvm::Expected<llvm::json::Value> value = llvm::json::parse(text);
   if (!value)
     return badPlan("the plan is no JSON: " + llvm::toString(value.takeError()));

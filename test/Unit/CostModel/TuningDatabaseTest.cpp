@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 
 #include <fstream>
+#include <thread>
 
 using namespace permalloy;
 using testing::ElementsAre;
@@ -88,6 +89,20 @@ TEST_F(TuningDatabaseTest, ResumesWhereItWas) {
   EXPECT_TRUE(writer->knows(kernel("a")) && !writer->knows(kernel("b")));
 }
 
+TEST_F(TuningDatabaseTest, TakesSeveralWritersAtOnce) {
+  for (int round = 0; round < 20; ++round) {
+    path = folder.file("several" + std::to_string(round));
+    std::vector<std::thread> threads;
+    for (int writer = 0; writer < 4; ++writer)
+      threads.emplace_back([&, writer] { write({row("a", 128, writer, 50)}); });
+    for (std::thread &thread : threads)
+      thread.join();
+    Result<TuningDatabase> loaded = TuningDatabase::load(path);
+    ASSERT_TRUE(loaded.ok()) << loaded.status().message();
+    EXPECT_EQ(4u, loaded->rows().size());
+  }
+}
+
 TEST_F(TuningDatabaseTest, NamesTheLineThatIsNone) {
   write({row("a", 128, 3, 50)}); // header, CPU, kernel, row
   EXPECT_EQ("", loadError());
@@ -105,6 +120,7 @@ TEST_F(TuningDatabaseTest, RefusesOtherLines) {
   write({});
   EXPECT_THAT(errorOf("hello\n"), HasSubstr(":1: not a tuning database"));
   EXPECT_THAT(errorOf(headerLine() + "\n{\"row\":\n"), HasSubstr(":2: not JSON"));
+  EXPECT_THAT(errorOf(headerLine() + "\n" + std::string(300000, '[') + "\n"), HasSubstr(":2: not JSON"));
   EXPECT_THAT(errorOf(headerLine() + "\n{}\n"), HasSubstr(":2: neither a row, nor a kernel, nor a CPU"));
   EXPECT_THAT(errorOf(headerLine() + "\n" + lineOf(row("a", 1, 1, 5)) + "\n"), HasSubstr(":2: no row: its kernel a does not stand before it"));
   EXPECT_THAT(errorOf(headerLine() + "\n" + lineOf(kernel("a"))), HasSubstr(":2: the line has no end"));

@@ -32,6 +32,19 @@ TEST(Text, Lists) {
   EXPECT_EQ(split("", ','), std::vector<std::string>{});
   EXPECT_EQ(split("a,,b,", ','), (std::vector<std::string>{"a", "", "b", ""}));
 }
+
+TEST(Text, NestingOfJson) {
+  auto nested = [](unsigned depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  EXPECT_FALSE(nestsTooDeeply(nested(64)));
+  EXPECT_TRUE(nestsTooDeeply(nested(65)));
+  EXPECT_TRUE(nestsTooDeeply(std::string(1000, '{')));
+  EXPECT_FALSE(nestsTooDeeply("{\"text\":\"\\\"" + std::string(1000, '[') + "\"}"));
+  std::string many = "[";
+  for (int i = 0; i < 1000; ++i)
+    many += "{},";
+  EXPECT_FALSE(nestsTooDeeply(many + "{}]"));
+}
+
 TEST(Text, PrintableKeepsTextAndEscapesTheRest) {
   EXPECT_EQ(printable("/layer.0/Größe\t✓ 𝄞\n"), "/layer.0/Größe\t✓ 𝄞\n");
   EXPECT_EQ(printable("\x1b[2J"), "\\x1b[2J");

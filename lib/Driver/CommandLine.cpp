@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
 #include <functional>
 #include <iostream>
 
@@ -47,7 +48,7 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
       ->capture_default_str();
   app->add_option(jobs, settings.jobs, "Threads of the compiler; 0: all CPUs")
       ->capture_default_str();
-  app->add_option("--precision", settings.precision,
+  auto *precision = app->add_option("--precision", settings.precision,
                   "f32: as the model has it; bf16: operands of linear layers, experts and attention rounded to "
                   "bf16, sums, norms and softmax in f32; auto: bf16 for as many of them as --max-error allows")
       ->check(CLI::IsMember({"f32", "bf16", "auto"}))
@@ -55,15 +56,23 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
   app->add_flag("--pack-padding", settings.packPadding,
                 "Compute only the real tokens of a padded batch, found by the attention mask of "
                 "each run; outputs are then 0 at padded positions");
-  app->add_option("--max-error", settings.maxError,
+  auto *maxError = app->add_option("--max-error", settings.maxError,
                   "With --precision auto: largest difference from f32 of any output on the calibration inputs, relative to "
                   "the output's largest magnitude; 0 is f32")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app->add_option("--calibrate", settings.calibrate,
+  auto *calibrate = app->add_option("--calibrate", settings.calibrate,
                   "With --precision auto: inputs to measure errors on, an .npz file with their names; default: random ones");
   app->add_option("--plan", settings.plan,
-                  "Precision of each operation from a file, as --print-plan writes it; instead of --precision");
+                  "Precision of each operation from a file, as --print-plan writes it; instead of --precision")
+      ->excludes(precision);
+  app->final_callback([&settings, maxError, calibrate] {
+    for (const CLI::Option *option : {maxError, calibrate})
+      if (*option && settings.precision != "auto")
+        throw CLI::ValidationError(option->get_name(), "counts with --precision auto only, which is not given");
+    if (std::isnan(settings.maxError))
+      throw CLI::ValidationError(maxError->get_name(), "is not a number");
+  });
   app->add_flag("--no-cache", settings.noCache, "Neither read nor write the kernel cache");
   auto *database = app->add_option("--database", settings.database,
                                    "Tuning database of measured schedules; default: that of this "
@@ -217,6 +226,9 @@ static CLI::App *addTune(CLI::App &app, TuneCommand &command) {
                   "Models, .onnx, whose kernels to measure; without any, kernels of transformers of "
                   "the usual sizes");
   sub->add_option("--target", command.settings.targets, "Instruction set: host, x86-64-v3, x86-64-v4 or sapphirerapids")
+      ->capture_default_str();
+  sub->add_option("--precision", command.settings.precision, "Whose kernels of the models: f32 or bf16, as `compile` takes it")
+      ->check(CLI::IsMember({"f32", "bf16"}))
       ->capture_default_str();
   sub->add_option("--minutes", command.minutes, "How long to measure")
       ->check(CLI::PositiveNumber)

@@ -121,11 +121,16 @@ def test_bad_plans_are_refused(refused, model, tmp_path):
 
     entry = {"op": "nowhere", "kind": "linear", "precision": "bf16"}
     with_plan(json.dumps({"precision": [entry]}), '"nowhere", which the model has not; it has')
+    with_plan("[" * 200000, "nests too deeply")
     with_plan("[]", "the plan has no list", "a plan looks like")
     entry["precision"] = "int3"
     with_plan(json.dumps({"precision": [entry]}), '"int3"', "bf16", "f32")
     refused("compile", model, "--plan", tmp_path / "missing.json", words=["missing.json"])
     refused("compile", model, "--precision", "auto", "--max-error", "-1", code=2, words=["--max-error"])
+    refused("compile", model, "--precision", "auto", "--max-error", "nan", code=2, words=["--max-error"])
+    refused("compile", model, "--plan", path, "--precision", "bf16", code=2, words=["--plan", "--precision"])
+    for option in (("--max-error", "1e-3"), ("--calibrate", "inputs.npz")):
+        refused("compile", model, *option, code=2, words=[option[0], "--precision auto"])
     calibrate = ("--calibrate", tmp_path / "missing.npz")
     refused("compile", model, "--precision", "auto", *calibrate, words=["missing.npz"])
 

@@ -21,8 +21,8 @@ FailureOr<TunedSchedules> TunedSchedules::load(ModuleOp module, const CompileOpt
   Result<TuningDatabase> database = TuningDatabase::load(options.database, &structures);
   if (!database.ok()) {
     if (options.databaseIsRequired)
-      return module.emitError(database.status().message());
-    module.emitWarning("the tuning database is not used: ") << database.status().message();
+      return emitError(module.getLoc()) << database.status().message(); // of a file, so without the module's text
+    emitWarning(module.getLoc()) << "the tuning database is not used: " << database.status().message();
     return result;
   }
   result.database = std::move(*database);

@@ -11,7 +11,8 @@ import pytest
 import small_bert
 from smallbert import Config, Options
 
-QUICK = ("--minutes", "0.05", "--dim", "batch=1", "--dim", "sequence=16")
+# Rows end a run, not time, which is another on every machine.
+SIZES = ("--minutes", "5", "--dim", "batch=1", "--dim", "sequence=16", "--rows")
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +24,10 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tuned(permalloy, model):
-    """A database of a few seconds."""
+    """A database of a few kernels."""
     path = model.with_name("tuning.jsonl")
-    result = permalloy("tune", model, *QUICK, "--database", path)
-    assert re.search(r"tuning.jsonl: \d+ rows added", result.err), result.err
+    result = permalloy("tune", model, *SIZES, 12, "--database", path)
+    assert re.search(r"tuning.jsonl: 1\d rows added", result.err), result.err
     return path
 
 
@@ -61,7 +62,7 @@ def test_rows_are_complete(tuned):
 
 def test_resumes(permalloy, model, tuned):
     before = rows(tuned)
-    result = permalloy("tune", model, *QUICK, "--rows", "3", "--database", tuned)
+    result = permalloy("tune", model, *SIZES, 3, "--database", tuned)
     assert "known before" in result.err
     after = rows(tuned)
     assert after[: len(before)] == before
@@ -87,7 +88,7 @@ def test_compile_takes_what_is_faster(permalloy, model, tuned, tmp_path):
 
 def test_the_default_database_is_used(permalloy, model, tuned, tmp_path):
     env = {"XDG_DATA_HOME": str(tmp_path)}
-    permalloy("tune", model, *QUICK, "--rows", "2", env=env)
+    permalloy("tune", model, *SIZES, 2, env=env)
     (default,) = (tmp_path / "permalloy/tuning").iterdir()
     favour(tuned, default)
     out = ("-o", tmp_path / "model.alloy")
@@ -96,12 +97,14 @@ def test_the_default_database_is_used(permalloy, model, tuned, tmp_path):
     default.write_text("nonsense\n")
     result = permalloy("compile", model, *out, env=env)  # never in the way
     assert "warning" in result.err and ":1: not a tuning database" in result.err
+    assert "kern.kernel" not in result.err  # not the whole module
 
 
 def test_bad_databases_are_refused(permalloy, model, tuned, tmp_path):
     out = ("-o", tmp_path / "model.alloy")
     missing = permalloy("compile", model, *out, "--database", tmp_path / "none", code=1)
     assert "cannot read the tuning database" in missing.err
+    assert "kern.kernel" not in missing.err
     bad = tmp_path / "bad.jsonl"
     bad.write_text(tuned.read_text() + '{"row":\n')
     line = len(bad.read_text().splitlines())
@@ -127,6 +130,12 @@ def test_lists_the_space(permalloy, model):
     text = permalloy("tune", model, "--list-space", "--target", "x86-64-v3").out
     assert "contraction, f32, x86-64-v3" in text and "tile_rows: 1 2" in text
     assert re.search(r"\d+ legal schedules", text)
+
+
+def test_kernels_of_another_precision(permalloy, model):
+    space = ("tune", model, "--list-space", "--target", "x86-64-v3")
+    assert "bf16" not in permalloy(*space).out
+    assert "bf16" in permalloy(*space, "--precision", "bf16").out
 
 
 def test_refuses_unknown_dimensions(permalloy, model, tmp_path):

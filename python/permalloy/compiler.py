@@ -178,7 +178,9 @@ def _tuning_databases(arguments) -> list[str]:
         return [named] if os.path.exists(named) else []  # else the compiler says so
     if "--no-database" in arguments:
         return []
-    base = os.environ.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local/share")
+    base = os.environ.get("XDG_DATA_HOME", "")
+    if not os.path.isabs(base):  # as the compiler takes it
+        base = os.path.join(os.path.expanduser("~"), ".local/share")
     return sorted(glob.glob(os.path.join(glob.escape(base), "permalloy", "tuning", "*.jsonl")))
 
 

@@ -89,6 +89,14 @@ def test_prints_what_was_changed(options):
     assert "logid" in dir(options)
 
 
+def test_entries_become_compile_options(options):
+    options.add_session_config_entry("permalloy.precision", "bf16")
+    options.add_session_config_entry("permalloy.pack_padding", "true")
+    options.add_session_config_entry("permalloy.no_cache", "False")
+    found = permalloy.compiler.flags(options._compile_options())
+    assert found == ["--pack-padding", "--precision", "bf16"]
+
+
 def test_dimensions_become_compile_options(fake_compiler, options, tmp_path, tiny):
     model = tmp_path / "model.onnx"
     model.write_bytes(b"MODEL")

@@ -130,7 +130,11 @@ class Session:
         if self.options.calibrate:
             names = {who.name for who in self._candidates(row)}
             return self.options.again or not names <= set(self.calibration.found(row))
-        return self.options.again or not self.results.has(row.key, self.version, self.options.pairs)
+        if self.options.again:
+            return True
+        contenders, _ = self.calibration.split(row, self._candidates(row))
+        names = [] if row.case.against else [who.name for who in contenders]
+        return not self.results.has(row.key, self.version, self.options.pairs, names)
 
     def _candidates(self, row) -> list[peers.Candidate]:
         return peers.candidates(self.peers, row, self.place.models)

@@ -5,6 +5,7 @@ stopped goes on where it was."""
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -19,12 +20,16 @@ class Results:
     def rows(self) -> dict[str, dict]:
         return self.data["rows"]
 
-    def has(self, key: str, version: str, pairs: int) -> bool:
-        """Whether a row was measured by this version with at least so many pairs."""
+    def has(self, key: str, version: str, pairs: int, peers: Iterable[str] = ()) -> bool:
+        """Whether a row was measured by this version, with at least so many pairs, beside all of
+        `peers` (names with or without a model file), timed or failed."""
         row = self.rows.get(key)
         if row is None or row.get("permalloy") != version or "error" in row:
             return False
-        return row.get("pairs", 0) >= pairs
+        beside = {
+            name.split("@")[0] for name, peer in row["peers"].items() if "earlier" not in peer
+        }
+        return row.get("pairs", 0) >= pairs and beside >= {name.split("@")[0] for name in peers}
 
     def add(self, key: str, row: dict):
         self.rows[key] = row

@@ -19,6 +19,7 @@ from harness import (
     kernels,
     measure,
     peers,
+    results,
     tables,
     work,
 )
@@ -248,6 +249,16 @@ def test_contenders(tmp_path):
     other = cases.rows(load(tmp_path, CASES))[1]
     assert len(calibration.split(other, candidates)[0]) == 4
     assert calibration.seconds(row, near, others, 20, 3) > calibration.seconds(row, near, [], 20, 3)
+
+
+def test_a_row_is_done_when_all_its_contenders_took_part(tmp_path):
+    found = results.Results(tmp_path / "r.json")
+    peer = {"a@x": {"ratio": {}}, "b": {"error": "died"}, "c@x": {"earlier": {"ms": 7.0}}}
+    found.add("row", {"permalloy": "v", "pairs": 5, "peers": peer})
+    assert found.has("row", "v", 5) and found.has("row", "v", 4, ["a@y", "b"])
+    assert not found.has("row", "v", 6) and not found.has("row", "w", 5)
+    assert not found.has("row", "v", 5, ["a@x", "c@x"])  # its time is another pass's
+    assert not found.has("row", "v", 5, ["d"])
 
 
 def test_kernel_tables(tmp_path):

@@ -90,7 +90,7 @@ TEST_F(TuningDatabaseTest, ResumesWhereItWas) {
 }
 
 TEST_F(TuningDatabaseTest, TakesSeveralWritersAtOnce) {
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < 100; ++round) {
     path = folder.file("several" + std::to_string(round));
     std::vector<std::thread> threads;
     for (int writer = 0; writer < 4; ++writer)

@@ -81,6 +81,17 @@ std::optional<OpenModel> Trial::compile(const PrecisionRequest &request, ToolCon
   return std::move(*opened);
 }
 
+/// Random numbers for one input among real ones would calibrate on something else than the user thinks.
+static Status checkComplete(const std::string &npz, const artifact::Manifest &manifest) {
+  Result<std::vector<NamedArray>> given = readNpz(npz);
+  if (!given.ok())
+    return given.status();
+  for (const artifact::TensorInfo &input : manifest.inputs)
+    if (input.name != kSwitchInput && llvm::none_of(*given, [&](const NamedArray &entry) { return entry.name == input.name; }))
+      return {StatusCode::invalidArgument, "input '" + input.name + "' is missing in '" + npz + "' (--calibrate)"};
+  return {};
+}
+
 bool Trial::open() {
   PrecisionRequest request;
   request.switches = &plan;
@@ -93,6 +104,9 @@ bool Trial::open() {
   InputSettings settings;
   settings.npz = command.settings.calibrate;
   settings.random = true; // the switches, and without a file all inputs
+  if (!settings.npz.empty())
+    if (Status status = checkComplete(settings.npz, model.artifact().manifest()); !status.ok())
+      return fail(status), false;
   Result<std::vector<NamedArray>> arrays = makeInputs(model.artifact(), settings, {});
   if (!arrays.ok())
     return fail(arrays.status()), false;

@@ -133,6 +133,9 @@ def test_bad_plans_are_refused(refused, model, tmp_path):
         refused("compile", model, *option, code=2, words=[option[0], "--precision auto"])
     calibrate = ("--calibrate", tmp_path / "missing.npz")
     refused("compile", model, "--precision", "auto", *calibrate, words=["missing.npz"])
+    np.savez(tmp_path / "part.npz", input_ids=np.ones((1, 4), np.int64))
+    calibrate = ("--calibrate", tmp_path / "part.npz")
+    refused("compile", model, "--precision", "auto", *calibrate, words=["is missing in", "part.npz"])
 
 
 def test_time_report(permalloy, model, tmp_path):

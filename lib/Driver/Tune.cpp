@@ -3,6 +3,7 @@
 #include "ModelKernels.h"
 #include "Report.h"
 
+#include "permalloy/Artifact/CpuFeatures.h"
 #include "permalloy/Codegen/Common/ObjectEmission.h"
 #include "permalloy/Codegen/KernelEmitter.h"
 #include "permalloy/Measure/Corpus.h"
@@ -185,6 +186,9 @@ int runTune(const TuneCommand &command) {
     return listSpaces(command, *target);
   if (!target->supportedByHost())
     return fail("--target " + target->name.str() + ": this CPU cannot run it, so nothing can be measured");
+  if (target->hasAmx() && !requestAmxPermission())
+    return fail("--target " + target->name.str() +
+                ": Linux refuses the AMX tile state to this process; --target x86-64-v4 can be measured");
   std::string path = command.settings.database.empty() ? TuningDatabase::defaultPath() : command.settings.database;
   if (path.empty())
     return fail("there is no folder for the tuning database; set HOME or XDG_DATA_HOME, or give --database FILE");

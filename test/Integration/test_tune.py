@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """`permalloy tune`, and what `compile` makes of its database."""
 
+import ctypes
 import json
 import re
 import signal
+import struct
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import small_bert
@@ -136,6 +139,32 @@ def test_kernels_of_another_precision(permalloy, model):
     space = ("tune", model, "--list-space", "--target", "x86-64-v3")
     assert "bf16" not in permalloy(*space).out
     assert "bf16" in permalloy(*space, "--precision", "bf16").out
+
+
+def refuse_tiles():
+    """In a child process: arch_prctl(ARCH_REQ_XCOMP_PERM) fails from now on, as in some sandboxes."""
+    code = [  # load the call's number; of arch_prctl (158) the first argument; EPERM where it is 0x1023
+        *((0x20, 0, 0, 0), (0x15, 0, 3, 158), (0x20, 0, 0, 16), (0x15, 0, 1, 0x1023)),
+        *((0x06, 0, 0, 0x00050001), (0x06, 0, 0, 0x7FFF0000)),
+    ]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
+    filters = struct.pack("HxxxxxxQ", len(code), ctypes.addressof(program))
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    if prctl(38, 1, 0, 0, 0) or prctl(22, 2, ctypes.create_string_buffer(filters), 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def test_tiles_that_linux_refuses(permalloy, model, tmp_path):
+    if "amx_bf16" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("this machine has no AMX")
+    command = ("tune", model, *SIZES, 1, "--precision", "bf16", "--database", tmp_path / "t.jsonl")
+    target = ("--target", "sapphirerapids")
+    said = permalloy(*command, *target, code=1, preexec_fn=refuse_tiles).err
+    assert "Linux refuses the AMX tile state" in said and "x86-64-v4" in said
+    out = tmp_path / "m.alloy"
+    permalloy("compile", model, "-o", out, "--precision", "bf16", *target)
+    said = permalloy("run", out, "--random", preexec_fn=refuse_tiles).err
+    assert "target 'sapphirerapids' is not used" in said
 
 
 def test_refuses_unknown_dimensions(permalloy, model, tmp_path):

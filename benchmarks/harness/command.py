@@ -171,9 +171,10 @@ class Session:
                 self.calibration.record(row, result)
             return
         # Peers that were not timed now keep the time of the earlier pass, and say so.
+        threads = row.threads if self.calibration.found(row) else 1
         for name, earlier in self.calibration.known(row).items():
             if not any(name.split("@")[0] == known.split("@")[0] for known in result["peers"]):
-                result["peers"][name] = {"earlier": earlier}
+                result["peers"][name] = {"earlier": {**earlier, "threads": threads}}
         result |= {
             "permalloy": self.version,
             "pairs": self.options.pairs,

@@ -82,7 +82,11 @@ def _line(row: dict) -> str:
         ]
     else:
         cells += ["", "", "", ""]
-    others = [_other(name, peer) for name, peer in sorted(row["peers"].items()) if name != best]
+    others = [
+        _other(name, peer, row["threads"])
+        for name, peer in sorted(row["peers"].items())
+        if name != best
+    ]
     return "| " + " | ".join([*cells, ", ".join(others)]) + " |"
 
 
@@ -91,12 +95,14 @@ def _ms(times: dict) -> str:
     return f"{value:.0f}" if value >= 1000 else f"{value:.1f}"
 
 
-def _other(name: str, peer: dict) -> str:
+def _other(name: str, peer: dict, threads: int) -> str:
     if "milliseconds" in peer:
         return f"{name} {_ms(peer)}"
     earlier = peer.get("earlier", peer)
     if "ms" in earlier:
-        return f"{name} {earlier['ms']:.0f} (earlier pass)"
+        # Most earlier passes had 1 thread, whatever the row has.
+        other = "" if earlier.get("threads", 1) == threads else ", 1 thread"
+        return f"{name} {earlier['ms']:.0f} (earlier pass{other})"
     return f"{name} failed"
 
 

@@ -214,6 +214,7 @@ def test_a_page_and_a_chart():
         in page
     )
     assert "encoders: geometric mean 1.25x, 1 of 1 won" in page
+    assert "q@ts17 7 (earlier pass, 1 thread)" in tables.table([{**row, "threads": 2}])
     assert "refused: outputs differ" in page
     picture = chart.draw([row, refused], "f32 & more")
     assert "a &lt; b" in picture and "f32 &amp; more" in picture and picture.count("<rect") == 2

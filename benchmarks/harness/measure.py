@@ -109,30 +109,39 @@ def _turns(row, ours, rivals, quota, pairs, peaks, result):
     """Turns of all, each round beginning with another; a peer leaves when it has its pairs. A peer
     that dies while it runs keeps its reason instead of times."""
     live = [ours, *rivals]
+
+    def turn(worker, untimed: int, timed: int) -> list[float]:
+        try:
+            seconds = worker.turn(untimed, timed)
+        except WorkerError as error:
+            if worker is ours:
+                raise
+            result["peers"][worker.name] = {"error": str(error)}
+            rivals.remove(worker)
+            live.remove(worker)
+            return []
+        if row.threads > 1:
+            worker.settle()
+        return seconds
+
+    # Only now is nobody loading beside them.
+    runs = runs_of([seconds[0] for worker in list(live) if (seconds := turn(worker, 1, 1))])
     names = [*machine.compute_peaks(row.precision), *machine.READS]
     for number in range(max([pairs, *quota.values()])):
         peaks.measure(names)
         first = number % len(live)
         for worker in live[first:] + live[:first]:
-            try:
-                worker.seconds.append(_turn(worker))
-                if row.threads > 1:
-                    worker.settle()
-            except WorkerError as error:
-                if worker is ours:
-                    raise
-                result["peers"][worker.name] = {"error": str(error)}
-                rivals.remove(worker)
-                live.remove(worker)
+            if seconds := turn(worker, *runs):
+                worker.seconds.append(median(seconds))
         for worker in [w for w in live if w is not ours and number + 1 >= quota[w.name]]:
             live.remove(worker)
             worker.close()
 
 
-def _turn(worker: Worker) -> float:
-    if worker.info["warm_s"] < _SHORT_SECONDS:
-        return median(worker.turn(1, _SHORT_RUNS))
-    return worker.turn(0, 1)[0]
+def runs_of(seconds: Sequence[float]) -> tuple[int, int]:
+    """Untimed and timed runs of a turn: the same for all of a row, or who is just below the limit
+    would meet warm caches and who is just above it would not."""
+    return (1, _SHORT_RUNS) if min(seconds) < _SHORT_SECONDS else (0, 1)
 
 
 def _summarize(result: dict, row: Row, ours: Worker, rivals: Sequence[Worker], peaks):

@@ -64,7 +64,6 @@ def _load(job: dict):
     info["rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     info |= _check(job, case, outputs)
     del outputs
-    info["warm_s"] = _turn(runner, 0, 1)[0]
     return runner, info
 
 

@@ -185,6 +185,41 @@ def row_of(*ratios):
     }  # fmt: skip
 
 
+class FakeWorker:
+    """Takes the same time in every run, and dies in the run with that number."""
+
+    def __init__(self, name, seconds, dies_at=None):
+        self.name, self.seconds, self.turns = name, [], []
+        self._time, self._dies_at = seconds, dies_at
+
+    def turn(self, untimed, timed):
+        if len(self.turns) == self._dies_at:
+            raise measure.WorkerError("died")
+        self.turns.append((untimed, timed))
+        return [self._time] * timed
+
+    def close(self):
+        pass
+
+
+class NoPeaks:
+    def measure(self, names):
+        pass
+
+
+def test_turns_are_the_same_for_all_of_a_row(tmp_path):
+    row = cases.rows(load(tmp_path, CASES))[0]
+    for fastest, kind in ((0.149, (1, 3)), (0.151, (0, 1))):
+        ours, slow = FakeWorker("permalloy", fastest), FakeWorker("slow", 0.2)
+        first, later = FakeWorker("first", 0.3, 0), FakeWorker("later", 0.3, 2)
+        rivals, result = [first, slow, later], {"peers": {}}
+        quota = {"slow": 2, "first": 4, "later": 4}
+        measure._turns(row, ours, rivals, quota, 4, NoPeaks(), result)
+        assert ours.turns == [(1, 1)] + 4 * [kind] and slow.turns == [(1, 1)] + 2 * [kind]
+        assert ours.seconds == 4 * [fastest] and slow.seconds == 2 * [0.2]
+        assert rivals == [slow] and set(result["peers"]) == {"first", "later"}
+
+
 @pytest.mark.parametrize(
     ("ratios", "verdict", "best"),
     [

@@ -61,7 +61,9 @@ def test_bf16_takes_no_more_steps_and_half_the_bytes(permalloy, model):
 
 
 def test_threads_give_the_same_bits(engines, model):
-    engines(model, "--precision", "bf16").check(bert_feed(2, 9, CONFIG.vocab_size, True), tolerance=0.0625)
+    engines(model, "--precision", "bf16").check(
+        bert_feed(2, 9, CONFIG.vocab_size, True), tolerance=0.0625
+    )
 
 
 def test_auto_keeps_to_the_limit(permalloy, model, tmp_path):
@@ -77,7 +79,9 @@ def test_auto_keeps_to_the_limit(permalloy, model, tmp_path):
         outputs[limit] = precisions(plan_of(plan))
         found = {}
         for path in (wide, alloy):
-            permalloy("run", path, "--inputs", tmp_path / "in.npz", "--outputs", tmp_path / "out.npz")
+            permalloy(
+                "run", path, "--inputs", tmp_path / "in.npz", "--outputs", tmp_path / "out.npz"
+            )
             with np.load(tmp_path / "out.npz") as arrays:
                 found[path] = {name: arrays[name] for name in arrays.files}
         for name, expected in found[wide].items():
@@ -101,7 +105,9 @@ def test_a_limit_of_zero_is_f32(permalloy, model, tmp_path):
 
 def test_a_plan_is_edited_and_used_again(permalloy, model, tmp_path):
     path = tmp_path / "plan.json"
-    permalloy("compile", model, "-o", tmp_path / "a.alloy", "--precision", "bf16", "--print-plan", path)
+    permalloy(
+        "compile", model, "-o", tmp_path / "a.alloy", "--precision", "bf16", "--print-plan", path
+    )
     plan = plan_of(path)
     assert set(precisions(plan)) == {"bf16"}
     for choice in plan["precision"][1:]:
@@ -126,16 +132,31 @@ def test_bad_plans_are_refused(refused, model, tmp_path):
     entry["precision"] = "int3"
     with_plan(json.dumps({"precision": [entry]}), '"int3"', "bf16", "f32")
     refused("compile", model, "--plan", tmp_path / "missing.json", words=["missing.json"])
-    refused("compile", model, "--precision", "auto", "--max-error", "-1", code=2, words=["--max-error"])
-    refused("compile", model, "--precision", "auto", "--max-error", "nan", code=2, words=["--max-error"])
-    refused("compile", model, "--plan", path, "--precision", "bf16", code=2, words=["--plan", "--precision"])
+    refused(
+        "compile", model, "--precision", "auto", "--max-error", "-1", code=2, words=["--max-error"]
+    )
+    refused(
+        "compile", model, "--precision", "auto", "--max-error", "nan", code=2, words=["--max-error"]
+    )
+    refused(
+        "compile",
+        model,
+        "--plan",
+        path,
+        "--precision",
+        "bf16",
+        code=2,
+        words=["--plan", "--precision"],
+    )
     for option in (("--max-error", "1e-3"), ("--calibrate", "inputs.npz")):
         refused("compile", model, *option, code=2, words=[option[0], "--precision auto"])
     calibrate = ("--calibrate", tmp_path / "missing.npz")
     refused("compile", model, "--precision", "auto", *calibrate, words=["missing.npz"])
     np.savez(tmp_path / "part.npz", input_ids=np.ones((1, 4), np.int64))
     calibrate = ("--calibrate", tmp_path / "part.npz")
-    refused("compile", model, "--precision", "auto", *calibrate, words=["is missing in", "part.npz"])
+    refused(
+        "compile", model, "--precision", "auto", *calibrate, words=["is missing in", "part.npz"]
+    )
 
 
 def test_time_report(permalloy, model, tmp_path):

@@ -121,7 +121,9 @@ def test_interrupt_leaves_a_whole_database(tool, tmp_path):
         [tool, "tune", "--minutes", "5", "--database", path], stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and '"row"' not in (path.read_text() if path.exists() else ""):
+    while time.monotonic() < deadline and '"row"' not in (
+        path.read_text() if path.exists() else ""
+    ):
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

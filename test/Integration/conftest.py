@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -151,3 +152,10 @@ def bert_feed(batch, sequence, vocabulary, padded=False, seed=0):
         "attention_mask": mask,
         "token_type_ids": random.integers(0, 2, (batch, sequence)),
     }
+
+
+@pytest.fixture
+def heed_interrupts():
+    """A preexec_fn: a shell starts what it runs in the background with SIGINT ignored, and that is
+    inherited."""
+    return lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)

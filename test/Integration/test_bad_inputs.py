@@ -229,12 +229,7 @@ def test_full_disk_keeps_the_old_file(permalloy, files, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["old.alloy"]
 
 
-def heed_interrupts():
-    """A shell starts what it runs in the background with SIGINT ignored, and that is inherited."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def start_compile(tool, tmp_path):
+def start_compile(tool, tmp_path, heed_interrupts):
     """A compilation that has imported its model and waits for us to read what it prints."""
     small_bert.write(tmp_path / "long.onnx", Config(num_hidden_layers=24), Options("ts17"))
     work = tmp_path / "work"
@@ -248,8 +243,8 @@ def start_compile(tool, tmp_path):
 
 
 @pytest.mark.parametrize("which", (signal.SIGINT, signal.SIGTERM))
-def test_interruption(tool, tmp_path, which):
-    process, work = start_compile(tool, tmp_path)
+def test_interruption(tool, tmp_path, which, heed_interrupts):
+    process, work = start_compile(tool, tmp_path, heed_interrupts)
     process.send_signal(which)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + which, errors
@@ -257,9 +252,9 @@ def test_interruption(tool, tmp_path, which):
     assert list(work.iterdir()) == []
 
 
-def test_crash_leaves_a_reproducer(tool, permalloy, tmp_path):
+def test_crash_leaves_a_reproducer(tool, permalloy, tmp_path, heed_interrupts):
     """A fault of the compiler says so and names a file that shows it again."""
-    process, work = start_compile(tool, tmp_path)
+    process, work = start_compile(tool, tmp_path, heed_interrupts)
     process.send_signal(signal.SIGSEGV)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 70, errors

@@ -115,12 +115,7 @@ def test_bad_databases_are_refused(permalloy, model, tuned, tmp_path):
         assert f"bad.jsonl:{line}: " in permalloy(*command, "--database", bad, code=1).err
 
 
-def heed_interrupts():
-    """Programs that a shell starts in the background, and their children, ignore interrupts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def test_interrupt_leaves_a_whole_database(tool, tmp_path):
+def test_interrupt_leaves_a_whole_database(tool, tmp_path, heed_interrupts):
     path = tmp_path / "corpus.jsonl"
     command = [tool, "tune", "--minutes", "5", "--database", path]
     process = subprocess.Popen(

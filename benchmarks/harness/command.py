@@ -11,12 +11,11 @@ import time
 from pathlib import Path
 
 from . import cases, machine, measure, peers, prepare
-from .contenders import Calibration, path_of
+from .contenders import FAR, Calibration, path_of
 from .results import Results
+from .turns import NEAR
 
 HERE = Path(__file__).resolve().parents[1]
-# Pairs of a calibration, and of peers that are no contenders.
-_FEW = 3
 
 
 def main(description: str, arguments=None) -> int:
@@ -43,12 +42,12 @@ def _parse(description, arguments):
         "--threads", type=int, nargs="+", help="default: as the cases say, up to the CPUs there are"
     )
     add("--precision", nargs="+", choices=cases.PRECISIONS, default=list(cases.PRECISIONS))
-    add("--pairs", type=int, default=20, help="turns of every contender (default: 20)")
-    add("--time-budget", type=float, metavar="MINUTES", help="first leaves out peers that are no "
-        "contenders, and says when even that is not enough")  # fmt: skip
-    add("--calibrate", action="store_true", help="time every peer with every model file a few times "
-        "and keep that as contenders.json")  # fmt: skip
-    add("--contenders-only", action="store_true", help="leave out peers that cannot win a row")
+    add("--pairs", type=int, default=20, help="turns of each that may be best (default: 20)")
+    add("--time-budget", type=float, metavar="MINUTES", help="when the rest would take longer, "
+        "leave out peers that an earlier row of the same case says are no contenders")  # fmt: skip
+    add(
+        "--plan", action="store_true", help="say what would be measured and about how long it takes"
+    )
     add("--out", type=Path, help="default: benchmarks/results/CPU/results.json")
     add("--again", action="store_true", help="also rows that this version has measured already")
     add("--case-file", type=Path, default=HERE / "cases.toml")
@@ -80,12 +79,17 @@ class Session:
         self.results.data |= self._header()
         plan = [row for row in rows if self._wanted(row)]
         print(f"{len(rows)} rows, {len(rows) - len(plan)} of them measured before")
+        print(f"about {self._estimate(plan) / 60:.0f} minutes")
+        if self.options.plan:
+            return 0
         failed = 0
         for number, row in enumerate(plan):
-            row_result = self._measure(row, plan[number:])
-            self._keep(row, row_result)
-            print(f"[{number + 1}/{len(plan)}, {self._minutes():.1f} min] {summary(row_result)}")
-            failed += "error" in row_result
+            start = time.monotonic()
+            result = self._measure(row, plan[number:])
+            result["seconds"] = time.monotonic() - start
+            self._keep(row, result)
+            print(f"[{number + 1}/{len(plan)}, {self._minutes():.1f} min] {summary(result)}")
+            failed += "error" in result
         return 1 if failed else 0
 
     def _rows(self) -> list[cases.Row]:
@@ -127,60 +131,57 @@ class Session:
         }
 
     def _wanted(self, row) -> bool:
-        if self.options.calibrate:
-            names = {who.name for who in self._candidates(row)}
-            return self.options.again or not names <= set(self.calibration.found(row))
         if self.options.again:
             return True
-        contenders, _ = self.calibration.split(row, self._candidates(row))
-        names = [] if row.case.against else [who.name for who in contenders]
+        names = [] if row.case.against else [who.name for who in self._chosen(row)[0]]
         return not self.results.has(row.key, self.version, self.options.pairs, names)
 
-    def _candidates(self, row) -> list[peers.Candidate]:
-        return peers.candidates(self.peers, row, self.place.models)
+    def _chosen(self, row, far: float = FAR):
+        found = peers.candidates(self.peers, row, self.place.models)
+        return self.calibration.choose(row, found, far)
 
     def _measure(self, row, remaining) -> dict:
-        options, pairs = self.options, self.options.pairs
-        if row.case.against:
-            other = next(case for case in self.all_cases if case.name == row.case.against)
-            other_row = cases.Row(other, row.precision, row.threads)
-            return measure.yardstick(self.place, row, other_row, pairs)
-        if options.calibrate:
-            return measure.measure(self.place, row, self._candidates(row), [], _FEW, _FEW)
-        contenders, others = self.calibration.split(row, self._candidates(row))
-        if options.contenders_only or self._hurry(remaining):
-            others = []
-        return measure.measure(self.place, row, contenders, others, pairs, min(_FEW, pairs))
+        try:
+            if row.case.against:
+                other = next(case for case in self.all_cases if case.name == row.case.against)
+                other_row = cases.Row(other, row.precision, row.threads)
+                return measure.yardstick(self.place, row, other_row, self.options.pairs)
+            chosen, left_out = self._chosen(row, NEAR if self._hurry(remaining) else FAR)
+            result = measure.measure(self.place, row, chosen, self.options.pairs)
+        except (OSError, ValueError, RuntimeError) as error:
+            # Whatever it is, the other rows can be measured.
+            return measure.header(row) | {"error": f"{type(error).__name__}: {error}"}
+        for name, earlier in left_out.items():
+            result["peers"][name] = {"earlier": earlier}
+        return result
 
     def _hurry(self, remaining) -> bool:
-        """Whether the rows that remain, with all peers, would take more than what is left."""
+        """Whether the rows that remain would take more than what is left."""
         if not self.options.time_budget:
             return False
-        total = 0.0
-        for row in remaining:
-            contenders, others = self.calibration.split(row, self._candidates(row))
-            total += self.calibration.seconds(row, contenders, others, self.options.pairs, _FEW)
-        return total > 60 * (self.options.time_budget - self._minutes())
+        return self._estimate(remaining) > 60 * (self.options.time_budget - self._minutes())
+
+    def _estimate(self, rows) -> float:
+        """Seconds, about."""
+        return sum(
+            self.calibration.seconds(
+                row, [] if row.case.against else self._chosen(row)[0], self.options.pairs
+            )
+            for row in rows
+        )
 
     def _minutes(self) -> float:
         return (time.monotonic() - self.start) / 60
 
     def _keep(self, row, result):
-        if self.options.calibrate:
-            if "error" not in result:
-                self.calibration.record(row, result)
-            return
-        # Peers that were not timed now keep the time of the earlier pass, and say so.
-        threads = row.threads if self.calibration.found(row) else 1
-        for name, earlier in self.calibration.known(row).items():
-            if not any(name.split("@")[0] == known.split("@")[0] for known in result["peers"]):
-                result["peers"][name] = {"earlier": {**earlier, "threads": threads}}
         result |= {
             "permalloy": self.version,
             "pairs": self.options.pairs,
             "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         }
         self.results.add(row.key, result)
+        if not row.case.against:
+            self.calibration.record(row, result)
 
 
 def summary(result: dict) -> str:

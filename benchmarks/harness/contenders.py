@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Which peers a row is about: found by an earlier pass over all of them, kept with the results.
+"""What earlier rows found of the peers, kept with the results: it spares what cannot win.
 
 contenders.json holds, for each row, the time of every peer with every model file, in milliseconds
-and as a ratio to ours in the same turns, or its error. A later run takes each peer with its fastest
-file; those near the fastest get all pairs. Ratios, so that passes over some peers at a time agree.
+and as a ratio to ours in the same turns, or its error. A file that was never tried is tried; of the
+others each peer is taken with its fastest, unless it was far from the best.
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ from pathlib import Path
 from .cases import Row
 from .peers import Candidate
 from .results import Results
+from .turns import FEW, NEAR, runs_of
 
-#: A peer whose time was more than this many times the best one's is no contender.
-NEAR = 1.15
+#: A peer whose time was more than this many times the best one's is not loaded again.
+FAR = 1.3
 _FAILED = float("inf")
-# Of a peer that was never tried: some compile for minutes.
-_UNKNOWN = {"load_s": 120.0}
+# Of a file that was never tried, in seconds and milliseconds.
+_UNKNOWN = {"load_s": 10.0, "ms": 50.0}
+_ROUND_SECONDS = 0.2  # peaks, and waiting for threads to be idle
 
 
 class Calibration:
-    """The earlier pass."""
+    """The earlier rows."""
 
     def __init__(self, path: Path):
         self._results = Results(path)
@@ -39,7 +41,7 @@ class Calibration:
                     "ratio": round(peer["ratio"]["median"], 4),
                     "load_s": round(peer["load_s"], 1),
                 }
-            else:
+            elif "error" in peer:
                 known[name] = {"error": peer["error"][:200]}
         self._results.write()
 
@@ -49,47 +51,49 @@ class Calibration:
 
     def known(self, row: Row) -> dict[str, dict]:
         """What was found for a row, or for the same with one thread."""
-        return self.found(row) or self.found(dataclasses.replace(row, threads=1))
+        single = self.found(dataclasses.replace(row, threads=1))
+        return {
+            name: {**entry, "threads": threads}
+            for threads, entries in ((1, single), (row.threads, self.found(row)))
+            for name, entry in entries.items()
+        }
 
-    def split(
-        self, row: Row, candidates: Sequence[Candidate]
-    ) -> tuple[list[Candidate], list[Candidate]]:
-        """Contenders and others, each peer once, with its fastest file. All are contenders in a row
-        that was never tried; one that failed with all its files is left out."""
+    def choose(
+        self, row: Row, candidates: Sequence[Candidate], far: float = FAR
+    ) -> tuple[list[Candidate], dict[str, dict]]:
+        """Who takes part, and what is known of the peers that do not."""
         known = self.known(row)
+        names = {who.name for who in candidates}
+        limit = far * min((_ratio(e) for n, e in known.items() if n in names), default=_FAILED)
         by_peer: dict[str, list[Candidate]] = {}
         for who in candidates:
             by_peer.setdefault(who.peer.name, []).append(who)
-        chosen = []
-        # In a row of another precision that was never tried, the file that was best in f32.
-        by_file = known or self.known(dataclasses.replace(row, precision="f32"))
+        chosen, left_out = [], {}
         for group in by_peer.values():
-            best = min(group, key=lambda who: _ratio(by_file.get(who.name, {})))
-            chosen.append((known.get(best.name), best))
-        limit = NEAR * min((_ratio(entry) for entry, _ in chosen if entry), default=_FAILED)
-        contenders = [
-            who
-            for entry, who in chosen
-            if (entry is None and not known) or (entry and _ratio(entry) <= limit)
-        ]
-        others = [
-            who for entry, who in chosen if who not in contenders and "error" not in (entry or {})
-        ]
-        return contenders, others
+            new = [who for who in group if who.name not in known]
+            tried = [who for who in group if who.name in known]
+            best = min(tried, key=lambda who: _ratio(known[who.name]), default=None)
+            if best and (best.peer.always or _ratio(known[best.name]) <= limit < _FAILED):
+                new.append(best)
+            if not new:
+                left_out[best.name] = known[best.name]
+            chosen += new
+        return chosen, left_out
 
-    def seconds(self, row: Row, contenders, others, pairs: int, other_pairs: int) -> float:
+    def seconds(self, row: Row, chosen: Sequence[Candidate], pairs: int) -> float:
         """About how long the row takes: loading, then the turns; ours is taken as the fastest."""
         known = self.known(row)
-
-        def of(who: Candidate, key: str) -> float:
-            return known.get(who.name, _UNKNOWN).get(key, 0.0)
-
-        chosen = [*contenders, *others]
-        loading = 2.0 + sum(of(who, "load_s") + 2e-3 * of(who, "ms") for who in chosen)
-        fastest = min((of(who, "ms") for who in contenders), default=0.0)
-        turns = [(fastest, pairs), *((of(who, "ms"), pairs) for who in contenders)]
-        turns += [(of(who, "ms"), other_pairs) for who in others]
-        return loading + sum(1e-3 * ms * count * (4 if ms < 150 else 1) for ms, count in turns)
+        entries = [{**_UNKNOWN, **known.get(who.name, {})} for who in chosen]
+        if not entries:
+            return 0.0
+        best = min(_ratio(entry) for entry in entries)
+        fastest = min(entry["ms"] for entry in entries)
+        turns = [(fastest, pairs)]
+        for entry in entries:
+            turns.append((entry["ms"], pairs if _ratio(entry) <= NEAR * best else FEW))
+        runs = sum(runs_of([1e-3 * fastest]))
+        loading = sum(entry["load_s"] for entry in entries) / 2
+        return loading + pairs * _ROUND_SECONDS + sum(1e-3 * ms * n * runs for ms, n in turns)
 
 
 def _ratio(entry: dict) -> float:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from .cases import Case
@@ -66,10 +69,40 @@ def present_of(name: str) -> str:
 
 
 def compared(case: Case, name: str, array: np.ndarray) -> np.ndarray:
-    """What of an output is compared: of a padded batch the real tokens [.., hidden] only."""
+    """What of an output is compared: of a padded batch the real tokens [tokens, hidden] only."""
     if not case.lengths or array.ndim != 3:
         return array
     return array[_mask(case).astype(bool)]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some texts of a padded batch, as wide as the longest of them."""
+
+    rows: tuple[int, ...]
+    feeds: dict[str, np.ndarray]
+
+
+def parts(case: Case, feeds: dict[str, np.ndarray], count: int) -> list[Part]:
+    """A padded batch, sorted by length and cut into `count` batches: as many as there are texts is
+    each of them alone, without padding."""
+    order = np.argsort(case.lengths, kind="stable")
+    found = []
+    for rows in np.array_split(order, count):
+        width = max(case.lengths[row] for row in rows)
+        cut = {name: np.ascontiguousarray(array[rows, :width]) for name, array in feeds.items()}
+        found.append(Part(tuple(int(row) for row in rows), cut))
+    return found
+
+
+def joined(case: Case, parts: Sequence[Part], outputs: Sequence[dict]) -> dict[str, np.ndarray]:
+    """The outputs of all parts as `compared` has those of the whole batch."""
+    tokens: dict[str, dict[int, np.ndarray]] = {}
+    for part, found in zip(parts, outputs):
+        for name, array in found.items():
+            for at, row in enumerate(part.rows):
+                tokens.setdefault(name, {})[row] = array[at, : case.lengths[row]]
+    return {name: np.concatenate([t[row] for row in sorted(t)]) for name, t in tokens.items()}
 
 
 def _mask(case: Case) -> np.ndarray:

@@ -11,6 +11,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from .intervals import median
+
 #: Reading from pages of 4 KiB, which is what weights in a mapped file get, and of 2 MiB.
 READS = ("read_4k", "read_2m")
 SOURCES = Path(__file__).resolve().parents[1] / "peaks"
@@ -56,19 +58,28 @@ class Peaks:
             text=True,
         )
         os.sched_setaffinity(self._process.pid, cores(threads))  # before it has other threads
-        self.samples: dict[str, list[float]] = {}
+        self._asked = 0
+        self._found: dict[str, dict[int, list[float]]] = {}  # name, round: a turn's rates
 
-    def measure(self, names: list[str]) -> dict[str, float]:
-        """Operations or bytes a second; those that this CPU does not have are left out."""
+    def measure(self, names: list[str]):
+        """A turn: operations or bytes a second; those that this CPU does not have are left out."""
         self._process.stdin.write(" ".join(names) + "\n")
         self._process.stdin.flush()
-        found = json.loads(self._process.stdout.readline())
-        for name, rate in found.items():
-            self.samples.setdefault(name, []).append(rate)
-        return found
+        for name, rates in json.loads(self._process.stdout.readline()).items():
+            self._found.setdefault(name, {})[self._asked] = rates
+        self._asked += 1
 
     def best(self) -> dict[str, float]:
-        return {name: max(rates) for name, rates in self.samples.items()}
+        """The best that was seen of each."""
+        return {name: max(map(max, turns.values())) for name, turns in self._found.items()}
+
+    def rounds(self, name: str) -> dict[int, float]:
+        """The median of each turn that measured this peak, by the turn's number."""
+        return {n: median(rates) for n, rates in self._found.get(name, {}).items()}
+
+    def medians(self) -> dict[str, float]:
+        """The median turn of each."""
+        return {name: median(list(self.rounds(name).values())) for name in self._found}
 
     def close(self):
         self._process.stdin.close()

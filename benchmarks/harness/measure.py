@@ -1,34 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""One row: all peers loaded, outputs checked, then turns round robin until there are enough pairs."""
+"""One row: all peers loaded, outputs checked, then turns; times, shares of the peaks, the verdict."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from . import compare, machine, prepare, work
 from .cases import Row
-from .intervals import interval, median
+from .intervals import interval, median, rank
 from .peers import Candidate
 from .prepare import Workplace
 from .process import Worker, WorkerError
+from .turns import Turns, ratios
 
-# Short runs: one that is not timed brings caches and branch predictors to their own state, then the
-# median of several. Long ones warm themselves.
-_SHORT_SECONDS, _SHORT_RUNS = 0.15, 3
+# Rounds that measure the peaks by which a row is not judged.
+_FIRST_ROUNDS = 3
 
 
-def measure(
-    place: Workplace,
-    row: Row,
-    contenders: Sequence[Candidate],
-    others: Sequence[Candidate],
-    pairs: int,
-    other_pairs: int,
-) -> dict:
-    """The row as the results keep it. `contenders` get all pairs, `others` the first few."""
+def measure(place: Workplace, row: Row, candidates: Sequence[Candidate], pairs: int) -> dict:
+    """The row as the results keep it."""
     cores = machine.cores(row.threads)
-    result = {
+
+    def start(path):
+        return [prepare.peer_worker(place, row, cores, path, who) for who in candidates]
+
+    return _measure(place, row, pairs, start)
+
+
+def yardstick(place: Workplace, row: Row, other: Row, pairs: int) -> dict:
+    """A row that is ours against ours: `other` stands where a peer would."""
+    cores = machine.cores(row.threads)
+
+    def start(_):
+        path = prepare.reference(place, other.case, cores)
+        worker = prepare.own_worker(place, other, cores, path)
+        worker.name = other.case.name
+        return [worker]
+
+    return _measure(place, row, pairs, start)
+
+
+def header(row: Row) -> dict:
+    """What a row's result begins with."""
+    return {
         "case": row.case.name,
         "group": row.case.group,
         "precision": row.precision,
@@ -38,54 +53,32 @@ def measure(
         "megabytes": work.bytes_read(row.case, row.precision) / 1e6,
         "peers": {},
     }
-    quota = {who.name: pairs for who in contenders} | {who.name: other_pairs for who in others}
+
+
+def _measure(place: Workplace, row: Row, pairs: int, start: Callable) -> dict:
+    """`start` makes the workers of all but ours, given the reference's outputs. They load at the
+    same time, which takes longest where a peer compiles."""
+    result = header(row)
     with contextlib.ExitStack() as stack:
-        peaks = machine.Peaks(place.work, row.threads)
-        stack.callback(peaks.close)
         try:
+            cores = machine.cores(row.threads)
             path = prepare.reference(place, row.case, cores)
             ours = prepare.own_worker(place, row, cores, path)
             stack.callback(ours.close)
-            rivals = _start(place, row, cores, path, [*contenders, *others], stack)
+            rivals = start(path)
+            for worker in rivals:
+                stack.callback(worker.close)
             _admit(ours, row)
+            live = _admitted(rivals, row, result)
+            peaks = machine.Peaks(place.work, row.threads)
+            stack.callback(peaks.close)
+            turns = Turns(ours, live, pairs, settle=row.threads > 1)
+            turns.take(lambda number: peaks.measure(_peaks_of(row, number)))
         except WorkerError as error:
             return {**result, "error": str(error)}
-        live = list(_admitted(rivals, row, result))
-        _turns(row, ours, live, quota, pairs, peaks, result)
-        _summarize(result, row, ours, live, peaks)
+        result["peers"] |= {name: {"error": reason} for name, reason in turns.died.items()}
+        _summarize(result, row, ours, turns.rivals, peaks)
     return result
-
-
-def yardstick(place: Workplace, row: Row, other: Row, pairs: int) -> dict:
-    """A row that is ours against ours: `other` stands where a peer would."""
-    cores = machine.cores(row.threads)
-    result = measure(place, row, [], [], 0, 0)
-    if "error" in result:
-        return result
-    with contextlib.ExitStack() as stack:
-        workers = []
-        for each in (row, other):
-            path = prepare.reference(place, each.case, cores)
-            worker = prepare.own_worker(place, each, cores, path)
-            stack.callback(worker.close)
-            _admit(worker, each)
-            workers.append(worker)
-        ours, theirs = workers
-        theirs.name = other.case.name
-        peaks = machine.Peaks(place.work, row.threads)
-        stack.callback(peaks.close)
-        _turns(row, ours, [theirs], {theirs.name: pairs}, pairs, peaks, result)
-        _summarize(result, row, ours, [theirs], peaks)
-    return result
-
-
-def _start(place, row, cores, path, candidates, stack) -> list[Worker]:
-    """All at once: loading takes longest where a peer compiles."""
-    workers = []
-    for who in candidates:
-        workers.append(prepare.peer_worker(place, row, cores, path, who))
-        stack.callback(workers[-1].close)
-    return workers
 
 
 def _admit(worker: Worker, row: Row):
@@ -95,78 +88,59 @@ def _admit(worker: Worker, row: Row):
         raise WorkerError(reason)
 
 
-def _admitted(workers: Sequence[Worker], row: Row, result: dict) -> Iterator[Worker]:
+def _admitted(workers: Sequence[Worker], row: Row, result: dict) -> list[Worker]:
+    admitted = []
     for worker in workers:
         try:
             _admit(worker, row)
-            yield worker
+            admitted.append(worker)
         except WorkerError as error:
             result["peers"][worker.name] = {"error": str(error)}
             worker.close()
+    return admitted
 
 
-def _turns(row, ours, rivals, quota, pairs, peaks, result):
-    """Turns of all, each round beginning with another; a peer leaves when it has its pairs. A peer
-    that dies while it runs keeps its reason instead of times."""
-    live = [ours, *rivals]
-
-    def turn(worker, untimed: int, timed: int) -> list[float]:
-        try:
-            seconds = worker.turn(untimed, timed)
-        except WorkerError as error:
-            if worker is ours:
-                raise
-            result["peers"][worker.name] = {"error": str(error)}
-            rivals.remove(worker)
-            live.remove(worker)
-            return []
-        if row.threads > 1:
-            worker.settle()
-        return seconds
-
-    # Only now is nobody loading beside them.
-    runs = runs_of([seconds[0] for worker in list(live) if (seconds := turn(worker, 1, 1))])
-    names = [*machine.compute_peaks(row.precision), *machine.READS]
-    for number in range(max([pairs, *quota.values()])):
-        peaks.measure(names)
-        first = number % len(live)
-        for worker in live[first:] + live[:first]:
-            if seconds := turn(worker, *runs):
-                worker.seconds.append(median(seconds))
-        for worker in [w for w in live if w is not ours and number + 1 >= quota[w.name]]:
-            live.remove(worker)
-            worker.close()
-
-
-def runs_of(seconds: Sequence[float]) -> tuple[int, int]:
-    """Untimed and timed runs of a turn: the same for all of a row, or who is just below the limit
-    would meet warm caches and who is just above it would not."""
-    return (1, _SHORT_RUNS) if min(seconds) < _SHORT_SECONDS else (0, 1)
+def _peaks_of(row: Row, number: int) -> list[str]:
+    """What a round measures: the peak by which the row is judged always, others a few times."""
+    names = {"compute": machine.compute_peaks(row.precision), "read": [machine.READS[0]]}
+    judged = "read" if work.is_memory_bound(row.case) else "compute"
+    if number >= _FIRST_ROUNDS:
+        return names[judged]
+    return [*names["compute"], *machine.READS]
 
 
 def _summarize(result: dict, row: Row, ours: Worker, rivals: Sequence[Worker], peaks):
     best = peaks.best()
     result["peaks"] = {name: round(rate / 1e9, 2) for name, rate in best.items()}
+    result["peaks_median"] = {n: round(rate / 1e9, 2) for n, rate in peaks.medians().items()}
     result["ours"] = _times(ours, row, best)
+    if shares := read_shares(ours, row, peaks):
+        result["ours"]["of_read"] = interval(shares).plain()
     for rival in rivals:
-        if rival.seconds:
-            ratios = [their / our for our, their in zip(ours.seconds, rival.seconds)]
+        if pairs := ratios(ours, rival):
             result["peers"][rival.name] = {
                 **_times(rival, row, best),
-                "ratio": interval(ratios).plain(),
+                "ratio": interval(pairs).plain(),
             }
     judge(result)
 
 
+def read_shares(worker: Worker, row: Row, peaks) -> list[float]:
+    """Of the rounds that measured reading: bytes a second by those of reading in the same round,
+    each the median of its turn."""
+    data = work.bytes_read(row.case, row.precision)
+    rates = peaks.rounds(machine.READS[0])
+    return [data / worker.seconds[n] / rate for n, rate in rates.items() if n in worker.seconds]
+
+
 def _times(worker: Worker, row: Row, peaks: dict) -> dict:
-    if not worker.seconds:
-        return {}
-    seconds = median(worker.seconds)
+    times = list(worker.seconds.values())
+    seconds = median(times)
     info = worker.info
     numbers = {
         "milliseconds": {
             key: value * 1e3 if key != "count" else value
-            for key, value in interval(worker.seconds).plain().items()
+            for key, value in interval(times).plain().items()
         },
         "gflops": work.flops(row.case) / seconds / 1e9,
         "gbs": work.bytes_read(row.case, row.precision) / seconds / 1e9,
@@ -183,10 +157,14 @@ def _times(worker: Worker, row: Row, peaks: dict) -> dict:
 
 
 def judge(result: dict):
-    """Names the best peer (the least ratio of its time to ours) and the verdict against it."""
-    ratios = {n: p["ratio"] for n, p in result["peers"].items() if "ratio" in p}
-    if not ratios:
+    """Names the best peer (the least ratio of its time to ours) and the verdict against it: "open"
+    where there are too few pairs for a 95% interval, whatever the few say."""
+    ratios_of = {n: p["ratio"] for n, p in result["peers"].items() if "ratio" in p}
+    if not ratios_of:
         return
-    best = min(ratios, key=lambda name: ratios[name]["median"])
-    result["best_peer"], ratio = best, ratios[best]
-    result["verdict"] = "won" if ratio["low"] > 1 else "lost" if ratio["high"] < 1 else "tie"
+    best = min(ratios_of, key=lambda name: ratios_of[name]["median"])
+    result["best_peer"], ratio = best, ratios_of[best]
+    if not rank(ratio["count"]):
+        result["verdict"] = "open"
+    else:
+        result["verdict"] = "won" if ratio["low"] > 1 else "lost" if ratio["high"] < 1 else "tie"

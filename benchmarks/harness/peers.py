@@ -30,9 +30,17 @@ class Peer:
     flavours: tuple[str, ...]
     settings: str
     options: dict = field(default_factory=dict, hash=False)
+    cases: tuple[str, ...] = ()  # the only ones; empty: all
+    padded: bool = False  # cases with lengths only
+    always: bool = False  # also where it cannot win
 
     def takes(self, row: Row) -> bool:
-        return row.precision in self.precisions and row.case.form in self.forms
+        return (
+            row.precision in self.precisions
+            and row.case.form in self.forms
+            and (not self.cases or row.case.name in self.cases)
+            and (not self.padded or bool(row.case.lengths))
+        )
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ def load(path: Path) -> list[Peer]:
         entries = tomllib.load(file).get("peer", [])
     peers = []
     for entry in entries:
-        lists = {k: tuple(entry.get(k, ())) for k in ("precisions", "forms", "flavours")}
+        lists = {k: tuple(entry.get(k, ())) for k in ("precisions", "forms", "flavours", "cases")}
         try:
             peer = Peer(**{**entry, **lists})
         except TypeError as error:

@@ -115,15 +115,16 @@ def peer_worker(
 
 
 def version() -> str:
-    """Our commit, "+" when files other than results and documents differ from it."""
+    """The last commit that changed more than results and documents, so that committing results does
+    not make them old; "+" when there are other changes."""
     root = Path(__file__).resolve().parents[2]
 
     def git(*arguments):
         command = ["git", "-C", str(root), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
-    commit = git("rev-parse", "--short=10", "HEAD")
-    written = (":!benchmarks/results", ":!docs")
+    written = (":!benchmarks/results", ":!docs", ":!*.md")
+    commit = git("log", "-1", "--format=%h", "--abbrev=10", "--", ".", *written)
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *written)
     return (commit or "unknown") + ("+" if changed else "")
 

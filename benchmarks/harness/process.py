@@ -6,13 +6,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import time
 from pathlib import Path
 
 WORKER = Path(__file__).with_name("worker.py")
 # A process that used less than this over one look is idle: its workers no longer spin.
-_IDLE_SECONDS, _LOOK_SECONDS, _LONGEST_SETTLING = 0.001, 0.01, 1.0
+_IDLE_SECONDS, _LOOK_SECONDS, _LONGEST_SETTLING = 0.001, 0.005, 1.0
+# A worker that is silent for longer hangs. Loading may compile for minutes.
+_LONGEST_LOADING, _LONGEST_TURN = 900.0, 120.0
 
 
 class WorkerError(RuntimeError):
@@ -23,13 +26,15 @@ class Worker:
     """A process that has one model loaded."""
 
     def __init__(self, name: str, python: str, job: dict, log: Path):
-        self.name, self.info, self.seconds = name, {}, []
+        self.name, self.info = name, {}
+        self.seconds: dict[int, float] = {}  # of each round's turn, by the round's number
         self._log = log
         environment = dict(
             os.environ,
             OMP_NUM_THREADS=str(job["threads"]),
             MKL_NUM_THREADS=str(job["threads"]),
             HF_HUB_OFFLINE="1",
+            TORCHINDUCTOR_CACHE_DIR=str(Path(job["work"]) / "inductor"),
             PYTHONWARNINGS="ignore",
             PYTHONDONTWRITEBYTECODE="1",
         )
@@ -46,7 +51,7 @@ class Worker:
 
     def wait_until_loaded(self) -> dict:
         """What loading gave; raises WorkerError when the model cannot run."""
-        self.info = self._receive()
+        self.info = self._receive(_LONGEST_LOADING)
         if "error" in self.info:
             raise WorkerError(self.info["error"])
         return self.info
@@ -54,7 +59,7 @@ class Worker:
     def turn(self, warm: int, runs: int) -> list[float]:
         """Seconds of each of `runs` runs, after `warm` that are not timed."""
         self._send({"warm": warm, "runs": runs})
-        return self._receive()["seconds"]
+        return self._receive(_LONGEST_TURN)["seconds"]
 
     def settle(self):
         """Waits until the process uses no CPU: thread pools spin for a while after a run and would
@@ -85,11 +90,19 @@ class Worker:
         except BrokenPipeError:
             raise WorkerError(self._ending()) from None
 
-    def _receive(self) -> dict:
+    def _receive(self, longest: float) -> dict:
+        """Its next answer; WorkerError when it died, or when it says nothing for that many seconds."""
+        # Answers are lines, written whole, each after a question: none waits in the file's buffer.
+        if not select.select([self._process.stdout], [], [], longest)[0]:
+            self._process.kill()
+            raise WorkerError(f"no answer for {longest:.0f} s")
         line = self._process.stdout.readline()
         if not line:
             raise WorkerError(self._ending())
-        return json.loads(line)
+        try:
+            return json.loads(line)
+        except ValueError:
+            raise WorkerError(f"answered '{line.strip()[:100]}'") from None
 
     def _ending(self) -> str:
         code = self._process.wait()

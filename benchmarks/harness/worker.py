@@ -7,6 +7,7 @@ each: what loading gave, or the seconds of the turn's n runs. Ends when its inpu
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -24,7 +25,6 @@ def main():
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no answer
     job = json.loads(sys.stdin.readline())
-    os.sched_setaffinity(0, job["cores"])
     try:
         runner, info = _load(job)
     except Exception as error:  # the parent reports it, whatever it is
@@ -56,6 +56,7 @@ def _load(job: dict):
         )
     )
     info = dict(runner.info, load_s=time.perf_counter() - start)
+    _bind(job["cores"])
     runner.before_turn()
     runner.before()
     start = time.perf_counter()
@@ -65,6 +66,14 @@ def _load(job: dict):
     info |= _check(job, case, outputs)
     del outputs
     return runner, info
+
+
+def _bind(cores: list[int]):
+    """All threads that there are, and those that they start. Only now: while models load, nobody is
+    timed, and compilers may use all CPUs."""
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread), cores)
 
 
 def _check(job: dict, case: Case, outputs) -> dict:

@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
  *
  *   peaks THREADS          every peak that this CPU has, the best of several repeats, as JSON
- *   peaks THREADS serve    the same after each line read from stdin that names peaks ("avx512_f32 read_4k"), of fewer
- *                          repeats, so that they can take turns with what they are compared to
+ *   peaks THREADS serve    after each line read from stdin that names peaks ("avx512_f32 read_4k") a few repeats of
+ *                          those, as lists: so they can take turns with what they are compared to
  *
  * Operations or bytes a second of all threads together. Threads are not pinned: give it as many CPUs as threads.
  *===----------------------------------------------------------------------===*/
@@ -90,19 +90,25 @@ static double rate(peak_kind kind) {
   return total / elapsed;
 }
 
-/* The peaks whose names stand in `wanted` (NULL: all). */
-static void print(const char *wanted, int repeats) {
+/* The peaks whose names stand in `wanted`, some repeats of each as a list; NULL: of all the best of many. */
+static void print(const char *wanted) {
   const char *separator = "{";
   for (int kind = 0; kind < PEAK_COUNT; ++kind) {
     if ((wanted && !strstr(wanted, peak_name(kind))) || !peak_supported(kind))
       continue;
     prepare(kind);
     double best = 0;
-    for (int i = 0; i < repeats; ++i) {
+    printf("%s\"%s\": %s", separator, peak_name(kind), wanted ? "[" : "");
+    for (int i = 0; i < (wanted ? kRepeatsAsked : kRepeats); ++i) {
       double found = rate(kind);
       best = found > best ? found : best;
+      if (wanted)
+        printf("%s%.6g", i ? ", " : "", found);
     }
-    printf("%s\"%s\": %.6g", separator, peak_name(kind), best);
+    if (wanted)
+      printf("]");
+    else
+      printf("%.6g", best);
     separator = ", ";
   }
   puts(*separator == '{' ? "{}" : "}");
@@ -116,11 +122,11 @@ int main(int argc, char **argv) {
     return 2;
   }
   if (argc < 3) {
-    print(NULL, kRepeats);
+    print(NULL);
     return 0;
   }
   char line[256];
   while (fgets(line, sizeof line, stdin))
-    print(line, kRepeatsAsked);
+    print(line);
   return 0;
 }

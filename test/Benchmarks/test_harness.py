@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import CASES
 from harness import (
     cases,
     chart,
@@ -21,8 +20,10 @@ from harness import (
     peers,
     results,
     tables,
+    turns,
     work,
 )
+from small_cases import CASES
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -160,6 +161,24 @@ def test_outputs_are_compared(tmp_path):
     assert "no output has a name" in refusal("f32", z=x)
 
 
+@pytest.mark.parametrize("count", [32, 8, 1])
+def test_a_padded_batch_in_parts_has_the_same_outputs(count):
+    case = next(c for c in cases.load(BENCHMARKS / "cases.toml") if c.lengths)
+    feeds = inputs.make(case)
+    cut = inputs.parts(case, feeds, count)
+    assert len(cut) == count and sorted(row for part in cut for row in part.rows) == list(range(32))
+    if count == 32:
+        assert all(part.feeds["attention_mask"].all() for part in cut)
+
+    def model(feeds):  # a hidden state that tells the token and its text's mask
+        wide = feeds["input_ids"][..., None] * feeds["attention_mask"][..., None]
+        return {"h": wide.astype(np.float32)}
+
+    joined = inputs.joined(case, cut, [model(part.feeds) for part in cut])["h"]
+    assert np.array_equal(joined, inputs.compared(case, "h", model(feeds)["h"]))
+    assert inputs.compared(case, "h", joined) is joined
+
+
 def test_padding_is_not_compared():
     case = next(c for c in cases.load(BENCHMARKS / "cases.toml") if c.lengths)
     hidden = np.zeros((32, 128, 4), np.float32)
@@ -186,38 +205,93 @@ def row_of(*ratios):
 
 
 class FakeWorker:
-    """Takes the same time in every run, and dies in the run with that number."""
+    """Takes the next of some times in each round, the last one for ever; dies in its n-th turn."""
 
-    def __init__(self, name, seconds, dies_at=None):
-        self.name, self.seconds, self.turns = name, [], []
-        self._time, self._dies_at = seconds, dies_at
+    def __init__(self, name, *times, dies_at=None):
+        self.name, self.seconds, self.turns = name, {}, []
+        self._times, self._dies_at = times, dies_at
+
+        self.info = {
+            "outputs": 1,
+            "relative_error": 0.0,
+            "cosine": 1.0,
+            "rss_mb": 1.0,
+            "load_s": 1.0,
+        }
+        self.closed = False
+
+    def wait_until_loaded(self):
+        return self.info
+
+    def close(self):
+        self.closed = True
 
     def turn(self, untimed, timed):
         if len(self.turns) == self._dies_at:
             raise measure.WorkerError("died")
+        at = max(len(self.turns) - 1, 0)  # the first turn only says how long a run takes
         self.turns.append((untimed, timed))
-        return [self._time] * timed
-
-    def close(self):
-        pass
+        return [self._times[min(at, len(self._times) - 1)]] * timed
 
 
-class NoPeaks:
-    def measure(self, names):
-        pass
+def take(ours, *rivals, pairs=20):
+    taken = turns.Turns(ours, rivals, pairs, settle=False)
+    rounds = []
+    taken.take(rounds.append)
+    assert rounds == list(range(len(rounds)))
+    return taken, len(rounds)
 
 
-def test_turns_are_the_same_for_all_of_a_row(tmp_path):
-    row = cases.rows(load(tmp_path, CASES))[0]
-    for fastest, kind in ((0.149, (1, 3)), (0.151, (0, 1))):
-        ours, slow = FakeWorker("permalloy", fastest), FakeWorker("slow", 0.2)
-        first, later = FakeWorker("first", 0.3, 0), FakeWorker("later", 0.3, 2)
-        rivals, result = [first, slow, later], {"peers": {}}
-        quota = {"slow": 2, "first": 4, "later": 4}
-        measure._turns(row, ours, rivals, quota, 4, NoPeaks(), result)
-        assert ours.turns == [(1, 1)] + 4 * [kind] and slow.turns == [(1, 1)] + 2 * [kind]
-        assert ours.seconds == 4 * [fastest] and slow.seconds == 2 * [0.2]
-        assert rivals == [slow] and set(result["peers"]) == {"first", "later"}
+@pytest.mark.parametrize(
+    ("seconds", "runs"), [(0.049, (1, 3)), (0.051, (1, 1)), (0.149, (1, 1)), (0.151, (0, 1))]
+)
+def test_turns_are_the_same_for_all_of_a_row(seconds, runs):
+    ours, other = FakeWorker("permalloy", seconds), FakeWorker("other", 0.2)
+    take(ours, other, pairs=4)
+    assert ours.turns == other.turns == [(1, 1)] + 4 * [runs]
+
+
+def test_who_may_be_best_has_all_pairs_and_others_a_few():
+    ours = FakeWorker("permalloy", 1.0)
+    near, best = FakeWorker("near@a", 1.3), FakeWorker("best@a", 1.2)
+    far, file = FakeWorker("far@a", 1.5), FakeWorker("best@b", 1.25)  # a slower file of the best
+    _, rounds = take(ours, near, best, far, file)
+    assert [len(w.seconds) for w in (ours, near, best, far, file)] == [20, 20, 20, 3, 3]
+    assert rounds == 20
+
+
+def test_the_best_at_the_end_has_all_pairs():
+    """A peer that seemed slow when all had three turns, since the others became slower."""
+    ours = FakeWorker("permalloy", 1.0)
+    slowing = FakeWorker("slowing", *[1.2] * 3, *[2.0] * 17)
+    slow = FakeWorker("slow", 1.5)
+    taken, rounds = take(ours, slowing, slow)
+    assert len(slow.seconds) == 20 and len(ours.seconds) == rounds > 20
+    assert turns.ratios(ours, slow) == 20 * [1.5]
+    assert taken.died == {}
+
+
+def test_pairs_are_of_the_same_round():
+    ours = FakeWorker("permalloy", 1.0, 1.0, 1.0, 2.0, 4.0)
+    take(
+        ours, FakeWorker("far", 9.0), other := FakeWorker("other", 1.0, 1.0, 1.0, 2.0, 4.0), pairs=5
+    )
+    assert turns.ratios(ours, other) == 5 * [1.0]
+
+
+def test_a_peer_that_dies_leaves_and_ours_ends_the_row():
+    ours, slow = FakeWorker("permalloy", 0.3), FakeWorker("slow", 0.3)
+    first, later = FakeWorker("first", 0.3, dies_at=0), FakeWorker("later", 0.3, dies_at=2)
+    taken, _ = take(ours, first, slow, later, pairs=4)
+    assert taken.rivals == [slow] and taken.died == {"first": "died", "later": "died"}
+    assert len(slow.seconds) == 4
+    with pytest.raises(measure.WorkerError, match="died"):
+        take(FakeWorker("permalloy", 0.3, dies_at=2), FakeWorker("slow", 0.3))
+    # All peers dead, or none there: ours has its turns all the same.
+    for rivals in ((), (FakeWorker("first", 0.3, dies_at=1),)):
+        ours = FakeWorker("permalloy", 0.3)
+        take(ours, *rivals, pairs=4)
+        assert len(ours.seconds) == 4
 
 
 @pytest.mark.parametrize(
@@ -234,6 +308,64 @@ def test_verdicts(ratios, verdict, best):
     row = row_of(*ratios)
     measure.judge(row)
     assert (row.get("verdict"), row.get("best_peer")) == (verdict, best)
+
+
+class FakePeaks:
+    def __init__(self, *_):
+        pass
+
+    def measure(self, names):
+        pass
+
+    def best(self):
+        return {"avx2_f32": 1e11, "read_4k": 2e10}
+
+    def medians(self):
+        return self.best()
+
+    def rounds(self, name):
+        return {0: 16e9, 2: 20e9}
+
+    def close(self):
+        pass
+
+
+def test_ours_dying_is_the_rows_error_and_closes_all(tmp_path, monkeypatch):
+    row = cases.rows(load(tmp_path, CASES))[0]
+    ours, peer = FakeWorker("permalloy", 0.3, dies_at=2), FakeWorker("peer", 0.3)
+    candidate = peers.Candidate(peers.Peer("peer", *["x"] * 2, *[()] * 3, "s"), "")
+    monkeypatch.setattr(measure.machine, "Peaks", FakePeaks)
+    monkeypatch.setattr(measure.prepare, "reference", lambda *_: tmp_path)
+    monkeypatch.setattr(measure.prepare, "own_worker", lambda *_: ours)
+    monkeypatch.setattr(measure.prepare, "peer_worker", lambda *_: peer)
+    place = measure.Workplace(tmp_path, tmp_path)
+    result = measure.measure(place, row, [candidate], 20)
+    assert result["error"] == "died" and "verdict" not in result and "ours" not in result
+    assert ours.closed and peer.closed
+    # The same that lives.
+    ours, peer = FakeWorker("permalloy", 0.3), FakeWorker("peer", 0.6)
+    result = measure.measure(place, row, [candidate], 20)
+    assert result["verdict"] == "won" and result["peers"]["peer"]["ratio"]["median"] == 2
+    assert result["ours"]["of_read"]["count"] == 2
+
+
+def test_three_pairs_win_nothing():
+    row = row_of((1.1, 1.2, 1.3))
+    row["peers"]["p0@dyn18"]["ratio"]["count"] = 3
+    measure.judge(row)
+    assert (row["verdict"], row["best_peer"]) == ("open", "p0@dyn18")
+
+
+def test_reading_is_held_against_reading_of_the_same_round():
+    case = {c.name: c for c in cases.load(BENCHMARKS / "cases.toml")}[
+        "GPT-2 decode past 128, bound"
+    ]
+    row = cases.Row(case, "f32", 1)
+    ours = FakeWorker("permalloy", 1.0)
+    ours.seconds = {
+        n: work.bytes_read(case, "f32") / rate for n, rate in enumerate((16e9, 1, 10e9))
+    }
+    assert measure.read_shares(ours, row, FakePeaks()) == [1.0, 0.5]
 
 
 def test_a_page_and_a_chart():
@@ -262,7 +394,7 @@ def test_contenders(tmp_path):
         for name in ("fast", "slow", "new", "broken")
     )
     calibration = contenders.Calibration(tmp_path / "contenders.json")
-    times = {"fast@a": 10.0, "fast@b": 9.0, "slow@a": 20.0, "slow@b": 30.0}
+    times = {"fast@a": 10.0, "fast@b": 9.0, "slow@a": 20.0, "slow@b": 30.0, "new@a": 10.0}
     found = {
         name: {"milliseconds": {"median": ms}, "ratio": {"median": ms}, "load_s": 1.0}
         for name, ms in times.items()
@@ -274,17 +406,36 @@ def test_contenders(tmp_path):
         for peer in (fast, slow, new, broken)
         for flavour in peer.flavours
     ]
-    near, others = contenders.Calibration(tmp_path / "contenders.json").split(row, candidates)
-    assert [who.name for who in near] == ["fast@b"]
-    assert [who.name for who in others] == ["slow@a", "new@a"]
-    # In bf16 nothing is known but the file that was best in f32, of another row nothing at all.
-    half = dataclasses.replace(row, precision="bf16")
-    assert [who.name for who in calibration.split(half, candidates)[0]] == [
-        *("fast@b", "slow@a", "new@a", "broken@a")
+    calibration = contenders.Calibration(tmp_path / "contenders.json")
+    chosen, left_out = calibration.choose(row, candidates)
+    # The fastest file, and one that was never tried; nothing that was far away or failed.
+    assert [who.name for who in chosen] == ["fast@b", "new@b", "new@a"]
+    assert left_out["slow@a"]["ms"] == 20.0 and left_out["broken@a"]["error"] == "no"
+    # The same with more threads.
+    double = dataclasses.replace(row, threads=2)
+    assert [who.name for who in calibration.choose(double, candidates)[0]] == [
+        "fast@b",
+        "new@b",
+        "new@a",
     ]
+    assert calibration.choose(double, candidates)[1]["slow@a"]["threads"] == 1
+    # Where nothing is known, all with all files; one that is always there is no matter how slow.
     other = cases.rows(load(tmp_path, CASES))[1]
-    assert len(calibration.split(other, candidates)[0]) == 4
-    assert calibration.seconds(row, near, others, 20, 3) > calibration.seconds(row, near, [], 20, 3)
+    assert len(calibration.choose(other, candidates)[0]) == 8
+    always = peers.Candidate(dataclasses.replace(slow, always=True), "a")
+    assert calibration.choose(row, [candidates[0], always])[0] == [candidates[0], always]
+    assert calibration.seconds(row, chosen, 20) > calibration.seconds(row, chosen, 3) > 0
+
+
+def test_peers_of_some_rows_only():
+    rows = cases.rows(cases.load(BENCHMARKS / "cases.toml"))
+    known = {peer.name: peer for peer in peers.load(BENCHMARKS / "peers.toml")}
+    names = {row.case.name for row in rows}
+    for peer in known.values():
+        assert set(peer.cases) <= names
+        taken = [row.case for row in rows if peer.takes(row)]
+        assert taken and (not peer.padded or all(case.lengths for case in taken))
+    assert known["openvino one by one"].padded and not known["openvino"].padded
 
 
 def test_a_row_is_done_when_all_its_contenders_took_part(tmp_path):

@@ -2,6 +2,7 @@
 """`benchmarks/run` from end to end on a small model, with onnxruntime alone."""
 
 import json
+import signal
 
 import numpy as np
 
@@ -18,7 +19,7 @@ def test_measures_compares_and_resumes(bench):
     for row in first.values():
         peer = row["peers"]["onnxruntime@dyn18"]
         assert peer["ratio"]["count"] == 3 and row["best_peer"] == "onnxruntime@dyn18"
-        assert row["verdict"] in ("won", "tie", "lost")
+        assert row["verdict"] == "open"  # three pairs say nothing
         assert 0 < row["ours"]["relative_error"] < 2e-4
         assert row["ours"]["gflops"] > 0 and row["ours"]["rss_mb"] > 0
         assert row["peaks"]["read_4k"] > 0 and row["peaks"]["avx2_f32"] > 0
@@ -42,21 +43,40 @@ def test_refuses_to_time_other_outputs(bench):
     assert "ours" not in row and "allowed are 2e-04" in row["error"]
 
 
-def test_calibration_chooses_the_file_and_lists_what_was_not_timed(bench, models):
+def test_each_file_is_tried_once(bench, models):
     (models / "small.ts17.onnx").write_bytes((models / "small.dyn18.onnx").read_bytes())
     try:
-        result = bench("--calibrate", "--cases", "s7")
-        assert result.returncode == 0, result.all
+        assert bench("--pairs", 6, "--cases", "s7").returncode == 0
+        (row,) = rows(bench).values()
+        counts = {name: peer["ratio"]["count"] for name, peer in row["peers"].items()}
+        assert set(counts) == {"onnxruntime@dyn18", "onnxruntime@ts17"}
+        assert counts[row["best_peer"]] == 6 and row["verdict"] in ("won", "tie", "lost")
         path = bench.results.parent / "contenders.json"
         (known,) = json.loads(path.read_text())["rows"].values()
-        assert set(known) == {"onnxruntime@dyn18", "onnxruntime@ts17"}
-        assert "1 rows, 1 of them measured before" in bench("--calibrate", "--cases", "s7").stdout
-        assert bench("--pairs", 2, "--cases", "s7").returncode == 0
+        assert set(known) == set(counts)
+        assert "1 rows, 1 of them measured before" in bench("--pairs", 6, "--cases", "s7").stdout
+        assert bench("--pairs", 7, "--cases", "s7").returncode == 0
         (row,) = rows(bench).values()
-        fastest = min(known, key=lambda name: known[name]["ratio"])
-        assert list(row["peers"]) == [fastest]
+        assert list(row["peers"]) == [min(known, key=lambda name: known[name]["ratio"])]
+        # A plan measures nothing.
+        planned = bench("--pairs", 8, "--plan").stdout
+        assert "2 rows, 0 of them measured before" in planned and "minutes" in planned
+        assert len(rows(bench)) == 1
     finally:
         (models / "small.ts17.onnx").unlink()
+
+
+def test_an_interrupt_keeps_what_was_measured(bench):
+    process = bench.start("--pairs", 20)
+    for line in process.stdout:
+        if line.startswith("[1/2"):
+            process.send_signal(signal.SIGINT)
+            break
+    rest = process.stdout.read()
+    assert process.wait(timeout=60) == 130, rest
+    assert "the same command goes on from here" in rest
+    assert len(rows(bench)) == 1
+    assert "2 rows, 1 of them measured before" in bench("--pairs", 20, "--plan").stdout
 
 
 def test_says_what_is_missing(bench, tmp_path):

@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import pytest
 import small_bert
-from conftest import bert_feed
 from onnx import TensorProto, helper, numpy_helper
 from smallbert import Config, Options
+from whole_models import bert_feed
 
 
 @pytest.fixture

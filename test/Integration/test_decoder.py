@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import small_decoder
-from conftest import ROOT
+from whole_models import ROOT
 
 permalloy_package = pytest.importorskip("permalloy")
 sys.path.insert(0, str(ROOT / "examples/generate"))

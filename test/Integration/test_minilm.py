@@ -5,8 +5,8 @@ import json
 
 import build_minilm
 import pytest
-from conftest import bert_feed
 from smallbert import SPELLINGS
+from whole_models import bert_feed
 
 
 @pytest.fixture(scope="module", params=SPELLINGS)

@@ -7,9 +7,9 @@ import numpy as np
 import onnx
 import pytest
 import small_bert
-from conftest import TOLERANCE, bert_feed
 from onnx import TensorProto, helper
 from smallbert import SPELLINGS, Config, Options
+from whole_models import TOLERANCE, bert_feed
 
 
 def masks(batch, sequence, seed=1):

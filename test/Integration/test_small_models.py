@@ -5,8 +5,8 @@ import json
 
 import pytest
 import small_bert
-from conftest import bert_feed
 from smallbert import SPELLINGS, Config, Options
+from whole_models import bert_feed
 
 CASES = [Options(spelling) for spelling in SPELLINGS] + [
     Options("plain17", layer_norm="decomposed", gelu="tanh"),

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 import small_bert
-from conftest import ROOT
 from smallbert import Config, Options
+from whole_models import ROOT
 
 
 @pytest.fixture

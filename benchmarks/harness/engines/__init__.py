@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import inputs
 from ..cases import Case
 
 ENGINES = ("permalloy", "onnxruntime", "openvino", "iree", "torch")
@@ -42,6 +43,23 @@ class Runner:
     before_turn: Callable[[], None] = lambda: None
     before: Callable[[], None] = lambda: None
     info: dict = field(default_factory=dict)
+
+
+def run_of(job: Job, feeds, run, named, info: dict, converted=lambda feeds: feeds) -> Runner:
+    """A Runner of plain calls: run(converted(feeds)) as one batch or, with the option "batches", as that
+    many batches of texts of similar length, one after another. Converting is not timed. named(what
+    run returned) are the outputs."""
+    count = job.options.get("batches", 0)
+    if not count:
+        whole = converted(feeds)
+        return Runner(call=lambda: run(whole), outputs=named, info=info)
+    cut = inputs.parts(job.case, feeds, count)
+    pieces = [converted(part.feeds) for part in cut]
+    return Runner(
+        call=lambda: [run(piece) for piece in pieces],
+        outputs=lambda results: inputs.joined(job.case, cut, list(map(named, results))),
+        info=info,
+    )
 
 
 def load(job: Job) -> Runner:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import Job, Runner
+from . import Job, Runner, run_of
 
 
 def load(job: Job) -> Runner:
@@ -24,10 +24,8 @@ def load(job: Job) -> Runner:
     info = {"version": onnxruntime.__version__}
     if job.case.form == "bound":
         return _bound(onnxruntime, session, names, feed, info)
-    return Runner(
-        call=lambda: session.run(None, feed),
-        outputs=lambda results: dict(zip(names, results)),
-        info=info,
+    return run_of(
+        job, feed, lambda f: session.run(None, f), lambda results: dict(zip(names, results)), info
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import inputs
-from . import Job, Runner
+from . import Job, Runner, run_of
 
 
 def load(job: Job) -> Runner:
@@ -40,10 +40,14 @@ def load(job: Job) -> Runner:
         "version": openvino.__version__,
         "precision": str(compiled.get_property("INFERENCE_PRECISION_HINT")),
     }
-    runner = Runner(
-        call=lambda: request.infer(feed, share_inputs=True, share_outputs=True),
-        outputs=lambda results: {name: np.array(results[i]) for i, name in enumerate(names)},
-        info=info,
+    # In several batches a run's outputs would be overwritten by the next one's: they are copied, as a caller must.
+    shared = not job.options.get("batches")
+    runner = run_of(
+        job,
+        feed,
+        lambda f: request.infer(f, share_inputs=True, share_outputs=shared),
+        lambda results: {name: np.array(results[i]) for i, name in enumerate(names)},
+        info,
     )
     if stateful:
         _keep_past(openvino, job, request, feed, runner)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..cases import Case
-from . import Job, Runner
+from . import Job, Runner, run_of
 
 
 def load(job: Job) -> Runner:
@@ -14,27 +14,43 @@ def load(job: Job) -> Runner:
 
     torch.set_num_threads(job.threads)
     model = wrapped(job.case.model.name).eval()
-    arguments = [torch.from_numpy(array) for array in job.feeds.values()]
     if job.precision == "bf16":
-        model = model.to(torch.bfloat16)
-        arguments = [a.to(torch.bfloat16) if a.is_floating_point() else a for a in arguments]
+        _to_bf16(torch, model)
     if job.options.get("compile", False):
         import torch._inductor.config
 
         torch._inductor.config.freezing = True  # packs weights
         model = torch.compile(model, dynamic=False)
 
-    def call():
+    def run(feeds):
         with torch.inference_mode():
-            return model(*arguments)
+            return model(*feeds.values())
 
-    with torch.no_grad():
-        model(*arguments)  # compiles
-    return Runner(
-        call=call,
-        outputs=lambda results: _named(job.case, results),
-        info={"version": torch.__version__},
+    runner = run_of(
+        job,
+        job.feeds,
+        run,
+        lambda results: _named(job.case, results),
+        {"version": torch.__version__},
+        lambda feeds: {name: _tensor(torch, job, array) for name, array in feeds.items()},
     )
+    runner.call()  # compiles
+    return runner
+
+
+def _to_bf16(torch, model):
+    """As from_pretrained(dtype=bfloat16): what rotary embeddings are made from stays f32."""
+    kept = {name: b.clone() for name, b in model.named_buffers() if name.endswith("inv_freq")}
+    model.to(torch.bfloat16)
+    for name, buffer in kept.items():
+        owner, _, last = name.rpartition(".")
+        setattr(model.get_submodule(owner), last, buffer)
+
+
+def _tensor(torch, job: Job, array):
+    tensor = torch.from_numpy(array)
+    half = job.precision == "bf16" and tensor.is_floating_point()
+    return tensor.to(torch.bfloat16) if half else tensor
 
 
 def _named(case: Case, results) -> dict:

@@ -152,6 +152,35 @@ TEST_P(ContractionTest, ResultsDoNotDependOnTheSchedule) {
   }
 }
 
+/// Tiles of the grid that are taken together for many rows: with whole K and with K in blocks, in any division of the grid, for
+/// few rows, too.
+TEST_P(ContractionTest, RunsOfTilesGiveTheSameBits) {
+  const int64_t n = 230, k = 40;
+  std::vector<float> w = randomFloats(k * n, 1), bias = randomFloats(n, 2);
+  Panels panels(w, k, n);
+  alignas(64) static char scratch[1 << 20];
+  for (int64_t m : {5, 300, 601}) {
+    std::vector<float> a = randomFloats(m * k, 3), expected;
+    for (auto [runTiles, blockSteps] : {std::pair<int64_t, int64_t>{1, k}, {3, k}, {4, 16}}) {
+      ContractionSchedule schedule = ContractionSchedule::choose(target(), n, k);
+      schedule.blockRows = 50 * schedule.rows, schedule.blockSteps = blockSteps, schedule.runTiles = runTiles;
+      ASSERT_LE(contractionScratchBytes(schedule, k), int64_t(sizeof(scratch)));
+      KernelModule module;
+      buildBiasKernel(module, target(), n, k, schedule);
+      CompiledKernel kernel(module, target());
+      int64_t tiles = llvm::divideCeil(m, schedule.blockRows) * contractionGroups(schedule, n);
+      for (int64_t share : {tiles, int64_t(2)}) {
+        std::vector<float> out(m * n);
+        for (int64_t tile = 0; tile < tiles; tile += share)
+          kernel({a.data(), panels.data, bias.data(), out.data()}, {m}, tile, std::min(tile + share, tiles), scratch);
+        if (expected.empty())
+          expected = out;
+        EXPECT_EQ(expected, out) << "m " << m << " run " << runTiles << " steps " << blockSteps << " share " << share;
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, ContractionTest, ::testing::ValuesIn(allTargets()),
                          targetTestName);
 

@@ -11,6 +11,7 @@
 #include "permalloy/Codegen/CPU/Contraction.h"
 #include "permalloy/Codegen/CPU/VectorMath.h"
 
+#include <sys/mman.h>
 #include <time.h>
 
 using namespace permalloy;
@@ -67,6 +68,15 @@ AmxSchedule amxSchedule(const ContractionSize &size) {
   return schedule;
 }
 
+/// From PERMALLOY_F32="tile_rows tile_panels block_rows block_steps prefetch_period run_tiles", as above.
+ContractionSchedule linearSchedule(const CpuTarget &target, int64_t n, int64_t k, mlir::Type element) {
+  ContractionSchedule schedule = ContractionSchedule::choose(target, n, k, element);
+  if (const char *text = getenv("PERMALLOY_F32"))
+    sscanf(text, "%u %u %ld %ld %ld %ld", &schedule.rows, &schedule.panels, &schedule.blockRows, &schedule.blockSteps,
+           &schedule.prefetchPeriod, &schedule.runTiles);
+  return schedule;
+}
+
 /// C = gelu(A W + bias), or without the gelu; A and W of `element`, C too where that is bf16 on AMX, the rest f32. buffers: A,
 /// W, bias, C; scalars: M.
 Grid buildLinear(KernelModule &kernel, const CpuTarget &target, int64_t n, int64_t k, bool gelu,
@@ -86,7 +96,7 @@ Grid buildLinear(KernelModule &kernel, const CpuTarget &target, int64_t n, int64
     b.finish();
     return {schedule.blockRows, amxGroups(size), amxScratchBytes(schedule, size)};
   }
-  auto schedule = ContractionSchedule::choose(target, n, k, element);
+  ContractionSchedule schedule = linearSchedule(target, n, k, element);
   emitContraction(b, contraction, schedule);
   b.finish();
   return {schedule.blockRows, contractionGroups(schedule, n), contractionScratchBytes(schedule, k, element)};
@@ -97,6 +107,18 @@ mlir::Type elementCalled(llvm::StringRef name, mlir::MLIRContext &context) {
   mlir::Builder builder(&context);
   return name == "f16" ? builder.getF16Type() : name == "bf16" ? builder.getBF16Type() : builder.getF32Type();
 }
+
+/// Memory as the runtime gives it to outputs.
+struct LargePages {
+  explicit LargePages(size_t bytes) {
+    constexpr size_t page = 2 << 20;
+    bytes = llvm::alignTo(bytes, page);
+    memory = std::aligned_alloc(page, bytes);
+    madvise(memory, bytes, MADV_HUGEPAGE);
+  }
+  ~LargePages() { std::free(memory); }
+  void *memory;
+};
 
 class KernelSpeedTest : public CpuTargetTest {
 protected:
@@ -111,7 +133,9 @@ protected:
     CompiledKernel peak(peakModule, target()), linear(linearModule, target());
     ASSERT_TRUE(peak && linear);
     // Numbers of both halves of a f32 are harmless in f16 and bf16 too.
-    std::vector<float> a(m * k, 0.01f), bias(n, 0.1f), c(m * n), w((n + 31) / 16 * 16 * (k + 1), 0.02f);
+    LargePages output(m * n * 4);
+    auto *c = static_cast<float *>(output.memory);
+    std::vector<float> a(m * k, 0.01f), bias(n, 0.1f), w((n + 31) / 16 * 16 * (k + 1), 0.02f);
     alignas(64) static float chains[24 * 16];
     std::vector<float> scratch(grid.scratchBytes / 4 + 32);
     auto aligned = [](std::vector<float> &memory) {
@@ -129,7 +153,7 @@ protected:
         weights = aligned(copies) + repeat % (700'000'000 / copyBytes) * (copyBytes / 4);
       peakSeconds = std::min(peakSeconds, secondsOf([&] { peak({chains}, {}, 0, steps); }));
       seconds = std::min(seconds, secondsOf([&] {
-                           linear({a.data(), weights, bias.data(), c.data()}, {m}, 0, tiles, aligned(scratch));
+                           linear({a.data(), weights, bias.data(), c}, {m}, 0, tiles, aligned(scratch));
                          }));
     }
     double speed = 2e-9 * m * n * k / seconds;
@@ -184,6 +208,17 @@ TEST_P(KernelSpeedTest, HeadOnAmx) {
   for (int64_t m : {1, 32, 128, 1024})
     for (int64_t n : {50257, 32000})
       measure(m, n, 768, false, "bf16", /*cold=*/false, /*wide=*/true);
+}
+
+/// PERMALLOY_SHAPE="M N K": one product in f32, 0.3 s or so.
+TEST_P(KernelSpeedTest, LinearOfOneShape) {
+  const char *text = getenv("PERMALLOY_SHAPE");
+  if (!getenv("PERMALLOY_MEASURE") || !text)
+    GTEST_SKIP() << "a measurement: set PERMALLOY_MEASURE=1 and PERMALLOY_SHAPE";
+  long m = 0, n = 0, k = 0;
+  ASSERT_EQ(3, sscanf(text, "%ld %ld %ld", &m, &n, &k));
+  repeats = std::clamp(int(60e9 / (2. * m * n * k)), 3, 100);
+  measure(m, n, k, false);
 }
 
 /// M = 128 from the caches, and M = 1 with more weights than they hold.

@@ -22,6 +22,9 @@ struct ContractionSchedule {
   /// Steps of K between two prefetches of a row of the next panels, where a block has many tiles of rows to share them: 1, 2, 4,
   /// 8 or 16; 0: no prefetch.
   int64_t prefetchPeriod = 0;
+  /// Tiles of the grid side by side that are done for a register tile's rows before the next rows, where a block has many: their
+  /// weights should stay in the L2 cache, A passes by once for all of them, and rows of the result are written in longer pieces.
+  int64_t runTiles = 1;
 
   /// The default for C[M, n] = A[M, k] W[k, n] with M unknown; `element` (null: f32) is what A and W hold.
   static ContractionSchedule choose(const CpuTarget &target, int64_t n, int64_t k,

@@ -1,0 +1,171 @@
+//===- ContractionSchedule.cpp - how a contraction may run --------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "ContractionLayout.h"
+#include "permalloy/Codegen/CPU/Contraction.h"
+
+#include "llvm/ADT/Sequence.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+using tfm::kPanelColumns;
+
+/// The longest K that is done in one go; longer ones accumulate blocks in scratch.
+static constexpr int64_t kMaxWholeSteps = 1024, kMaxBlockSteps = 512;
+
+/// The widened block of A of one worker stays below this.
+static constexpr int64_t kMaxWidenedBytes = 4 << 20;
+
+/// From how many columns on, a vocabulary's, tiles of the grid are taken together, how many then, and for how many rows: A is read
+/// seldom enough to come from beyond the L2 cache.
+static constexpr int64_t kWideColumns = 8192, kWideTiles = 4, kWideRows = 1024;
+
+/// f16 and bf16 are not: all their rows of A would have to be widened in scratch.
+static bool takesRuns(const ContractionSize &size) {
+  return size.n >= kWideColumns && !isHalf(size.element) && !size.gated;
+}
+
+ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t n, int64_t k,
+                                                Type element) {
+  ContractionSchedule schedule;
+  int64_t panels = panelsOf(n);
+  bool pairs = element && element.isBF16();
+  if (!target.isAvx512())
+    std::tie(schedule.rows, schedule.panels) = std::pair(pairs ? 5u : 6u, 1u);
+  else if (panels == 1)
+    std::tie(schedule.rows, schedule.panels) = std::pair(12u, 1u);
+  else if (panels % 3 != 0 && panels % 2 == 0)
+    std::tie(schedule.rows, schedule.panels) = std::pair(12u, 2u);
+  else
+    std::tie(schedule.rows, schedule.panels) = std::pair(8u, 3u);
+  // Blocks of K of equal length, short enough that 240 rows of A, and the panels of this block and
+  // the next, stay in an L2 cache of 2 MB.
+  int64_t blocks = k <= kMaxWholeSteps ? 1 : llvm::divideCeil(k, kMaxBlockSteps);
+  schedule.blockSteps = llvm::divideCeil(llvm::divideCeil(k, blocks), 16) * 16;
+  int64_t blockRows = 240;
+  if (takesRuns({n, k, element}) && blocks == 1)
+    schedule.runTiles = kWideTiles, blockRows = kWideRows;
+  if (isHalf(element))
+    blockRows = std::clamp(kMaxWidenedBytes / widenedRowBytes(k), int64_t(schedule.rows), blockRows);
+  schedule.blockRows = blockRows / schedule.rows * schedule.rows;
+  schedule.prefetchPeriod = target.isAvx512() ? 4 : 8;
+  return schedule;
+}
+
+bool ContractionSchedule::fits(const CpuTarget &target, Type element) const {
+  unsigned vectors = panels * kPanelColumns / target.lanes();
+  bool pairs = element && element.isBF16();
+  // AVX-512 takes a broadcast from memory as an operand when it has only one use; a register is
+  // counted all the same.
+  return rows > 0 && panels > 0 &&
+         rows * vectors + vectors * (pairs ? 2 : 1) + 1 <= target.vectorRegisters;
+}
+
+//===----------------------------------------------------------------------===//
+// The space of schedules
+//===----------------------------------------------------------------------===//
+
+using Space = ScheduleSpaceOf<ContractionSchedule>;
+
+/// Multiples of the tile's height near these: cuts of the rows for which A stays in some cache.
+static Space::Values blockHeights(const ContractionSchedule &s, bool wide) {
+  SmallVector<int64_t> heights = {32, 64, 128, 240, 480};
+  if (wide)
+    heights.push_back(kWideRows);
+  Space::Values values;
+  for (int64_t rows : heights)
+    if (int64_t height = std::max<int64_t>(rows / s.rows, 1) * s.rows; !llvm::is_contained(values, height))
+      values.push_back(height);
+  return values;
+}
+
+/// K in 1, 2, 3, ... equal blocks, of 192 steps at least.
+static Space::Values blockLengths(int64_t k) {
+  Space::Values values;
+  for (int64_t blocks : {8, 6, 4, 3, 2, 1}) {
+    int64_t steps = llvm::divideCeil(llvm::divideCeil(k, blocks), 16) * 16;
+    if ((steps >= 192 || blocks == 1) && !llvm::is_contained(values, steps))
+      values.push_back(steps);
+  }
+  return values;
+}
+
+Space permalloy::codegen::contractionSpace(const CpuTarget &target, const ContractionSize &size) {
+  using S = ContractionSchedule;
+  auto fits = [=, element = size.element](S s, unsigned rows) {
+    s.rows = rows;
+    return s.fits(target, element);
+  };
+  Space space;
+  int64_t widest = std::min<int64_t>(size.gated ? 2 : 4, panelsOf(size.n));
+  space.add("tile_panels", "packed panels of 16 columns side by side in the register tile", &S::panels,
+            Space::Values(llvm::to_vector(llvm::seq<int64_t>(1, widest + 1))));
+  space.add("tile_rows", "rows of A in the register tile", &S::rows, [=](const S &s) {
+    Space::Values values;
+    for (unsigned rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28})
+      if (fits(s, rows))
+        values.push_back(rows);
+    return values;
+  });
+  space.add("block_rows", "rows of A in one tile of the grid", &S::blockRows,
+            [wide = takesRuns(size)](const S &s) { return blockHeights(s, wide); });
+  space.add("block_steps", "steps of K done for all rows of a block before the next ones", &S::blockSteps,
+            blockLengths(size.k));
+  space.add("prefetch_period", "steps of K between two prefetches of the weights that come next; 0: none",
+            &S::prefetchPeriod, {0, 2, 4, 8, 16});
+  if (takesRuns(size)) // a row of the tuning database that lacks the parameter is a row of another space
+    space.add("run_tiles", "tiles of the grid done for tile_rows rows of A before the next rows", &S::runTiles,
+              {1, 2, 3, 4, 6, 8});
+  space.require([=, element = size.element](const S &s) -> std::string {
+    if (!s.fits(target, element))
+      return "a tile of tile_rows x tile_panels does not fit " + std::to_string(target.vectorRegisters) +
+             " registers";
+    if (s.blockRows <= 0 || s.blockRows % s.rows != 0)
+      return "block_rows must be a multiple of tile_rows";
+    if (s.blockSteps <= 0)
+      return "block_steps must be positive";
+    if (s.runTiles <= 0)
+      return "run_tiles must be positive";
+    // A turn of the loop over K has so many steps: a power of two, and no long code.
+    bool spreads = s.prefetchPeriod == 0 || (llvm::isPowerOf2_64(s.prefetchPeriod) && s.prefetchPeriod <= 16);
+    return spreads ? "" : "prefetch_period must be 0, 1, 2, 4, 8 or 16";
+  });
+  return space;
+}
+
+int64_t permalloy::codegen::contractionGroups(const ContractionSchedule &schedule, int64_t n) {
+  return llvm::divideCeil(panelsOf(n), schedule.panels);
+}
+
+int64_t permalloy::codegen::contractionScratchBytes(const ContractionSchedule &schedule,
+                                                    int64_t k, Type element) {
+  int64_t steps = llvm::alignTo(schedule.blockSteps, element ? tfm::panelPairing(element) : 1);
+  int64_t products = steps < k ? schedule.blockRows * schedule.runTiles * schedule.panels * kPanelColumns * 4 : 0;
+  return products + (isHalf(element) ? schedule.blockRows * widenedRowBytes(k) : 0);
+}
+
+/// Gathered rows of one block: half of a second-level cache of 2 MB at most, where a block has several register tiles.
+static constexpr int64_t kMaxGatheredBytes = 1 << 20;
+
+ContractionSchedule permalloy::codegen::chooseGroupedSchedule(const CpuTarget &target, int64_t n,
+                                                              int64_t k, bool gated, Type element) {
+  ContractionSchedule schedule = ContractionSchedule::choose(target, n, k, element);
+  schedule.runTiles = 1;
+  if (gated && target.isAvx512())
+    std::tie(schedule.rows, schedule.panels) = std::pair(12u, 2u);
+  int64_t rows = std::clamp<int64_t>(kMaxGatheredBytes / widenedRowBytes(k), 1, 240);
+  schedule.blockRows = std::max<int64_t>(rows / schedule.rows, 1) * schedule.rows;
+  return schedule;
+}
+
+int64_t permalloy::codegen::groupedContractionGroups(const ContractionSchedule &schedule, int64_t n,
+                                                     bool gated) {
+  return gated ? panelsOf(n) / 2 : contractionGroups(schedule, n);
+}
+
+int64_t permalloy::codegen::groupedScratchBytes(const ContractionSchedule &schedule, int64_t k,
+                                                bool gated, Type element) {
+  int64_t steps = llvm::alignTo(schedule.blockSteps, element ? tfm::panelPairing(element) : 1);
+  int64_t products = steps < k ? gridPanels(schedule, gated) * kPanelColumns * 4 : 0;
+  return schedule.blockRows * (products + widenedRowBytes(k));
+}

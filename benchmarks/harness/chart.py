@@ -9,7 +9,7 @@ from html import escape
 from .tables import best_ratio
 
 _ROW, _LEFT, _WIDTH, _RIGHT, _TOP = 22, 230, 420, 190, 56
-_COLORS = {"won": "#2f7d4f", "tie": "#8a8a8a", "lost": "#b5442e"}
+_COLORS = {"won": "#2f7d4f", "tie": "#8a8a8a", "lost": "#b5442e", "open": "#c9c9c9"}
 _TEXT = 'font-family="sans-serif" font-size="12" fill="#24292f"'
 
 
@@ -67,6 +67,6 @@ def _bar(row: dict, top: float, x) -> list[str]:
         ),
         (
             f'<text x="{_LEFT + _WIDTH + 10}" y="{middle + 4}" {_TEXT}>{ratio["median"]:.2f}x '
-            f"{escape(row['best_peer'])}</text>"
+            f"{escape(row['best_peer'])}{', lost' if row['verdict'] == 'lost' else ''}</text>"
         ),
     ]

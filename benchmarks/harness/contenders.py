@@ -20,9 +20,9 @@ from .turns import FEW, NEAR, runs_of
 #: A peer whose time was more than this many times the best one's is not loaded again.
 FAR = 1.3
 _FAILED = float("inf")
-# Of a file that was never tried, in seconds and milliseconds.
-_UNKNOWN = {"load_s": 10.0, "ms": 50.0}
-_ROUND_SECONDS = 0.2  # peaks, and waiting for threads to be idle
+# Guesses for a file that was never tried: seconds to load, times the fastest known (or milliseconds).
+_LOAD_S, _TIMES, _MS = 6.0, 1.3, 50.0
+_ROUND_SECONDS = 0.15  # peaks, and waiting for threads to be idle
 
 
 class Calibration:
@@ -83,16 +83,17 @@ class Calibration:
     def seconds(self, row: Row, chosen: Sequence[Candidate], pairs: int) -> float:
         """About how long the row takes: loading, then the turns; ours is taken as the fastest."""
         known = self.known(row)
-        entries = [{**_UNKNOWN, **known.get(who.name, {})} for who in chosen]
+        entries = [known.get(who.name, {}) for who in chosen]
         if not entries:
             return 0.0
         best = min(_ratio(entry) for entry in entries)
-        fastest = min(entry["ms"] for entry in entries)
+        fastest = min((entry["ms"] for entry in entries if "ms" in entry), default=_MS)
         turns = [(fastest, pairs)]
         for entry in entries:
-            turns.append((entry["ms"], pairs if _ratio(entry) <= NEAR * best else FEW))
+            near = _ratio(entry) <= NEAR * best < _FAILED
+            turns.append((entry.get("ms", _TIMES * fastest), pairs if near else FEW))
         runs = sum(runs_of([1e-3 * fastest]))
-        loading = sum(entry["load_s"] for entry in entries) / 2
+        loading = sum(entry.get("load_s", _LOAD_S) for entry in entries) / 2  # side by side
         return loading + pairs * _ROUND_SECONDS + sum(1e-3 * ms * n * runs for ms, n in turns)
 
 

@@ -74,14 +74,12 @@ class Worker:
             used = now
 
     def close(self):
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
+        """Ends it at once: freeing a model politely takes seconds, and there is nothing to keep."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()
 
     def _send(self, message: dict):
         try:

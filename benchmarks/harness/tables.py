@@ -9,16 +9,19 @@ from .intervals import geometric_mean
 
 # Rows that are judged by GB/s.
 _MEMORY_BOUND = "decode"
+_FEW = 3  # turns of a peer that is no contender
 
 
-def page(data: dict) -> str:
-    """All of one kind of CPU."""
+def page(data: dict, starting: dict | None = None) -> str:
+    """All of one kind of CPU; `starting` is its startup.json."""
     parts = [
         f"# {data['machine']}, {data['cpus']} CPUs\n",
         "<!-- Written by benchmarks/report; do not edit. -->\n",
         (
             "Ratios are a peer's time by ours, medians of the pairs' ratios with 95% intervals: above 1 we are "
-            "faster. A row is won when the interval to the best peer lies above 1.\n"
+            "faster. A row is won when the interval to the best peer lies above 1, lost when it lies below. Peers with a "
+            "count had so few turns because they were no contenders. Of peak: operations of the best that was measured beside the row; "
+            "for decoding, bytes of weights and cache by the rate of reading in the same round, medians with medians.\n"
         ),
     ]
     for precision, threads in sorted(
@@ -32,7 +35,7 @@ def page(data: dict) -> str:
         ]
         plural = "s" if threads > 1 else ""
         parts += [f"## {precision}, {threads} thread{plural}\n", table(rows), means(rows)]
-    parts += [_memory(data), _settings(data)]
+    parts += [_memory(data), startup(starting) if starting else "", _settings(data)]
     return "\n".join(part for part in parts if part)
 
 
@@ -55,7 +58,11 @@ def means(rows: Sequence[dict]) -> str:
     for name, members in groups.items():
         mean = geometric_mean([best_ratio(row)["median"] for row in members])
         won = sum(row["verdict"] == "won" for row in members)
-        lines.append(f"- {name}: geometric mean {mean:.2f}x, {won} of {len(members)} won")
+        lost = ", ".join(row["case"] for row in members if row["verdict"] == "lost")
+        lines.append(
+            f"- {name}: geometric mean {mean:.2f}x, {won} of {len(members)} won"
+            + (f", lost: {lost}" if lost else "")
+        )
     return "\n".join(lines) + "\n" if lines else ""
 
 
@@ -69,7 +76,9 @@ def _line(row: dict) -> str:
     ours = row["ours"]
     memory = row["group"] == _MEMORY_BOUND
     rate = f"{ours['gbs']:.1f} GB/s" if memory else f"{ours['gflops']:.0f} GFLOP/s"
-    share = ours.get("of_read_peak" if memory else "of_compute_peak")
+    share = ours.get("of_compute_peak")
+    if memory:
+        share = ours["of_read"]["median"] if "of_read" in ours else ours.get("of_read_peak")
     best = row.get("best_peer")
     cells = [row["case"], _ms(ours), rate, f"{100 * share:.0f}%" if share else ""]
     if best:
@@ -78,7 +87,7 @@ def _line(row: dict) -> str:
             best,
             _ms(peer),
             f"**{ratio['median']:.2f}x** ({ratio['low']:.2f} to {ratio['high']:.2f})",
-            row["verdict"],
+            f"**{row['verdict']}**" if row["verdict"] == "lost" else row["verdict"],
         ]
     else:
         cells += ["", "", "", ""]
@@ -97,13 +106,13 @@ def _ms(times: dict) -> str:
 
 def _other(name: str, peer: dict, threads: int) -> str:
     if "milliseconds" in peer:
-        return f"{name} {_ms(peer)}"
+        count = peer["milliseconds"]["count"]
+        return f"{name} {_ms(peer)}" + (f" ({count})" if count <= _FEW else "")
     earlier = peer.get("earlier", peer)
     if "ms" in earlier:
-        # Most earlier passes had 1 thread, whatever the row has.
         other = "" if earlier.get("threads", 1) == threads else ", 1 thread"
-        return f"{name} {earlier['ms']:.0f} (earlier pass{other})"
-    return f"{name} failed"
+        return f"{name} {earlier['ms']:.0f} (earlier row{other})"
+    return f"{name} failed: {earlier['error'][:60]}"
 
 
 def _memory(data: dict) -> str:
@@ -113,16 +122,52 @@ def _memory(data: dict) -> str:
         for row in data["rows"].values()
         if row["precision"] == "f32" and row["threads"] == 1 and row.get("ours")
     ]
-    lines = [
-        f"| {row['case']} | {row['ours']['rss_mb']:.0f} | {peer['rss_mb']:.0f} |"
-        for row in rows
-        for name, peer in row["peers"].items()
-        if name.startswith("onnxruntime") and "rss_mb" in peer
-    ]
-    if not lines:
+    pairs = []
+    for row in rows:
+        theirs = [
+            peer["rss_mb"]
+            for name, peer in row["peers"].items()
+            if name.split("@")[0] == "onnxruntime" and "rss_mb" in peer
+        ]
+        if theirs:
+            pairs.append((row["case"], row["ours"]["rss_mb"], min(theirs)))
+    if not pairs:
         return ""
-    head = ["## Peak memory of a process, MB", "", "| case | ours | onnxruntime |", "|---|---|---|"]
+    below = sum(ours <= theirs for _, ours, theirs in pairs)
+    head = [
+        "## Peak memory of a process, MB\n",
+        f"At most onnxruntime's in {below} of {len(pairs)} rows (f32, 1 thread).\n",
+        "| case | ours | onnxruntime | |",
+        "|---|---|---|---|",
+    ]
+    lines = [
+        f"| {case} | {ours:.0f} | {theirs:.0f} | {'' if ours <= theirs else '**more**'} |"
+        for case, ours, theirs in pairs
+    ]
     return "\n".join([*head, *lines]) + "\n"
+
+
+def startup(data: dict) -> str:
+    """Of startup.json: sessions, compile times, sizes."""
+    lines = [
+        "## Start-up\n",
+        (
+            "Sessions in fresh processes, ours with the model compiled before; compiling with 2 CPUs and the kernel cache empty (cold) "
+            f"or full (warm); the artifact's size by its weights for 1, 2, 3 targets. Permalloy {data['permalloy']}.\n"
+        ),
+        "| model | session ms | onnxruntime's | ratio | compile cold, warm s | size by weights |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in data["rows"].values():
+        both, ratio = row["sessions"], row["sessions"]["session_ratio"]
+        sessions = [1e3 * both[who]["session_s"] for who in ("permalloy", "onnxruntime")]
+        compiling = [f"{row['compile'][how]['seconds']:.2f}" for how in ("cold", "warm")]
+        sizes = ", ".join(f"{artifact['ratio']:.4f}" for artifact in row["artifacts"])
+        lines.append(
+            f"| {row['model']} | {sessions[0]:.1f} | {sessions[1]:.0f} | {ratio['median']:.0f}x "
+            f"({ratio['low']:.0f} to {ratio['high']:.0f}) | {', '.join(compiling)} | {sizes} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def _settings(data: dict) -> str:

@@ -377,14 +377,47 @@ def test_a_page_and_a_chart():
     data = {"machine": "M", "cpus": 2, "permalloy": "v", "rows": {"1": row, "2": refused}}
     page = tables.page(data)
     assert (
-        "| **1.25x** (1.10 to 1.30) | won | p1@dyn18 1.0, q@ts17 7 (earlier pass), r failed |"
+        "| **1.25x** (1.10 to 1.30) | won | p1@dyn18 1.0, q@ts17 7 (earlier row), r failed: died |"
         in page
     )
     assert "encoders: geometric mean 1.25x, 1 of 1 won" in page
-    assert "q@ts17 7 (earlier pass, 1 thread)" in tables.table([{**row, "threads": 2}])
+    assert "q@ts17 7 (earlier row, 1 thread)" in tables.table([{**row, "threads": 2}])
     assert "refused: outputs differ" in page
     picture = chart.draw([row, refused], "f32 & more")
     assert "a &lt; b" in picture and "f32 &amp; more" in picture and picture.count("<rect") == 2
+
+
+def test_a_page_shows_what_was_lost_memory_and_start_up():
+    row = row_of((0.8, 0.9, 0.95))
+    row["peers"]["onnxruntime@ts17"] = {**row["peers"]["p0@dyn18"], "rss_mb": 4.0}
+    row["peers"]["onnxruntime@ts17"]["ratio"] = {"median": 2.0, "low": 1.9, "high": 2.1, "count": 3}
+    row["peers"]["onnxruntime@ts17"]["milliseconds"] = {"median": 2.0, "count": 3}
+    measure.judge(row)
+    session = {"session_s": 0.002}
+    starting = {
+        "permalloy": "w",
+        "rows": {
+            "m": {
+                "model": "m.onnx",
+                "sessions": {
+                    "permalloy": session,
+                    "onnxruntime": {"session_s": 0.1},
+                    "session_ratio": {"median": 50.0, "low": 45.0, "high": 55.0, "count": 20},
+                },
+                "compile": {"cold": {"seconds": 2.0}, "warm": {"seconds": 0.5}},
+                "artifacts": [{"ratio": 1.001}, {"ratio": 1.002}],
+            }
+        },
+    }
+    data = {"machine": "M", "cpus": 2, "permalloy": "v", "rows": {"1": row}}
+    page = tables.page(data, starting)
+    assert "| **lost** | onnxruntime@ts17 2.0 (3) |" in page
+    assert "0 of 1 won, lost: a < b" in page
+    assert "At most onnxruntime's in 0 of 1 rows" in page and "| 5 | 4 | **more** |" in page
+    assert "| m.onnx | 2.0 | 100 | 50x (45 to 55) | 2.00, 0.50 | 1.0010, 1.0020 |" in page
+    # Decoding is held against reading in the same round.
+    row |= {"group": "decode", "ours": {**row["ours"], "of_read": {"median": 0.93}}}
+    assert "| 1.0 GB/s | 93% |" in tables.table([row])
 
 
 def test_contenders(tmp_path):

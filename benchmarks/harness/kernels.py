@@ -61,6 +61,19 @@ def unexplained(rows: dict, why: list[tuple[str, str]]) -> list[str]:
     ]
 
 
+def unused(rows: dict, why: list[tuple[str, str]]) -> list[str]:
+    """Explanations, by their names, of no kernel that is below ENOUGH: they are to be deleted."""
+    peaks = {name.removeprefix("peak/"): row for name, row in rows.items() if "peak/" in name}
+    slow = [
+        name
+        for name, row in rows.items()
+        if name.endswith("/permalloy") and "gflops" in row
+        if share(name, row, peaks)[0] < ENOUGH
+    ]
+    used = {next((n for n, _ in why if re.search(n, name)), "") for name in slow}
+    return [names for names, _ in why if names not in used]
+
+
 def _order(name: str) -> tuple:
     return tuple(int(number) for number in re.findall(r"\d+", name.split("/", 2)[2]))
 

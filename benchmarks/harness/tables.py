@@ -34,7 +34,10 @@ def page(data: dict, starting: dict | None = None) -> str:
             if (row["precision"], row["threads"]) == (precision, threads)
         ]
         plural = "s" if threads > 1 else ""
-        parts += [f"## {precision}, {threads} thread{plural}\n", table(rows), means(rows)]
+        title = f"{precision}, {threads} thread{plural}"
+        drawn = any("verdict" in row and row["group"] != "export forms" for row in rows)
+        picture = f"![{title}]({precision}-{threads}-thread{plural}.svg)\n" if drawn else ""
+        parts += [f"## {title}\n", picture, table(rows), means(rows)]
     parts += [_memory(data), startup(starting) if starting else "", _settings(data)]
     return "\n".join(part for part in parts if part)
 

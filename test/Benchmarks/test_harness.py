@@ -501,4 +501,5 @@ def test_kernel_tables(tmp_path):
     assert text.index("1x768x768") < text.index("128x768x768")
     assert kernels.unexplained(rows, []) == ["product/bf16/64x64x64/permalloy"]
     assert not kernels.unexplained(rows, kernels.explanations(file))
+    assert kernels.unused(rows, [("bf16/64x", "small"), ("f32/128x", "fast enough")]) == ["f32/128x"]
     assert kernels.explanations(BENCHMARKS / "kernels/explanations.toml") is not None

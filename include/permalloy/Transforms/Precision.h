@@ -66,13 +66,16 @@ struct PrecisionPlan {
 bool hasProducts(mlir::Operation *op);
 /// Why the operands of an operation with products cannot be bf16; empty where they can.
 std::string whyNotBf16(mlir::Operation *op);
+/// Why one that can be bf16 stays f32 unless a plan names it: what a router of experts reads, but for the experts of earlier
+/// layers. Empty for the others.
+std::string whyBetterF32(mlir::Operation *op);
 /// The ONNX node that names an operation in a plan.
 std::string precisionName(mlir::Operation *op);
 
 /// Writes kPrecisionAttr on every operation with products. Emits an error where the plan names one that the module has not, or
 /// asks for bf16 where that cannot be.
 llvm::LogicalResult annotatePrecision(mlir::ModuleOp module, const PrecisionPlan &plan);
-/// The plan of all that can be in bf16, or of nothing.
+/// The plan of all that can and should be in bf16, or of nothing.
 PrecisionPlan uniformPlan(mlir::ModuleOp module, bool bf16);
 /// Gives @main another input, kSwitchInput, that says of each choice of the plan returned whether it runs in bf16: every
 /// product that can is there twice, and a select takes the one or the other. So one compilation measures any plan. What stands

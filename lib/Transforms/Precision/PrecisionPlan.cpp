@@ -100,21 +100,21 @@ const PrecisionChoice *PrecisionPlan::find(StringRef op, StringRef kind) const {
 
 void PrecisionPlan::print(raw_ostream &os) const {
   std::map<std::string, unsigned> narrow;
-  llvm::MapVector<StringRef, SmallVector<const PrecisionChoice *>> reasons;
+  llvm::MapVector<std::pair<StringRef, StringRef>, SmallVector<const PrecisionChoice *>> reasons;
   for (const PrecisionChoice &choice : choices) {
     if (choice.precision == "bf16")
       narrow[choice.kind] += choice.count;
     else if (!choice.reason.empty())
-      reasons[choice.reason].push_back(&choice);
+      reasons[{choice.reason, choice.kind}].push_back(&choice);
   }
   os << "bf16: ";
   llvm::interleaveComma(narrow, os, [&](auto &entry) { os << entry.second << ' ' << entry.first; });
   os << (narrow.empty() ? "nothing\n" : "\n");
-  for (auto &[reason, kept] : reasons) {
+  for (auto &[group, kept] : reasons) {
     unsigned count = 0;
     for (const PrecisionChoice *choice : kept)
       count += choice->count;
-    os << "  " << count << ' ' << kept.front()->kind << " in f32, first \"" << kept.front()->op << "\": " << reason << '\n';
+    os << "  " << count << ' ' << group.second << " in f32, first \"" << kept.front()->op << "\": " << group.first << '\n';
   }
 }
 
@@ -174,8 +174,6 @@ std::string permalloy::whyNotBf16(Operation *op) {
   if (auto linear = dyn_cast<LinearOp>(op)) {
     if (!linear.getWeight().getDefiningOp<GetWeightOp>())
       return "its weight is no stored tensor of over 1 KB";
-    if (isRouter(linear.getResult()))
-      return "it chooses experts, and a rounded near-tie would choose others";
   }
   if (auto attention = dyn_cast<AttentionOp>(op)) {
     if (attention.getKvLength() || isFromInput(attention.getKey()) || isFromInput(attention.getValue()))
@@ -184,6 +182,30 @@ std::string permalloy::whyNotBf16(Operation *op) {
   if (auto moe = dyn_cast<MoeOp>(op))
     if (!moe.getUp().getDefiningOp<GetWeightOp>() || !moe.getDown().getDefiningOp<GetWeightOp>())
       return "its experts are no stored tensors of over 1 KB";
+  return "";
+}
+
+/// Whether the choice of a mixture of experts depends on `value`, through whatever layers.
+static bool reachesRouter(Value value, llvm::DenseSet<Value> &seen) {
+  if (!seen.insert(value).second)
+    return false;
+  return llvm::any_of(value.getUses(), [&](OpOperand &use) {
+    Operation *user = use.getOwner();
+    if (auto moe = dyn_cast<MoeOp>(user); moe && moe.getLogits() == use.get())
+      return true;
+    // What a branch or the body of a loop yields is a result of the operation around it.
+    Operation *next = user->hasTrait<OpTrait::IsTerminator>() ? user->getParentOp() : user;
+    return !isa<func::FuncOp>(next) &&
+           llvm::any_of(next->getResults(), [&](Value result) { return reachesRouter(result, seen); });
+  });
+}
+
+std::string permalloy::whyBetterF32(Operation *op) {
+  llvm::DenseSet<Value> seen;
+  if (auto linear = dyn_cast<LinearOp>(op); linear && isRouter(linear.getResult()))
+    return "it chooses experts, and a rounded near-tie would choose others";
+  if (isa<LinearOp, AttentionOp>(op) && reachesRouter(op->getResult(0), seen))
+    return "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others";
   return "";
 }
 
@@ -198,10 +220,11 @@ static void forEachProduct(ModuleOp module, function_ref<void(Operation *)> body
 
 static std::string kindOf(Operation *op) { return op->getName().stripDialect().str(); }
 
-PrecisionPlan permalloy::uniformPlan(ModuleOp module, bool bf16) {
+/// bf16 but where `whyF32` has a reason.
+static PrecisionPlan planWith(ModuleOp module, bool bf16, function_ref<std::string(Operation *)> whyF32) {
   PrecisionPlan plan;
   forEachProduct(module, [&](Operation *op) {
-    std::string why = bf16 ? whyNotBf16(op) : "", name = precisionName(op);
+    std::string why = bf16 ? whyF32(op) : "", name = precisionName(op);
     for (PrecisionChoice &choice : plan.choices)
       if (choice.op == name && choice.kind == kindOf(op)) {
         ++choice.count;
@@ -212,6 +235,13 @@ PrecisionPlan permalloy::uniformPlan(ModuleOp module, bool bf16) {
     plan.choices.push_back({name, kindOf(op), bf16 && why.empty() ? "bf16" : "f32", why});
   });
   return plan;
+}
+
+PrecisionPlan permalloy::uniformPlan(ModuleOp module, bool bf16) {
+  return planWith(module, bf16, [](Operation *op) {
+    std::string why = whyNotBf16(op);
+    return why.empty() ? whyBetterF32(op) : why;
+  });
 }
 
 PrecisionPlan permalloy::readPrecision(ModuleOp module) {
@@ -233,7 +263,7 @@ PrecisionPlan permalloy::readPrecision(ModuleOp module) {
 
 /// The first choice that no operation has, or nothing.
 static LogicalResult checkNames(ModuleOp module, const PrecisionPlan &plan) {
-  PrecisionPlan known = uniformPlan(module, /*bf16=*/true);
+  PrecisionPlan known = planWith(module, /*bf16=*/true, whyNotBf16);
   for (const PrecisionChoice &choice : plan.choices) {
     const PrecisionChoice *own = known.find(choice.op, choice.kind);
     if (!own) {

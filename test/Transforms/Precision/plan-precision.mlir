@@ -76,3 +76,33 @@ func.func @top_k(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<32>]}) 
   %5 = tfm.top_k %4 k #tfm.dim<2> {axis = 1 : i64} : (tensor<?x32xf32>) -> tensor<?x2xi64>
   return %3, %5 : tensor<?x2xi1>, tensor<?x2xi64>
 }
+
+// What a router reads keeps f32, through attention and a residual, too; experts do not, nor what stands behind the last router. A
+// plan may say otherwise.
+// RUN: echo '{"precision": [{"op": "before", "kind": "linear", "precision": "bf16"}, {"op": "choice", "kind": "linear", "precision": "bf16"}]}' > %t.json
+// RUN: permalloy-opt %s --plan-precision=plan=%t.json | FileCheck %s --check-prefix=OVERRIDE
+// CHECK-LABEL: @before_router
+// CHECK: tfm.linear {{.*}} "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others"
+// CHECK: tfm.attention {{.*}} "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others"
+// CHECK: tfm.linear {{.*}} "it chooses experts, and a rounded near-tie would choose others"
+// CHECK: tfm.moe {{.*}}tfm.precision = "bf16"
+// CHECK: tfm.linear {{.*}} {tfm.precision = "bf16"}
+// OVERRIDE-LABEL: @before_router
+// OVERRIDE: tfm.linear {{.*}} {tfm.precision = "bf16"}
+// OVERRIDE: tfm.attention {{.*}}tfm.precision = "f32"
+// OVERRIDE: tfm.linear {{.*}} {tfm.precision = "bf16"}
+func.func @before_router(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<32>]}) -> tensor<?x32xf32> {
+  %w = tfm.get_weight @w : tensor<32x32xf32>
+  %r = tfm.get_weight @router : tensor<32x4xf32>
+  %u = tfm.get_weight @up : tensor<4x32x32xf32>
+  %d = tfm.get_weight @down : tensor<4x32x32xf32>
+  %q = tfm.linear %x, %w : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32> loc("before")
+  %s = tfm.reshape %q dims [#tfm.dim<1>, #tfm.dim<t>, #tfm.dim<32>] : (tensor<?x32xf32>) -> tensor<1x?x32xf32>
+  %a = tfm.attention %s, %s, %s {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 1.0 : f32} : (tensor<1x?x32xf32>, tensor<1x?x32xf32>, tensor<1x?x32xf32>) -> tensor<1x?x32xf32> loc("attended")
+  %f = tfm.reshape %a dims [#tfm.dim<t>, #tfm.dim<32>] : (tensor<1x?x32xf32>) -> tensor<?x32xf32>
+  %h = tfm.binary add %f, %x : (tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x32xf32>
+  %l = tfm.linear %h, %r : (tensor<?x32xf32>, tensor<32x4xf32>) -> tensor<?x4xf32> loc("choice")
+  %m = tfm.moe %h, %l, %u, %d activation silu {top_k = 2 : i64} : (tensor<?x32xf32>, tensor<?x4xf32>, tensor<4x32x32xf32>, tensor<4x32x32xf32>) -> tensor<?x32xf32> loc("chosen")
+  %o = tfm.linear %m, %w : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32> loc("behind")
+  return %o : tensor<?x32xf32>
+}

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <immintrin.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -37,8 +38,15 @@ private:
 
 } // namespace
 
+/// What the kernel ABI promises of a worker's scratch: nothing of an earlier launch looks like this one's.
+static void openScratch(std::byte *scratch) {
+  if (scratch)
+    std::memset(scratch, 0, sizeof(int64_t));
+}
+
 void runSerial(const Launch &launch) {
   DefaultFloatMode mode;
+  openScratch(launch.scratch);
   launch.function(launch.buffers, launch.scalars, 0, launch.tiles, launch.scratch);
 }
 
@@ -111,7 +119,8 @@ void ThreadPool::waitForWorkers() {
 
 void ThreadPool::runTiles(size_t worker) {
   DefaultFloatMode mode;
-  void *scratch = launch_.scratch + worker * launch_.scratchStride;
+  std::byte *scratch = launch_.scratch + worker * launch_.scratchStride;
+  openScratch(scratch);
   TimeSpan *lane = launch_.lanes ? launch_.lanes + worker : nullptr;
   if (lane)
     lane->begin = monotonicNanoseconds();

@@ -48,3 +48,16 @@ kern.kernel @deep contraction attributes {symbols = ["s"], arg_dims = [[#tfm.dim
   %0 = tfm.linear %x, %w : (tensor<?x1024xbf16>, tensor<1024x8192xbf16>) -> tensor<?x8192xf32>
   kern.yield %0 : tensor<?x8192xf32>
 }
+
+// Groups of rows are small: they have no such parameter.
+// CHECK-LABEL: experts, contraction, sapphirerapids
+// CHECK-NOT: group_pairs
+// CHECK: legal schedules
+// CHOSEN-LABEL: kern.kernel @experts
+// CHOSEN-NOT: group_pairs
+// CHOSEN-SAME: prefetch = 1 : i64}
+kern.kernel @experts contraction attributes {symbols = ["t"], arg_dims = [[#tfm.dim<t>, #tfm.dim<512>], [#tfm.dim<2 * t + 5>], [#tfm.dim<4>, #tfm.dim<512>, #tfm.dim<8192>]]} {
+^bb0(%x: tensor<?x512xbf16>, %groups: tensor<?xi64>, %w: tensor<4x512x8192xbf16>):
+  %0 = tfm.grouped_linear %x, %groups, %w {gated, repeat = 2 : i64} : (tensor<?x512xbf16>, tensor<?xi64>, tensor<4x512x8192xbf16>) -> tensor<?x4096xbf16>
+  kern.yield %0 : tensor<?x4096xbf16>
+}

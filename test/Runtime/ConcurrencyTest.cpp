@@ -195,6 +195,32 @@ TEST(Concurrency, EveryTileRunsOnceWithItsOwnScratch) {
     }
 }
 
+TEST(Concurrency, ScratchBeginsALaunchWithZeroAndIsKeptWithinIt) {
+  ThreadPool pool(3);
+  std::vector<int64_t> scratch(3 * 8, -1);
+  std::atomic<int64_t> buffers[2]; // workers that began, tiles that were counted
+  // A kernel that begins where its scratch says 0, and counts there.
+  KernelFunction kernel = [](void *const *buffers, const int64_t *, int64_t begin, int64_t end,
+                             void *scratch) {
+    auto *own = static_cast<int64_t *>(scratch);
+    *static_cast<std::atomic<int64_t> *>(buffers[0]) += *own == 0;
+    *own += end - begin;
+    *static_cast<std::atomic<int64_t> *>(buffers[1]) += end - begin;
+  };
+  void *pointers[] = {&buffers[0], &buffers[1]};
+  for (int round = 0; round < 50; ++round) {
+    buffers[0] = buffers[1] = 0;
+    Launch launch{kernel, pointers, nullptr, 100, reinterpret_cast<std::byte *>(scratch.data()),
+                  64};
+    pool.run(launch, false);
+    EXPECT_EQ(buffers[1], 100);
+    EXPECT_GE(buffers[0], 1);
+    EXPECT_LE(buffers[0], 3);
+    runSerial(launch);
+    EXPECT_EQ(scratch[0], 100);
+  }
+}
+
 TEST(Concurrency, AnIdleSessionUsesNoCpu) {
   auto session = openSession(tinyModel(), {.threads = 2});
   ASSERT_TRUE(session);

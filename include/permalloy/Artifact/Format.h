@@ -34,7 +34,7 @@
 // and no operands; the program's steps use the cache instead. `capacity` is a symbol that no input
 // binds: the runtime chooses it, at least the length of the outputs, one for all caches of a call.
 //
-// KERNEL ABI, version 1:
+// KERNEL ABI, version 2:
 //   void kernel(void *const *buffers, const int64_t *scalars,
 //               int64_t tile_begin, int64_t tile_end, void *scratch);
 //   buffers  kernel arguments, then results. Dense row-major (or packed panels); bool is one byte,
@@ -44,7 +44,8 @@
 //   scalars  values of the launch's scalar expressions.
 //   tiles    0 <= tile_begin < tile_end <= tiles; tiles are independent, so the result does not
 //            depend on how they are shared between threads. With 0 tiles nothing is called.
-//   scratch  per worker, of at least the launch's scratch bytes; contents undefined.
+//   scratch  per worker, of at least the launch's scratch bytes. Where a worker begins with a launch its first 8 bytes, if it
+//            has any, are 0 and the rest is undefined; between its calls of that launch all stays as the kernel left it.
 // A barrier ends each launch. MXCSR is the default (subnormals kept, round to nearest).
 //
 // CODE IMAGES are ELF64 x86-64 shared objects with no undefined symbol, no dynamic relocation and
@@ -68,7 +69,7 @@ constexpr unsigned char kMagic[8] = {0x89, 'A', 'L', 'Y', '\r', '\n', 0x1a, '\n'
 /// Version of this layout; a reader takes exactly its own.
 constexpr uint32_t kFormatVersion = 2;
 /// Version of the kernel ABI above.
-constexpr uint32_t kKernelAbiVersion = 1;
+constexpr uint32_t kKernelAbiVersion = 2;
 /// Alignment of sections.
 constexpr uint64_t kPageSize = 4096;
 /// Alignment of weights, slots and scratch.

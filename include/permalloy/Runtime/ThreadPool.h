@@ -20,7 +20,8 @@ struct Launch {
   void *const *buffers = nullptr;
   const int64_t *scalars = nullptr;
   int64_t tiles = 0;
-  std::byte *scratch = nullptr; ///< of worker 0; worker w's is w * scratchStride further
+  /// Of worker 0, null or of at least 8 bytes; worker w's is w * scratchStride further.
+  std::byte *scratch = nullptr;
   size_t scratchStride = 0;
   /// Null, or an entry for each thread of the pool: when it worked on this launch.
   TimeSpan *lanes = nullptr;

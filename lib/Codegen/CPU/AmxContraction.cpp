@@ -15,121 +15,13 @@ using tfm::kPanelColumns;
 
 static constexpr int64_t kLineBytes = 64, kTileBytes = AmxTiles::kBytes, kSteps = AmxTiles::kSteps;
 /// Rows and columns of C in registers, and bytes of its rows.
-static constexpr int64_t kBlock = 32, kRowBytes = kBlock * 4;
+static constexpr int64_t kBlock = AmxSchedule::kBlock, kRowBytes = kBlock * 4;
 /// How far ahead a few rows fetch their weights, which come from memory.
 static constexpr int64_t kStreamAheadBytes = 2048;
 /// Where the four tiles of C, the two of A and the two of B stand.
 static constexpr unsigned kC = 0, kA = 4, kB = 6;
 
-bool permalloy::codegen::runsOnAmx(const CpuTarget &target, Type weightElement) {
-  return target.hasAmx() && weightElement.isBF16();
-}
-
-//===----------------------------------------------------------------------===//
-// Schedules
-//===----------------------------------------------------------------------===//
-
 static int64_t panelsOf(int64_t n) { return llvm::divideCeil(n, kPanelColumns); }
-
-/// Steps of 32 in a block of K: all up to 24 of them, else blocks of equal length of at most 16 (32 KB of weights).
-static int64_t chooseBlockTiles(int64_t k) {
-  int64_t tiles = llvm::divideCeil(k, kSteps);
-  return tiles <= 24 ? std::max<int64_t>(tiles, 1) : llvm::divideCeil(tiles, llvm::divideCeil(tiles, 16));
-}
-
-/// Rows of the epilogue per step so that all 32, but for a few, are done in `tiles` steps.
-static int64_t chooseEpilogueRows(int64_t tiles) {
-  return std::min<int64_t>(llvm::divideCeil(kBlock, tiles), 8);
-}
-
-/// From how many columns on pairs of panels are taken together, how many then, and for how many rows: A is read seldom enough to
-/// come from beyond the L2 cache.
-static constexpr int64_t kWideColumns = 8192, kWidePairs = 16, kWideRows = 1024;
-/// Up to so many rows pairs are taken one by one all the same: the weights' way from memory is what costs, and prefetch pays.
-static constexpr int64_t kFewRows = 256;
-
-AmxSchedule AmxSchedule::choose(const ContractionSize &size, bool grouped) {
-  // Half of a second-level cache of 2 MB, but no fewer rows than it takes to read the weights seldom: at K = 8192 and 11008
-  // blocks of 32 and 64 rows took 1.44 to 1.65 times as long as these (benchmarks/data/tuning-intel-xeon-amx.jsonl.gz).
-  constexpr int64_t packedBytes = 1 << 20, leastRows = 128;
-  AmxSchedule schedule;
-  int64_t rowBytes = llvm::alignTo(std::max<int64_t>(size.k, 1), kSteps) * 2;
-  schedule.blockRows = std::clamp<int64_t>(packedBytes / rowBytes / kBlock * kBlock, grouped ? kBlock : leastRows,
-                                           grouped ? 256 : 512);
-  schedule.blockSteps = chooseBlockTiles(size.k) * kSteps;
-  schedule.epilogueRows = chooseEpilogueRows(schedule.blockSteps / kSteps);
-  if (size.n >= kWideColumns && schedule.blockSteps >= size.k && !size.gated && !grouped) {
-    schedule.groupPairs = kWidePairs;
-    schedule.blockRows = kWideRows;
-  }
-  return schedule;
-}
-
-using Space = ScheduleSpaceOf<AmxSchedule>;
-
-/// K whole, and in equal blocks of 8 to 32 steps of 32.
-static Space::Values blockLengths(int64_t k) {
-  int64_t tiles = std::max<int64_t>(llvm::divideCeil(k, kSteps), 1);
-  Space::Values values;
-  for (int64_t most : {8, 12, 16, 24, 32}) {
-    int64_t steps = llvm::divideCeil(tiles, llvm::divideCeil(tiles, most)) * kSteps;
-    if (!llvm::is_contained(values, steps))
-      values.push_back(steps);
-  }
-  if (!llvm::is_contained(values, tiles * kSteps))
-    values.push_back(tiles * kSteps);
-  return values;
-}
-
-Space permalloy::codegen::amxSpace(const ContractionSize &size) {
-  using S = AmxSchedule;
-  Space space;
-  space.add("block_rows", "rows of A packed together, in one tile of the grid", &S::blockRows,
-            {32, 64, 128, 256, 512, 1024});
-  space.add("block_steps", "steps of K done for all rows of a block before the next ones", &S::blockSteps,
-            blockLengths(size.k));
-  space.add("epilogue_rows", "rows of the epilogue done in 32 steps of K", &S::epilogueRows, {1, 2, 4, 8});
-  space.add("group_pairs", "pairs of panels done for 32 rows of A before the next rows", &S::groupPairs, {1, 16});
-  space.add("prefetch", "1: fetch the panels that come next; 0: do not", &S::prefetch, {0, 1});
-  space.require([k = size.k](const S &s) -> std::string {
-    if (s.blockRows <= 0 || s.blockRows % kBlock != 0)
-      return "block_rows must be a multiple of 32";
-    if (s.blockSteps <= 0 || s.blockSteps % kSteps != 0)
-      return "block_steps must be a multiple of 32";
-    if (s.epilogueRows < 1 || s.epilogueRows > 8)
-      return "epilogue_rows must lie within 1 and 8";
-    if (s.groupPairs < 1 || (s.groupPairs > 1 && s.blockSteps < k))
-      return "group_pairs must be positive, and 1 where block_steps is less than K";
-    return s.prefetch > 1 ? "prefetch must be 0 or 1" : "";
-  });
-  return space;
-}
-
-int64_t permalloy::codegen::amxGroups(const ContractionSize &size) {
-  return llvm::divideCeil(panelsOf(size.n), 2);
-}
-
-namespace {
-/// A worker's scratch: the packed rows, their sums between blocks of K, one block of C, the last rows of the panels.
-struct AmxScratch {
-  AmxScratch(const AmxSchedule &s, int64_t k)
-      : tiles(llvm::divideCeil(k, kSteps)), accumulates(s.blockSteps < k), sums(s.blockRows * tiles * kLineBytes),
-        products(sums + (accumulates ? s.blockRows * kRowBytes : 0)), lastRows(products + kBlock * kRowBytes),
-        bytes(lastRows + (k % kSteps != 0 ? 2 * kTileBytes : 0)) {}
-  /// Tiles of A along K, the last one maybe partly zero.
-  int64_t tiles;
-  bool accumulates;
-  int64_t sums, products, lastRows, bytes;
-};
-} // namespace
-
-int64_t permalloy::codegen::amxScratchBytes(const AmxSchedule &schedule, const ContractionSize &size) {
-  return AmxScratch(schedule, size.k).bytes;
-}
-
-//===----------------------------------------------------------------------===//
-// Emission
-//===----------------------------------------------------------------------===//
 
 namespace {
 /// A block of C that stands in scratch and waits for its epilogue: `count` rows from `row` on, 32 columns from `column` on
@@ -148,13 +40,14 @@ public:
         blockSteps(s.blockSteps / kSteps), panelBytes(llvm::divideCeil(c.k, 2) * kLineBytes),
         groups(llvm::divideCeil(panelsOf(c.n), 2)),
         secondPanel(c.gated ? panelsOf(c.n) / 2 * panelBytes : panelBytes),
-        lastColumns(c.gated ? kBlock : c.n - (groups - 1) * kBlock), groupPairs(c.groups ? 1 : s.groupPairs) {}
+        lastColumns(c.gated ? kBlock : c.n - (groups - 1) * kBlock), groupPairs(s.groupPairs) {}
 
   void emit();
 
 private:
   void findBlock(Value block, Value height);
-  void packRows();
+  void packRows(Value block);
+  void packAllRows();
   void packRow(Value from, Value to);
   void keepLastRows();
   Value runOf(Value index);
@@ -193,10 +86,10 @@ private:
 
 void AmxContractionEmitter::emit() {
   tiles.configure();
-  packed = b.scratch();
-  sums = b.at(packed, memory.sums);
-  products = b.at(packed, memory.products);
-  lastRows = b.at(packed, memory.lastRows);
+  packed = b.at(b.scratch(), memory.packed);
+  sums = b.at(b.scratch(), memory.sums);
+  products = b.at(b.scratch(), memory.products);
+  lastRows = b.at(b.scratch(), memory.lastRows);
   stride = b.i64(kLineBytes);
   rowStride = b.i64(kRowBytes);
   Value none = b.i64(0), height;
@@ -207,7 +100,7 @@ void AmxContractionEmitter::emit() {
   SmallVector<Value> carried = {b.i64(-1), none, none, none, none, none, none, none};
   together = b.i64(1);
   if (groupPairs > 1)
-    together = b.select(b.less(b.i64(kFewRows), b.min(height, c.rows)), b.i64(groupPairs), together);
+    together = b.select(b.less(b.i64(AmxSchedule::kFewRows), b.min(height, c.rows)), b.i64(groupPairs), together);
   runs = b.div(b.sub(b.add(together, groups), 1), together);
   Value begin = runOf(b.tileBegin());
   Value end = b.select(b.less(b.tileBegin(), b.tileEnd()), b.add(runOf(b.sub(b.tileEnd(), 1)), 1), begin);
@@ -218,7 +111,7 @@ void AmxContractionEmitter::emit() {
         isNew,
         [&] {
           findBlock(block, height);
-          packRows();
+          packRows(block);
           return SmallVector<Value>{first, last, weight};
         },
         [&] { return SmallVector<Value>{known[1], known[2], known[3]}; });
@@ -257,8 +150,17 @@ void AmxContractionEmitter::findBlock(Value block, Value height) {
 // Packing
 //===----------------------------------------------------------------------===//
 
-/// The rows of the block as tiles. Rows that a tile lacks are left as they are: their products are not stored.
-void AmxContractionEmitter::packRows() {
+/// The rows of the block as tiles, unless an earlier range of this launch's tiles left them in the worker's scratch. Rows that a
+/// tile lacks are left as they are: their products are not stored.
+void AmxContractionEmitter::packRows(Value block) {
+  Value number = b.add(block, 1);
+  b.ifElse(b.equal(b.load(b.getI64Type(), b.scratch(), 8), number), [] {}, [&] {
+    b.store(number, b.scratch(), 8);
+    packAllRows();
+  });
+}
+
+void AmxContractionEmitter::packAllRows() {
   b.loop(first, last, 1, [&](Value position) {
     Value local = b.sub(position, first), row = position;
     if (c.groups)

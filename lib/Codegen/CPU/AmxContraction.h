@@ -24,41 +24,9 @@
 #ifndef PERMALLOY_LIB_CODEGEN_CPU_AMXCONTRACTION_H
 #define PERMALLOY_LIB_CODEGEN_CPU_AMXCONTRACTION_H
 
-#include "permalloy/Codegen/CPU/Contraction.h"
+#include "AmxSchedule.h"
 
 namespace permalloy::codegen {
-
-/// How a contraction runs on AMX; any legal value gives the same bits.
-struct AmxSchedule {
-  /// Rows of A in one tile of the grid, a multiple of 32; packed, they should stay in the L2 cache.
-  int64_t blockRows = 0;
-  /// Steps of K, a multiple of 32, done for all rows of a block before the next ones. Less than K: the products accumulate in
-  /// scratch.
-  int64_t blockSteps = 0;
-  /// Rows of the last block's epilogue in 32 steps of K.
-  int64_t epilogueRows = 0;
-  /// Pairs of panels done for 32 rows of A before the next 32 rows; more than 1 needs all of K in one block. For wide C: pieces of
-  /// its rows then follow one another. Panels come from the L2 cache, rows of A stay in the first one. Up to 256 rows, and for
-  /// grouped rows, it is 1 whatever stands here.
-  int64_t groupPairs = 1;
-  /// Whether panels that come next are fetched.
-  int64_t prefetch = 1;
-
-  /// The default for `size`; grouped rows have smaller blocks, as groups are small.
-  static AmxSchedule choose(const ContractionSize &size, bool grouped = false);
-};
-
-/// Whether a contraction with weights of this type runs on tiles.
-bool runsOnAmx(const CpuTarget &target, mlir::Type weightElement);
-
-/// All schedules of a contraction on AMX; the parameters are documented there.
-ScheduleSpaceOf<AmxSchedule> amxSpace(const ContractionSize &size);
-
-/// Tiles of the grid for each block of rows: pairs of panels, or one panel of each half.
-int64_t amxGroups(const ContractionSize &size);
-
-/// Bytes of scratch that a worker needs.
-int64_t amxScratchBytes(const AmxSchedule &schedule, const ContractionSize &size);
 
 /// Emits the loop over the tiles [tileBegin, tileEnd) of the kernel's grid.
 void emitAmxContraction(KernelBuilder &b, const Contraction &contraction, const AmxSchedule &schedule);

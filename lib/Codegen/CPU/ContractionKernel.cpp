@@ -107,7 +107,8 @@ std::unique_ptr<ScheduleSpace> permalloy::codegen::contractionKernelSpace(kern::
 
 LogicalResult permalloy::codegen::emitScheduledContraction(kern::KernelOp kernel, KernelBuilder &b,
                                                            const Contraction &contraction) {
-  ContractionSize size{contraction.n, contraction.k, contraction.element, contraction.gated};
+  ContractionSize size{contraction.n, contraction.k, contraction.element, contraction.gated,
+                       contraction.groups.has_value()};
   if (runsOnAmx(b.target(), size.element)) {
     auto schedule = readSchedule(kernel, b.target(), amxSpace(size));
     if (succeeded(schedule))

@@ -39,7 +39,7 @@ static std::string whyNotGrouped(kern::KernelOp kernel) {
 
 static ContractionSize sizeOf(tfm::GroupedLinearOp root) {
   auto type = cast<RankedTensorType>(root.getWeight().getType());
-  return {type.getDimSize(2), type.getDimSize(1), type.getElementType(), root.getGated()};
+  return {type.getDimSize(2), type.getDimSize(1), type.getElementType(), root.getGated(), /*grouped=*/true};
 }
 
 std::unique_ptr<ScheduleSpace> codegen::groupedKernelSpace(kern::KernelOp kernel, const CpuTarget &target) {
@@ -56,7 +56,7 @@ LogicalResult codegen::scheduleGroupedKernel(kern::KernelOp kernel, const CpuTar
   ContractionSize size = sizeOf(root);
   int64_t blockRows, groups, scratch;
   if (runsOnAmx(target, size.element)) {
-    auto schedule = writeSchedule(kernel, target, amxSpace(size), AmxSchedule::choose(size, /*grouped=*/true), wanted);
+    auto schedule = writeSchedule(kernel, target, amxSpace(size), AmxSchedule::choose(size), wanted);
     if (failed(schedule))
       return failure();
     blockRows = schedule->blockRows, groups = amxGroups(size), scratch = amxScratchBytes(*schedule, size);

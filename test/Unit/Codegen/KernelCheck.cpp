@@ -174,6 +174,7 @@ void KernelCheck::run(const CpuTarget &target, llvm::StringRef sizes, reference:
   }
   void *scratch = allocate(compiled.scratchBytes);
   memset(scratch, 0xff, compiled.scratchBytes); // NaN in every type: what a kernel reads it must have written
+  memset(scratch, 0, std::min<int64_t>(compiled.scratchBytes, 8)); // as a worker begins a launch
   // Ranges of 1, 2, 4, ... tiles, the last one first: order and sharing must not matter.
   SmallVector<std::pair<int64_t, int64_t>> ranges;
   for (int64_t begin = 0, step = 1; begin < compiled.tiles; begin += step, step *= 2)

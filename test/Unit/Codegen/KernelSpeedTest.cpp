@@ -153,6 +153,7 @@ protected:
         weights = aligned(copies) + repeat % (700'000'000 / copyBytes) * (copyBytes / 4);
       peakSeconds = std::min(peakSeconds, secondsOf([&] { peak({chains}, {}, 0, steps); }));
       seconds = std::min(seconds, secondsOf([&] {
+                           memset(aligned(scratch), 0, sizeof(int64_t)); // a launch of its own
                            linear({a.data(), weights, bias.data(), c}, {m}, 0, tiles, aligned(scratch));
                          }));
     }

@@ -38,6 +38,7 @@ struct ContractionSize {
   int64_t n = 0, k = 0;
   mlir::Type element = {}; ///< what A and W hold; null: f32
   bool gated = false;
+  bool grouped = false; ///< rows are sorted by the weight that each takes
 };
 
 /// All schedules of a contraction; the parameters are documented there.

@@ -409,9 +409,10 @@ def PlanPrecision : TfmPass<"plan-precision", "::mlir::ModuleOp"> {
   let summary = "decide which products run in bf16";
   let description = [{
     Writes `tfm.precision`, "f32" or "bf16", on each linear layer, attention, mixture of experts and matrix product, and in
-    `tfm.precision_reason` why one that was to be bf16 is not: what chooses experts and what that reads, attention whose keys stand in a cache of
-    f32, weights that are computed, models that are no f32. Changes nothing else. A plan (see Transforms/Precision.h) names
-    operations by their ONNX nodes; one that names what the model has not, or asks for what cannot be, is an error.
+    `tfm.precision_reason` why one that was to be bf16 is not: what chooses experts and what that reads, attention whose keys
+    stand in a cache of f32, weights that are computed, models that are no f32. Changes nothing else. A plan (see
+    Transforms/Precision.h) names operations by their ONNX nodes; one that names what the model has not, or asks for what cannot
+    be, is an error.
 
     ```mlir
     %0 = tfm.linear %x, %w : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32> loc("node_linear")

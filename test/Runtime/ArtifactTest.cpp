@@ -50,7 +50,7 @@ TEST(Artifact, NamesTruncationVersionAndDamage) {
                                   std::to_string(good.size()));
   bytes = good;
   bytes[8] = std::byte{9};
-  EXPECT_EQ(openError(bytes), "'m.alloy' has format version 9.1, this runtime reads version 2.1: "
+  EXPECT_EQ(openError(bytes), "'m.alloy' has format version 9.2, this runtime reads version 2.2: "
                               "compile the model again");
   bytes = good;
   bytes[100] ^= std::byte{1};

@@ -65,13 +65,15 @@ function(permalloy_tablegen target td)
   add_dependencies(permalloy-headers ${target})
 endfunction()
 
-# permalloy_passes(Area): include/permalloy/<Area>/Passes.td gives permalloy/<Area>/Passes.h.inc, with the group name <Area>.
+# permalloy_passes(Area): include/permalloy/<Area>/Passes.td gives permalloy/<Area>/Passes.h.inc, with the group name <Area>. A long one
+# includes parts, the files <Part>Passes.td beside it.
 function(permalloy_passes area)
   set(td ${CMAKE_SOURCE_DIR}/include/permalloy/${area}/Passes.td)
   set(output ${CMAKE_BINARY_DIR}/include/permalloy/${area}/Passes.h.inc)
   file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/include/permalloy/${area})
-  add_custom_command(OUTPUT ${output} DEPENDS ${td}
-    COMMAND ${LLVM_TOOLS_BINARY_DIR}/mlir-tblgen -gen-pass-decls -name ${area} -I${MLIR_INCLUDE_DIRS} ${td} -o ${output})
+  file(GLOB parts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/include/permalloy/${area}/*Passes.td)
+  add_custom_command(OUTPUT ${output} DEPENDS ${parts}
+    COMMAND ${LLVM_TOOLS_BINARY_DIR}/mlir-tblgen -gen-pass-decls -name ${area} -I${MLIR_INCLUDE_DIRS} -I${CMAKE_SOURCE_DIR}/include ${td} -o ${output})
   add_custom_target(Permalloy${area}PassIncGen DEPENDS ${output})
   add_dependencies(permalloy-headers Permalloy${area}PassIncGen)
 endfunction()

@@ -93,24 +93,38 @@ LogicalResult permalloy::codegen::emitKernel(kern::KernelOp kernel, const CpuTar
   return success();
 }
 
+llvm::Expected<OwningOpRef<ModuleOp>> permalloy::codegen::lowerKernel(kern::KernelOp kernel, const CpuTarget &target,
+                                                                      StringRef name) {
+  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
+  if (failed(emitKernel(kernel, target, name, *module)) || failed(verify(*module)) || failed(lowerToLLVM(*module, target)))
+    return llvm::createStringError("kernel '" + name + "' could not be compiled");
+  return module;
+}
+
+llvm::Expected<std::string> permalloy::codegen::codeOf(kern::KernelOp kernel, const CpuTarget &target) {
+  auto module = lowerKernel(kernel, target, "kernel"); // not its own name, by which equal code would differ
+  if (!module)
+    return module.takeError();
+  return KernelCache::keyOf(**module, target);
+}
+
 llvm::Expected<CompiledObject> permalloy::codegen::compileKernel(kern::KernelOp kernel,
                                                                  const CpuTarget &target,
                                                                  StringRef name,
                                                                  const KernelCache *cache) {
-  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
-  // The reason stands in the diagnostics of the kernel's context.
-  if (failed(emitKernel(kernel, target, name, *module)) || failed(verify(*module)) ||
-      failed(lowerToLLVM(*module, target)))
-    return llvm::createStringError("kernel '" + name + "' could not be compiled");
-  CompiledObject result{{}, extraFeaturesOf(*module)};
-  std::string key = cache ? KernelCache::keyOf(*module, target) : "";
+  auto lowered = lowerKernel(kernel, target, name);
+  if (!lowered)
+    return lowered.takeError();
+  ModuleOp module = **lowered;
+  CompiledObject result{{}, extraFeaturesOf(module)};
+  std::string key = cache ? KernelCache::keyOf(module, target) : "";
   if (cache)
     if (auto known = cache->lookup(key)) {
       result.bytes = std::move(*known);
       result.fromCache = true;
       return result;
     }
-  auto object = emitObject(*module, target);
+  auto object = emitObject(module, target);
   if (!object)
     return object.takeError();
   result.bytes = std::move(*object);

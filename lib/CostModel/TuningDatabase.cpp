@@ -115,58 +115,98 @@ static double distance(const std::vector<int64_t> &wanted, const std::vector<int
 }
 
 namespace {
+/// Measurements of one schedule at one point, the oldest first.
+using Rows = std::vector<const TuningRow *>;
+
 /// The measurements at one point, by schedule.
 struct Shape {
   std::string symbols;
   double away = 0;
-  std::map<std::string, double> medians;
+  std::map<std::string, Rows> rows;
+  Rows defaults; ///< of what was the default when it was measured
   double byDefault = 0;
 };
 } // namespace
 
-std::optional<TunedSchedule>
-TuningDatabase::choose(const std::string &structure, const std::vector<int64_t> &sizes, const std::string &target,
-                       const std::string &cpu, const NamedNumbers &byDefault,
-                       llvm::function_ref<bool(const NamedNumbers &)> isLegal) const {
+/// The newest measurement that still holds, in nanoseconds; nothing for none.
+static std::optional<double> currentNs(const Rows &rows, const ScheduleQuery &query) {
+  for (const TuningRow *row : llvm::reverse(rows))
+    if (query.isCurrent(*row))
+      return row->medianNs;
+  return std::nullopt;
+}
+
+static double fastestNs(const Rows &rows) {
+  return (*llvm::min_element(rows, [](auto *a, auto *b) { return a->medianNs < b->medianNs; }))->medianNs;
+}
+
+static std::string textOf(NamedNumbers schedule) {
+  llvm::sort(schedule);
+  return str(schedule);
+}
+
+/// Of the points at which the default still holds, the nearest ones, which may be as near as each other.
+static std::vector<Shape *> nearestShapes(std::map<std::vector<int64_t>, Shape> &shapes, const ScheduleQuery &query) {
+  std::multimap<double, Shape *> order;
+  for (auto &[sizes, shape] : shapes)
+    order.insert({shape.away, &shape});
+  std::vector<Shape *> nearest;
+  std::string byDefault = textOf(query.byDefault);
+  for (auto [away, shape] : order) {
+    if (!nearest.empty() && away > nearest.front()->away + 1e-9)
+      break;
+    auto measured = currentNs(shape->rows[byDefault], query);
+    shape->byDefault = measured ? *measured : currentNs(shape->defaults, query).value_or(0);
+    if (shape->byDefault > 0)
+      nearest.push_back(shape);
+  }
+  return nearest;
+}
+
+/// The geometric mean of the gains at these points, where `time` says how long a schedule takes; 0 where it does not know.
+static double gainOf(const std::string &schedule, const std::vector<Shape *> &shapes,
+                     llvm::function_ref<std::optional<double>(const Rows &)> time) {
+  double sum = 0;
+  for (const Shape *shape : shapes) {
+    auto rows = shape->rows.find(schedule);
+    auto taken = rows == shape->rows.end() || rows->second.empty() ? std::nullopt : time(rows->second);
+    if (!taken)
+      return 0;
+    sum += std::log(shape->byDefault / *taken);
+  }
+  return shapes.empty() ? 0 : std::exp(sum / double(shapes.size()));
+}
+
+std::optional<TunedSchedule> TuningDatabase::choose(const ScheduleQuery &query) const {
   std::map<std::vector<int64_t>, Shape> shapes;
   std::map<std::string, NamedNumbers> schedules;
   for (const TuningRow &row : measured) {
-    if (row.cpu != cpu || row.target != target || known.at(row.kernel).structure != structure ||
-        row.sizes.size() != sizes.size())
+    if (row.cpu != query.cpu || row.target != query.target || known.at(row.kernel).structure != query.structure ||
+        row.sizes.size() != query.sizes.size())
       continue;
     Shape &shape = shapes[row.sizes];
     shape.symbols = str(row.symbols);
-    shape.away = distance(sizes, row.sizes);
-    // The newest measurement of a schedule counts: rows stand in the order they were made.
-    shape.medians[str(row.schedule)] = row.medianNs;
+    shape.away = distance(query.sizes, row.sizes);
+    shape.rows[str(row.schedule)].push_back(&row);
     schedules[str(row.schedule)] = row.schedule;
     if (row.isDefault)
-      shape.byDefault = row.medianNs;
+      shape.defaults.push_back(&row);
   }
-  NamedNumbers sorted = byDefault;
-  llvm::sort(sorted);
-  std::vector<const Shape *> nearest;
-  for (auto &[key, shape] : shapes) {
-    if (auto own = shape.medians.find(str(sorted)); own != shape.medians.end())
-      shape.byDefault = own->second;
-    if (shape.byDefault == 0)
-      continue;
-    if (!nearest.empty() && shape.away < nearest.front()->away - 1e-9)
-      nearest.clear();
-    if (nearest.empty() || shape.away <= nearest.front()->away + 1e-9)
-      nearest.push_back(&shape);
-  }
+  std::vector<Shape *> nearest = nearestShapes(shapes, query);
+  // What each gains if its fastest rows count, the most first: so few rows are asked whether they hold.
+  std::multimap<double, std::string, std::greater<>> promises;
+  for (const auto &[text, schedule] : schedules)
+    if (double gain = gainOf(text, nearest, fastestNs); gain >= kLeastGain)
+      promises.insert({gain, text});
   std::optional<TunedSchedule> best;
-  for (const auto &[text, schedule] : schedules) {
-    double sum = 0;
-    bool everywhere = !nearest.empty();
-    for (const Shape *shape : nearest) {
-      auto own = shape->medians.find(text);
-      everywhere &= own != shape->medians.end();
-      sum += everywhere ? std::log(shape->byDefault / own->second) : 0;
-    }
-    double gain = everywhere ? std::exp(sum / double(nearest.size())) : 0;
-    if (gain >= kLeastGain && (!best || gain > best->gain) && isLegal(schedule))
+  for (const auto &[promised, text] : promises) {
+    if (best && promised <= best->gain)
+      break;
+    const NamedNumbers &schedule = schedules[text];
+    if (!query.isLegal(schedule))
+      continue;
+    double gain = gainOf(text, nearest, [&](const Rows &rows) { return currentNs(rows, query); });
+    if (gain >= kLeastGain && (!best || gain > best->gain))
       best = TunedSchedule{schedule, gain, {}};
   }
   if (best)

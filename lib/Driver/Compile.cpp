@@ -93,6 +93,9 @@ static void printTuned(const CompileReport &report) {
     table.row({kernel.kernel, kernel.target, kernel.schedule, formatNumber(kernel.gain) + "x",
                "measured at " + joined(kernel.shapes, "; ")});
   table.print(llvm::errs());
+  if (report.outdatedRows)
+    llvm::errs() << "  tuning database: " << formatCount(report.outdatedRows, "row")
+                 << " measured with other code than this compiler generates, so not used; `permalloy tune` measures anew\n";
 }
 
 /// Passes that took less than this are left out of --time-report.

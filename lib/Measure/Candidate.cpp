@@ -5,8 +5,6 @@
 #include "permalloy/Codegen/Common/ObjectEmission.h"
 #include "permalloy/Codegen/KernelEmitter.h"
 
-#include "mlir/IR/Verifier.h"
-
 using namespace permalloy;
 using namespace permalloy::measure;
 using namespace mlir;
@@ -14,23 +12,8 @@ using llvm::createStringError;
 
 static constexpr const char *kName = "kernel";
 
-static llvm::Expected<OwningOpRef<ModuleOp>> lower(kern::KernelOp kernel, const codegen::CpuTarget &target) {
-  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
-  if (failed(codegen::emitKernel(kernel, target, kName, *module)) || failed(verify(*module)) ||
-      failed(codegen::lowerToLLVM(*module, target)))
-    return createStringError("the kernel could not be compiled");
-  return module;
-}
-
-llvm::Expected<std::string> Candidate::codeOf(kern::KernelOp kernel, const codegen::CpuTarget &target) {
-  auto module = lower(kernel, target);
-  if (!module)
-    return module.takeError();
-  return codegen::KernelCache::keyOf(**module, target);
-}
-
 llvm::Expected<Candidate> Candidate::compile(kern::KernelOp kernel, const codegen::CpuTarget &target) {
-  auto module = lower(kernel, target);
+  auto module = codegen::lowerKernel(kernel, target, kName);
   if (!module)
     return module.takeError();
   Candidate result;

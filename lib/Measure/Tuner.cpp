@@ -28,6 +28,13 @@ static std::string today() {
   return text;
 }
 
+/// A schedule to be measured.
+struct Tuner::Prepared {
+  Values values;
+  std::string code;              ///< its name, where the database may have rows of it
+  CandidateCompiler::Handle job; ///< null where the database has them all
+};
+
 /// A task on its way through the rounds.
 struct Tuner::TaskState {
   TaskState(const TuningTask &task, const codegen::CpuTarget &target, uint64_t seed)
@@ -54,6 +61,7 @@ struct Tuner::TaskState {
   std::set<Values> tried;
   std::mt19937_64 random;
   bool exhausted = false;
+  std::vector<Prepared> next; ///< of the round at hand
   // While the task is at hand:
   std::vector<KernelBuffers> buffers;
 };
@@ -73,19 +81,13 @@ private:
 };
 } // namespace
 
-namespace permalloy::measure {
-/// A schedule on its way through the sizes of a task; compiled when the first has no row yet.
-struct Compiled {
-  std::string code;
-  std::optional<Candidate> candidate;
-  double score = 0;
-};
-} // namespace permalloy::measure
-
-Tuner::Tuner(TuningWriter &writer, TuningOptions options) : writer(writer), options(std::move(options)) {
+Tuner::Tuner(TuningWriter &writer, TuningOptions options)
+    : writer(writer), options(std::move(options)), compiler(*this->options.target) {
   if (this->options.target->hasAmx())
     requestAmxPermission();
 }
+
+Tuner::~Tuner() = default;
 
 Status Tuner::run(llvm::ArrayRef<TuningTask> tasks) {
   std::vector<std::unique_ptr<TaskState>> states;
@@ -94,39 +96,79 @@ Status Tuner::run(llvm::ArrayRef<TuningTask> tasks) {
   counts.tasks = states.size();
   for (bool more = true; more && !options.stop() && counts.round < options.rounds; ++counts.round) {
     more = false;
-    counts.task = 0;
-    for (auto &state : states) {
-      ++counts.task;
-      if (state->isDone() || options.stop())
+    for (size_t index = 0; index < states.size(); ++index) {
+      TaskState &state = *states[index];
+      counts.task = index + 1;
+      if (state.isDone() || options.stop())
         continue;
-      PERMALLOY_TRY(runTask(*state));
-      more |= !state->isDone();
+      PERMALLOY_TRY(prepare(state));
+      // While this one is measured the candidates of the one after it are compiled: those of the next round, after the last.
+      bool isLast = index + 1 == states.size();
+      if (TaskState &after = *states[isLast ? 0 : index + 1];
+          &after != &state && !after.isDone() && (!isLast || counts.round + 1 < options.rounds))
+        PERMALLOY_TRY(prepare(after));
+      PERMALLOY_TRY(runTask(state));
+      more |= !state.isDone();
     }
   }
   return {};
 }
 
-Status Tuner::runTask(TaskState &state) {
+/// Decides what is measured in the task's next turn, and begins to compile it.
+Status Tuner::prepare(TaskState &state) {
+  if (!state.next.empty() || state.isDone())
+    return {};
   QuietDiagnostics quiet(state.kernel->getContext());
+  std::vector<Values> values = candidates(state);
+  state.exhausted = values.empty();
+  for (Values &each : values) {
+    quiet.text.clear();
+    Prepared prepared{std::move(each), "", nullptr};
+    if (!setSchedule(state, prepared.values)) {
+      refuse(quiet.text);
+      continue;
+    }
+    if (writer.knows(state.identity)) {
+      auto code = codegen::codeOf(*state.kernel, *options.target);
+      if (!code) {
+        refuse(llvm::toString(code.takeError()) + ": " + quiet.text);
+        continue;
+      }
+      prepared.code = std::move(*code);
+    }
+    bool isKnown = !prepared.code.empty();
+    for (const reference::Symbols &symbols : state.task.sizes)
+      isKnown = isKnown && writer.find(rowFor(state, prepared, symbols)).has_value();
+    if (!isKnown)
+      prepared.job = compiler.begin(*state.kernel);
+    state.next.push_back(std::move(prepared));
+  }
+  return {};
+}
+
+Status Tuner::runTask(TaskState &state) {
+  std::vector<Prepared> next = std::exchange(state.next, {});
   for (const reference::Symbols &symbols : state.task.sizes) {
     auto buffers = KernelBuffers::make(*state.kernel, symbols, arena);
     if (!buffers) {
-      counts.refusal = llvm::toString(buffers.takeError());
-      ++counts.refused;
+      refuse(llvm::toString(buffers.takeError()));
       state.exhausted = true;
       return {};
     }
     state.buffers.push_back(std::move(*buffers));
   }
-  std::vector<Values> next = candidates(state);
-  state.exhausted = next.empty();
-  for (const Values &values : next) {
+  for (Prepared &prepared : next) {
     if (options.stop())
       break;
-    PERMALLOY_TRY(measure(state, values));
+    PERMALLOY_TRY(measure(state, prepared));
   }
   state.buffers.clear();
   return {};
+}
+
+void Tuner::refuse(std::string why) {
+  counts.refusal = std::move(why);
+  ++counts.refused;
 }
 
 /// The default first; then by turns a neighbour of the best and one at random.
@@ -149,31 +191,26 @@ std::vector<Tuner::Values> Tuner::candidates(TaskState &state) {
   return result;
 }
 
-Status Tuner::measure(TaskState &state, const Values &values) {
-  auto refuse = [&](std::string why) {
-    counts.refusal = std::move(why);
-    ++counts.refused;
-    return Status();
-  };
-  QuietDiagnostics quiet(state.kernel->getContext());
+bool Tuner::setSchedule(TaskState &state, const Values &values) {
   DictionaryAttr schedule = state.space->attribute(state.kernel->getContext(), values);
-  if (failed(codegen::setSchedule(*state.kernel, *options.target, schedule)))
-    return refuse(quiet.text);
-  Compiled compiled;
-  if (writer.knows(state.identity)) {
-    auto code = Candidate::codeOf(*state.kernel, *options.target);
-    if (!code)
-      return refuse(llvm::toString(code.takeError()) + ": " + quiet.text);
-    compiled.code = *code;
+  return succeeded(codegen::setSchedule(*state.kernel, *options.target, schedule));
+}
+
+Status Tuner::measure(TaskState &state, const Prepared &prepared) {
+  QuietDiagnostics quiet(state.kernel->getContext());
+  if (!setSchedule(state, prepared.values)) { // tiles and scratch of the launches
+    refuse(quiet.text);
+    return {};
   }
+  double score = 0;
   for (size_t size = 0; size < state.task.sizes.size(); ++size) {
     if (options.stop())
       return {};
-    PERMALLOY_TRY(measureAt(state, values, size, compiled));
+    PERMALLOY_TRY(measureAt(state, prepared, size, score));
   }
-  if (compiled.score != 0 && (state.best.empty() || compiled.score < state.bestScore)) {
-    state.best = values;
-    state.bestScore = compiled.score;
+  if (score != 0 && (state.best.empty() || score < state.bestScore)) {
+    state.best = prepared.values;
+    state.bestScore = score;
   }
   return {};
 }
@@ -191,55 +228,62 @@ static int64_t valueOf(tfm::DimExprAttr expr, const reference::Symbols &symbols)
   return expr ? reference::evaluate(expr, symbols, error).value_or(-1) : -1;
 }
 
-Status Tuner::measureAt(TaskState &state, const Values &values, size_t size, Compiled &compiled) {
-  const reference::Symbols &symbols = state.task.sizes[size];
+/// What is known of a row without measuring.
+TuningRow Tuner::rowFor(const TaskState &state, const Prepared &prepared, const reference::Symbols &symbols) {
+  kern::KernelOp kernel = *state.kernel;
   TuningRow row;
   row.kernel = state.identity.id;
   row.cpu = Cpu::host().kind();
   row.target = options.target->name.str();
-  row.schedule = named(*state.space, values);
-  row.sizes = sizesOf(*state.kernel, symbols);
-  row.isDefault = values == state.byDefault;
-  for (Attribute symbol : state.kernel->getSymbols())
+  row.schedule = named(*state.space, prepared.values);
+  row.sizes = sizesOf(kernel, symbols);
+  row.isDefault = prepared.values == state.byDefault;
+  for (Attribute symbol : kernel.getSymbols())
     row.symbols.push_back({cast<StringAttr>(symbol).str(), symbols.lookup(cast<StringAttr>(symbol).getValue())});
   llvm::sort(row.symbols);
-  row.code = compiled.code;
-  if (auto known = compiled.code.empty() ? std::nullopt : writer.find(row)) {
+  row.code = prepared.code;
+  return row;
+}
+
+Status Tuner::measureAt(TaskState &state, const Prepared &prepared, size_t size, double &score) {
+  const reference::Symbols &symbols = state.task.sizes[size];
+  TuningRow row = rowFor(state, prepared, symbols);
+  if (auto known = prepared.code.empty() ? std::nullopt : writer.find(row)) {
     ++counts.known;
-    compiled.score += std::log(*known);
+    score += std::log(*known);
+    return {};
+  }
+  compiler.wait(prepared.job);
+  const std::optional<Candidate> &candidate = prepared.job->candidate;
+  if (!candidate) {
+    refuse(prepared.job->error);
     return {};
   }
   auto sizes = launchSizes(*state.kernel, symbols);
-  if (sizes && !compiled.candidate) {
-    auto candidate = Candidate::compile(*state.kernel, *options.target);
-    if (!candidate)
-      sizes = candidate.takeError();
-    else
-      compiled.candidate = std::move(*candidate);
-  }
   if (!sizes) {
-    counts.refusal = llvm::toString(sizes.takeError());
-    ++counts.refused;
+    refuse(llvm::toString(sizes.takeError()));
     return {};
   }
   Result<Mapping> scratch = Mapping::anonymous(sizes->scratchBytes + 4096);
   if (!scratch.ok())
     return scratch.status();
   KernelBuffers &buffers = state.buffers[size];
-  Launch launch{compiled.candidate->function(), nullptr, sizes->scalars.data(), sizes->tiles, scratch->data()};
+  Launch launch{candidate->function(), nullptr, sizes->scalars.data(), sizes->tiles, scratch->data()};
   auto run = [&] {
     launch.buffers = buffers.next();
     runSerial(launch);
   };
   Timing timing = timeCalls(run, reference, options.stop);
-  KernelWork work = workOf(*state.kernel);
+  if (timing.repeats < 3 && options.stop())
+    return {}; // cut short: no measurement
   row.coldWeights = buffers.hasColdWeights();
   row.minNs = timing.minNs, row.medianNs = timing.medianNs, row.madNs = timing.madNs;
   row.repeats = timing.repeats, row.drift = timing.drift;
-  row.code = compiled.candidate->code;
-  row.instructions = compiled.candidate->statistics.instructions;
-  row.spills = compiled.candidate->statistics.spills;
-  row.codeBytes = compiled.candidate->codeBytes;
+  row.code = candidate->code;
+  row.instructions = candidate->statistics.instructions;
+  row.spills = candidate->statistics.spills;
+  row.codeBytes = candidate->codeBytes;
+  KernelWork work = workOf(*state.kernel);
   row.flops = valueOf(work.flops, symbols), row.bytes = valueOf(work.bytes, symbols);
   Machine machine;
   machine.lanes = options.target->lanes();
@@ -248,9 +292,7 @@ Status Tuner::measureAt(TaskState &state, const Values &values, size_t size, Com
     row.estimateNs = estimate->nanoseconds(machine);
   row.compiler = "permalloy " PERMALLOY_VERSION ", LLVM " LLVM_VERSION_STRING;
   row.date = today();
-  if (timing.repeats < 3 && options.stop())
-    return {}; // cut short: no measurement
-  compiled.score += std::log(timing.medianNs);
+  score += std::log(timing.medianNs);
   ++counts.measured;
   counts.noisy += !timing.isSteady();
   PERMALLOY_TRY(writer.append(state.identity, row));

@@ -200,6 +200,7 @@ LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions
     report->kernels = contents.program.kernels.size();
     report->kernelsFromCache = fromCache;
     report->tuned = tuned->used();
+    report->outdatedRows = tuned->outdatedRows();
     report->launches = contents.program.steps.size();
     report->fileSize = written.fileSize;
     report->weightBytes = written.weightBytes;

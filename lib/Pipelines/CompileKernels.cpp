@@ -6,9 +6,9 @@
 #include "permalloy/Codegen/Common/ImageLinker.h"
 #include "permalloy/Codegen/Common/KernelCache.h"
 #include "permalloy/Codegen/Common/ObjectEmission.h"
+#include "permalloy/Codegen/KernelContext.h"
 #include "permalloy/Codegen/KernelEmitter.h"
 
-#include "mlir/Parser/Parser.h"
 #include "llvm/Support/ThreadPool.h"
 
 #include <mutex>
@@ -27,53 +27,19 @@ struct Job {
   std::string error = {};
 };
 
-/// A context in which one kernel is compiled. Errors are collected, not printed: the thread has no user.
-class KernelContext {
-public:
-  KernelContext() : context(makeRegistry(), MLIRContext::Threading::DISABLED), handler(&context, [this](Diagnostic &d) {
-                      if (d.getSeverity() == DiagnosticSeverity::Error)
-                        error += (error.empty() ? "" : "; ") + d.str();
-                      return success();
-                    }) {
-    context.loadAllAvailableDialects();
-  }
-
-  OwningOpRef<ModuleOp> parse(StringRef text) { return parseSourceString<ModuleOp>(text, &context); }
-
-  std::string error;
-
-private:
-  static DialectRegistry makeRegistry() {
-    DialectRegistry registry;
-    registry.insert<tfm::TfmDialect, kern::KernDialect>();
-    codegen::registerKernelDialects(registry);
-    return registry;
-  }
-
-  MLIRContext context;
-  ScopedDiagnosticHandler handler;
-};
-
-std::string printed(kern::KernelOp kernel) {
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  kernel->print(os, OpPrintingFlags().useLocalScope());
-  return text;
-}
-
 void compile(Job &job, const codegen::CpuTarget &target, const codegen::KernelCache *cache) {
-  KernelContext context;
+  codegen::KernelContext context;
   OwningOpRef<ModuleOp> module = context.parse(job.text);
   if (!module) {
-    job.error = "internal error: it cannot be read back: " + context.error;
+    job.error = "internal error: it cannot be read back: " + context.takeError();
     return;
   }
-  auto kernel = *module->getOps<kern::KernelOp>().begin();
-  auto object = codegen::compileKernel(kernel, target, job.name, cache);
+  auto object = codegen::compileKernel(context.kernelOf(*module), target, job.name, cache);
+  std::string why = context.takeError();
   if (object)
     job.object = std::move(*object);
   else
-    job.error = llvm::toString(object.takeError()) + (context.error.empty() ? "" : ": " + context.error);
+    job.error = llvm::toString(object.takeError()) + (why.empty() ? "" : ": " + why);
 }
 
 LogicalResult reportErrors(ArrayRef<Job> jobs) {
@@ -114,7 +80,7 @@ FailureOr<TargetImage> permalloy::compileKernels(ScheduledKernels &kernels, cons
   std::vector<Job> jobs;
   for (auto kernel : kernels.module->getOps<kern::KernelOp>()) {
     image.kernels[kernel.getSymName()] = kernel;
-    jobs.push_back({kernel.getSymName().str(), printed(kernel), kernel.getLoc()});
+    jobs.push_back({kernel.getSymName().str(), codegen::textOf(kernel), kernel.getLoc()});
   }
   llvm::DefaultThreadPool pool(llvm::hardware_concurrency(options.jobs));
   std::optional<codegen::KernelCache> cache;
@@ -151,14 +117,12 @@ FailureOr<TargetImage> permalloy::compileKernels(ScheduledKernels &kernels, cons
 
 LogicalResult permalloy::printKernels(ScheduledKernels &kernels, EmitKind kind, raw_ostream &out) {
   for (auto kernel : kernels.module->getOps<kern::KernelOp>()) {
-    KernelContext context;
-    OwningOpRef<ModuleOp> source = context.parse(printed(kernel));
-    OwningOpRef<ModuleOp> module = ModuleOp::create(source->getLoc());
-    auto copy = *source->getOps<kern::KernelOp>().begin();
-    if (failed(codegen::emitKernel(copy, kernels.target, kernel.getSymName(), *module)) ||
-        failed(codegen::lowerToLLVM(*module, kernels.target)))
-      return kernel.emitError("cannot be compiled: ") << context.error;
-    auto text = kind == EmitKind::Asm ? codegen::emitAssembly(*module, kernels.target) : codegen::emitLLVMIR(*module, kernels.target);
+    codegen::KernelContext context;
+    OwningOpRef<ModuleOp> source = context.parse(codegen::textOf(kernel));
+    auto module = codegen::lowerKernel(context.kernelOf(*source), kernels.target, kernel.getSymName());
+    if (!module)
+      return kernel.emitError(llvm::toString(module.takeError())) << ": " << context.takeError();
+    auto text = kind == EmitKind::Asm ? codegen::emitAssembly(**module, kernels.target) : codegen::emitLLVMIR(**module, kernels.target);
     if (!text)
       return kernel.emitError("cannot be compiled: ") << llvm::toString(text.takeError());
     out << *text;

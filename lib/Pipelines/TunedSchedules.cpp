@@ -41,6 +41,39 @@ static NamedNumbers numbersOf(DictionaryAttr schedule) {
   return numbers;
 }
 
+/// The name of the code of `kernel`, a text of the database, with a schedule; empty where it can have none.
+static std::string codeToday(codegen::KernelContext &context, const std::string &kernel, const NamedNumbers &schedule,
+                             const codegen::CpuTarget &target) {
+  OwningOpRef<ModuleOp> module = context.parse(kernel);
+  if (!module || module->getOps<kern::KernelOp>().empty())
+    return "";
+  kern::KernelOp parsed = context.kernelOf(*module);
+  auto space = failed(codegen::selectSchedule(parsed, target)) ? nullptr : codegen::scheduleSpace(parsed, target);
+  if (!space)
+    return "";
+  auto values = space->values(schedule);
+  if (!values)
+    return (llvm::consumeError(values.takeError()), "");
+  if (failed(codegen::setSchedule(parsed, target, space->attribute(parsed.getContext(), *values))))
+    return "";
+  auto code = codegen::codeOf(parsed, target);
+  return code ? *code : (llvm::consumeError(code.takeError()), "");
+}
+
+bool TunedSchedules::isCurrent(const TuningRow &row, const codegen::CpuTarget &target) {
+  auto [known, isNew] = codes.try_emplace(row.kernel + " " + row.target + " " + str(row.schedule));
+  if (isNew) {
+    if (!context)
+      context = std::make_unique<codegen::KernelContext>();
+    known->second = codeToday(*context, database.kernels().at(row.kernel).text, row.schedule, target);
+    context->takeError(); // a text or a schedule that is legal no more: no code
+  }
+  if (known->second == row.code)
+    return true;
+  outdated.insert(&row);
+  return false;
+}
+
 LogicalResult TunedSchedules::apply(kern::KernelOp kernel, const codegen::CpuTarget &target) {
   auto space = database.rows().empty() ? nullptr : codegen::scheduleSpace(kernel, target);
   if (!space)
@@ -49,9 +82,11 @@ LogicalResult TunedSchedules::apply(kern::KernelOp kernel, const codegen::CpuTar
     auto values = space->values(schedule);
     return values ? std::optional(*values) : (llvm::consumeError(values.takeError()), std::nullopt);
   };
-  auto best = database.choose(identityOf(kernel).structure, sizesOf(kernel, {}), target.name.str(), Cpu::host().kind(),
-                              numbersOf(kernel.getScheduleAttr()),
-                              [&](const NamedNumbers &schedule) { return valuesOf(schedule).has_value(); });
+  ScheduleQuery query{identityOf(kernel).structure, sizesOf(kernel, {}), target.name.str(), Cpu::host().kind(),
+                      numbersOf(kernel.getScheduleAttr())};
+  query.isLegal = [&](const NamedNumbers &schedule) { return valuesOf(schedule).has_value(); };
+  query.isCurrent = [&](const TuningRow &row) { return isCurrent(row, target); };
+  auto best = database.choose(query);
   if (!best)
     return success();
   auto values = *valuesOf(best->schedule);

@@ -4,6 +4,7 @@
 #define PERMALLOY_LIB_PIPELINES_TUNEDSCHEDULES_H
 
 #include "permalloy/Codegen/CPU/Target.h"
+#include "permalloy/Codegen/KernelContext.h"
 #include "permalloy/CostModel/TuningDatabase.h"
 #include "permalloy/Pipelines/Compile.h"
 
@@ -20,12 +21,20 @@ public:
   llvm::LogicalResult apply(kern::KernelOp kernel, const codegen::CpuTarget &target);
 
   const std::vector<TunedKernel> &used() const { return kernels; }
+  /// Rows that were of interest but measured with other code than this compiler generates.
+  unsigned outdatedRows() const { return outdated.size(); }
   /// " --database HASH" of the file where any of it was used: what the artifact's bytes depend on.
   std::string commandLine() const { return kernels.empty() ? "" : " --database " + hash; }
 
 private:
+  bool isCurrent(const TuningRow &row, const codegen::CpuTarget &target);
+
   TuningDatabase database;
   std::string hash;
+  /// Names of the code that measured kernels get today (codegen::codeOf), by kernel, target and schedule; empty: none.
+  llvm::StringMap<std::string> codes;
+  std::unique_ptr<codegen::KernelContext> context; ///< made when the first is wanted
+  llvm::DenseSet<const TuningRow *> outdated;
   std::vector<TunedKernel> kernels;
 };
 

@@ -30,6 +30,15 @@ std::unique_ptr<ScheduleSpace> scheduleSpace(kern::KernelOp kernel, const CpuTar
 mlir::LogicalResult emitKernel(kern::KernelOp kernel, const CpuTarget &target, llvm::StringRef name,
                                mlir::ModuleOp module);
 
+/// emitKernel into a module of its own, verified and lowered to the LLVM dialect. The reason of a failure stands in the
+/// diagnostics of the kernel's context.
+llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> lowerKernel(kern::KernelOp kernel, const CpuTarget &target,
+                                                              llvm::StringRef name);
+
+/// What names the code that a kernel gets here with the schedule that stands on it, without generating it: a hash of its LLVM
+/// dialect, the target and the version of LLVM. It changes with any change of an emitter that matters.
+llvm::Expected<std::string> codeOf(kern::KernelOp kernel, const CpuTarget &target);
+
 /// A kernel as native code.
 struct CompiledObject {
   llvm::SmallVector<char, 0> bytes;

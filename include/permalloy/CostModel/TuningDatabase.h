@@ -33,6 +33,19 @@ struct TunedSchedule {
   std::vector<std::string> shapes; ///< symbols of the measurements it rests on: "d0=128"
 };
 
+/// The kernel and the machine that a schedule is wanted for.
+struct ScheduleQuery {
+  std::string structure;      ///< KernelIdentity::structure
+  std::vector<int64_t> sizes; ///< KernelIdentity::dims; -1: known only at run time
+  std::string target, cpu;
+  NamedNumbers byDefault; ///< the schedule without measurements
+  /// Whether the emitter takes a schedule for this kernel.
+  std::function<bool(const NamedNumbers &)> isLegal = [](const NamedNumbers &) { return true; };
+  /// Whether a row was measured with the code that its kernel and schedule would get today; what is not counts as not measured.
+  /// Asked only of rows that would matter, as the answer takes milliseconds.
+  std::function<bool(const TuningRow &)> isCurrent = [](const TuningRow &) { return true; };
+};
+
 class TuningDatabase {
 public:
   /// $XDG_DATA_HOME/permalloy/tuning/KIND.jsonl, or the same under ~/.local/share; empty where neither is known.
@@ -46,14 +59,10 @@ public:
   const std::vector<TuningRow> &rows() const { return measured; }
   bool hasCpu(const std::string &kind) const { return cpus.contains(kind); }
 
-  /// The best schedule for a kernel whose dimensions are `sizes` (-1: known only at run time), on `target` and a CPU of `cpu`:
-  /// of the measured sizes of its structure those nearest in the logarithms of the known dimensions, all where none is known,
-  /// and of the schedules measured at each of them the fastest. Nothing when that gains less than 3% over `byDefault` (or the
-  /// schedule that was the default when it was measured), or nothing was measured. `isLegal` leaves out schedules that the
-  /// emitter no longer takes.
-  std::optional<TunedSchedule> choose(const std::string &structure, const std::vector<int64_t> &sizes,
-                                      const std::string &target, const std::string &cpu, const NamedNumbers &byDefault,
-                                      llvm::function_ref<bool(const NamedNumbers &)> isLegal) const;
+  /// The best schedule for a kernel: of the measured sizes of its structure those nearest in the logarithms of the known
+  /// dimensions, all where none is known, and of the schedules measured at each of them the fastest. Nothing when that gains
+  /// less than 3% over the default (or the schedule that was the default when it was measured), or nothing was measured.
+  std::optional<TunedSchedule> choose(const ScheduleQuery &query) const;
 
   void add(const KernelIdentity &kernel) { known[kernel.id] = kernel; }
   void add(TuningRow row) { measured.push_back(std::move(row)); }

@@ -21,12 +21,10 @@ class Candidate {
 public:
   /// The kernel has a schedule. Its errors go to the context's diagnostics too.
   static llvm::Expected<Candidate> compile(kern::KernelOp kernel, const codegen::CpuTarget &target);
-  /// The name that `compile` gives to the code, without generating it: equal code, equal name.
-  static llvm::Expected<std::string> codeOf(kern::KernelOp kernel, const codegen::CpuTarget &target);
 
   KernelFunction function() const { return entry; }
 
-  std::string code;                  ///< KernelCache::keyOf its LLVM dialect
+  std::string code;                  ///< codegen::codeOf the kernel
   codegen::CodeStatistics statistics; ///< of its assembly
   unsigned codeBytes = 0;             ///< of the linked image
 

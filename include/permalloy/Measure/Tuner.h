@@ -4,6 +4,7 @@
 #define PERMALLOY_MEASURE_TUNER_H
 
 #include "permalloy/CostModel/TuningDatabase.h"
+#include "permalloy/Measure/CandidateCompiler.h"
 #include "permalloy/Measure/KernelBuffers.h"
 #include "permalloy/Measure/Timing.h"
 #include "permalloy/Codegen/CPU/Target.h"
@@ -46,16 +47,22 @@ struct TuningOptions {
 class Tuner {
 public:
   Tuner(TuningWriter &writer, TuningOptions options);
+  ~Tuner();
   Status run(llvm::ArrayRef<TuningTask> tasks);
   const TuningProgress &progress() const { return counts; }
 
 private:
   using Values = codegen::ScheduleSpace::Values;
   struct TaskState;
+  struct Prepared;
 
+  Status prepare(TaskState &state);
   Status runTask(TaskState &state);
-  Status measure(TaskState &state, const Values &values);
-  Status measureAt(TaskState &state, const Values &values, size_t size, struct Compiled &compiled);
+  Status measure(TaskState &state, const Prepared &prepared);
+  Status measureAt(TaskState &state, const Prepared &prepared, size_t size, double &score);
+  TuningRow rowFor(const TaskState &state, const Prepared &prepared, const reference::Symbols &symbols);
+  bool setSchedule(TaskState &state, const Values &values);
+  void refuse(std::string why);
   std::vector<Values> candidates(TaskState &state);
 
   TuningWriter &writer;
@@ -63,6 +70,7 @@ private:
   TuningProgress counts;
   WeightArena arena;
   DriftReference reference;
+  CandidateCompiler compiler;
 };
 
 } // namespace permalloy::measure

@@ -74,6 +74,7 @@ struct CompileReport {
   unsigned kernels = 0;          ///< distinct ones
   unsigned kernelsFromCache = 0; ///< of those, not generated anew
   std::vector<TunedKernel> tuned;
+  unsigned outdatedRows = 0;     ///< of the tuning database, of interest but measured with other code
   unsigned launches = 0;
   PrecisionPlan precision;       ///< of each product, where CompileOptions asked for bf16
   uint64_t fileSize = 0;    ///< bytes

@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 
 #include <fstream>
+#include <set>
 #include <thread>
 
 using namespace permalloy;
@@ -147,11 +148,14 @@ protected:
 
   std::optional<TunedSchedule> choose(int64_t size, int64_t byDefault = 1, int64_t illegal = -1, const char *cpu = "cpu",
                                       const char *target = "x86-64-v4", const char *structure = "s") {
-    return database.choose(structure, {size, 64}, target, cpu, {{"tile", byDefault}},
-                           [&](const NamedNumbers &schedule) { return schedule[0].second != illegal; });
+    ScheduleQuery query{structure, {size, 64}, target, cpu, {{"tile", byDefault}}};
+    query.isLegal = [&](const NamedNumbers &schedule) { return schedule[0].second != illegal; };
+    query.isCurrent = [&](const TuningRow &row) { return !outdated.count(row.code); };
+    return database.choose(query);
   }
 
   TuningDatabase database;
+  std::set<std::string> outdated;
 };
 
 TEST_F(ChoiceTest, TakesTheBestAtTheNearestSize) {
@@ -189,7 +193,44 @@ TEST_F(ChoiceTest, LeavesTheDefaultWhereNothingIsFaster) {
   EXPECT_FALSE(choose(16, 1, -1, "another"));
   EXPECT_FALSE(choose(16, 1, -1, "cpu", "x86-64-v3"));
   EXPECT_FALSE(choose(16, 1, -1, "cpu", "x86-64-v4", "other"));
-  EXPECT_FALSE(TuningDatabase().choose("s", {16, 64}, "x86-64-v4", "cpu", {}, [](const NamedNumbers &) { return true; }));
+  EXPECT_FALSE(TuningDatabase().choose({"s", {16, 64}, "x86-64-v4", "cpu", {}}));
+}
+
+TEST_F(ChoiceTest, RowsOfOtherCodeCountAsAbsent) {
+  for (const TuningRow &row : {row("a", 16, 1, 100, true), row("a", 16, 2, 50), row("a", 16, 3, 80), row("a", 128, 1, 100, true),
+                               row("a", 128, 2, 90)})
+    database.add(row);
+  EXPECT_EQ(2, choose(16)->schedule[0].second);
+  outdated = {"code2"};
+  EXPECT_EQ(3, choose(16)->schedule[0].second);
+  EXPECT_FALSE(choose(128));
+  // Without a default that holds, a gain is unknown.
+  outdated = {"code1"};
+  EXPECT_FALSE(choose(16));
+}
+
+TEST_F(ChoiceTest, OtherCodeAtTheNearestSizeLeavesTheNextOne) {
+  TuningRow old = row("a", 16, 1, 100, true);
+  old.code = "old";
+  database.add(old);
+  for (const TuningRow &row : {row("a", 16, 2, 10), row("a", 128, 1, 100, true), row("a", 128, 3, 80)})
+    database.add(row);
+  outdated = {"old"};
+  auto best = choose(16);
+  ASSERT_TRUE(best);
+  EXPECT_EQ(3, best->schedule[0].second);
+  EXPECT_THAT(best->shapes, ElementsAre("d0=128"));
+}
+
+TEST_F(ChoiceTest, TheNewestRowThatHoldsCounts) {
+  TuningRow back = row("a", 16, 2, 50), since = back;
+  since.code = "newer compiler's", since.medianNs = 200;
+  for (const TuningRow &row : {row("a", 16, 1, 100, true), back, since})
+    database.add(row);
+  EXPECT_FALSE(choose(16));
+  outdated = {"newer compiler's"}; // back at an older version, whose rows are still there
+  ASSERT_TRUE(choose(16));
+  EXPECT_DOUBLE_EQ(2, choose(16)->gain);
 }
 
 } // namespace

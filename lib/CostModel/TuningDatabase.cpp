@@ -17,9 +17,10 @@ using namespace permalloy;
 namespace json = llvm::json;
 using llvm::StringRef;
 
-/// The fastest of some thirty measurements, which scatter by 1 to 2%, is faster than it will be again: MiniLM with five schedules
-/// that gained 1 to 7% took as long as before.
-static constexpr double kLeastGain = 1.03;
+/// What a schedule must gain in turns with the default, and what where the two were measured at other times. The fastest of some
+/// fifty measurements is faster than it will be again, and the machine's speed changes: MiniLM with five schedules that gained 5
+/// to 7% so took as long as before (docs/tuning.md).
+static constexpr double kLeastGain = 1.03, kLeastGainApart = 1.1;
 
 std::string TuningDatabase::defaultPath(const Cpu &cpu) {
   const char *base = std::getenv("XDG_DATA_HOME"), *home = std::getenv("HOME");
@@ -123,58 +124,154 @@ struct Shape {
   std::string symbols;
   double away = 0;
   std::map<std::string, Rows> rows;
-  Rows defaults; ///< of what was the default when it was measured
-  double byDefault = 0;
+  std::string defaultThen; ///< the newest schedule that was the default when it was measured
+  double defaultNs = 0;    ///< its time
+};
+
+/// A schedule's time by that of the default when it was measured.
+struct Relative {
+  double time = 0;
+  bool byTurns = false; ///< at the same time
+};
+
+/// What a schedule gains over the default of today.
+struct Gain {
+  double gain = 0;
+  bool byTurns = true;
+  bool isEnough() const { return gain >= (byTurns ? kLeastGain : kLeastGainApart); }
+};
+
+/// The points that count for a kernel.
+class Nearest {
+public:
+  Nearest(std::map<std::vector<int64_t>, Shape> &all, const ScheduleQuery &query);
+
+  const std::vector<Shape *> &shapes() const { return nearest; }
+  /// The geometric mean over the points; 0 where one of them has no measurement that holds.
+  Gain gainOf(const std::string &schedule) const;
+  /// No less than gainOf where that is enough, without asking whether rows hold; 0 where it cannot be enough.
+  double promiseOf(const std::string &schedule) const;
+
+private:
+  bool takeDefault(Shape &shape) const;
+  const TuningRow *newest(const Rows &rows, bool byTurns) const;
+  double mostGainOf(const std::string &schedule, bool byTurns) const;
+  std::optional<Relative> relative(const Shape &shape, const std::string &schedule) const;
+
+  const ScheduleQuery &query;
+  std::string byDefault;
+  std::vector<Shape *> nearest;
 };
 } // namespace
-
-/// The newest measurement that still holds, in nanoseconds; nothing for none.
-static std::optional<double> currentNs(const Rows &rows, const ScheduleQuery &query) {
-  for (const TuningRow *row : llvm::reverse(rows))
-    if (query.isCurrent(*row))
-      return row->medianNs;
-  return std::nullopt;
-}
-
-static double fastestNs(const Rows &rows) {
-  return (*llvm::min_element(rows, [](auto *a, auto *b) { return a->medianNs < b->medianNs; }))->medianNs;
-}
 
 static std::string textOf(NamedNumbers schedule) {
   llvm::sort(schedule);
   return str(schedule);
 }
 
-/// Of the points at which the default still holds, the nearest ones, which may be as near as each other.
-static std::vector<Shape *> nearestShapes(std::map<std::vector<int64_t>, Shape> &shapes, const ScheduleQuery &query) {
+/// Of the points at which a default still holds, the nearest ones, which may be as near as each other.
+Nearest::Nearest(std::map<std::vector<int64_t>, Shape> &all, const ScheduleQuery &query)
+    : query(query), byDefault(textOf(query.byDefault)) {
   std::multimap<double, Shape *> order;
-  for (auto &[sizes, shape] : shapes)
+  for (auto &[sizes, shape] : all)
     order.insert({shape.away, &shape});
-  std::vector<Shape *> nearest;
-  std::string byDefault = textOf(query.byDefault);
   for (auto [away, shape] : order) {
     if (!nearest.empty() && away > nearest.front()->away + 1e-9)
-      break;
-    auto measured = currentNs(shape->rows[byDefault], query);
-    shape->byDefault = measured ? *measured : currentNs(shape->defaults, query).value_or(0);
-    if (shape->byDefault > 0)
+      return;
+    if (takeDefault(*shape))
       nearest.push_back(shape);
   }
-  return nearest;
 }
 
-/// The geometric mean of the gains at these points, where `time` says how long a schedule takes; 0 where it does not know.
-static double gainOf(const std::string &schedule, const std::vector<Shape *> &shapes,
-                     llvm::function_ref<std::optional<double>(const Rows &)> time) {
+bool Nearest::takeDefault(Shape &shape) const {
+  Rows defaults;
+  for (auto &[schedule, rows] : shape.rows)
+    llvm::copy_if(rows, std::back_inserter(defaults), [&](auto *row) { return row->isDefault || schedule == byDefault; });
+  for (const TuningRow *row : llvm::reverse(defaults))
+    if (query.isCurrent(*row)) {
+      shape.defaultThen = str(row->schedule), shape.defaultNs = row->medianNs;
+      return true;
+    }
+  return false;
+}
+
+/// The newest measurement that still holds; null for none.
+const TuningRow *Nearest::newest(const Rows &rows, bool byTurns) const {
+  for (const TuningRow *row : llvm::reverse(rows))
+    if ((row->defaultNs > 0 || !byTurns) && query.isCurrent(*row))
+      return row;
+  return nullptr;
+}
+
+std::optional<Relative> Nearest::relative(const Shape &shape, const std::string &schedule) const {
+  if (schedule == shape.defaultThen)
+    return Relative{1, true};
+  auto rows = shape.rows.find(schedule);
+  if (rows == shape.rows.end())
+    return std::nullopt;
+  if (const TuningRow *row = newest(rows->second, /*byTurns=*/true))
+    return Relative{row->medianNs / row->defaultNs, true};
+  if (const TuningRow *row = newest(rows->second, /*byTurns=*/false))
+    return Relative{row->medianNs / shape.defaultNs, false};
+  return std::nullopt;
+}
+
+Gain Nearest::gainOf(const std::string &schedule) const {
   double sum = 0;
-  for (const Shape *shape : shapes) {
-    auto rows = shape->rows.find(schedule);
-    auto taken = rows == shape->rows.end() || rows->second.empty() ? std::nullopt : time(rows->second);
-    if (!taken)
-      return 0;
-    sum += std::log(shape->byDefault / *taken);
+  Gain result;
+  for (const Shape *shape : nearest) {
+    auto own = relative(*shape, schedule);
+    if (!own)
+      return {};
+    Relative usual = relative(*shape, byDefault).value_or(Relative{1, true});
+    sum += std::log(usual.time / own->time);
+    result.byTurns &= usual.byTurns && own->byTurns;
   }
-  return shapes.empty() ? 0 : std::exp(sum / double(shapes.size()));
+  result.gain = nearest.empty() ? 0 : std::exp(sum / double(nearest.size()));
+  return result;
+}
+
+/// By the fastest rows, of all or of those measured by turns.
+double Nearest::mostGainOf(const std::string &schedule, bool byTurns) const {
+  double sum = 0;
+  for (const Shape *shape : nearest) {
+    auto rows = shape->rows.find(schedule);
+    double least = schedule == shape->defaultThen ? 1 : HUGE_VAL;
+    for (const TuningRow *row : rows == shape->rows.end() ? Rows() : rows->second) {
+      if (row->defaultNs > 0)
+        least = std::min(least, row->medianNs / row->defaultNs);
+      if (!byTurns)
+        least = std::min(least, row->medianNs / shape->defaultNs);
+    }
+    Relative usual = relative(*shape, byDefault).value_or(Relative{1, true});
+    sum += std::log(usual.time / least);
+  }
+  return nearest.empty() ? 0 : std::exp(sum / double(nearest.size()));
+}
+
+double Nearest::promiseOf(const std::string &schedule) const {
+  if (double gain = mostGainOf(schedule, /*byTurns=*/false); gain >= kLeastGainApart)
+    return gain;
+  double gain = mostGainOf(schedule, /*byTurns=*/true);
+  return gain >= kLeastGain ? gain : 0;
+}
+
+/// Whether anything could come of asking which rows hold: most kernels have no schedule that was ever much faster.
+static bool promisesAnything(const std::map<std::vector<int64_t>, Shape> &shapes, const std::string &byDefault) {
+  for (const auto &[sizes, shape] : shapes) {
+    double defaultNs = 0, leastNs = HUGE_VAL;
+    for (const auto &[schedule, rows] : shape.rows)
+      for (const TuningRow *row : rows) {
+        if (row->defaultNs / row->medianNs >= kLeastGain)
+          return true;
+        leastNs = std::min(leastNs, row->medianNs);
+        if (row->isDefault || schedule == byDefault)
+          defaultNs = std::max(defaultNs, row->medianNs);
+      }
+    if (defaultNs / leastNs >= kLeastGainApart)
+      return true;
+  }
+  return false;
 }
 
 std::optional<TunedSchedule> TuningDatabase::choose(const ScheduleQuery &query) const {
@@ -189,14 +286,14 @@ std::optional<TunedSchedule> TuningDatabase::choose(const ScheduleQuery &query) 
     shape.away = distance(query.sizes, row.sizes);
     shape.rows[str(row.schedule)].push_back(&row);
     schedules[str(row.schedule)] = row.schedule;
-    if (row.isDefault)
-      shape.defaults.push_back(&row);
   }
-  std::vector<Shape *> nearest = nearestShapes(shapes, query);
-  // What each gains if its fastest rows count, the most first: so few rows are asked whether they hold.
+  if (!promisesAnything(shapes, textOf(query.byDefault)))
+    return std::nullopt;
+  Nearest nearest(shapes, query);
+  // Those that promise most first, so that few rows are asked whether they hold.
   std::multimap<double, std::string, std::greater<>> promises;
   for (const auto &[text, schedule] : schedules)
-    if (double gain = gainOf(text, nearest, fastestNs); gain >= kLeastGain)
+    if (double gain = nearest.promiseOf(text); gain > 0)
       promises.insert({gain, text});
   std::optional<TunedSchedule> best;
   for (const auto &[promised, text] : promises) {
@@ -205,12 +302,12 @@ std::optional<TunedSchedule> TuningDatabase::choose(const ScheduleQuery &query) 
     const NamedNumbers &schedule = schedules[text];
     if (!query.isLegal(schedule))
       continue;
-    double gain = gainOf(text, nearest, [&](const Rows &rows) { return currentNs(rows, query); });
-    if (gain >= kLeastGain && (!best || gain > best->gain))
-      best = TunedSchedule{schedule, gain, {}};
+    Gain gain = nearest.gainOf(text);
+    if (gain.isEnough() && (!best || gain.gain > best->gain))
+      best = TunedSchedule{schedule, gain.gain, {}};
   }
   if (best)
-    for (const Shape *shape : nearest)
+    for (const Shape *shape : nearest.shapes())
       best->shapes.push_back(shape->symbols);
   return best;
 }
@@ -235,24 +332,33 @@ Result<TuningWriter> TuningWriter::open(const std::string &path) {
     return contents.status();
   writer.contents = std::move(*contents);
   for (const TuningRow &row : writer.contents.rows())
-    writer.medians[row.key()] = row.medianNs;
+    writer.note(row);
   writer.wroteCpu = writer.contents.hasCpu(Cpu::host().kind());
   return writer;
 }
 
 TuningWriter::TuningWriter(TuningWriter &&other) noexcept
     : path(std::move(other.path)), file(std::exchange(other.file, -1)), contents(std::move(other.contents)),
-      medians(std::move(other.medians)), wroteCpu(other.wroteCpu) {}
+      medians(std::move(other.medians)), gains(std::move(other.gains)), wroteCpu(other.wroteCpu) {}
 
 TuningWriter::~TuningWriter() {
   if (file >= 0)
     ::close(file);
 }
 
-std::optional<double> TuningWriter::find(const TuningRow &row) const {
-  auto found = medians.find(row.key());
-  return found == medians.end() ? std::nullopt : std::optional(found->second);
+void TuningWriter::note(const TuningRow &row) {
+  medians[row.key()] = row.medianNs;
+  if (row.defaultNs > 0)
+    gains[row.key()] = row.defaultNs / row.medianNs;
 }
+
+static std::optional<double> lookUp(const llvm::StringMap<double> &map, const std::string &key) {
+  auto found = map.find(key);
+  return found == map.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::optional<double> TuningWriter::find(const TuningRow &row) const { return lookUp(medians, row.key()); }
+std::optional<double> TuningWriter::findGain(const TuningRow &row) const { return lookUp(gains, row.key()); }
 
 /// In one call, so that neither an interrupt nor another process comes between.
 Status TuningWriter::write(const std::string &lines) {
@@ -271,6 +377,6 @@ Status TuningWriter::append(const KernelIdentity &kernel, const TuningRow &row) 
   wroteCpu = true;
   contents.add(kernel);
   contents.add(row);
-  medians[row.key()] = row.medianNs;
+  note(row);
   return {};
 }

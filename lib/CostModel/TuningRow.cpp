@@ -86,6 +86,8 @@ std::string permalloy::lineOf(const TuningRow &row) {
     out.attribute("median_ns", tenths(row.medianNs));
     out.attribute("mad_ns", tenths(row.madNs));
     out.attribute("repeats", row.repeats);
+    if (row.defaultNs > 0)
+      out.attribute("default_ns", tenths(row.defaultNs));
     out.attribute("drift", std::round(row.drift * 1000) / 1000);
     out.attribute("instructions", row.instructions);
     out.attribute("spills", row.spills);
@@ -107,6 +109,7 @@ class Fields {
 public:
   explicit Fields(const json::Object &object) : object(object) {}
 
+  bool isThere(llvm::StringRef name) const { return object.get(name) != nullptr; }
   std::string text(llvm::StringRef name) {
     auto value = object.getString(name);
     return value ? value->str() : (fail(name, "a string"), "");
@@ -195,6 +198,7 @@ llvm::Expected<TuningRow> permalloy::rowOf(const json::Object &object) {
   row.medianNs = fields.number("median_ns");
   row.madNs = fields.number("mad_ns");
   row.repeats = fields.integer("repeats");
+  row.defaultNs = fields.isThere("default_ns") ? fields.number("default_ns") : 0;
   row.drift = fields.number("drift");
   row.instructions = fields.integer("instructions");
   row.spills = fields.integer("spills");

@@ -37,6 +37,14 @@ bool ModelKernels::add(const std::string &model, const CompileSettings &settings
   return true;
 }
 
+static size_t packedBytes(kern::KernelOp kernel) {
+  size_t bytes = 0;
+  for (mlir::BlockArgument argument : kernel.getBlock().getArguments())
+    if (auto type = mlir::cast<mlir::RankedTensorType>(argument.getType()); mlir::isa_and_nonnull<tfm::PanelsAttr>(type.getEncoding()))
+      bytes += reference::storageBytes(type);
+  return bytes;
+}
+
 Status ModelKernels::addLaunches(const artifact::ArtifactContents &launches, mlir::ModuleOp module, const Sizes &sizes) {
   Result<std::vector<int64_t>> symbols = symbolValues(launches.manifest, sizes);
   if (!symbols.ok())
@@ -50,6 +58,7 @@ Status ModelKernels::addLaunches(const artifact::ArtifactContents &launches, mli
     (*symbols)[i] = 2 * largest;
   std::vector<int64_t> values;
   PERMALLOY_TRY(artifact::evaluateAll(launches.program.expressions, launches.manifest.symbols, *symbols, values));
+  size_t weightBytes = 0;
   for (const artifact::Step &step : launches.program.steps) {
     if (step.kind != artifact::StepKind::launch ||
         llvm::any_of(step.scalars, [&](uint32_t scalar) { return dependsOnData(launches, scalar); }))
@@ -58,9 +67,12 @@ Status ModelKernels::addLaunches(const artifact::ArtifactContents &launches, mli
     std::vector<int64_t> scalars;
     for (uint32_t scalar : step.scalars)
       scalars.push_back(values[scalar]);
-    if (kernel)
-      addLaunch(kernel, scalars);
+    if (!kernel)
+      continue;
+    weightBytes += packedBytes(kernel);
+    addLaunch(kernel, scalars);
   }
+  mostWeightBytes = std::max(mostWeightBytes, weightBytes);
   return {};
 }
 

@@ -21,6 +21,8 @@ public:
   bool add(const std::string &model, const CompileSettings &settings, const std::vector<Sizes> &sizes);
 
   const std::vector<measure::TuningTask> &tasks() const { return all; }
+  /// Packed weights that one run of the largest model goes through.
+  size_t weightBytes() const { return mostWeightBytes; }
 
 private:
   Status addLaunches(const artifact::ArtifactContents &launches, mlir::ModuleOp module, const Sizes &sizes);
@@ -30,6 +32,7 @@ private:
   std::vector<mlir::OwningOpRef<mlir::ModuleOp>> modules;
   std::vector<measure::TuningTask> all;
   std::map<std::string, size_t> known; ///< KernelIdentity::id -> index
+  size_t mostWeightBytes = 0;
 };
 
 } // namespace permalloy

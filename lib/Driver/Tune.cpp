@@ -101,7 +101,9 @@ void TuneRun::finish(const measure::TuningProgress &progress) {
 }
 
 Status TuneRun::tuneModels(const ModelKernels &kernels) {
-  measure::Tuner tuner(writer, options(~0u));
+  measure::TuningOptions all = options(~0u);
+  all.weightBytes = kernels.weightBytes();
+  measure::Tuner tuner(writer, std::move(all));
   PERMALLOY_TRY(tuner.run(kernels.tasks()));
   finish(tuner.progress());
   return {};

@@ -50,16 +50,16 @@ static void fillLarge(std::byte *data, size_t bytes, Type element) {
 
 std::byte *WeightArena::take(size_t bytes, Type element) {
   if (memory.size() == 0) {
-    Result<Mapping> mapping = Mapping::anonymous(kBytes);
+    Result<Mapping> mapping = Mapping::anonymous(kMostBytes);
     if (!mapping.ok())
       return nullptr;
     memory = std::move(*mapping);
   }
   if (filledWith != element) {
-    fillLarge(memory.data(), kBytes, element);
+    fillLarge(memory.data(), kMostBytes, element);
     filledWith = element;
   }
-  if (next + bytes > kBytes)
+  if (next + bytes > std::max(size, bytes))
     next = 0;
   std::byte *result = memory.data() + next;
   next += llvm::alignTo(bytes, 4096) + 4096; // not all copies at the same place of the sets of a cache

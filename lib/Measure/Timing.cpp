@@ -50,22 +50,23 @@ double DriftReference::time() {
 
 double DriftReference::relative(double nanoseconds) const { return nanoseconds / medianOf(recent); }
 
-static Timing timeOnce(llvm::function_ref<void()> run, DriftReference &reference, llvm::function_ref<bool()> stop,
-                       double budgetNs) {
-  double before = reference.time();
+/// Calls that make a batch, after one to warm up.
+static unsigned callsOf(llvm::function_ref<void()> run, double &oneNs) {
   run();
   double start = now();
   run();
-  double one = std::max(now() - start, 20.0);
-  unsigned calls = std::max(1.0, std::ceil(kBatchNs / one));
-  unsigned batches = std::clamp<double>(budgetNs / (one * calls), kLeastBatches, kMostBatches);
-  std::vector<double> times;
-  for (unsigned batch = 0; batch < batches && !(batch && stop()); ++batch) {
-    start = now();
-    for (unsigned call = 0; call < calls; ++call)
-      run();
-    times.push_back((now() - start) / calls);
-  }
+  oneNs = std::max(now() - start, 20.0);
+  return std::max(1.0, std::ceil(kBatchNs / oneNs));
+}
+
+static double timeBatch(llvm::function_ref<void()> run, unsigned calls) {
+  double start = now();
+  for (unsigned call = 0; call < calls; ++call)
+    run();
+  return (now() - start) / calls;
+}
+
+static Timing summarize(const std::vector<double> &times) {
   Timing timing;
   timing.repeats = times.size();
   timing.minNs = *std::min_element(times.begin(), times.end());
@@ -74,6 +75,18 @@ static Timing timeOnce(llvm::function_ref<void()> run, DriftReference &reference
   for (double time : times)
     distances.push_back(std::abs(time - timing.medianNs));
   timing.madNs = medianOf(distances);
+  return timing;
+}
+
+static Timing timeOnce(llvm::function_ref<void()> run, DriftReference &reference, llvm::function_ref<bool()> stop,
+                       double budgetNs) {
+  double before = reference.time(), one;
+  unsigned calls = callsOf(run, one);
+  unsigned batches = std::clamp<double>(budgetNs / (one * calls), kLeastBatches, kMostBatches);
+  std::vector<double> times;
+  for (unsigned batch = 0; batch < batches && !(batch && stop()); ++batch)
+    times.push_back(timeBatch(run, calls));
+  Timing timing = summarize(times);
   timing.drift = reference.relative((before + reference.time()) / 2);
   return timing;
 }
@@ -86,4 +99,20 @@ Timing permalloy::measure::timeCalls(llvm::function_ref<void()> run, DriftRefere
     if (Timing again = timeOnce(run, reference, stop, budgetNs); unrest(again) < unrest(best))
       best = again;
   return best;
+}
+
+std::pair<Timing, Timing> permalloy::measure::timeByTurns(llvm::function_ref<void()> first, llvm::function_ref<void()> second,
+                                                          DriftReference &reference, llvm::function_ref<bool()> stop,
+                                                          double budgetNs) {
+  double before = reference.time(), one, other;
+  unsigned calls = callsOf(first, one), otherCalls = callsOf(second, other);
+  unsigned batches = std::clamp<double>(2 * budgetNs / (one * calls + other * otherCalls), 2 * kLeastBatches, kMostBatches);
+  std::vector<double> times, otherTimes;
+  for (unsigned batch = 0; batch < batches && !(batch && stop()); ++batch) {
+    times.push_back(timeBatch(first, calls));
+    otherTimes.push_back(timeBatch(second, otherCalls));
+  }
+  std::pair<Timing, Timing> result(summarize(times), summarize(otherTimes));
+  result.first.drift = result.second.drift = reference.relative((before + reference.time()) / 2);
+  return result;
 }

@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <ctime>
+#include <map>
 #include <set>
 
 using namespace permalloy;
@@ -28,11 +29,28 @@ static std::string today() {
   return text;
 }
 
+/// Gains below this are not worth a second look: compile does not take them (TuningDatabase.cpp).
+static constexpr double kLeastGain = 1.03;
+
 /// A schedule to be measured.
 struct Tuner::Prepared {
   Values values;
   std::string code;              ///< its name, where the database may have rows of it
   CandidateCompiler::Handle job; ///< null where the database has them all
+};
+
+/// A candidate at the sizes of a launch; each call is one, on the next copy of the weights.
+struct Tuner::Runner {
+  KernelFunction function;
+  LaunchSizes sizes;
+  Mapping scratch;
+  KernelBuffers *buffers;
+
+  void operator()() {
+    Launch launch{function, nullptr, sizes.scalars.data(), sizes.tiles, scratch.data()};
+    launch.buffers = buffers->next();
+    runSerial(launch);
+  }
 };
 
 /// A task on its way through the rounds.
@@ -51,14 +69,21 @@ struct Tuner::TaskState {
 
   bool isDone() const { return !space || exhausted; }
 
+  /// The fastest so far, the default before there is any.
+  const Values &best() const {
+    auto least = llvm::min_element(scores, [](auto &a, auto &b) { return a.second < b.second; });
+    return least == scores.end() ? byDefault : least->first;
+  }
+
   const TuningTask &task;
   OwningOpRef<kern::KernelOp> kernel; ///< takes the schedules
   bool scheduled;
   KernelIdentity identity;
   std::unique_ptr<codegen::ScheduleSpace> space; ///< null: nothing to choose
-  Values byDefault, best;
-  double bestScore = 0; ///< sum of logarithms of medians
-  std::set<Values> tried;
+  Values byDefault;
+  std::map<Values, double> scores; ///< sums of logarithms of medians at all sizes
+  std::map<Values, Prepared> measured;
+  std::set<Values> tried, confirmed;
   std::mt19937_64 random;
   bool exhausted = false;
   std::vector<Prepared> next; ///< of the round at hand
@@ -82,7 +107,7 @@ private:
 } // namespace
 
 Tuner::Tuner(TuningWriter &writer, TuningOptions options)
-    : writer(writer), options(std::move(options)), compiler(*this->options.target) {
+    : writer(writer), options(std::move(options)), arena(this->options.weightBytes), compiler(*this->options.target) {
   if (this->options.target->hasAmx())
     requestAmxPermission();
 }
@@ -162,6 +187,10 @@ Status Tuner::runTask(TaskState &state) {
       break;
     PERMALLOY_TRY(measure(state, prepared));
   }
+  PERMALLOY_TRY(confirm(state));
+  for (auto &[values, measured] : state.measured)
+    if (values != state.byDefault && values != state.best())
+      measured.job = nullptr; // each holds mappings, of which a process has so many
   state.buffers.clear();
   return {};
 }
@@ -179,7 +208,7 @@ std::vector<Tuner::Values> Tuner::candidates(TaskState &state) {
       result.push_back(values);
   };
   take(state.byDefault);
-  std::vector<Values> near = state.space->neighbours(state.best.empty() ? state.byDefault : state.best);
+  std::vector<Values> near = state.space->neighbours(state.best());
   llvm::shuffle(near.begin(), near.end(), state.random);
   auto below = [&](uint64_t n) { return state.random() % n; };
   for (unsigned i = 0; result.size() < options.candidates && i < 8 * options.candidates; ++i) {
@@ -197,20 +226,36 @@ bool Tuner::setSchedule(TaskState &state, const Values &values) {
 }
 
 Status Tuner::measure(TaskState &state, const Prepared &prepared) {
-  QuietDiagnostics quiet(state.kernel->getContext());
-  if (!setSchedule(state, prepared.values)) { // tiles and scratch of the launches
-    refuse(quiet.text);
-    return {};
-  }
   double score = 0;
   for (size_t size = 0; size < state.task.sizes.size(); ++size) {
+    double median = 0;
+    if (!options.stop())
+      PERMALLOY_TRY(measureAt(state, prepared, size, median));
+    if (median == 0)
+      return {};
+    score += std::log(median);
+  }
+  state.scores[prepared.values] = score;
+  state.measured[prepared.values] = prepared;
+  return {};
+}
+
+/// Measures the fastest by turns with the default, if they gain enough, and corrects what is known of them: what the best of some
+/// fifty measurements gains is mostly chance, and the machine's speed a minute ago was another.
+Status Tuner::confirm(TaskState &state) {
+  auto byDefault = state.measured.find(state.byDefault);
+  for (unsigned i = 0; i < options.confirmed && byDefault != state.measured.end() && !options.stop(); ++i) {
+    Values best = state.best();
+    double gain = (state.scores[state.byDefault] - state.scores[best]) / double(state.task.sizes.size());
+    if (gain < std::log(kLeastGain) || !state.confirmed.insert(best).second)
+      return {};
+    double score = 0, usual = 0;
+    for (size_t size = 0; size < state.task.sizes.size(); ++size)
+      PERMALLOY_TRY(confirmAt(state, state.measured[best], byDefault->second, size, score, usual));
     if (options.stop())
       return {};
-    PERMALLOY_TRY(measureAt(state, prepared, size, score));
-  }
-  if (score != 0 && (state.best.empty() || score < state.bestScore)) {
-    state.best = prepared.values;
-    state.bestScore = score;
+    state.scores[best] = score;
+    state.scores[state.byDefault] = usual;
   }
   return {};
 }
@@ -245,44 +290,93 @@ TuningRow Tuner::rowFor(const TaskState &state, const Prepared &prepared, const 
   return row;
 }
 
-Status Tuner::measureAt(TaskState &state, const Prepared &prepared, size_t size, double &score) {
-  const reference::Symbols &symbols = state.task.sizes[size];
-  TuningRow row = rowFor(state, prepared, symbols);
-  if (auto known = prepared.code.empty() ? std::nullopt : writer.find(row)) {
-    ++counts.known;
-    score += std::log(*known);
-    return {};
+std::optional<Tuner::Runner> Tuner::runner(TaskState &state, const Prepared &prepared, size_t size) {
+  QuietDiagnostics quiet(state.kernel->getContext());
+  if (!setSchedule(state, prepared.values)) { // tiles and scratch of the launch
+    refuse(quiet.text);
+    return std::nullopt;
   }
   compiler.wait(prepared.job);
-  const std::optional<Candidate> &candidate = prepared.job->candidate;
-  if (!candidate) {
+  if (!prepared.job->candidate) {
     refuse(prepared.job->error);
-    return {};
+    return std::nullopt;
   }
-  auto sizes = launchSizes(*state.kernel, symbols);
+  auto sizes = launchSizes(*state.kernel, state.task.sizes[size]);
   if (!sizes) {
     refuse(llvm::toString(sizes.takeError()));
-    return {};
+    return std::nullopt;
   }
   Result<Mapping> scratch = Mapping::anonymous(sizes->scratchBytes + 4096);
-  if (!scratch.ok())
-    return scratch.status();
-  KernelBuffers &buffers = state.buffers[size];
-  Launch launch{candidate->function(), nullptr, sizes->scalars.data(), sizes->tiles, scratch->data()};
-  auto run = [&] {
-    launch.buffers = buffers.next();
-    runSerial(launch);
-  };
-  Timing timing = timeCalls(run, reference, options.stop);
+  if (!scratch.ok()) {
+    refuse(scratch.status().message());
+    return std::nullopt;
+  }
+  return Runner{prepared.job->candidate->function(), std::move(*sizes), std::move(*scratch), &state.buffers[size]};
+}
+
+/// `median` becomes that of the launch, in nanoseconds; it stays 0 where there is none.
+Status Tuner::measureAt(TaskState &state, const Prepared &prepared, size_t size, double &median) {
+  TuningRow row = rowFor(state, prepared, state.task.sizes[size]);
+  if (auto known = prepared.code.empty() ? std::nullopt : writer.find(row)) {
+    ++counts.known;
+    median = *known;
+    return {};
+  }
+  std::optional<Runner> run = runner(state, prepared, size);
+  if (!run)
+    return {};
+  Timing timing = timeCalls(*run, reference, options.stop);
   if (timing.repeats < 3 && options.stop())
     return {}; // cut short: no measurement
-  row.coldWeights = buffers.hasColdWeights();
+  median = timing.medianNs;
+  return append(state, prepared, size, timing);
+}
+
+/// Adds the logarithms of the two medians to their scores.
+Status Tuner::confirmAt(TaskState &state, const Prepared &best, const Prepared &byDefault, size_t size, double &score,
+                        double &usual) {
+  const reference::Symbols &symbols = state.task.sizes[size];
+  auto add = [&](double bestNs, double defaultNs) {
+    score += std::log(bestNs);
+    usual += std::log(defaultNs);
+  };
+  auto gain = writer.findGain(rowFor(state, best, symbols)), known = writer.find(rowFor(state, byDefault, symbols));
+  if (gain && known) {
+    add(*known / *gain, *known);
+    return {};
+  }
+  Prepared pair[] = {best, byDefault};
+  std::optional<Runner> runs[2];
+  for (auto [prepared, run] : llvm::zip_equal(pair, runs)) {
+    if (!prepared.job) { // the database had its rows, or it was compiled turns ago
+      if (!setSchedule(state, prepared.values))
+        return {};
+      prepared.job = compiler.begin(*state.kernel);
+    }
+    run = runner(state, prepared, size);
+    if (!run)
+      return {};
+  }
+  auto [timing, usualTiming] = timeByTurns(*runs[0], *runs[1], reference, options.stop);
+  if (timing.repeats < 3 && options.stop())
+    return {};
+  add(timing.medianNs, usualTiming.medianNs);
+  PERMALLOY_TRY(append(state, pair[1], size, usualTiming, usualTiming.medianNs));
+  return append(state, pair[0], size, timing, usualTiming.medianNs);
+}
+
+Status Tuner::append(TaskState &state, const Prepared &prepared, size_t size, const Timing &timing, double defaultNs) {
+  const reference::Symbols &symbols = state.task.sizes[size];
+  const Candidate &candidate = *prepared.job->candidate;
+  TuningRow row = rowFor(state, prepared, symbols);
+  row.coldWeights = state.buffers[size].hasColdWeights();
   row.minNs = timing.minNs, row.medianNs = timing.medianNs, row.madNs = timing.madNs;
   row.repeats = timing.repeats, row.drift = timing.drift;
-  row.code = candidate->code;
-  row.instructions = candidate->statistics.instructions;
-  row.spills = candidate->statistics.spills;
-  row.codeBytes = candidate->codeBytes;
+  row.defaultNs = defaultNs;
+  row.code = candidate.code;
+  row.instructions = candidate.statistics.instructions;
+  row.spills = candidate.statistics.spills;
+  row.codeBytes = candidate.codeBytes;
   KernelWork work = workOf(*state.kernel);
   row.flops = valueOf(work.flops, symbols), row.bytes = valueOf(work.bytes, symbols);
   Machine machine;
@@ -292,7 +386,6 @@ Status Tuner::measureAt(TaskState &state, const Prepared &prepared, size_t size,
     row.estimateNs = estimate->nanoseconds(machine);
   row.compiler = "permalloy " PERMALLOY_VERSION ", LLVM " LLVM_VERSION_STRING;
   row.date = today();
-  score += std::log(timing.medianNs);
   ++counts.measured;
   counts.noisy += !timing.isSteady();
   PERMALLOY_TRY(writer.append(state.identity, row));

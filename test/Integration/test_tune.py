@@ -48,6 +48,7 @@ def favour(path, other):
         if "row" in line and not line["default"] and line["row"] not in best:
             best[line["row"]] = line["schedule"]
         if "row" in line:
+            line.pop("default_ns", None)
             line["median_ns"] = 100 if best.get(line["row"]) == line["schedule"] else 1000
     other.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
     return best
@@ -69,7 +70,10 @@ def test_resumes(permalloy, model, tuned):
     assert "known before" in result.err
     after = rows(tuned)
     assert after[: len(before)] == before
-    keys = [json.dumps([r["row"], r["schedule"], r["symbols"], r["code"]]) for r in after]
+    keys = [
+        json.dumps([r["row"], r["schedule"], r["symbols"], r["code"], "default_ns" in r])
+        for r in after
+    ]
     assert len(set(keys)) == len(keys)
 
 
@@ -87,6 +91,21 @@ def test_compile_takes_what_is_faster(permalloy, model, tuned, tmp_path):
     plain = permalloy("compile", model, "-o", out, "-v", "--no-database")
     assert "measured" not in plain.err
     assert "--database" not in permalloy("inspect", out, "--json").out
+
+
+def test_rows_of_other_code_are_not_used(permalloy, model, tuned, tmp_path):
+    other, old = tmp_path / "favours.jsonl", tmp_path / "old.jsonl"
+    favour(tuned, other)
+    old.write_text(re.sub(r'"code":"[0-9a-f]', '"code":"x', other.read_text()))
+    out = ("-o", tmp_path / "model.alloy")
+    assert "other code" not in permalloy("compile", model, *out, "-v", "--database", other).err
+    result = permalloy("compile", model, *out, "-v", "--database", old)
+    assert re.search(r"tuning database: \d+ rows? measured with other code", result.err)
+    assert "measured schedule" not in result.err
+    before = len(rows(old))
+    permalloy("tune", model, *SIZES, 2, "--database", old)  # as if it had none of them
+    assert len(rows(old)) >= before + 2
+    assert not rows(old)[-1]["code"].startswith("x")
 
 
 def test_the_default_database_is_used(permalloy, model, tuned, tmp_path):

@@ -61,7 +61,8 @@ public:
 
   /// The best schedule for a kernel: of the measured sizes of its structure those nearest in the logarithms of the known
   /// dimensions, all where none is known, and of the schedules measured at each of them the fastest. Nothing when that gains
-  /// less than 3% over the default (or the schedule that was the default when it was measured), or nothing was measured.
+  /// less than 3% over the default, or over the schedule that was the default when it was measured: less than 10% where the two
+  /// were not measured by turns (TuningRow::defaultNs). Nothing when nothing was measured.
   std::optional<TunedSchedule> choose(const ScheduleQuery &query) const;
 
   void add(const KernelIdentity &kernel) { known[kernel.id] = kernel; }
@@ -87,6 +88,8 @@ public:
   const TuningDatabase &database() const { return contents; }
   /// The median, in nanoseconds, of a row with this key (TuningRow::key), which need not hold a measurement; nothing for none.
   std::optional<double> find(const TuningRow &row) const;
+  /// The default's median by that of such a row, where it was measured by turns with the default.
+  std::optional<double> findGain(const TuningRow &row) const;
   /// Whether there is any row of the kernel.
   bool knows(const KernelIdentity &kernel) const { return contents.kernels().contains(kernel.id); }
 
@@ -96,11 +99,12 @@ public:
 private:
   TuningWriter() = default;
   Status write(const std::string &lines);
+  void note(const TuningRow &row);
 
   std::string path;
   int file = -1;
   TuningDatabase contents;
-  llvm::StringMap<double> medians;
+  llvm::StringMap<double> medians, gains; ///< by TuningRow::key
   bool wroteCpu = false;
 };
 

@@ -33,6 +33,8 @@ struct TuningRow {
   bool coldWeights = false;   ///< packed weights came from memory, as in a model; everything else from the caches
   double minNs = 0, medianNs = 0, madNs = 0; ///< MAD: median distance from the median
   unsigned repeats = 0;
+  /// The median of the default schedule, measured by turns with this one; 0: this was measured alone.
+  double defaultNs = 0;
   double drift = 1;   ///< time of the reference work round this measurement, relative to what is usual in the session
   std::string code;   ///< hash of the kernel's LLVM dialect: what was timed
   unsigned instructions = 0, spills = 0; ///< of the function; in its innermost loops

@@ -17,14 +17,18 @@ namespace permalloy::measure {
 /// does: not in this core's caches. Filled once with small numbers.
 class WeightArena {
 public:
-  static constexpr size_t kBytes = size_t(256) << 20;
+  static constexpr size_t kMostBytes = size_t(256) << 20;
+
+  /// `bytes`, the weights of the model at hand: a small model finds them in the third-level cache, run after run.
+  explicit WeightArena(size_t bytes = kMostBytes) : size(std::min(bytes, kMostBytes)) {}
 
   /// `bytes` of weights of `element`, aligned to a page; null when there is no such memory. Wraps round when all are taken.
   std::byte *take(size_t bytes, mlir::Type element);
-  bool holds(size_t bytes) const { return bytes <= kBytes / 2; }
+  bool holds(size_t bytes) const { return bytes <= kMostBytes / 2; }
 
 private:
   Mapping memory;
+  size_t size;
   size_t next = 0;
   mlir::Type filledWith;
 };

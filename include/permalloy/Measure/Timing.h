@@ -5,6 +5,7 @@
 
 #include "llvm/ADT/STLFunctionalExtras.h"
 
+#include <utility>
 #include <vector>
 
 namespace permalloy::measure {
@@ -42,6 +43,11 @@ private:
 /// has, when `stop` becomes true.
 Timing timeCalls(llvm::function_ref<void()> run, DriftReference &reference, llvm::function_ref<bool()> stop,
                  double budgetNs = 15e6);
+
+/// The same of two, batch by batch in turns, for `budgetNs` each: what disturbs one disturbs the other. The first call of a
+/// batch finds in the caches what the other one left.
+std::pair<Timing, Timing> timeByTurns(llvm::function_ref<void()> first, llvm::function_ref<void()> second,
+                                      DriftReference &reference, llvm::function_ref<bool()> stop, double budgetNs = 30e6);
 
 } // namespace permalloy::measure
 

@@ -32,8 +32,12 @@ struct TuningProgress {
 struct TuningOptions {
   const codegen::CpuTarget *target = nullptr;
   uint64_t seed = 0;
+  /// Memory that packed weights come from: those of the model, where there is one.
+  size_t weightBytes = WeightArena::kMostBytes;
   /// Schedules measured of each kernel in one round.
   unsigned candidates = 8;
+  /// Of those, at most so many are then measured by turns with the default.
+  unsigned confirmed = 2;
   /// Rounds at most.
   unsigned rounds = ~0u;
   /// The user, or the time, says stop.
@@ -43,7 +47,8 @@ struct TuningOptions {
 };
 
 /// Measures round after round: each kernel's default schedule, then its neighbours, those of the best so far, and random ones,
-/// each at all sizes of the task. Until `stop`, or until no kernel has a schedule left.
+/// each at all sizes of the task. A schedule that turns out faster than the default is then measured by turns with it. Until
+/// `stop`, or until no kernel has a schedule left.
 class Tuner {
 public:
   Tuner(TuningWriter &writer, TuningOptions options);
@@ -55,12 +60,18 @@ private:
   using Values = codegen::ScheduleSpace::Values;
   struct TaskState;
   struct Prepared;
+  struct Runner;
 
   Status prepare(TaskState &state);
   Status runTask(TaskState &state);
   Status measure(TaskState &state, const Prepared &prepared);
-  Status measureAt(TaskState &state, const Prepared &prepared, size_t size, double &score);
+  Status measureAt(TaskState &state, const Prepared &prepared, size_t size, double &median);
   TuningRow rowFor(const TaskState &state, const Prepared &prepared, const reference::Symbols &symbols);
+  Status confirm(TaskState &state);
+  Status confirmAt(TaskState &state, const Prepared &best, const Prepared &byDefault, size_t size, double &score,
+                   double &usual);
+  std::optional<Runner> runner(TaskState &state, const Prepared &prepared, size_t size);
+  Status append(TaskState &state, const Prepared &prepared, size_t size, const Timing &timing, double defaultNs = 0);
   bool setSchedule(TaskState &state, const Values &values);
   void refuse(std::string why);
   std::vector<Values> candidates(TaskState &state);

@@ -60,7 +60,9 @@ protected:
 
 TEST_F(TuningDatabaseTest, RoundTrip) {
   write({row("a", 128, 3, 1234.5, true)});
-  write({row("b", 1, 4, 10), row("a", 128, 5, 1000)}); // opened again
+  TuningRow byTurns = row("a", 128, 5, 1000);
+  byTurns.defaultNs = 1100;
+  write({row("b", 1, 4, 10), byTurns}); // opened again
   Result<TuningDatabase> loaded = TuningDatabase::load(path);
   ASSERT_TRUE(loaded.ok()) << loaded.status().message();
   ASSERT_EQ(3u, loaded->rows().size());
@@ -69,6 +71,8 @@ TEST_F(TuningDatabaseTest, RoundTrip) {
   EXPECT_EQ(row("a", 128, 3, 1234.5, true).key(), first.key());
   EXPECT_EQ(1234.5, first.medianNs);
   EXPECT_EQ(1.25, first.drift);
+  EXPECT_EQ(0, first.defaultNs);
+  EXPECT_EQ(1100, loaded->rows()[2].defaultNs);
   EXPECT_EQ(1000, first.flops);
   EXPECT_TRUE(first.isDefault && first.coldWeights && !loaded->rows()[1].isDefault);
   EXPECT_THAT(first.sizes, ElementsAre(128, 64));
@@ -127,6 +131,10 @@ TEST_F(TuningDatabaseTest, RefusesOtherLines) {
   EXPECT_THAT(errorOf(headerLine() + "\n" + lineOf(kernel("a"))), HasSubstr(":2: the line has no end"));
   std::string zero = headerLine() + "\n" + lineOf(kernel("a")) + "\n" + lineOf(row("a", 1, 1, 0)) + "\n";
   EXPECT_THAT(errorOf(zero), HasSubstr(":3: no row: 'median_ns' is missing or not more than 0"));
+  std::string turns = lineOf(row("a", 1, 1, 5));
+  turns.insert(1, "\"default_ns\":\"fast\",");
+  EXPECT_THAT(errorOf(headerLine() + "\n" + lineOf(kernel("a")) + "\n" + turns + "\n"),
+              HasSubstr(":3: no row: 'default_ns' is missing or not a number, 0 or more"));
 }
 
 TEST_F(TuningDatabaseTest, ReadsOnlyKernelsAskedFor) {
@@ -220,6 +228,27 @@ TEST_F(ChoiceTest, OtherCodeAtTheNearestSizeLeavesTheNextOne) {
   ASSERT_TRUE(best);
   EXPECT_EQ(3, best->schedule[0].second);
   EXPECT_THAT(best->shapes, ElementsAre("d0=128"));
+}
+
+/// What was measured at another time than the default must gain more.
+TEST_F(ChoiceTest, MeasurementsByTurnsComeFirst) {
+  for (const TuningRow &row : {row("a", 16, 1, 100, true), row("a", 16, 2, 92), row("a", 16, 3, 80)})
+    database.add(row);
+  EXPECT_EQ(3, choose(16)->schedule[0].second);
+  TuningRow again = row("a", 16, 3, 79); // luck: the default was as fast then
+  again.defaultNs = 80;
+  database.add(again);
+  EXPECT_FALSE(choose(16));
+  again = row("a", 16, 2, 90);
+  again.defaultNs = 95;
+  database.add(again);
+  ASSERT_TRUE(choose(16));
+  EXPECT_EQ(2, choose(16)->schedule[0].second);
+  EXPECT_DOUBLE_EQ(95.0 / 90, choose(16)->gain);
+  // Against a default that was one of them.
+  EXPECT_FALSE(choose(16, 2));
+  outdated = {"code2"};
+  EXPECT_FALSE(choose(16));
 }
 
 TEST_F(ChoiceTest, TheNewestRowThatHoldsCounts) {

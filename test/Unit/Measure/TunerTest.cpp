@@ -9,6 +9,8 @@
 #include "mlir/Parser/Parser.h"
 #include "gmock/gmock.h"
 
+#include <fstream>
+
 using namespace permalloy;
 using namespace permalloy::measure;
 
@@ -33,6 +35,7 @@ protected:
     options.target = &target;
     options.rounds = rounds;
     options.candidates = 3;
+    options.confirmed = confirmed;
     options.stop = std::move(stop);
     Tuner tuner(*writer, options);
     Status status = tuner.run(tasks);
@@ -54,6 +57,7 @@ protected:
     return task;
   }
 
+  unsigned confirmed = 0;
   TempFolder folder;
   std::string path;
   mlir::MLIRContext context;
@@ -83,6 +87,32 @@ TEST_F(TunerTest, MeasuresTheDefaultFirstAndResumes) {
     EXPECT_EQ(2 * 64 * 48 * row.symbols[0].second, row.flops);
     EXPECT_EQ(4u, row.sizes.size() * 2);
   }
+}
+
+/// A default that is made to look slow: what beats it is measured by turns with it, once.
+TEST_F(TunerTest, ConfirmsWhatIsFaster) {
+  tune({linear()}, 1);
+  std::string text;
+  {
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line); text += line + "\n")
+      if (size_t at = line.find("\"median_ns\":"); at != std::string::npos && line.find("\"default\":true") != std::string::npos)
+        line.insert(at + 12, "9");
+  }
+  std::ofstream(path) << text;
+  confirmed = 1;
+  EXPECT_EQ(4u, tune({linear()}, 1).measured); // one schedule and the default, at two sizes
+  Result<TuningDatabase> database = TuningDatabase::load(path);
+  ASSERT_TRUE(database.ok()) << database.status().message();
+  ASSERT_EQ(10u, database->rows().size());
+  for (size_t i = 6; i < 10; i += 2) {
+    const TuningRow &usual = database->rows()[i], &other = database->rows()[i + 1];
+    EXPECT_TRUE(usual.isDefault && !other.isDefault);
+    EXPECT_EQ(usual.medianNs, usual.defaultNs);
+    EXPECT_EQ(usual.medianNs, other.defaultNs);
+    EXPECT_LT(other.medianNs / other.defaultNs, 5);
+  }
+  EXPECT_EQ(0u, tune({linear()}, 1).measured);
 }
 
 TEST_F(TunerTest, StopsAtOnce) {

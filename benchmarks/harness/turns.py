@@ -12,7 +12,7 @@ from .intervals import median
 from .process import Worker, WorkerError
 
 #: A peer whose ratio is more than this many times the best one's is no contender.
-NEAR = 1.15
+NEAR = 1.1
 #: Pairs of those who are no contenders.
 FEW = 3
 # Seconds of the fastest of a row, and the runs of a turn below that: untimed ones, which bring caches

@@ -3,7 +3,10 @@
 
 import dataclasses
 import itertools
+import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -501,5 +504,34 @@ def test_kernel_tables(tmp_path):
     assert text.index("1x768x768") < text.index("128x768x768")
     assert kernels.unexplained(rows, []) == ["product/bf16/64x64x64/permalloy"]
     assert not kernels.unexplained(rows, kernels.explanations(file))
-    assert kernels.unused(rows, [("bf16/64x", "small"), ("f32/128x", "fast enough")]) == ["f32/128x"]
+    assert kernels.unused(rows, [("bf16/64x", "small"), ("f32/128x", "fast enough")]) == [
+        "f32/128x"
+    ]
     assert kernels.explanations(BENCHMARKS / "kernels/explanations.toml") is not None
+
+
+FAKE_PROGRAM = """#!/usr/bin/env python3
+import json, re, sys
+names = ["peak/avx2_f32"] + [f"product/f32/{n}x1x1/permalloy/manual_time" for n in range(10)]
+options = dict(a.removeprefix("--benchmark_").split("=", 1) for a in sys.argv[1:])
+chosen = [name for name in names if re.search(options["filter"], name)]
+if "list_tests" in options:
+    print(*chosen, sep="\\n")
+else:
+    open(LOG, "a").write(" ".join(chosen) + "\\n")
+    rates = [{"name": n, "run_type": "iteration", "gflops": g, "gbs": 1} for n in chosen for g in (1, 2)]
+    json.dump({"benchmarks": rates}, open(options["out"], "w"))
+"""
+
+
+def test_kernels_are_measured_with_a_look_at_the_peaks_now_and_then(tmp_path):
+    program, out, log = tmp_path / "program", tmp_path / "kernels.json", tmp_path / "log"
+    program.write_text(FAKE_PROGRAM.replace("LOG", repr(str(log))))
+    program.chmod(0o755)
+    command = [sys.executable, BENCHMARKS / "kernels/run", "--program", program, "--out", out]
+    subprocess.run(command, check=True, capture_output=True)
+    rows = json.loads(out.read_text())["rows"]
+    assert len(rows) == 11 and rows["product/f32/3x1x1/permalloy"]["gflops"] == 2
+    runs = log.read_text().splitlines()
+    assert len(runs) == 10
+    assert [number for number, run in enumerate(runs) if "peak" in run] == [0, 8]

@@ -38,7 +38,7 @@ def yardstick(place: Workplace, row: Row, other: Row, pairs: int) -> dict:
         worker.name = other.case.name
         return [worker]
 
-    return _measure(place, row, pairs, start)
+    return {**_measure(place, row, pairs, start), "against": other.case.name}
 
 
 def header(row: Row) -> dict:

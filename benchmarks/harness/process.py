@@ -15,7 +15,7 @@ WORKER = Path(__file__).with_name("worker.py")
 # A process that used less than this over one look is idle: its workers no longer spin.
 _IDLE_SECONDS, _LOOK_SECONDS, _LONGEST_SETTLING = 0.001, 0.005, 1.0
 # A worker that is silent for longer hangs. Loading may compile for minutes.
-_LONGEST_LOADING, _LONGEST_TURN = 900.0, 120.0
+_LONGEST_LOADING, _LONGEST_TURN = 400.0, 120.0
 
 
 class WorkerError(RuntimeError):
@@ -35,6 +35,7 @@ class Worker:
             MKL_NUM_THREADS=str(job["threads"]),
             HF_HUB_OFFLINE="1",
             TORCHINDUCTOR_CACHE_DIR=str(Path(job["work"]) / "inductor"),
+            TORCHINDUCTOR_COMPILE_THREADS="1",  # in the process: helpers would still be there when it is timed
             PYTHONWARNINGS="ignore",
             PYTHONDONTWRITEBYTECODE="1",
         )

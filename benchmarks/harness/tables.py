@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from .intervals import geometric_mean
@@ -35,7 +36,7 @@ def page(data: dict, starting: dict | None = None) -> str:
         ]
         plural = "s" if threads > 1 else ""
         title = f"{precision}, {threads} thread{plural}"
-        drawn = any("verdict" in row and row["group"] != "export forms" for row in rows)
+        drawn = any(map(compared_with_peers, rows))
         picture = f"![{title}]({precision}-{threads}-thread{plural}.svg)\n" if drawn else ""
         parts += [f"## {title}\n", picture, table(rows), means(rows)]
     parts += [_memory(data), startup(starting) if starting else "", _settings(data)]
@@ -54,19 +55,29 @@ def means(rows: Sequence[dict]) -> str:
     """Geometric means of the ratios to the best peer, of each group and of all."""
     groups: dict[str, list[dict]] = {}
     for row in rows:
-        if "verdict" in row and row["group"] != "export forms":
+        if compared_with_peers(row):
             name = f"{row['group']}, {row['form']}" if row["form"] != "plain" else row["group"]
             groups.setdefault(name, []).append(row)
-    lines = []
-    for name, members in groups.items():
-        mean = geometric_mean([best_ratio(row)["median"] for row in members])
-        won = sum(row["verdict"] == "won" for row in members)
-        lost = ", ".join(row["case"] for row in members if row["verdict"] == "lost")
-        lines.append(
-            f"- {name}: geometric mean {mean:.2f}x, {won} of {len(members)} won"
-            + (f", lost: {lost}" if lost else "")
-        )
-    return "\n".join(lines) + "\n" if lines else ""
+    if {"encoders", "prefill"} <= groups.keys():
+        groups["encoders and prefill"] = groups["encoders"] + groups["prefill"]
+    return "".join(_mean(name, members) for name, members in groups.items())
+
+
+def _mean(name: str, members: Sequence[dict]) -> str:
+    mean = geometric_mean([best_ratio(row)["median"] for row in members])
+    won = sum(row["verdict"] == "won" for row in members)
+    text = f"- {name}: geometric mean {mean:.2f}x, {won} of {len(members)} won"
+    if lost := [row["case"] for row in members if row["verdict"] == "lost"]:
+        text += f", lost: {', '.join(lost)}"
+    steps = [row["ours"] for row in members if row["group"] == _MEMORY_BOUND]
+    if shares := [ours["of_read"]["median"] for ours in steps if "of_read" in ours]:
+        text += f"; {100 * min(shares):.0f}% to {100 * max(shares):.0f}% of reading"
+    return text + "\n"
+
+
+def compared_with_peers(row: dict) -> bool:
+    """Whether a row has a verdict against peers, not against another case of ours."""
+    return "verdict" in row and "against" not in row
 
 
 def best_ratio(row: dict) -> dict:
@@ -179,7 +190,9 @@ def _settings(data: dict) -> str:
         for name, peer in row["peers"].items():
             if "version" in peer:
                 versions[name.split("@")[0]] = peer["version"]
-    lines = [f"Permalloy {data['permalloy']}. Peers and their settings:\n"]
+    built = Counter(row.get("permalloy", data["permalloy"]) for row in data["rows"].values())
+    rows = ", ".join(f"{version} ({count} rows)" for version, count in built.most_common())
+    lines = [f"Permalloy {rows}. Peers and their settings:\n"]
     for name, peer in data.get("peers", {}).items():
         lines.append(f"- {name} {versions.get(name, '')}: {peer['settings']}")
     lines += [f"- left out: {name}: {why}" for name, why in data.get("left_out", {}).items()]

@@ -385,7 +385,7 @@ def test_a_page_and_a_chart():
     )
     assert "encoders: geometric mean 1.25x, 1 of 1 won" in page
     assert "q@ts17 7 (earlier row, 1 thread)" in tables.table([{**row, "threads": 2}])
-    assert "refused: outputs differ" in page
+    assert "refused: outputs differ" in page and "Permalloy v (2 rows). Peers" in page
     picture = chart.draw([row, refused], "f32 & more")
     assert "a &lt; b" in picture and "f32 &amp; more" in picture and picture.count("<rect") == 2
 
@@ -421,6 +421,10 @@ def test_a_page_shows_what_was_lost_memory_and_start_up():
     # Decoding is held against reading in the same round.
     row |= {"group": "decode", "ours": {**row["ours"], "of_read": {"median": 0.93}}}
     assert "| 1.0 GB/s | 93% |" in tables.table([row])
+    assert "; 93% to 93% of reading" in tables.means([row])
+    assert not tables.means([row | {"against": "another"}])  # ours against ours
+    both = [row | {"group": group} for group in ("encoders", "prefill")]
+    assert "- encoders and prefill: geometric mean 0.90x, 0 of 2 won" in tables.means(both)
 
 
 def test_contenders(tmp_path):

@@ -157,13 +157,16 @@ std::optional<CostEstimate> Estimator::attention(tfm::AttentionOp op) {
     cost.overhead += batch * heads * std::ceil(keys / keyBlock) * 100;
     return cost;
   }
-  double width = 2.0 * machine.lanes, blocks = std::ceil(queries / width);
+  double queryVectors = get("query_vectors", 2), width = queryVectors * machine.lanes;
+  double blocks = std::ceil(queries / width);
   double seen = op.getCausal() ? std::max(keys - (queries - 1) / 2, 1.0) : keys;
   double keyRows = get("tile_keys", 8), queryRows = get("tile_queries", 8);
-  double scores = size / keyRows * tileCycles(keyRows, 2) + kTile / keyRows;
-  double columns = std::ceil(vectorsOfHead / 2);
-  double sums = width / queryRows * columns * (tileCycles(queryRows, 2) + (kTile + 2.0 * queryRows) / keyBlock);
-  double weightsOf = 2 * 12; // exp2, mask, maximum and sum of two vectors
+  double scores = size / keyRows * tileCycles(keyRows, queryVectors) + kTile / keyRows;
+  double registers = machine.lanes >= 16 ? 32 : 16;
+  double columns = std::ceil(vectorsOfHead / std::max(1.0, std::floor((registers - 1) / (queryRows + 1))));
+  double vectors = std::ceil(vectorsOfHead / columns);
+  double sums = width / queryRows * columns * (tileCycles(queryRows, vectors) + (kTile + vectors * queryRows) / keyBlock);
+  double weightsOf = queryVectors * 12; // exp2, mask, maximum and sum of each vector
   cost.compute = batch * heads * blocks * seen * (scores + sums + weightsOf);
   double footprint = keyBlock * (2 * size * 4 + width * 4) + 2 * width * size * 4;
   if (footprint > machine.l1Size)

@@ -44,19 +44,15 @@ void AmxAttentionEmitter::emit() {
   tiles.release();
 }
 
-void AmxAttentionEmitter::emitTile(Value batchIndex, Value kvHeadIndex, Value firstBlock, Value blockCount) {
+void AmxAttentionEmitter::emitTile(Value batchIndex, Value kvHead, Value firstBlock, Value blockCount) {
   batch = batchIndex;
-  kvHead = kvHeadIndex;
   Value keyRows = headBase(a.key, batch, kvHead);
   valueRows = headBase(a.value, batch, kvHead);
-  auto forBlocks = [&](function_ref<void()> body) {
-    b.loop(b.i64(0), blockCount, 1, [&](Value index) {
-      selectBlock(firstBlock, index);
-      body();
-    });
+  auto eachBlock = [&](function_ref<void()> body) {
+    forBlocks(kvHead, firstBlock, blockCount, layout.blocks, layout.blockBytes, body);
   };
   std::pair<Value, Value> attended = attendedRange(batch);
-  forBlocks([&] {
+  eachBlock([&] {
     packQueries();
     clearState(attended);
   });
@@ -68,17 +64,9 @@ void AmxAttentionEmitter::emitTile(Value batchIndex, Value kvHeadIndex, Value fi
     packValues(b.at(valueRows, b.mul(key, a.value.rowStride)), keys);
     if (hasSharedMask())
       fillMask(maskRowOf(batch, b.i64(0), b.i64(0)), key, keys, part(layout.maskRow));
-    forBlocks([&] { emitVisibleKeys(key, keys, attended); });
+    eachBlock([&] { emitVisibleKeys(key, keys, attended); });
   });
-  forBlocks([&] { storeRows(); });
-}
-
-void AmxAttentionEmitter::selectBlock(Value firstBlock, Value index) {
-  Value number = b.add(firstBlock, index);
-  block = b.at(part(layout.blocks), b.mul(index, layout.blockBytes));
-  head = b.add(b.mul(kvHead, group), b.rem(number, group));
-  firstQuery = b.mul(b.div(number, group), kQueries);
-  queryCount = b.min(b.sub(a.queries, firstQuery), b.i64(kQueries));
+  eachBlock([&] { storeRows(); });
 }
 
 /// 32 elements as a vector of 16 pairs; those from `valid` on are 0.

@@ -63,7 +63,6 @@ private:
 
   // AmxAttention.cpp: the tiles of the grid, packing, output.
   void emitTile(Value batch, Value kvHead, Value firstBlock, Value blockCount);
-  void selectBlock(Value firstBlock, Value index);
   Value loadElements(Value address, int64_t valid);
   void forFeatures(llvm::function_ref<void(Value, int64_t)> body);
   void packQueries();
@@ -88,7 +87,6 @@ private:
   Value reduceRows(llvm::SmallVector<Value> rows, llvm::function_ref<Value(Value, Value)> combine);
   void updateMaxima(unsigned tile);
   void rescale(unsigned tile);
-  Value emitExp2(Value x);
   Value toBf16(Value low, Value high);
   void emitWeights(Value sub, Value row);
   void emitOutput();
@@ -112,10 +110,9 @@ private:
   int64_t columnTiles; ///< Tiles of 16 features of V and O.
   Value tileStride;
 
-  Value batch, kvHead, valueRows;             ///< The tile of the grid at hand,
-  Value block, head, firstQuery, queryCount;  ///< and its block of queries.
-  Value firstSub, endSub;                     ///< The subs of the block of keys that it sees,
-  Value isFirst;                              ///< and whether it has seen none before.
+  Value batch, valueRows; ///< The tile of the grid at hand.
+  Value firstSub, endSub; ///< The subs of the block of keys that its block of queries sees,
+  Value isFirst;          ///< and whether that has seen none before.
 };
 
 } // namespace permalloy::codegen

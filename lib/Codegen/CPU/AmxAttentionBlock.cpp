@@ -242,7 +242,7 @@ void AmxAttentionEmitter::updateMaxima(unsigned tile) {
   Value some = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, bits,
                                      arith::ConstantOp::create(b, b.getI16IntegerAttr(0)));
   b.ifThen(b.select(isFirst, arith::ConstantOp::create(b, b.getBoolAttr(false)), some), [&] {
-    b.store(emitExp2(arith::SubFOp::create(b, before, shift)), part(layout.factors + tile * 64), 64);
+    b.store(emitExp2(arith::SubFOp::create(b, before, shift), kExp2), part(layout.factors + tile * 64), 64);
     rescale(tile);
   });
 }
@@ -265,25 +265,6 @@ void AmxAttentionEmitter::rescale(unsigned tile) {
 // P = exp2(S - m'), O += P V'
 //===----------------------------------------------------------------------===//
 
-/// 2^x: fraction by vreduceps, integer part by vscalefps, which floors; 0 below -126, where subnormal results would take
-/// 50 times as long. NaN stays.
-Value AmxAttentionEmitter::emitExp2(Value x) {
-  auto i32 = [&](int32_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); };
-  Value all = arith::ConstantOp::create(b, b.getI16IntegerAttr(-1)), zero = b.splat(0);
-  constexpr int32_t floor = 1, currentRounding = 4;
-  auto call = [&](StringRef name, ValueRange operands) -> Value {
-    return LLVM::CallIntrinsicOp::create(b, b.vectorType(), b.getStringAttr(name), operands).getResult(0);
-  };
-  Value fraction =
-      call("llvm.x86.avx512.mask.reduce.ps.512", {x, i32(floor), zero, all, i32(currentRounding)});
-  Value power = b.splat(kExp2[3]);
-  for (float coefficient : {kExp2[2], kExp2[1], kExp2[0]})
-    power = b.fma(power, fraction, b.splat(coefficient));
-  Value normal = arith::CmpFOp::create(b, arith::CmpFPredicate::UGE, x, b.splat(-126));
-  normal = LLVM::BitcastOp::create(b, b.getI16Type(), normal);
-  return call("llvm.x86.avx512.mask.scalef.ps.512", {power, x, zero, normal, i32(currentRounding)});
-}
-
 /// Both vectors as one of bf16, `low` first.
 Value AmxAttentionEmitter::toBf16(Value low, Value high) {
   auto type = VectorType::get(32, b.getBF16Type());
@@ -300,7 +281,7 @@ void AmxAttentionEmitter::emitWeights(Value sub, Value row) {
   for (unsigned half = 0; half < 2; ++half) {
     Value score = b.load(b.vectorType(), b.at(scoreTile(sub, half, 0), offset), 64);
     halves.push_back(
-        emitExp2(finishes() ? b.addf(score, shift) : b.fma(score, b.splat(a.scale * kLog2e), shift)));
+        emitExp2(finishes() ? b.addf(score, shift) : b.fma(score, b.splat(a.scale * kLog2e), shift), kExp2));
   }
   Value weights = toBf16(halves[0], halves[1]);
   b.store(weights, b.at(scoreTile(sub, 0, 0), offset), 64);

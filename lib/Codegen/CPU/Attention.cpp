@@ -20,17 +20,17 @@ bool permalloy::codegen::attentionUsesAmx(const CpuTarget &target, Type element)
 AttentionSchedule AttentionSchedule::choose(const CpuTarget &target, Type element) {
   if (attentionUsesAmx(target, element))
     return AttentionSchedule{0, 0, 256, 8};
-  return target.isAvx512() ? AttentionSchedule{8, 8, 128, 8} : AttentionSchedule{6, 4, 128, 8};
+  return target.isAvx512() ? AttentionSchedule{8, 6, 128, 6, 3} : AttentionSchedule{6, 4, 128, 8, 2};
 }
 
 bool AttentionSchedule::fits(const CpuTarget &target, Type element) const {
   if (attentionUsesAmx(target, element))
     return keyBlock > 0 && keyBlock % AmxAttentionEmitter::kKeys == 0 && queryBlocks > 0;
-  auto tileFits = [&](unsigned rows) {
-    return rows > 0 && rows * kQueryVectors + kQueryVectors + 1 <= target.vectorRegisters;
+  auto tileFits = [&](unsigned rows, unsigned columns) {
+    return rows > 0 && rows * columns + columns + 1 <= target.vectorRegisters;
   };
-  return tileFits(keyRows) && tileFits(queryRows) && attentionQueryBlock(target) % queryRows == 0 &&
-         keyBlock >= keyRows && queryBlocks > 0;
+  return queryVectors > 0 && queryVectors <= kMaxQueryVectors && tileFits(keyRows, queryVectors) && tileFits(queryRows, 1) &&
+         attentionQueryBlock(target, *this) % queryRows == 0 && keyBlock >= keyRows && queryBlocks > 0;
 }
 
 ScheduleSpaceOf<AttentionSchedule> permalloy::codegen::attentionSpace(const CpuTarget &target,
@@ -40,7 +40,8 @@ ScheduleSpaceOf<AttentionSchedule> permalloy::codegen::attentionSpace(const CpuT
   bool usesAmx = attentionUsesAmx(target, element);
   if (!usesAmx) {
     space.add("tile_keys", "keys of a register tile of scores", &S::keyRows, {2, 4, 6, 8, 10, 12, 14});
-    space.add("tile_queries", "queries of a register tile of the output", &S::queryRows, {2, 4, 8});
+    space.add("query_vectors", "registers of queries of a block", &S::queryVectors, {2, 3});
+    space.add("tile_queries", "queries of a register tile of the output", &S::queryRows, {2, 4, 6, 8, 12});
   }
   space.add("block_keys", "keys of one step of the online softmax", &S::keyBlock, {32, 64, 128, 256, 512});
   space.add("query_blocks", "blocks of queries that share a block of keys", &S::queryBlocks, {1, 2, 4, 8, 16});
@@ -54,20 +55,20 @@ ScheduleSpaceOf<AttentionSchedule> permalloy::codegen::attentionSpace(const CpuT
     if (usesAmx)
       return "block_keys must be a multiple of " + std::to_string(AmxAttentionEmitter::kKeys);
     return "tile_keys and tile_queries must leave their tiles within " + std::to_string(target.vectorRegisters) +
-           " registers, tile_queries divide " + std::to_string(attentionQueryBlock(target)) +
-           ", and block_keys be no less than tile_keys";
+           " registers, tile_queries divide " + std::to_string(attentionQueryBlock(target, s)) +
+           ", query_vectors be at most " + std::to_string(kMaxQueryVectors) + ", and block_keys be no less than tile_keys";
   });
   return space;
 }
 
-int64_t permalloy::codegen::attentionQueryBlock(const CpuTarget &target) {
-  return kQueryVectors * target.lanes();
+int64_t permalloy::codegen::attentionQueryBlock(const CpuTarget &target, const AttentionSchedule &schedule) {
+  return schedule.queryVectors * target.lanes();
 }
 
 int64_t permalloy::codegen::attentionTilesPerHead(const CpuTarget &target,
                                                   const AttentionSchedule &schedule, int64_t group,
                                                   int64_t queries) {
-  int64_t blocks = llvm::divideCeil(queries, attentionQueryBlock(target));
+  int64_t blocks = llvm::divideCeil(queries, attentionQueryBlock(target, schedule));
   return llvm::divideCeil(group * blocks, schedule.queryBlocks);
 }
 
@@ -114,18 +115,14 @@ void AttentionEmitter::emitShare(Value batchIndex, Value kvHeadIndex, Value numb
   forShare(number, [&](Value first, Value count) { emitTile(batchIndex, kvHeadIndex, first, count); });
 }
 
-void AttentionEmitter::emitTile(Value batchIndex, Value kvHeadIndex, Value firstBlock, Value blockCount) {
+void AttentionEmitter::emitTile(Value batchIndex, Value kvHead, Value firstBlock, Value blockCount) {
   batch = batchIndex;
-  kvHead = kvHeadIndex;
   keyRows = headBase(a.key, batch, kvHead);
   valueRows = headBase(a.value, batch, kvHead);
-  auto forBlocks = [&](function_ref<void()> body) {
-    b.loop(b.i64(0), blockCount, 1, [&](Value index) {
-      selectBlock(firstBlock, index);
-      body();
-    });
+  auto eachBlock = [&](function_ref<void()> body) {
+    forBlocks(kvHead, firstBlock, blockCount, layout.blocks, layout.blockBytes, body);
   };
-  forBlocks([&] {
+  eachBlock([&] {
     packQueries();
     clearOutput();
   });
@@ -135,46 +132,42 @@ void AttentionEmitter::emitTile(Value batchIndex, Value kvHeadIndex, Value first
   b.loop(firstKey, endKey, s.keyBlock, [&](Value key) {
     Value count = b.min(b.sub(endKey, key), b.i64(s.keyBlock));
     loadKeys(key, count);
-    forBlocks([&] { emitVisibleKeys(key, count, attended); });
+    Value next = b.add(key, s.keyBlock);
+    nextKeys = b.at(keyRows, b.mul(next, a.key.rowStride));
+    nextValues = b.at(valueRows, b.mul(next, a.value.rowStride));
+    fetchedRows = b.select(b.less(next, endKey), b.div(b.add(blockCount, s.keyRows - 1), blockCount), b.i64(0));
+    eachBlock([&] { emitVisibleKeys(key, count, attended); });
   });
-  forBlocks([&] { storeRows(); });
-}
-
-void AttentionEmitter::selectBlock(Value firstBlock, Value index) {
-  Value number = b.add(firstBlock, index);
-  block = b.at(part(layout.blocks), b.mul(index, layout.blockBytes));
-  head = b.add(b.mul(kvHead, group), b.rem(number, group));
-  firstQuery = b.mul(b.div(number, group), width);
-  queryCount = b.min(b.sub(a.queries, firstQuery), b.i64(width));
+  eachBlock([&] { storeRows(); });
 }
 
 /// Qt[d][query] = scale * log2(e) * Q[query][d]. Lanes past the last query repeat it.
 void AttentionEmitter::packQueries() {
   Value factor = b.splat(a.scale * kLog2e), lastQuery = b.sub(queryCount, 1);
   Value rows = b.at(headBase(a.query, batch, head), b.mul(firstQuery, a.query.rowStride));
-  auto packSquare = [&](unsigned vector, Value column, unsigned valid) {
+  auto packSquare = [&](Value firstLane, Value column, unsigned valid) {
     SmallVector<Value> square;
     for (int64_t lane = 0; lane < lanes; ++lane) {
-      Value query = b.min(b.i64(vector * lanes + lane), lastQuery);
+      Value query = b.min(b.add(firstLane, lane), lastQuery);
       Value address = b.at(b.at(rows, b.mul(query, a.query.rowStride)), b.mul(column, element.bytes()));
       square.push_back(b.mulf(ops.loadLanes(element, address, valid), factor));
     }
     square = emitTranspose(b, square);
-    Value to = b.at(ofBlock(layout.queries), b.mul(column, rowBytes));
+    Value to = b.at(ofBlock(layout.queries), b.add(b.mul(column, rowBytes), b.mul(firstLane, 4)));
     for (unsigned d = 0; d < valid; ++d)
-      setLanes(square[d], b.at(to, d * rowBytes), vector);
+      setLanes(square[d], b.at(to, d * rowBytes), 0);
   };
   int64_t whole = a.headSize / lanes * lanes;
-  for (unsigned v = 0; v < kQueryVectors; ++v) {
-    b.loop(b.i64(0), b.i64(whole), lanes, [&](Value column) { packSquare(v, column, lanes); });
+  b.loop(b.i64(0), queryCount, lanes, [&](Value lane) {
+    b.loop(b.i64(0), b.i64(whole), lanes, [&](Value column) { packSquare(lane, column, lanes); });
     if (whole < a.headSize)
-      packSquare(v, b.i64(whole), a.headSize - whole);
-  }
+      packSquare(lane, b.i64(whole), a.headSize - whole);
+  });
 }
 
 /// m = -inf, l = 0, O = 0.
 void AttentionEmitter::clearOutput() {
-  for (unsigned v = 0; v < kQueryVectors; ++v) {
+  for (unsigned v = 0; v < s.queryVectors; ++v) {
     setLanes(b.splat(-kInfinity), ofBlock(layout.maximum), v);
     setLanes(b.splat(0), ofBlock(layout.sum), v);
   }

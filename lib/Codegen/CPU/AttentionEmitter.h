@@ -11,8 +11,8 @@
 
 namespace permalloy::codegen {
 
-/// Registers of queries side by side in a tile of scores.
-constexpr unsigned kQueryVectors = 2;
+/// Registers of queries side by side in a tile of scores are at most these.
+constexpr unsigned kMaxQueryVectors = 4;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kLog2e = 1.44269504f;
 
@@ -25,7 +25,7 @@ struct AttentionScratch {
 
   /// `copies`: blocks of K and V stand here, as f32.
   AttentionScratch(const CpuTarget &target, const AttentionSchedule &s, int64_t headSize, bool copies) {
-    int64_t width = attentionQueryBlock(target) * 4, padded = llvm::alignTo(headSize, target.lanes());
+    int64_t width = attentionQueryBlock(target, s) * 4, padded = llvm::alignTo(headSize, target.lanes());
     int64_t copyBytes = copies ? s.keyBlock * padded * 4 : 0;
     maskRow = scores + s.keyBlock * width;
     newMaximum = llvm::alignTo(maskRow + s.keyBlock * 4, 64);
@@ -65,6 +65,9 @@ protected:
   void forTiles(TileBody body);
   /// Calls `body` for the blocks of queries of tile `number` of a head, if there are any.
   void forShare(Value number, llvm::function_ref<void(Value firstBlock, Value blockCount)> body);
+  /// Calls `body` for each of these blocks, selected; its part of the scratch is `bytes` long, the first at `place`.
+  void forBlocks(Value kvHead, Value firstBlock, Value blockCount, int64_t place, int64_t bytes,
+                 llvm::function_ref<void()> body);
   /// The first query of these blocks, and their number.
   std::pair<Value, Value> queryRange(Value firstBlock, Value blockCount);
   /// The keys [first, second) that any of the queries [first, first + count) sees: within `attended`, by position.
@@ -85,6 +88,11 @@ protected:
   Value capScores(Value scores);
   /// `count` rows of K or V at `place` in scratch, as f32, padded to whole vectors.
   Value copyRows(Value rows, int64_t rowStride, int64_t place, Value count);
+  /// 2^x of a vector on AVX-512: fraction by vreduceps, whose power of two is the polynomial `coefficients`, integer part by
+  /// vscalefps, which floors. 0 below -126, where subnormal results would take 50 times as long. NaN stays.
+  Value emitExp2(Value x, llvm::ArrayRef<float> coefficients);
+  /// Replaces the vector of scores at `address` by exp2(scores - shift), all of them <= 0, and returns that.
+  Value emitWeight(Value address, Value shift);
   /// to = from / sum for the elements of one head; what NoKeys says where the sum is 0.
   void storeOutputRow(Value from, Value to, Value sum, Value valueRows);
   /// Calls `body(column, valid lanes)` for the vectors of one head.
@@ -103,6 +111,9 @@ protected:
   Element element, outputElement, maskElement;
   int64_t lanes, vectorBytes, paddedSize;
   int64_t group; ///< Query heads that share a key/value head.
+  /// The block of queries at hand, the blockIndex-th of the tile: its part of the scratch, its head, and queries from
+  /// firstQuery on.
+  Value blockIndex, block, head, firstQuery, queryCount;
   /// The mean of all values, in the columns [column, column + valid), where `sum` says that no key was seen; else `value`.
   Value emptyRow(Value valueRows, Value sum, Value value, int64_t column, unsigned valid);
 
@@ -118,7 +129,7 @@ public:
   AttentionEmitter(KernelBuilder &b, const Attention &a, const AttentionSchedule &s)
       : AttentionParts(b, a, s), copiesRows(copies(a)),
         layout(b.target(), s, a.headSize, copiesRows),
-        width(attentionQueryBlock(b.target())), rowBytes(width * 4) {}
+        width(attentionQueryBlock(b.target(), s)), rowBytes(width * 4) {}
 
   void emit();
 
@@ -130,7 +141,6 @@ private:
   void emitBlocks();
   void emitShare(Value batch, Value kvHead, Value number);
   void emitTile(Value batch, Value kvHead, Value firstBlock, Value blockCount);
-  void selectBlock(Value firstBlock, Value index);
   void packQueries();
   void clearOutput();
   void loadKeys(Value firstKey, Value count);
@@ -141,17 +151,21 @@ private:
   void emitBorderTile(Value firstKey, Value row);
   void fillMaskTile(Value firstKey, Value count);
   void fillMaskSquares(Value row, Value count, unsigned vector);
-  llvm::SmallVector<Value> startScores(unsigned rows, unsigned firstVector, bool border, Value firstRow,
-                                       Value row, Value scores);
-  void emitScores(unsigned rows, unsigned firstVector, bool border, Value firstKey, Value row);
+  llvm::SmallVector<Value> startScores(unsigned rows, unsigned firstVector, unsigned endVector, bool border,
+                                       Value firstRow, Value row, Value scores);
+  void prefetchKeys(Value row);
+  void emitScores(unsigned rows, unsigned firstVector, unsigned endVector, bool border, Value firstKey, Value row);
+  void forUsedVectors(llvm::function_ref<void(unsigned)> body);
   Value initialScore(Value score, Value key, unsigned vector);
   void updateMaximum();
   void emitWeights(Value count);
-  Value emitWeight(Value address, Value shift);
+  void emitWeights(Value count, unsigned firstVector, unsigned endVector);
   void emitOutput(Value firstKey, Value count);
-  void emitOutputTile(Value count, Value query, int64_t column, int64_t columns);
+  void emitOutputTile(unsigned rows, Value count, Value query, int64_t column, int64_t columns);
   void storeRows();
 
+  /// Steps in one turn of the loop of a register tile.
+  unsigned unrolled() const { return b.target().vectorRegisters >= 32 ? 4 : 1; }
   bool hasReach() const { return a.reachRight() || a.windowLeft; }
   bool sharesMask() const { return a.mask && a.mask->sameForAllQueries && a.mask->sameForAllHeads; }
   /// Position of query 0 among the keys.
@@ -170,14 +184,13 @@ private:
   int64_t width, rowBytes;
 
   // The tile at hand.
-  Value batch, kvHead, keyRows, valueRows;
-
-  // Its block of queries at hand: its part of the scratch, its head, and queries from firstQuery on.
-  Value block, head, firstQuery, queryCount;
+  Value batch, keyRows, valueRows;
 
   // The block of keys at hand: rows of f32, and their mask where it is the same for all queries.
   Value keyBlock, valueBlock, maskRow;
   int64_t keyStride = 0, valueStride = 0;
+  /// The rows of the next block, and how many of them each tile of scores fetches.
+  Value nextKeys, nextValues, fetchedRows;
 };
 
 } // namespace permalloy::codegen

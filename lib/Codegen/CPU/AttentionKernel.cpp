@@ -70,7 +70,7 @@ LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
     tfm::Dims offsets = kern::argDims(kernel, cast<BlockArgument>(op.getOffsets()).getArgNumber());
     batch = tfm::DimExprAttr::sub(offsets[0], constant(1));
   }
-  auto blocks = tfm::DimExprAttr::ceilDiv(queries, constant(attentionQueryBlock(target)));
+  auto blocks = tfm::DimExprAttr::ceilDiv(queries, constant(attentionQueryBlock(target, *schedule)));
   blocks = tfm::DimExprAttr::mul(constant(op.getNumHeads() / op.getNumKvHeads()), blocks);
   auto perHead = tfm::DimExprAttr::ceilDiv(blocks, constant(schedule->queryBlocks)); // attentionTilesPerHead
   kernel.setTilesAttr(

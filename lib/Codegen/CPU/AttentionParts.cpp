@@ -9,13 +9,21 @@
 using namespace permalloy::codegen;
 using namespace mlir;
 
+/// 2^x on [0, 1) with relative error 1.5e-7, and exactly 1 at 0; fitted as the polynomials of VectorMath.cpp.
+static constexpr float kExp2[] = {1.0f,
+                                  0.6931512951850891f,
+                                  0.24016444385051727f,
+                                  0.05579991266131401f,
+                                  0.009017029777169228f,
+                                  0.001867130515165627f};
+
 /// Finite masks are kept above this after the change of base, so that they do not become -inf.
 static constexpr float kLowestMask = -2e38f;
 /// A mask from here down hides: exp2 of it is 0 beside any score that is not itself hidden.
 static constexpr float kHidingMask = -1e30f;
 
 Value AttentionParts::tilesPerHead() {
-  return b.ceilDiv(b.mul(b.ceilDiv(a.queries, attentionQueryBlock(b.target())), group), s.queryBlocks);
+  return b.ceilDiv(b.mul(b.ceilDiv(a.queries, attentionQueryBlock(b.target(), s)), group), s.queryBlocks);
 }
 
 /// With offsets, the grid is that of sequences of the greatest length.
@@ -40,7 +48,7 @@ void AttentionParts::forTiles(TileBody body) {
 /// Blocks of queries are numbered by position, then by head of the group: those of a tile see much the same keys. Tiles
 /// get equal shares.
 void AttentionParts::forShare(Value number, function_ref<void(Value, Value)> body) {
-  Value blocks = b.mul(b.ceilDiv(a.queries, attentionQueryBlock(b.target())), group), perHead = tilesPerHead();
+  Value blocks = b.mul(b.ceilDiv(a.queries, attentionQueryBlock(b.target(), s)), group), perHead = tilesPerHead();
   b.ifThen(b.less(number, perHead), [&] {
     Value share = b.div(b.add(blocks, b.sub(perHead, 1)), perHead), first = b.mul(number, share);
     Value count = b.max(b.i64(0), b.min(b.sub(blocks, first), share));
@@ -48,8 +56,22 @@ void AttentionParts::forShare(Value number, function_ref<void(Value, Value)> bod
   });
 }
 
+void AttentionParts::forBlocks(Value kvHead, Value firstBlock, Value blockCount, int64_t place, int64_t bytes,
+                               function_ref<void()> body) {
+  int64_t width = attentionQueryBlock(b.target(), s);
+  b.loop(b.i64(0), blockCount, 1, [&](Value index) {
+    Value number = b.add(firstBlock, index);
+    blockIndex = index;
+    block = b.at(part(place), b.mul(index, bytes));
+    head = b.add(b.mul(kvHead, group), b.rem(number, group));
+    firstQuery = b.mul(b.div(number, group), width);
+    queryCount = b.min(b.sub(a.queries, firstQuery), b.i64(width));
+    body();
+  });
+}
+
 std::pair<Value, Value> AttentionParts::queryRange(Value firstBlock, Value blockCount) {
-  int64_t width = attentionQueryBlock(b.target());
+  int64_t width = attentionQueryBlock(b.target(), s);
   Value first = b.mul(b.div(firstBlock, group), width);
   Value last = b.div(b.add(firstBlock, b.sub(blockCount, 1)), group);
   Value end = b.min(a.queries, b.mul(b.add(last, 1), width));
@@ -208,4 +230,28 @@ void AttentionParts::storeOutputRow(Value from, Value to, Value sum, Value value
       value = emptyRow(valueRows, sum, value, column, valid);
     ops.storeLanes(outputElement, value, b.at(to, column * outputElement.bytes()), valid);
   });
+}
+
+Value AttentionParts::emitExp2(Value x, ArrayRef<float> coefficients) {
+  auto i32 = [&](int32_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); };
+  Value all = arith::ConstantOp::create(b, b.getI16IntegerAttr(-1)), zero = b.splat(0);
+  constexpr int32_t floor = 1, currentRounding = 4;
+  auto call = [&](StringRef name, ValueRange operands) -> Value {
+    return LLVM::CallIntrinsicOp::create(b, b.vectorType(), b.getStringAttr(name), operands).getResult(0);
+  };
+  Value fraction =
+      call("llvm.x86.avx512.mask.reduce.ps.512", {x, i32(floor), zero, all, i32(currentRounding)});
+  Value power = b.splat(coefficients.back());
+  for (float coefficient : llvm::reverse(coefficients.drop_back()))
+    power = b.fma(power, fraction, b.splat(coefficient));
+  Value normal = arith::CmpFOp::create(b, arith::CmpFPredicate::UGE, x, b.splat(-126));
+  normal = LLVM::BitcastOp::create(b, b.getI16Type(), normal);
+  return call("llvm.x86.avx512.mask.scalef.ps.512", {power, x, zero, normal, i32(currentRounding)});
+}
+
+Value AttentionParts::emitWeight(Value address, Value shift) {
+  Value x = arith::SubFOp::create(b, b.loadVector(address, vectorBytes), shift);
+  Value weight = b.target().isAvx512() ? emitExp2(x, kExp2) : emitExp2NonPositive(b, x);
+  b.store(weight, address, vectorBytes);
+  return weight;
 }

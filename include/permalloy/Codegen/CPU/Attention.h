@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // FlashAttention (Dao et al. 2022, 2023) with queries in the lanes of the vectors. A block is W queries
-// (two registers wide) of one head; its scores never leave the L1 cache. One tile of the grid is a few
+// (two or three registers wide) of one head; its scores never leave the L1 cache. One tile of the grid is a few
 // blocks that read the same keys: blocks of one head, and of the other heads that share its keys.
 //
 //   for each block:   Qt[d][W] = transposed block of Q, times scale * log2(e)      so that exp2 serves
@@ -52,6 +52,8 @@ struct AttentionSchedule {
   int64_t keyBlock = 0;
   /// Blocks of queries that share a block of keys: one tile of the grid.
   int64_t queryBlocks = 0;
+  /// Registers of queries side by side in a block; on AMX always 2.
+  unsigned queryVectors = 2;
 
   /// `element`: what query, key and value hold; null: f32.
   static AttentionSchedule choose(const CpuTarget &target, mlir::Type element = {});
@@ -112,7 +114,7 @@ struct Attention {
 };
 
 /// Queries of one block: W above.
-int64_t attentionQueryBlock(const CpuTarget &target);
+int64_t attentionQueryBlock(const CpuTarget &target, const AttentionSchedule &schedule);
 /// Tiles of the grid for each batch and key/value head: ceil(blocks of its query heads / queryBlocks).
 int64_t attentionTilesPerHead(const CpuTarget &target, const AttentionSchedule &schedule, int64_t group,
                               int64_t queries);

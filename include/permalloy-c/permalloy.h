@@ -123,12 +123,12 @@ typedef struct permalloy_tensor {
   int32_t strided;
   /** Elements (not bytes) between neighbours of each axis. */
   int64_t strides[PERMALLOY_MAX_RANK];
-  /** Outputs, set by the run: what keeps `data` alive where it is a view of a cache; else NULL. */
+  /** Outputs, set by the run: what keeps `data` alive where it is a view of a cache or large memory that goes back
+   *  to the session; else NULL. */
   void *owner;
 } permalloy_tensor;
 
-/** Frees what a run allocated for an output (64-byte aligned) or lets go of the cache that it is a
- *  view of, and sets `data` to NULL. */
+/** Frees what a run allocated for an output (64-byte aligned) or lets go of its `owner`, and sets `data` to NULL. */
 PERMALLOY_API void permalloy_tensor_release(permalloy_tensor *tensor);
 /** Frees `data` of an output with `owned` set and no `owner`, for callers that have moved it out of
  *  its tensor. */

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Runtime/Session.h"
 
+#include "OutputPool.h"
 #include "PerfMap.h"
 #include "SessionCaches.h"
 #include "permalloy/Runtime/CallContext.h"
@@ -27,6 +28,7 @@ struct Session::Shared {
   std::mutex poolLock; ///< held for a whole run
   std::unique_ptr<ThreadPool> pool;
   std::shared_ptr<CacheRegistry> caches = std::make_shared<CacheRegistry>();
+  std::shared_ptr<OutputPool> outputs = std::make_shared<OutputPool>();
 };
 
 /// One call in flight: takes a context and, when it is free, the pool; gives both back.
@@ -173,18 +175,40 @@ static Status checkOutputMemory(const TensorInfo &info, const OutputTensor &outp
   return {};
 }
 
-/// Where a run writes an output: the caller's memory, which is checked, or memory of its own.
+/// Where a run writes each output; what it allocated for them is freed when it fails.
+struct Session::OutputPlaces {
+  explicit OutputPlaces(size_t count) : pointers(count), allocated(count), pooled(count) {}
+
+  /// The outputs own their memory from here on.
+  void handOut(std::span<OutputTensor> outputs) {
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (!pointers[i])
+        continue;
+      outputs[i].data = pointers[i];
+      outputs[i].owner = std::move(pooled[i]);
+      allocated[i].release();
+    }
+  }
+
+  std::vector<void *> pointers;
+  std::vector<OutputMemory> allocated;
+  std::vector<std::shared_ptr<void>> pooled;
+};
+
+/// The caller's memory, which is checked, or memory of its own.
 Status Session::placeOutput(uint32_t index, std::span<const InputTensor> inputs,
-                            OutputTensor &output, std::vector<OutputMemory> &allocated,
-                            void *&pointer) {
+                            OutputTensor &output, OutputPlaces &places) {
   const TensorInfo &info = artifact_->manifest().outputs[index];
   uint64_t bytes = tensorBytes(info.dtype, output.dims);
+  void *&pointer = places.pointers[index];
   if (output.data) {
     pointer = output.data;
     return checkOutputMemory(info, output, bytes, artifact_->manifest(), inputs);
   }
-  allocated.push_back(allocateOutput(bytes));
-  pointer = allocated.back().get();
+  if (bytes >= OutputPool::kLeastBytes)
+    pointer = (places.pooled[index] = shared().outputs->take(bytes)).get();
+  else
+    pointer = (places.allocated[index] = allocateOutput(bytes)).get();
   if (!pointer)
     return {StatusCode::outOfMemory, "cannot allocate the " + std::to_string(bytes) +
                                          " bytes of output '" + info.name + "'"};
@@ -193,10 +217,10 @@ Status Session::placeOutput(uint32_t index, std::span<const InputTensor> inputs,
 
 Status Session::prepareOutputs(CallContext &context, std::span<const InputTensor> inputs,
                                std::span<OutputTensor> outputs, bool withCaches,
-                               std::vector<void *> &pointers,
-                               std::vector<OutputMemory> &allocated) {
+                               OutputPlaces &places) {
   const Manifest &manifest = artifact_->manifest();
-  pointers.assign(outputs.size(), nullptr);
+  std::vector<uint32_t> placed;
+  std::vector<uint64_t> sizes;
   for (uint32_t i = 0; i < outputs.size(); ++i) {
     OutputTensor &output = outputs[i];
     bool isCache = std::ranges::find(manifest.caches, i, &Cache::output) != manifest.caches.end();
@@ -204,16 +228,21 @@ Status Session::prepareOutputs(CallContext &context, std::span<const InputTensor
       continue;
     output.dtype = manifest.outputs[i].dtype;
     output.dims = context.outputDims(i);
-    if (!isCache || output.data)
-      PERMALLOY_TRY(placeOutput(i, inputs, output, allocated, pointers[i]));
+    if (isCache && !output.data)
+      continue;
+    placed.push_back(i);
+    if (!output.data)
+      sizes.push_back(tensorBytes(output.dtype, output.dims));
   }
+  shared().outputs->expect(sizes);
+  for (uint32_t index : placed)
+    PERMALLOY_TRY(placeOutput(index, inputs, outputs[index], places));
   return {};
 }
 
 /// Outputs whose size was not known before the run.
 Status Session::takeLateOutputs(CallContext &context, std::span<const InputTensor> inputs,
-                                std::span<OutputTensor> outputs, std::vector<void *> &pointers,
-                                std::vector<OutputMemory> &allocated) {
+                                std::span<OutputTensor> outputs, OutputPlaces &places) {
   const Manifest &manifest = artifact_->manifest();
   for (const LateOutput &late : artifact_->program().lateOutputs) {
     const TensorInfo &info = manifest.outputs[late.output];
@@ -225,9 +254,9 @@ Status Session::takeLateOutputs(CallContext &context, std::span<const InputTenso
       return {StatusCode::internal, "output '" + info.name + "' of shape " +
                                         shapeText(output.dims) + " reaches beyond its slot of " +
                                         std::to_string(context.slotBytes(late.slot)) + " bytes"};
-    PERMALLOY_TRY(placeOutput(late.output, inputs, output, allocated, pointers[late.output]));
+    PERMALLOY_TRY(placeOutput(late.output, inputs, output, places));
     if (bytes)
-      std::memcpy(pointers[late.output], context.slotData(late.slot), bytes);
+      std::memcpy(places.pointers[late.output], context.slotData(late.slot), bytes);
   }
   return {};
 }
@@ -280,21 +309,16 @@ Status Session::runChecked(std::span<const InputTensor> inputs, std::span<Output
   CallContext &context = call.context();
   CacheUse use;
   PERMALLOY_TRY(prepareCaches(context, std::move(symbols), dense, options.state, use));
-  std::vector<void *> pointers;
-  std::vector<OutputMemory> allocated; // freed when the run fails
-  PERMALLOY_TRY(prepareOutputs(context, dense, outputs, !options.state, pointers, allocated));
+  OutputPlaces places(outputs.size());
+  PERMALLOY_TRY(prepareOutputs(context, dense, outputs, !options.state, places));
   Status status;
   call.withPool([&](ThreadPool *pool) {
-    status = context.run(dense, pointers, use.buffers(), pool, options);
+    status = context.run(dense, places.pointers, use.buffers(), pool, options);
   });
   PERMALLOY_TRY(status);
-  PERMALLOY_TRY(takeLateOutputs(context, dense, outputs, pointers, allocated));
+  PERMALLOY_TRY(takeLateOutputs(context, dense, outputs, places));
   use.kept = true;
-  for (OutputMemory &memory : allocated)
-    memory.release(); // the outputs own it
-  for (size_t i = 0; i < outputs.size(); ++i)
-    if (pointers[i])
-      outputs[i].data = pointers[i];
+  places.handOut(outputs);
   if (options.state)
     options.state->replaceSet(use.set);
   else

@@ -43,7 +43,7 @@ TEST(Session, TakesInputsThatAreOnlyElementAligned) {
   ASSERT_TRUE(session->run(inputs, outputs).ok());
   EXPECT_EQ(std::memcmp(outputs[0].data, tiny.y.data(), tiny.y.size() * 4), 0);
   for (OutputTensor &output : outputs)
-    std::free(output.data);
+    output.release();
 }
 
 TEST(Session, OutputMemoryOfAnySize) {
@@ -55,6 +55,34 @@ TEST(Session, OutputMemoryOfAnySize) {
     std::memset(memory.get(), 1, size);
   }
   EXPECT_FALSE(allocateOutput(SIZE_MAX));
+}
+
+TEST(Session, UsesLargeOutputsAgainOnceTheyAreLetGo) {
+  artifact::ArtifactContents contents = tinyModel();
+  contents.manifest.symbols[1].max = 1 << 16;
+  auto session = openSession(contents);
+  ASSERT_TRUE(session);
+  TinyCase large(8, 9000, 1), other(8, 9000, 2);
+  auto isRight = [](const OutputTensor &y, const TinyCase &of) {
+    return std::memcmp(y.data, of.y.data(), of.y.size() * 4) == 0;
+  };
+  std::vector<OutputTensor> kept(3), second(3), third(3);
+  ASSERT_TRUE(session->run(large.inputs(), kept).ok());
+  ASSERT_TRUE(kept[0].owner);
+  ASSERT_TRUE(session->run(other.inputs(), second).ok());
+  EXPECT_TRUE(isRight(kept[0], large)) << "a kept output changed";
+  EXPECT_TRUE(isRight(second[0], other));
+  void *address = second[0].data;
+  for (OutputTensor &output : second)
+    output.release();
+  ASSERT_TRUE(session->run(large.inputs(), third).ok());
+  EXPECT_EQ(address, third[0].data);
+  EXPECT_TRUE(isRight(third[0], large));
+  session.reset();
+  EXPECT_TRUE(isRight(kept[0], large)) << "it outlives the session";
+  for (std::vector<OutputTensor> *outputs : {&kept, &third})
+    for (OutputTensor &output : *outputs)
+      output.release();
 }
 
 TEST(Session, WritesToTheCallersMemory) {
@@ -73,7 +101,7 @@ TEST(Session, WritesToTheCallersMemory) {
   ASSERT_TRUE(session->run(tiny.inputs(), outputs).ok());
   EXPECT_EQ(y, tiny.y);
   EXPECT_EQ(s, tiny.s);
-  std::free(outputs[2].data);
+  outputs[2].release();
 }
 
 TEST(Session, RefusesOutputsThatOverlapInputs) {
@@ -104,7 +132,7 @@ std::string runError(Session &session, DType dtype, std::vector<int64_t> x,
   std::vector<OutputTensor> outputs(3);
   Status status = session.run(inputs, outputs);
   for (OutputTensor &output : outputs)
-    std::free(output.data);
+    output.release();
   return status.message();
 }
 
@@ -179,7 +207,7 @@ TEST(Session, ProfilesEachStep) {
     EXPECT_GT(time, 0);
   std::vector<int64_t> tooFew(3);
   for (OutputTensor &output : outputs) {
-    std::free(output.data);
+    output.release();
     output.data = nullptr;
   }
   EXPECT_EQ(session->run(tiny.inputs(), outputs, {tooFew}).message(),
@@ -203,7 +231,7 @@ TEST(Session, EndsBetweenStepsWhenTerminated) {
   ASSERT_TRUE(session->run(tiny.inputs(), outputs, options).ok());
   EXPECT_EQ(std::memcmp(outputs[0].data, tiny.y.data(), tiny.y.size() * 4), 0);
   for (OutputTensor &output : outputs)
-    std::free(output.data);
+    output.release();
 }
 
 TEST(Session, TheCallersFloatModeChangesNothing) {

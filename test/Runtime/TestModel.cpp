@@ -262,7 +262,7 @@ bool TinyCase::runsRight(Session &session) const {
   for (int i = 0; i < 3; ++i) {
     equal &=
         std::memcmp(outputs[i].data, expected[i]->data(), expected[i]->size() * sizeof(float)) == 0;
-    std::free(outputs[i].data);
+    outputs[i].release();
   }
   return equal;
 }

@@ -37,12 +37,12 @@ struct OutputTensor {
   uint64_t capacity = 0; ///< bytes at `data` when the caller brings it
   artifact::DType dtype = artifact::DType::f32;
   std::vector<int64_t> dims;
-  /// Not empty: `data` is a view of a cache that `owner` keeps alive, and not to be freed; elements
-  /// between neighbours of each axis.
+  /// Not empty: `data` is a view of a cache; elements between neighbours of each axis.
   std::vector<int64_t> strides = {};
+  /// What keeps `data` alive, which is then not to be freed: a cache, or large memory that goes back to the session.
   std::shared_ptr<void> owner = nullptr;
 
-  /// Frees what the session allocated, or lets go of the cache.
+  /// Frees what the session allocated, or lets go of the owner.
   void release();
 };
 
@@ -103,14 +103,13 @@ private:
                        std::span<const InputTensor> inputs, CacheState *state, CacheUse &use);
   Status copyCaches(class CallContext &context, std::span<const InputTensor> inputs,
                     int64_t capacity, CacheUse &use);
+  struct OutputPlaces;
   Status placeOutput(uint32_t index, std::span<const InputTensor> inputs, OutputTensor &output,
-                     std::vector<OutputMemory> &allocated, void *&pointer);
+                     OutputPlaces &places);
   Status prepareOutputs(class CallContext &context, std::span<const InputTensor> inputs,
-                        std::span<OutputTensor> outputs, bool withCaches,
-                        std::vector<void *> &pointers, std::vector<OutputMemory> &allocated);
+                        std::span<OutputTensor> outputs, bool withCaches, OutputPlaces &places);
   Status takeLateOutputs(class CallContext &context, std::span<const InputTensor> inputs,
-                         std::span<OutputTensor> outputs, std::vector<void *> &pointers,
-                         std::vector<OutputMemory> &allocated);
+                         std::span<OutputTensor> outputs, OutputPlaces &places);
   void handOut(const CacheUse &use, std::span<OutputTensor> outputs);
 
   std::shared_ptr<const Artifact> artifact_;

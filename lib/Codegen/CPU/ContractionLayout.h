@@ -13,12 +13,14 @@ inline int64_t panelsOf(int64_t n) { return llvm::divideCeil(n, tfm::kPanelColum
 
 inline bool isHalf(mlir::Type element) { return element && Element::of(element).isHalf(); }
 
-/// Bytes of a row of A that is widened or gathered: whole vectors, and an odd number of lines, so that the rows of a tile do not
-/// meet in one set of the first cache.
+/// Bytes of a row of A that is widened or gathered: whole vectors, and an odd number of lines, so
+/// that the rows of a tile do not meet in one set of the first cache.
 inline int64_t widenedRowBytes(int64_t k) { return (llvm::divideCeil(k, 16) | 1) * 64; }
 
 /// Panels of one tile of the grid: a register tile's, or one of each half.
-inline int64_t gridPanels(const ContractionSchedule &schedule, bool gated) { return gated ? 2 : schedule.panels; }
+inline int64_t gridPanels(const ContractionSchedule &schedule, bool gated) {
+  return gated ? 2 : schedule.panels;
+}
 
 } // namespace permalloy::codegen
 

@@ -16,8 +16,8 @@ static constexpr int64_t kMaxWholeSteps = 1024, kMaxBlockSteps = 512;
 /// The widened block of A of one worker stays below this.
 static constexpr int64_t kMaxWidenedBytes = 4 << 20;
 
-/// From how many columns on, a vocabulary's, tiles of the grid are taken together, how many then, and for how many rows: A is read
-/// seldom enough to come from beyond the L2 cache.
+/// From how many columns on, a vocabulary's, tiles of the grid are taken together, how many then,
+/// and for how many rows: A is read seldom enough to come from beyond the L2 cache.
 static constexpr int64_t kWideColumns = 8192, kWideTiles = 4, kWideRows = 1024;
 
 /// f16 and bf16 are not: all their rows of A would have to be widened in scratch.
@@ -46,7 +46,8 @@ ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t
   if (takesRuns({n, k, element}) && blocks == 1)
     schedule.runTiles = kWideTiles, blockRows = kWideRows;
   if (isHalf(element))
-    blockRows = std::clamp(kMaxWidenedBytes / widenedRowBytes(k), int64_t(schedule.rows), blockRows);
+    blockRows =
+        std::clamp(kMaxWidenedBytes / widenedRowBytes(k), int64_t(schedule.rows), blockRows);
   schedule.blockRows = blockRows / schedule.rows * schedule.rows;
   schedule.prefetchPeriod = target.isAvx512() ? 4 : 8;
   return schedule;
@@ -74,7 +75,8 @@ static Space::Values blockHeights(const ContractionSchedule &s, bool wide) {
     heights.push_back(kWideRows);
   Space::Values values;
   for (int64_t rows : heights)
-    if (int64_t height = std::max<int64_t>(rows / s.rows, 1) * s.rows; !llvm::is_contained(values, height))
+    if (int64_t height = std::max<int64_t>(rows / s.rows, 1) * s.rows;
+        !llvm::is_contained(values, height))
       values.push_back(height);
   return values;
 }
@@ -98,8 +100,8 @@ Space permalloy::codegen::contractionSpace(const CpuTarget &target, const Contra
   };
   Space space;
   int64_t widest = std::min<int64_t>(size.gated ? 2 : 4, panelsOf(size.n));
-  space.add("tile_panels", "packed panels of 16 columns side by side in the register tile", &S::panels,
-            Space::Values(llvm::to_vector(llvm::seq<int64_t>(1, widest + 1))));
+  space.add("tile_panels", "packed panels of 16 columns side by side in the register tile",
+            &S::panels, Space::Values(llvm::to_vector(llvm::seq<int64_t>(1, widest + 1))));
   space.add("tile_rows", "rows of A in the register tile", &S::rows, [=](const S &s) {
     Space::Values values;
     for (unsigned rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28})
@@ -109,17 +111,19 @@ Space permalloy::codegen::contractionSpace(const CpuTarget &target, const Contra
   });
   space.add("block_rows", "rows of A in one tile of the grid", &S::blockRows,
             [wide = takesRuns(size)](const S &s) { return blockHeights(s, wide); });
-  space.add("block_steps", "steps of K done for all rows of a block before the next ones", &S::blockSteps,
-            blockLengths(size.k));
-  space.add("prefetch_period", "steps of K between two prefetches of the weights that come next; 0: none",
+  space.add("block_steps", "steps of K done for all rows of a block before the next ones",
+            &S::blockSteps, blockLengths(size.k));
+  space.add("prefetch_period",
+            "steps of K between two prefetches of the weights that come next; 0: none",
             &S::prefetchPeriod, {0, 2, 4, 8, 16});
-  if (takesRuns(size)) // a row of the tuning database that lacks the parameter is a row of another space
-    space.add("run_tiles", "tiles of the grid done for tile_rows rows of A before the next rows", &S::runTiles,
-              {1, 2, 3, 4, 6, 8});
+  if (takesRuns(
+          size)) // a row of the tuning database that lacks the parameter is a row of another space
+    space.add("run_tiles", "tiles of the grid done for tile_rows rows of A before the next rows",
+              &S::runTiles, {1, 2, 3, 4, 6, 8});
   space.require([=, element = size.element](const S &s) -> std::string {
     if (!s.fits(target, element))
-      return "a tile of tile_rows x tile_panels does not fit " + std::to_string(target.vectorRegisters) +
-             " registers";
+      return "a tile of tile_rows x tile_panels does not fit " +
+             std::to_string(target.vectorRegisters) + " registers";
     if (s.blockRows <= 0 || s.blockRows % s.rows != 0)
       return "block_rows must be a multiple of tile_rows";
     if (s.blockSteps <= 0)
@@ -127,7 +131,8 @@ Space permalloy::codegen::contractionSpace(const CpuTarget &target, const Contra
     if (s.runTiles <= 0)
       return "run_tiles must be positive";
     // A turn of the loop over K has so many steps: a power of two, and no long code.
-    bool spreads = s.prefetchPeriod == 0 || (llvm::isPowerOf2_64(s.prefetchPeriod) && s.prefetchPeriod <= 16);
+    bool spreads =
+        s.prefetchPeriod == 0 || (llvm::isPowerOf2_64(s.prefetchPeriod) && s.prefetchPeriod <= 16);
     return spreads ? "" : "prefetch_period must be 0, 1, 2, 4, 8 or 16";
   });
   return space;
@@ -137,14 +142,16 @@ int64_t permalloy::codegen::contractionGroups(const ContractionSchedule &schedul
   return llvm::divideCeil(panelsOf(n), schedule.panels);
 }
 
-int64_t permalloy::codegen::contractionScratchBytes(const ContractionSchedule &schedule,
-                                                    int64_t k, Type element) {
+int64_t permalloy::codegen::contractionScratchBytes(const ContractionSchedule &schedule, int64_t k,
+                                                    Type element) {
   int64_t steps = llvm::alignTo(schedule.blockSteps, element ? tfm::panelPairing(element) : 1);
-  int64_t products = steps < k ? schedule.blockRows * schedule.runTiles * schedule.panels * kPanelColumns * 4 : 0;
+  int64_t products =
+      steps < k ? schedule.blockRows * schedule.runTiles * schedule.panels * kPanelColumns * 4 : 0;
   return products + (isHalf(element) ? schedule.blockRows * widenedRowBytes(k) : 0);
 }
 
-/// Gathered rows of one block: half of a second-level cache of 2 MB at most, where a block has several register tiles.
+/// Gathered rows of one block: half of a second-level cache of 2 MB at most, where a block has
+/// several register tiles.
 static constexpr int64_t kMaxGatheredBytes = 1 << 20;
 
 ContractionSchedule permalloy::codegen::chooseGroupedSchedule(const CpuTarget &target, int64_t n,

@@ -156,7 +156,8 @@ def _loop_over_experts(self, hidden_states, top_k_index, top_k_weights):
         rows = nn.functional.linear(hidden_states[token], self.gate_up_proj[expert])
         gate, up = rows.chunk(2, dim=-1)
         rows = nn.functional.linear(self.act_fn(gate) * up, self.down_proj[expert])
-        result = result.index_add(0, token, rows * top_k_weights[token, slot].unsqueeze(-1))
+        weighted = rows * top_k_weights[token, slot].unsqueeze(-1)  # f32 in a bf16 model, too
+        result = result.index_add(0, token, weighted.to(result.dtype))
     return result
 
 

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // A plan says for each operation with products (linear layer, attention, mixture of experts) whether its operands are f32 or
-// bf16; sums are f32 either way. `plan-precision` writes it as attributes, which can be printed and edited, and
+// bf16, or in f32 and multiplied as sums of two numbers of bf16 ("bf16x3", linear layers); sums are f32 in any case. `plan-precision` writes it as attributes, which can be printed and edited, and
 // `apply-precision` carries it out. As a file it is JSON:
 //
 //   {"precision": [{"op": "node_linear_3", "kind": "linear", "precision": "bf16"},
@@ -15,6 +15,7 @@
 #ifndef PERMALLOY_TRANSFORMS_PRECISION_H
 #define PERMALLOY_TRANSFORMS_PRECISION_H
 
+#include "Tfm/PrecisionAttr.h"
 #include "Tfm/Tfm.h"
 #include "mlir/IR/BuiltinOps.h"
 
@@ -25,8 +26,8 @@
 namespace permalloy {
 class SymbolicShapes;
 
-/// Names of the attributes between plan-precision and apply-precision: "f32" or "bf16", and why not bf16.
-inline constexpr llvm::StringLiteral kPrecisionAttr = "tfm.precision", kPrecisionReasonAttr = "tfm.precision_reason";
+/// The attribute beside kPrecisionAttr that says why not bf16.
+inline constexpr llvm::StringLiteral kPrecisionReasonAttr = "tfm.precision_reason";
 
 /// The graph input of a module with switches: one bool for each choice of the plan.
 inline constexpr llvm::StringLiteral kSwitchInput = "permalloy.precision";
@@ -41,8 +42,8 @@ struct PrecisionWork {
 struct PrecisionChoice {
   std::string op;        ///< ONNX node
   std::string kind;      ///< mnemonic: linear, attention, moe, matmul
-  std::string precision; ///< "f32" or "bf16"
-  std::string reason;    ///< why f32; may be empty
+  std::string precision; ///< "f32", "bf16" or "bf16x3"
+  std::string reason;    ///< why not bf16; may be empty
   unsigned count = 1;    ///< operations of this node
   /// As measured by --precision auto: error of the outputs when this alone is bf16, and time saved in microseconds.
   std::optional<double> error = {}, saved = {};

@@ -36,8 +36,8 @@ struct Pending {
 class AmxContractionEmitter {
 public:
   AmxContractionEmitter(KernelBuilder &b, const Contraction &c, const AmxSchedule &s)
-      : b(b), c(c), s(s), tiles(b), memory(s, c.k), wholeSteps(c.k / kSteps), tailSteps(c.k % kSteps),
-        blockSteps(s.blockSteps / kSteps), panelBytes(llvm::divideCeil(c.k, 2) * kLineBytes),
+      : b(b), c(c), s(s), tiles(b), memory(s, c.k, c.split), wholeSteps(c.k / kSteps), tailSteps(c.k % kSteps),
+        blockSteps(s.blockSteps / kSteps), panelBytes((c.split ? c.k : llvm::divideCeil(c.k, 2)) * kLineBytes),
         groups(llvm::divideCeil(panelsOf(c.n), 2)),
         secondPanel(c.gated ? panelsOf(c.n) / 2 * panelBytes : panelBytes),
         lastColumns(c.gated ? kBlock : c.n - (groups - 1) * kBlock), groupPairs(s.groupPairs) {}
@@ -49,6 +49,8 @@ private:
   void packRows(Value block);
   void packAllRows();
   void packRow(Value from, Value to);
+  std::pair<Value, Value> splitVector(Value value);
+  void splitPanels();
   void keepLastRows();
   Value runOf(Value index);
   Pending emitRun(Value group, Value end, Pending pending);
@@ -57,7 +59,7 @@ private:
   Pending emitRowBlocks(Value step, Pending pending);
   Pending emitBlock(Value step, Value m, Pending pending);
   void startProducts(Value isFirst, Value sums);
-  Value emitSteps(Value step, Value m, Value depth, bool wide, const Pending &pending);
+  Value emitSteps(Value step, Value m, Value depth, bool wide, const Pending &pending, unsigned pass = 0);
   void emitStep(bool wide, Value aTile, Value panels, Value second, ArrayRef<std::function<void()>> between);
   Value streamed(Value step);
   void fetchNext(Value from, unsigned cacheLevel);
@@ -168,12 +170,63 @@ void AmxContractionEmitter::packAllRows() {
                   c.groups->repeat);
     Value tile = b.mul(b.div(local, AmxTiles::kRows), memory.tiles * kTileBytes);
     Value to = b.at(b.at(packed, tile), b.mul(b.rem(local, AmxTiles::kRows), kLineBytes));
-    packRow(b.at(c.a, b.mul(row, c.k * 2)), to);
+    packRow(b.at(c.a, b.mul(row, c.k * (c.split ? 4 : 2))), to);
   });
+}
+
+/// 16 numbers of f32 as sums of two of bf16, which stand in the upper halves of lanes of i32: x = high + low, up to 2^-17 of x. The
+/// difference before rounding is exact; an infinity gives a low part of NaN.
+std::pair<Value, Value> AmxContractionEmitter::splitVector(Value value) {
+  auto bits = [&](Value x) { return LLVM::BitcastOp::create(b, b.intVectorType(), x); };
+  auto lanes = [&](int32_t x) -> Value {
+    return arith::ConstantOp::create(b, DenseElementsAttr::get(b.intVectorType(), x));
+  };
+  auto rounded = [&](Value x) -> Value { // half away from zero
+    Value sum = arith::AddIOp::create(b, bits(x), lanes(0x8000));
+    return arith::AndIOp::create(b, sum, lanes(int32_t(0xffff0000)));
+  };
+  Value high = rounded(value);
+  Value rest = arith::SubFOp::create(b, value, LLVM::BitcastOp::create(b, b.vectorType(), high));
+  return {high, rounded(rest)};
+}
+
+/// The pair of panels at hand as tiles of bf16: the high parts of both, then the low parts. Two steps of K share a row.
+void AmxContractionEmitter::splitPanels() {
+  int64_t halfBytes = panelBytes / 2;
+  Value sixteen = arith::ConstantOp::create(b, DenseElementsAttr::get(b.intVectorType(), int32_t(16)));
+  b.loop(b.i64(0), b.i64(c.k / 2), 1, [&](Value row) {
+    for (auto [index, panel] : llvm::enumerate(SmallVector<Value, 2>{panels, second})) {
+      Value from = b.at(panel, b.mul(row, 2 * kLineBytes));
+      auto even = splitVector(b.loadVector(from, kLineBytes));
+      auto odd = splitVector(b.loadVector(b.at(from, kLineBytes), kLineBytes));
+      auto pack = [&](Value low, Value high, int64_t part) {
+        Value pairs = arith::OrIOp::create(b, high, arith::ShRUIOp::create(b, low, sixteen));
+        Value to = b.at(b.scratch(), memory.halves + (part * 2 + int64_t(index)) * halfBytes);
+        b.store(pairs, b.at(to, b.mul(row, kLineBytes)), kLineBytes);
+      };
+      pack(even.first, odd.first, 0);
+      pack(even.second, odd.second, 1);
+    }
+  });
+  panels = b.at(b.scratch(), memory.halves);
+  second = b.at(panels, halfBytes);
 }
 
 /// One row: 64 bytes go to each tile, zeros behind the last.
 void AmxContractionEmitter::packRow(Value from, Value to) {
+  if (c.split) {
+    auto narrow = VectorType::get(b.target().lanes(), b.getI16Type());
+    Value sixteen = arith::ConstantOp::create(b, DenseElementsAttr::get(b.intVectorType(), int32_t(16)));
+    b.loop(b.i64(0), b.i64(2 * wholeSteps), 1, [&](Value half) {
+      auto [high, low] = splitVector(b.loadVector(b.at(from, b.mul(half, kLineBytes))));
+      Value place = b.at(to, b.add(b.mul(b.div(half, 2), kTileBytes), b.mul(b.rem(half, 2), kLineBytes / 2)));
+      for (auto [part, value] : {std::pair(int64_t(0), high), std::pair(wholeSteps, low)}) {
+        Value upper = arith::ShRUIOp::create(b, value, sixteen);
+        b.store(arith::TruncIOp::create(b, narrow, upper), b.at(place, part * kTileBytes), kLineBytes / 2);
+      }
+    });
+    return;
+  }
   b.loop(b.i64(0), b.i64(wholeSteps), 1, [&](Value step) {
     b.store(b.loadVector(b.at(from, b.mul(step, kLineBytes)), 2), b.at(to, b.mul(step, kTileBytes)), kLineBytes);
   });
@@ -217,7 +270,6 @@ Pending AmxContractionEmitter::emitRun(Value group, Value end, Pending pending) 
   auto carried = b.loop(b.i64(0), b.sub(last, first), kBlock, pending.carried(), [&](Value m, ValueRange so) {
     return b.loop(group, end, 1, SmallVector<Value>(so), [&](Value pair, ValueRange before) {
       openPair(pair);
-      ahead = b.at(panels, (c.gated ? 1 : 2) * panelBytes);
       return emitBlock(b.i64(0), m, Pending::of(before)).carried();
     });
   });
@@ -236,6 +288,9 @@ void AmxContractionEmitter::openPair(Value group) {
     if (lastColumns <= kPanelColumns) // there is no second panel: the first one twice
       second = b.select(isNarrow, panels, second);
   }
+  ahead = b.at(panels, (c.gated ? 1 : 2) * panelBytes);
+  if (c.split)
+    splitPanels();
   if (tailSteps)
     keepLastRows();
 }
@@ -256,11 +311,10 @@ Pending AmxContractionEmitter::emitPair(Value group, Pending pending) {
 /// All rows, for the block of K that begins at `step`.
 Pending AmxContractionEmitter::emitRowBlocks(Value step, Pending pending) {
   // What comes next: the next block of K, or the next group's first one.
-  Value next = b.add(step, memory.accumulates ? depth : b.i64(blockSteps));
-  Value beyond = b.i64((c.gated ? 1 : 2) * panelBytes);
-  ahead = memory.accumulates
-              ? b.at(panels, b.select(b.less(next, b.i64(wholeSteps)), b.mul(next, kTileBytes), beyond))
-              : b.at(panels, beyond);
+  if (memory.accumulates) {
+    Value next = b.add(step, depth), beyond = b.i64((c.gated ? 1 : 2) * panelBytes);
+    ahead = b.at(panels, b.select(b.less(next, b.i64(wholeSteps)), b.mul(next, kTileBytes), beyond));
+  }
   auto carried = b.loop(b.i64(0), b.sub(last, first), kBlock, pending.carried(), [&](Value m, ValueRange so) {
     return emitBlock(step, m, Pending::of(so)).carried();
   });
@@ -282,6 +336,8 @@ Pending AmxContractionEmitter::emitBlock(Value step, Value m, Pending pending) {
   auto products = [&](bool wide) {
     return [&, wide] {
       Value done = emitSteps(step, m, steps, wide, pending);
+      for (unsigned pass = 1; c.split && pass < 3; ++pass)
+        emitSteps(step, m, steps, wide, pending, pass);
       if (tailSteps)
         b.ifThen(isLast, [&] {
           Value aTile = b.at(packed, b.add(b.mul(m, memory.tiles * kLineBytes), wholeSteps * kTileBytes));
@@ -318,26 +374,32 @@ void AmxContractionEmitter::startProducts(Value isFirst, Value block) {
   });
 }
 
-/// The loop over `depth` steps of K, first with rows of the epilogue in it. Gives how many rows of it were done.
-Value AmxContractionEmitter::emitSteps(Value step, Value m, Value depth, bool wide, const Pending &pending) {
+/// The loop over `depth` steps of K, first with rows of the epilogue in it. Gives how many rows of it were done. A split product
+/// is three passes: high times high, low times high, high times low.
+Value AmxContractionEmitter::emitSteps(Value step, Value m, Value depth, bool wide, const Pending &pending, unsigned pass) {
   Value from = b.mul(step, kTileBytes);
   Value a = b.at(b.at(packed, b.mul(m, memory.tiles * kLineBytes)), from);
   Value b0 = b.at(panels, from), b1 = b.at(second, from);
+  if (pass == 1)
+    a = b.at(a, wholeSteps * kTileBytes);
+  if (pass == 2)
+    b0 = b.at(b0, panelBytes), b1 = b.at(b1, panelBytes); // two halves of a panel of f32
   Value share = b.mul(b.mul(b.div(m, kBlock), lines), b.mul(depth, kLineBytes));
-  Value fetched = b.at(ahead, share);
+  // Two passes fetch a half of the panels of f32 each, which are twice as long.
+  Value fetched = b.at(b.at(ahead, share), pass == 1 ? panelBytes / 2 : 0);
   auto run = [&](Value k, ArrayRef<std::function<void()>> between) {
-    if (s.prefetch) {
+    if (s.prefetch && pass < 2) {
       Value next = b.at(fetched, b.mul(b.mul(k, lines), kLineBytes));
       if (wide)
         fetchNext(next, 2);
       else
-        fetchNext(b.select(isOnly, streamed(b.add(step, k)), next), 1);
+        fetchNext(c.split ? next : b.select(isOnly, streamed(b.add(step, k)), next), 1);
     }
     Value at = b.mul(k, kTileBytes);
     emitStep(wide, b.at(a, at), b.at(b0, at), b.at(b1, at), between);
   };
   Value hosted = b.i64(0);
-  if (wide && hasWholeGroups()) {
+  if (wide && hasWholeGroups() && pass == 0) {
     hosted = b.min(b.div(pending.count, s.epilogueRows), depth);
     b.loop(b.i64(0), hosted, 1, [&](Value k) {
       // Its vectors are spread over the four places between products.

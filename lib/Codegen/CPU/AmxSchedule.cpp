@@ -12,8 +12,8 @@ static constexpr int64_t kSteps = AmxTiles::kSteps, kBlock = AmxSchedule::kBlock
 /// A row of a tile, and of a block of C.
 static constexpr int64_t kLineBytes = AmxTiles::kRowBytes, kRowBytes = kBlock * 4;
 
-bool permalloy::codegen::runsOnAmx(const CpuTarget &target, Type weightElement) {
-  return target.hasAmx() && weightElement.isBF16();
+bool permalloy::codegen::runsOnAmx(const CpuTarget &target, const ContractionSize &size) {
+  return target.hasAmx() && size.element && (size.element.isBF16() || (size.split && size.k % kSteps == 0));
 }
 
 /// Steps of 32 in a block of K: all up to 24 of them, else blocks of equal length of at most 16 (32 KB of weights).
@@ -36,12 +36,12 @@ AmxSchedule AmxSchedule::choose(const ContractionSize &size) {
   // blocks of 32 and 64 rows took 1.44 to 1.65 times as long as these (benchmarks/data/tuning-intel-xeon-amx.jsonl.gz).
   constexpr int64_t packedBytes = 1 << 20, leastRows = 128;
   AmxSchedule schedule;
-  int64_t rowBytes = llvm::alignTo(std::max<int64_t>(size.k, 1), kSteps) * 2;
+  int64_t rowBytes = llvm::alignTo(std::max<int64_t>(size.k, 1), kSteps) * (size.split ? 4 : 2);
   schedule.blockRows = std::clamp<int64_t>(packedBytes / rowBytes / kBlock * kBlock, size.grouped ? kBlock : leastRows,
                                            size.grouped ? 256 : 512);
-  schedule.blockSteps = chooseBlockTiles(size.k) * kSteps;
+  schedule.blockSteps = size.split ? size.k : chooseBlockTiles(size.k) * kSteps;
   schedule.epilogueRows = chooseEpilogueRows(schedule.blockSteps / kSteps);
-  if (size.n >= kWideColumns && schedule.blockSteps >= size.k && !size.gated && !size.grouped) {
+  if (size.n >= kWideColumns && schedule.blockSteps >= size.k && !size.gated && !size.grouped && !size.split) {
     schedule.groupPairs = kWidePairs;
     schedule.blockRows = kWideRows;
   }
@@ -70,16 +70,18 @@ Space permalloy::codegen::amxSpace(const ContractionSize &size) {
   space.add("block_rows", "rows of A packed together, in one tile of the grid", &S::blockRows,
             {32, 64, 128, 256, 512, 1024});
   space.add("block_steps", "steps of K done for all rows of a block before the next ones", &S::blockSteps,
-            blockLengths(size.k));
+            size.split ? Space::Values{size.k} : blockLengths(size.k));
   space.add("epilogue_rows", "rows of the epilogue done in 32 steps of K", &S::epilogueRows, {1, 2, 4, 8});
-  if (!size.grouped)
+  if (!size.grouped && !size.split)
     space.add("group_pairs", "pairs of panels done for 32 rows of A before the next rows", &S::groupPairs, {1, 16});
   space.add("prefetch", "1: fetch the panels that come next; 0: do not", &S::prefetch, {0, 1});
-  space.require([k = size.k](const S &s) -> std::string {
+  space.require([k = size.k, split = size.split](const S &s) -> std::string {
     if (s.blockRows <= 0 || s.blockRows % kBlock != 0)
       return "block_rows must be a multiple of 32";
     if (s.blockSteps <= 0 || s.blockSteps % kSteps != 0)
       return "block_steps must be a multiple of 32";
+    if (split && s.blockSteps != k)
+      return "block_steps must be K where operands are split";
     if (s.epilogueRows < 1 || s.epilogueRows > 8)
       return "epilogue_rows must lie within 1 and 8";
     if (s.groupPairs < 1 || (s.groupPairs > 1 && s.blockSteps < k))
@@ -93,12 +95,12 @@ int64_t permalloy::codegen::amxGroups(const ContractionSize &size) {
   return llvm::divideCeil(llvm::divideCeil(size.n, tfm::kPanelColumns), 2);
 }
 
-AmxScratch::AmxScratch(const AmxSchedule &s, int64_t k)
-    : tiles(llvm::divideCeil(k, kSteps)), accumulates(s.blockSteps < k), packed(kLineBytes),
+AmxScratch::AmxScratch(const AmxSchedule &s, int64_t k, bool split)
+    : tiles(llvm::divideCeil(k, kSteps) * (split ? 2 : 1)), accumulates(s.blockSteps < k), packed(kLineBytes),
       sums(packed + s.blockRows * tiles * kLineBytes),
       products(sums + (accumulates ? s.blockRows * kRowBytes : 0)), lastRows(products + kBlock * kRowBytes),
-      bytes(lastRows + (k % kSteps != 0 ? 2 * AmxTiles::kBytes : 0)) {}
+      halves(lastRows + (k % kSteps != 0 ? 2 * AmxTiles::kBytes : 0)), bytes(halves + (split ? 4 * k / 2 * kLineBytes : 0)) {}
 
 int64_t permalloy::codegen::amxScratchBytes(const AmxSchedule &schedule, const ContractionSize &size) {
-  return AmxScratch(schedule, size.k).bytes;
+  return AmxScratch(schedule, size.k, size.split).bytes;
 }

@@ -34,19 +34,19 @@ struct AmxSchedule {
 };
 
 /// A worker's scratch: which rows are packed, these rows, their sums between blocks of K, one block of C, the last rows of the
-/// panels. Offsets in bytes, each 64-byte aligned.
+/// panels or, of a split product, a pair of panels in bf16. Offsets in bytes, each 64-byte aligned.
 struct AmxScratch {
-  AmxScratch(const AmxSchedule &s, int64_t k);
+  AmxScratch(const AmxSchedule &s, int64_t k, bool split);
 
-  /// Tiles of A along K, the last one maybe partly zero.
+  /// Tiles of A for 16 rows: along K, the last one maybe partly zero; split: high parts, then low parts.
   int64_t tiles;
   bool accumulates;
   /// At 0, an i64: the number of the block of rows that stands packed, plus 1; the runtime's 0 says that none is.
-  int64_t packed, sums, products, lastRows, bytes;
+  int64_t packed, sums, products, lastRows, halves, bytes;
 };
 
-/// Whether a contraction with weights of this type runs on tiles.
-bool runsOnAmx(const CpuTarget &target, mlir::Type weightElement);
+/// Whether a contraction runs on tiles: one of bf16, or one of f32 that may be split.
+bool runsOnAmx(const CpuTarget &target, const ContractionSize &size);
 
 /// All schedules of a contraction on AMX; the parameters are documented there.
 ScheduleSpaceOf<AmxSchedule> amxSpace(const ContractionSize &size);

@@ -3,6 +3,7 @@
 #include "ContractionKernel.h"
 #include "AmxContraction.h"
 #include "ElementOps.h"
+#include "Tfm/PrecisionAttr.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
 #include "permalloy/Codegen/CPU/ExprEmitter.h"
 
@@ -57,7 +58,9 @@ static tfm::DimExprAttr rowsOf(SymbolicShapes &shapes, Value input) {
 
 static ContractionSize sizeOf(tfm::LinearOp linear) {
   auto type = cast<RankedTensorType>(linear.getWeight().getType());
-  return {type.getDimSize(1), type.getDimSize(0), type.getElementType()};
+  auto precision = linear->getAttrOfType<StringAttr>(kPrecisionAttr);
+  bool split = precision && precision == kSplitPrecision && type.getElementType().isF32() && getElementTypeOrSelf(linear.getInput()).isF32();
+  return {type.getDimSize(1), type.getDimSize(0), type.getElementType(), /*gated=*/false, /*grouped=*/false, split};
 }
 
 LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kernel,
@@ -70,7 +73,7 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
   tfm::LinearOp linear = findRoot(kernel);
   ContractionSize size = sizeOf(linear);
   int64_t blockRows, groups, scratch;
-  if (runsOnAmx(target, size.element)) {
+  if (runsOnAmx(target, size)) {
     auto schedule = writeSchedule(kernel, target, amxSpace(size), AmxSchedule::choose(size), wanted);
     if (failed(schedule))
       return failure();
@@ -100,7 +103,7 @@ std::unique_ptr<ScheduleSpace> permalloy::codegen::contractionKernelSpace(kern::
   if (isGroupedKernel(kernel))
     return groupedKernelSpace(kernel, target);
   ContractionSize size = sizeOf(findRoot(kernel));
-  if (runsOnAmx(target, size.element))
+  if (runsOnAmx(target, size))
     return std::make_unique<ScheduleSpaceOf<AmxSchedule>>(amxSpace(size));
   return std::make_unique<ScheduleSpaceOf<ContractionSchedule>>(contractionSpace(target, size));
 }
@@ -108,8 +111,8 @@ std::unique_ptr<ScheduleSpace> permalloy::codegen::contractionKernelSpace(kern::
 LogicalResult permalloy::codegen::emitScheduledContraction(kern::KernelOp kernel, KernelBuilder &b,
                                                            const Contraction &contraction) {
   ContractionSize size{contraction.n, contraction.k, contraction.element, contraction.gated,
-                       contraction.groups.has_value()};
-  if (runsOnAmx(b.target(), size.element)) {
+                       contraction.groups.has_value(), contraction.split};
+  if (runsOnAmx(b.target(), size)) {
     auto schedule = readSchedule(kernel, b.target(), amxSpace(size));
     if (succeeded(schedule))
       emitAmxContraction(b, contraction, *schedule);
@@ -156,5 +159,6 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
   contraction.k = size.k;
   contraction.epilogue = epilogue;
   contraction.element = size.element;
+  contraction.split = size.split;
   return emitScheduledContraction(kernel, b, contraction);
 }

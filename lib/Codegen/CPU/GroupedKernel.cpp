@@ -44,7 +44,7 @@ static ContractionSize sizeOf(tfm::GroupedLinearOp root) {
 
 std::unique_ptr<ScheduleSpace> codegen::groupedKernelSpace(kern::KernelOp kernel, const CpuTarget &target) {
   ContractionSize size = sizeOf(findRoot(kernel));
-  if (runsOnAmx(target, size.element))
+  if (runsOnAmx(target, size))
     return std::make_unique<ScheduleSpaceOf<AmxSchedule>>(amxSpace(size));
   return std::make_unique<ScheduleSpaceOf<ContractionSchedule>>(contractionSpace(target, size));
 }
@@ -55,7 +55,7 @@ LogicalResult codegen::scheduleGroupedKernel(kern::KernelOp kernel, const CpuTar
   tfm::GroupedLinearOp root = findRoot(kernel);
   ContractionSize size = sizeOf(root);
   int64_t blockRows, groups, scratch;
-  if (runsOnAmx(target, size.element)) {
+  if (runsOnAmx(target, size)) {
     auto schedule = writeSchedule(kernel, target, amxSpace(size), AmxSchedule::choose(size), wanted);
     if (failed(schedule))
       return failure();

@@ -13,7 +13,7 @@ using namespace permalloy;
 using namespace permalloy::tfm;
 
 static constexpr llvm::StringLiteral kShape =
-    R"({"precision": [{"op": NODE, "kind": "linear", "precision": "bf16" or "f32"}, ...]})";
+    R"({"precision": [{"op": NODE, "kind": "linear", "precision": "bf16", "bf16x3" or "f32"}, ...]})";
 
 //===----------------------------------------------------------------------===//
 // As text
@@ -33,7 +33,7 @@ static llvm::Expected<PrecisionChoice> parseChoice(const llvm::json::Value &valu
   choice.reason = text("reason");
   if (choice.op.empty() || choice.kind.empty())
     return badPlan("entry " + Twine(index) + " of the plan has no op or no kind");
-  if (choice.precision != "bf16" && choice.precision != "f32")
+  if (choice.precision != "bf16" && choice.precision != "f32" && choice.precision != kSplitPrecision)
     return badPlan("the plan gives \"" + choice.op + "\" the precision \"" + choice.precision + "\"");
   if (auto error = object->getNumber("error"))
     choice.error = *error;
@@ -100,12 +100,13 @@ const PrecisionChoice *PrecisionPlan::find(StringRef op, StringRef kind) const {
 
 void PrecisionPlan::print(raw_ostream &os) const {
   std::map<std::string, unsigned> narrow;
-  llvm::MapVector<std::pair<StringRef, StringRef>, SmallVector<const PrecisionChoice *>> reasons;
+  using Key = std::pair<std::string, std::string>; // "linear in f32", why
+  llvm::MapVector<Key, SmallVector<const PrecisionChoice *>, std::map<Key, unsigned>> reasons;
   for (const PrecisionChoice &choice : choices) {
     if (choice.precision == "bf16")
       narrow[choice.kind] += choice.count;
     else if (!choice.reason.empty())
-      reasons[{choice.reason, choice.kind}].push_back(&choice);
+      reasons[{choice.reason, choice.kind + " in " + choice.precision}].push_back(&choice);
   }
   os << "bf16: ";
   llvm::interleaveComma(narrow, os, [&](auto &entry) { os << entry.second << ' ' << entry.first; });
@@ -114,7 +115,7 @@ void PrecisionPlan::print(raw_ostream &os) const {
     unsigned count = 0;
     for (const PrecisionChoice *choice : kept)
       count += choice->count;
-    os << "  " << count << ' ' << group.second << " in f32, first \"" << kept.front()->op << "\": " << group.first << '\n';
+    os << "  " << count << ' ' << group.second << ", first \"" << kept.front()->op << "\": " << group.first << '\n';
   }
 }
 
@@ -200,12 +201,15 @@ static bool reachesRouter(Value value, llvm::DenseSet<Value> &seen) {
   });
 }
 
+static constexpr StringLiteral kReadByRouter =
+    "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others";
+
 std::string permalloy::whyBetterF32(Operation *op) {
   llvm::DenseSet<Value> seen;
   if (auto linear = dyn_cast<LinearOp>(op); linear && isRouter(linear.getResult()))
     return "it chooses experts, and a rounded near-tie would choose others";
   if (isa<LinearOp, AttentionOp>(op) && reachesRouter(op->getResult(0), seen))
-    return "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others";
+    return kReadByRouter.str();
   return "";
 }
 
@@ -238,10 +242,16 @@ static PrecisionPlan planWith(ModuleOp module, bool bf16, function_ref<std::stri
 }
 
 PrecisionPlan permalloy::uniformPlan(ModuleOp module, bool bf16) {
-  return planWith(module, bf16, [](Operation *op) {
+  PrecisionPlan plan = planWith(module, bf16, [](Operation *op) {
     std::string why = whyNotBf16(op);
     return why.empty() ? whyBetterF32(op) : why;
   });
+  // A layer that could be bf16 but for what reads it can be split.
+  PrecisionPlan possible = planWith(module, bf16, whyNotBf16);
+  for (auto [choice, wide] : llvm::zip_equal(plan.choices, possible.choices))
+    if (choice.kind == "linear" && choice.precision == "f32" && wide.precision == "bf16" && choice.reason == kReadByRouter)
+      choice.precision = kSplitPrecision;
+  return plan;
 }
 
 PrecisionPlan permalloy::readPrecision(ModuleOp module) {
@@ -275,9 +285,12 @@ static LogicalResult checkNames(ModuleOp module, const PrecisionPlan &plan) {
       diagnostic << (known.choices.size() > 3 ? " ... (--precision bf16 --print-plan lists them)" : "");
       return diagnostic;
     }
-    if (choice.precision == "bf16" && own->precision != "bf16")
-      return emitError(module.getLoc()) << "the plan wants " << choice.kind << " \"" << choice.op << "\" in bf16, but "
-                                        << own->reason << "; it accepts f32";
+    if (choice.precision != "f32" && own->precision != "bf16")
+      return emitError(module.getLoc()) << "the plan wants " << choice.kind << " \"" << choice.op << "\" in "
+                                        << choice.precision << ", but " << own->reason << "; it accepts f32";
+    if (choice.precision == kSplitPrecision && choice.kind != "linear")
+      return emitError(module.getLoc()) << "the plan wants " << choice.kind << " \"" << choice.op << "\" in "
+                                        << kSplitPrecision << ", which is for linear layers; it accepts bf16 and f32";
   }
   return success();
 }
@@ -289,7 +302,7 @@ LogicalResult permalloy::annotatePrecision(ModuleOp module, const PrecisionPlan 
   forEachProduct(module, [&](Operation *op) {
     const PrecisionChoice *choice = plan.find(precisionName(op), kindOf(op));
     bool narrow = choice && choice->precision == "bf16";
-    op->setAttr(kPrecisionAttr, builder.getStringAttr(narrow ? "bf16" : "f32"));
+    op->setAttr(kPrecisionAttr, builder.getStringAttr(choice ? choice->precision : "f32"));
     if (choice && !narrow && !choice->reason.empty())
       op->setAttr(kPrecisionReasonAttr, builder.getStringAttr(choice->reason));
   });

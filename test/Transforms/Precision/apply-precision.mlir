@@ -117,3 +117,21 @@ func.func @moved_result(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<
   %3 = tfm.linear %2, %a : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32>
   return %1, %3 : tensor<?x4x8xf32>, tensor<?x32xf32>
 }
+
+// Layers in front of a router keep their operands, and say up to their kernel that they may be split; nothing else does.
+// RUN: permalloy-opt %s --plan-precision --precision-pipeline --kern-pipeline | FileCheck %s --check-prefix=SPLIT
+// SPLIT-COUNT-1: tfm.linear {{.*}} {tfm.precision = "bf16x3"} : (tensor<?x32xf32>, tensor<32x32xf32{{.*}}) -> tensor<?x32xf32>
+// SPLIT-NOT: tfm.precision
+tfm.weight @router : tensor<32x4xf32> = #tfm.seeded<6, 1.0>
+tfm.weight @up : tensor<4x32x32xf32> = #tfm.seeded<7, 0.2>
+tfm.weight @down : tensor<4x32x32xf32> = #tfm.seeded<8, 0.2>
+func.func @before_router(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<32>]}) -> tensor<?x32xf32> {
+  %w = tfm.get_weight @a : tensor<32x32xf32>
+  %r = tfm.get_weight @router : tensor<32x4xf32>
+  %u = tfm.get_weight @up : tensor<4x32x32xf32>
+  %d = tfm.get_weight @down : tensor<4x32x32xf32>
+  %h = tfm.linear %x, %w : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32>
+  %l = tfm.linear %h, %r : (tensor<?x32xf32>, tensor<32x4xf32>) -> tensor<?x4xf32>
+  %m = tfm.moe %h, %l, %u, %d activation silu {top_k = 2 : i64} : (tensor<?x32xf32>, tensor<?x4xf32>, tensor<4x32x32xf32>, tensor<4x32x32xf32>) -> tensor<?x32xf32>
+  return %m : tensor<?x32xf32>
+}

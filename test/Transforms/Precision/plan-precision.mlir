@@ -81,9 +81,12 @@ func.func @top_k(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<32>]}) 
 // plan may say otherwise.
 // RUN: echo '{"precision": [{"op": "before", "kind": "linear", "precision": "bf16"}, {"op": "choice", "kind": "linear", "precision": "bf16"}]}' > %t.json
 // RUN: permalloy-opt %s --plan-precision=plan=%t.json | FileCheck %s --check-prefix=OVERRIDE
+// RUN: echo '{"precision": [{"op": "chosen", "kind": "moe", "precision": "bf16x3"}]}' > %t.json
+// RUN: not permalloy-opt %s --plan-precision=plan=%t.json 2>&1 | FileCheck %s --check-prefix=SPLIT
+// SPLIT: the plan wants moe "chosen" in bf16x3, which is for linear layers; it accepts bf16 and f32
 // CHECK-LABEL: @before_router
-// CHECK: tfm.linear {{.*}} "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others"
-// CHECK: tfm.attention {{.*}} "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others"
+// CHECK: tfm.linear {{.*}}tfm.precision = "bf16x3", {{.*}} "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others"
+// CHECK: tfm.attention {{.*}}tfm.precision = "f32", {{.*}} "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others"
 // CHECK: tfm.linear {{.*}} "it chooses experts, and a rounded near-tie would choose others"
 // CHECK: tfm.moe {{.*}}tfm.precision = "bf16"
 // CHECK: tfm.linear {{.*}} {tfm.precision = "bf16"}

@@ -98,6 +98,18 @@ TEST_F(AmxContractionTest, GroupsOfPairs) {
   check(layer(32, 8200, "none"), {"b=1,s=3", "b=1,s=273"}, kRounded);
 }
 
+/// Operands of f32 as sums of two of bf16: 16 bits of each. Where K ends within a tile it is the product of f32.
+TEST_F(AmxContractionTest, Split) {
+  for (auto [n, k] : {std::pair<int64_t, int64_t>{16, 32}, {80, 320}, {100, 768}, {48, 75}}) {
+    std::string text = R"mlir(func.func @main(%x: tensor<?x$Kxf32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<$K>]}, %w: tensor<$Kx$Nxf32>, %bias: tensor<$Nxf32>) -> tensor<?x$Nxf32> {
+      %0 = tfm.linear %x, %w bias %bias {tfm.precision = "bf16x3"} : (tensor<?x$Kxf32>, tensor<$Kx$Nxf32>, tensor<$Nxf32>) -> tensor<?x$Nxf32>
+      return %0 : tensor<?x$Nxf32>
+    })mlir";
+    check(replaceAll(replaceAll(text, "$K", std::to_string(k)), "$N", std::to_string(n)),
+          {"s=1", "s=17", "s=40", "s=200", "s=600"}, Tolerance{3e-5, 1e-3}); // of bf16 alone: 0.1
+  }
+}
+
 /// What accumulates in f32 is not rounded on its way.
 TEST_F(AmxContractionTest, SumsAreF32) {
   check(R"mlir(func.func @main(%x: tensor<?x2048xbf16> {tfm.dims = [#tfm.dim<s>, #tfm.dim<2048>]}, %w: tensor<2048x64xbf16>) -> tensor<?x64xf32> {

@@ -84,12 +84,12 @@ Grid buildLinear(KernelModule &kernel, const CpuTarget &target, int64_t n, int64
   KernelBuilder b(*kernel.module, kernel.loc(), "kernel", target, 4, 1);
   auto epilogue = [&](const EpilogueSite &site, Value value) {
     value = b.addf(value, b.loadLanes(b.at(b.buffer(2), b.mul(site.column, 4)), site.lanes));
-    Element e = Element::of(runsOnAmx(target, element) && !wide ? element : mlir::Type(b.getF32Type()));
+    Element e = Element::of(runsOnAmx(target, {n, k, element}) && !wide ? element : mlir::Type(b.getF32Type()));
     Value offset = b.mul(b.add(b.mul(site.row, n), site.column), e.bytes());
     ElementOps(b).storeLanes(e, gelu ? emitGeluErf(b, value) : value, b.at(b.buffer(3), offset), site.lanes);
   };
   Contraction contraction{b.buffer(0), b.buffer(1), b.scalar(0), n, k, epilogue, element};
-  if (runsOnAmx(target, element)) {
+  if (runsOnAmx(target, {n, k, element})) {
     ContractionSize size{n, k, element};
     AmxSchedule schedule = amxSchedule(size);
     emitAmxContraction(b, contraction, schedule);

@@ -39,6 +39,8 @@ struct ContractionSize {
   mlir::Type element = {}; ///< what A and W hold; null: f32
   bool gated = false;
   bool grouped = false; ///< rows are sorted by the weight that each takes
+  /// A and W are f32, and each of their elements may be the sum of two numbers of bf16, 16 bits: "bf16x3" in Precision.h.
+  bool split = false;
 };
 
 /// All schedules of a contraction; the parameters are documented there.
@@ -82,6 +84,8 @@ struct Contraction {
   /// The product has two halves, whose columns the epilogue gets side by side: it runs over the first N / 2 columns, which
   /// are whole panels.
   bool gated = false;
+  /// As of ContractionSize.
+  bool split = false;
 };
 
 /// Tiles of the grid for each block of rows: groups of panels side by side. The grid of a

@@ -254,9 +254,9 @@ void AttentionEmitter::emitWeights(Value count, unsigned firstVector, unsigned e
     setLanes(sums[v - firstVector], ofBlock(layout.sum), v);
 }
 
-/// O = rescale O + P^T V, by tiles of queries and as many registers of columns as fit beside them, or of
-/// twice as many queries where half the columns do. The columns of V that a tile reads stay in the L1 cache for all queries. On the
-/// diagonal a tile ends with the last key that one of its queries sees.
+/// O = rescale O + P^T V, by tiles of queryRows queries and as many registers of columns as fit beside them, or of
+/// twice as many queries where half of those do (a head of 32). The columns of V that a tile reads stay in the L1 cache
+/// for all queries. On the diagonal a tile ends with the last key that one of its queries sees.
 void AttentionEmitter::emitOutput(Value firstKey, Value count) {
   int64_t vectors = paddedSize / lanes, most = (b.target().vectorRegisters - 1) / (s.queryRows + 1);
   int64_t chunk = llvm::divideCeil(vectors, llvm::divideCeil(vectors, most));

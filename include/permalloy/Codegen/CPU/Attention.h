@@ -20,7 +20,7 @@
 // Rows of packed heads are a multiple of the model's width apart; at 4096 bytes all of a block's keys would
 // compete for a few sets of the caches and need a page each. Copying them costs one load and one store of
 // 64 bytes for every 4 W FMAs of a block of queries, so the blocks of a tile share it (f16 and bf16 are
-// widened on the way).
+// widened on the way). While they compute scores, they fetch the next block's rows into the second cache.
 //
 // Sequences of their own lengths, one behind another (`offsets`): the grid is that of the longest, and tiles past the end of their
 // sequence are empty.

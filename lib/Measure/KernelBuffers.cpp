@@ -12,7 +12,7 @@ using namespace permalloy;
 using namespace permalloy::measure;
 using namespace mlir;
 
-static constexpr uint64_t kMostBytes = uint64_t(1) << 30;
+static constexpr uint64_t kMostBytes = uint64_t(1) << 30, kHugePages = 4 << 20;
 
 /// Numbers in [-1, 1), by a generator of Knuth's; all normal numbers, which no unit slows down for.
 static void fill(std::byte *data, size_t bytes, Type element) {
@@ -97,26 +97,20 @@ llvm::Expected<KernelBuffers> KernelBuffers::make(kern::KernelOp kernel, const r
   KernelBuffers result;
   result.arena = &arena;
   SymbolicShapes shapes;
+  std::vector<Value> values; ///< that lie in `memory`, with their sizes
+  std::vector<uint64_t> sizes;
+  std::vector<size_t> positions;
   auto add = [&](Value value, ArrayRef<tfm::DimExprAttr> dims) -> llvm::Error {
     auto bytes = bytesOf(value, dims, symbols);
     if (!bytes || (result.total += *bytes) > kMostBytes)
       return llvm::createStringError(bytes ? "its buffers take more than a gigabyte" : "a size of its buffers is not known");
     auto type = cast<RankedTensorType>(value.getType());
-    Type element = type.getElementType();
+    result.addresses.push_back(nullptr);
     if (isa_and_nonnull<tfm::PanelsAttr>(type.getEncoding()) && isa<BlockArgument>(value) && arena.holds(*bytes)) {
-      result.weights.push_back({result.addresses.size(), size_t(*bytes), element});
-      result.addresses.push_back(nullptr);
+      result.weights.push_back({result.addresses.size() - 1, size_t(*bytes), type.getElementType()});
       return llvm::Error::success();
     }
-    // A page more: vectors may be loaded whole at the end of a row.
-    Result<Mapping> mapping = Mapping::anonymous(*bytes + 4096);
-    if (!mapping.ok())
-      return llvm::createStringError(mapping.status().message());
-    fillLarge(mapping->data(), *bytes, element);
-    if (auto argument = dyn_cast<BlockArgument>(value))
-      fillGroups(kernel, argument, mapping->data(), *bytes);
-    result.addresses.push_back(mapping->data());
-    result.memory.push_back(std::move(*mapping));
+    values.push_back(value), sizes.push_back(*bytes), positions.push_back(result.addresses.size() - 1);
     return llvm::Error::success();
   };
   for (BlockArgument argument : kernel.getBlock().getArguments()) {
@@ -130,6 +124,18 @@ llvm::Expected<KernelBuffers> KernelBuffers::make(kern::KernelOp kernel, const r
       return std::move(error);
   if (!result.weights.empty() && !arena.take(1, result.weights.front().element))
     return llvm::createStringError("there is no memory for weights");
+  // Behind each other as the runtime places them, in pages as large as a model's: the last block only makes the mapping so. It
+  // is also what vectors may be loaded from at the end of a row.
+  sizes.push_back(kHugePages);
+  if (Status status = result.memory.place(sizes); !status.ok())
+    return llvm::createStringError(status.message());
+  for (auto [index, value] : llvm::enumerate(values)) {
+    std::byte *data = result.memory.buffer(index);
+    fillLarge(data, sizes[index], getElementTypeOrSelf(value.getType()));
+    if (auto argument = dyn_cast<BlockArgument>(value))
+      fillGroups(kernel, argument, data, sizes[index]);
+    result.addresses[positions[index]] = data;
+  }
   return result;
 }
 

@@ -51,7 +51,7 @@ private:
     size_t bytes;
     mlir::Type element;
   };
-  std::vector<Mapping> memory;
+  BufferArena memory{/*guarded=*/false};
   std::vector<void *> addresses;
   std::vector<Weight> weights;
   WeightArena *arena = nullptr;

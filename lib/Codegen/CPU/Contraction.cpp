@@ -77,8 +77,10 @@ private:
   /// Whether the loop over K takes several steps in a turn: LLVM's scheduler then loads B for the next step ahead, and spills
   /// where the registers do not hold both. Widened elements are ahead too, in numbers that it does not count.
   bool unrolls() const {
-    int64_t vectors = s.panels * kPanelColumns / b.target().lanes();
-    return !isHalf(c.element) && (s.rows + 2) * vectors + 1 <= b.target().vectorRegisters;
+    int64_t vectors = s.panels * kPanelColumns / b.target().lanes(), wanted = (s.rows + 2) * vectors + 1;
+    // 6 x 1 on AVX2 is one register short: LLVM gets by in turns of four steps, and spills in longer ones.
+    bool isTight = !b.target().isAvx512() && s.panels == 1 && s.prefetchPeriod <= kUnrolledSteps;
+    return !isHalf(c.element) && wanted - (isTight ? 1 : 0) <= b.target().vectorRegisters;
   }
   void prefetchRow(Value row);
   Value shareOfNext(Value row, int64_t tiles, int64_t firstPanel);

@@ -16,6 +16,9 @@ static constexpr int64_t kMaxWholeSteps = 1024, kMaxBlockSteps = 512;
 /// The widened block of A of one worker stays below this.
 static constexpr int64_t kMaxWidenedBytes = 4 << 20;
 
+/// A block of A on AVX2, whose CPUs have smaller caches.
+static constexpr int64_t kMaxAllStepsBytes = 512 << 10;
+
 /// From how many columns on, a vocabulary's, tiles of the grid are taken together, how many then,
 /// and for how many rows: A is read seldom enough to come from beyond the L2 cache.
 static constexpr int64_t kWideColumns = 8192, kWideTiles = 4, kWideRows = 1024;
@@ -23,6 +26,14 @@ static constexpr int64_t kWideColumns = 8192, kWideTiles = 4, kWideRows = 1024;
 /// f16 and bf16 are not: all their rows of A would have to be widened in scratch.
 static bool takesRuns(const ContractionSize &size) {
   return size.n >= kWideColumns && !isHalf(size.element) && !size.gated;
+}
+
+/// The default on AVX2: all of K at once, with few enough rows to keep A in a second-level cache, and turns of four steps, in which
+/// 6 x 1 has registers enough (ContractionEmitter::unrolls).
+static void takeAllSteps(ContractionSchedule &schedule, int64_t k) {
+  schedule.blockSteps = llvm::alignTo(k, 16);
+  schedule.blockRows = std::clamp<int64_t>(kMaxAllStepsBytes / (k * 4), 40, 240) / schedule.rows * schedule.rows;
+  schedule.prefetchPeriod = 4;
 }
 
 ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t n, int64_t k,
@@ -50,6 +61,8 @@ ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t
         std::clamp(kMaxWidenedBytes / widenedRowBytes(k), int64_t(schedule.rows), blockRows);
   schedule.blockRows = blockRows / schedule.rows * schedule.rows;
   schedule.prefetchPeriod = target.isAvx512() ? 4 : 8;
+  if (!target.isAvx512() && !isHalf(element) && schedule.runTiles == 1)
+    takeAllSteps(schedule, k);
   return schedule;
 }
 

@@ -120,8 +120,11 @@ SmallVector<ContractionSchedule> tiles(const CpuTarget &target, mlir::Type eleme
       result.push_back(schedule);
       break;
     }
-  if (target.isAvx512() && !element) // what most layers take
-    for (auto [rows, panels] : {std::pair(8u, 3u), {12u, 2u}, {12u, 1u}})
+  SmallVector<std::pair<unsigned, unsigned>> usual = {{6, 1}}; // what most layers take
+  if (target.isAvx512())
+    usual = {{8, 3}, {12, 2}, {12, 1}};
+  if (!element)
+    for (auto [rows, panels] : usual)
       result.push_back({rows, panels, 4 * rows, 16, 4});
   return result;
 }

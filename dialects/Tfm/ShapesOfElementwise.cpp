@@ -47,8 +47,6 @@ LogicalResult BinaryOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &
   return broadcastOperands(*this, oracle, dims, error);
 }
 static DimExprAttr applyBinary(BinaryKind kind, DimExprAttr a, DimExprAttr b) {
-  if (!a || !b)
-    return {};
   auto x = a.asConstant(), y = b.asConstant();
   switch (kind) {
   case BinaryKind::Add: return DimExprAttr::add(a, b);
@@ -70,20 +68,27 @@ static DimExprAttr applyBinary(BinaryKind kind, DimExprAttr a, DimExprAttr b) {
   }
   return {};
 }
-Contents BinaryOp::inferContents(ShapeOracle &oracle) {
-  if (rankOf(getResult()) > 1)
+/// Contents of an element-wise operation on two shape-like operands: `apply` for each pair of elements.
+static Contents combineContents(Value result, Value lhs, Value rhs, ShapeOracle &oracle,
+                                llvm::function_ref<DimExprAttr(DimExprAttr, DimExprAttr)> apply) {
+  if (rankOf(result) > 1)
     return std::nullopt;
-  Contents lhs = oracle.contents(getLhs()), rhs = oracle.contents(getRhs());
-  if (!lhs || !rhs)
+  Contents left = oracle.contents(lhs), right = oracle.contents(rhs);
+  if (!left || !right)
     return std::nullopt;
-  Dims result;
-  for (size_t i = 0, e = std::max(lhs->size(), rhs->size()); i < e; ++i) {
-    auto a = elementAt(*lhs, i), b = elementAt(*rhs, i);
+  Dims combined;
+  for (size_t i = 0, e = std::max(left->size(), right->size()); i < e; ++i) {
+    auto a = elementAt(*left, i), b = elementAt(*right, i);
     if (!a || !b)
       return std::nullopt;
-    result.push_back(applyBinary(getKind(), *a, *b));
+    combined.push_back(*a && *b ? apply(*a, *b) : DimExprAttr());
   }
-  return result;
+  return combined;
+}
+Contents BinaryOp::inferContents(ShapeOracle &oracle) {
+  return combineContents(getResult(), getLhs(), getRhs(), oracle, [&](DimExprAttr a, DimExprAttr b) {
+    return applyBinary(getKind(), a, b);
+  });
 }
 
 LogicalResult CompareOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
@@ -113,17 +118,9 @@ static DimExprAttr applyCompare(CompareKind kind, DimExprAttr a, DimExprAttr b) 
   return {};
 }
 Contents CompareOp::inferContents(ShapeOracle &oracle) {
-  if (rankOf(getResult()) > 1)
-    return std::nullopt;
-  Contents lhs = oracle.contents(getLhs()), rhs = oracle.contents(getRhs());
-  if (!lhs || !rhs)
-    return std::nullopt;
-  Dims result;
-  for (size_t i = 0, e = std::max(lhs->size(), rhs->size()); i < e; ++i) {
-    auto a = elementAt(*lhs, i), b = elementAt(*rhs, i);
-    result.push_back(a && b && *a && *b ? applyCompare(getKind(), *a, *b) : DimExprAttr());
-  }
-  return result;
+  return combineContents(getResult(), getLhs(), getRhs(), oracle, [&](DimExprAttr a, DimExprAttr b) {
+    return applyCompare(getKind(), a, b);
+  });
 }
 
 LogicalResult SelectOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {

@@ -1,7 +1,6 @@
 //===- CApiTest.cpp - the C interface ----------------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "TestModel.h"
-#include "permalloy-c/permalloy.h"
+#include "CApiFixture.h"
 
 #include <cstddef>
 #include <cstring>
@@ -13,34 +12,9 @@ using namespace permalloy::test;
 
 namespace {
 
-/// Message of a status, which is freed; "" for success.
-std::string take(permalloy_status *status) {
-  std::string message = permalloy_status_message(status);
-  permalloy_status_release(status);
-  return message;
-}
-
-class CApi : public ::testing::Test {
+class CApi : public CApiFixture {
 protected:
-  void SetUp() override {
-    bytes_ = artifactBytes(tinyModel());
-    ASSERT_EQ(take(permalloy_session_open_memory(bytes_.data(), bytes_.size(), nullptr, &session_)),
-              "");
-  }
-  void TearDown() override { permalloy_session_close(session_); }
-
-  static permalloy_tensor tensor(const char *name, std::vector<int64_t> dims, const float *data) {
-    permalloy_tensor result = {};
-    result.name = name;
-    result.dtype = PERMALLOY_FLOAT32;
-    result.rank = static_cast<int32_t>(dims.size());
-    std::copy(dims.begin(), dims.end(), result.dims);
-    result.data = const_cast<float *>(data);
-    return result;
-  }
-
-  std::vector<std::byte> bytes_;
-  permalloy_session *session_ = nullptr;
+  CApi() : CApiFixture(tinyModel()) {}
 };
 
 TEST_F(CApi, RunsByNameAndGivesSomeOutputs) {

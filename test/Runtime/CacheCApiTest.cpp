@@ -1,7 +1,6 @@
 //===- CacheCApiTest.cpp - caches through the C interface --------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "TestModel.h"
-#include "permalloy-c/permalloy.h"
+#include "CApiFixture.h"
 
 #include <algorithm>
 #include <gtest/gtest.h>
@@ -10,30 +9,10 @@ using namespace permalloy::test;
 
 namespace {
 
-std::string take(permalloy_status *status) {
-  std::string message = permalloy_status_message(status);
-  permalloy_status_release(status);
-  return message;
-}
-
-class CacheCApi : public ::testing::Test {
+class CacheCApi : public CApiFixture {
 protected:
-  void SetUp() override {
-    bytes_ = artifactBytes(cacheModel());
-    ASSERT_EQ(take(permalloy_session_open_memory(bytes_.data(), bytes_.size(), nullptr, &session_)),
-              "");
-  }
-  void TearDown() override { permalloy_session_close(session_); }
+  CacheCApi() : CApiFixture(cacheModel()) {}
 
-  static permalloy_tensor tensor(const char *name, std::vector<int64_t> dims, const float *data) {
-    permalloy_tensor result = {};
-    result.name = name;
-    result.dtype = PERMALLOY_FLOAT32;
-    result.rank = static_cast<int32_t>(dims.size());
-    std::copy(dims.begin(), dims.end(), result.dims);
-    result.data = const_cast<float *>(data);
-    return result;
-  }
   /// What a run gave as present, to be given as past.
   static permalloy_tensor past(const char *name, const permalloy_tensor &present) {
     permalloy_tensor result = present;
@@ -42,8 +21,6 @@ protected:
     return result;
   }
 
-  std::vector<std::byte> bytes_;
-  permalloy_session *session_ = nullptr;
   const float x_[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 };
 

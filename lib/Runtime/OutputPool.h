@@ -21,9 +21,9 @@
 namespace permalloy {
 
 /// The idle memory of one session in one process. It never holds more than the pooled outputs of
-/// the latest run take, and frees what that run does not take before anything is allocated for it,
-/// so no run needs more memory than without a pool. All calls are safe from any thread; memory that
-/// comes back after the pool is gone, or in a child of fork(), is freed.
+/// the latest run take, and frees what a run does not take before that run's outputs are allocated;
+/// until then it stands beside the run's intermediates. All calls are safe from any thread; memory
+/// that comes back after the pool is gone, or in a child of fork(), is freed.
 class OutputPool : public std::enable_shared_from_this<OutputPool> {
 public:
   /// Smaller outputs are left to malloc, which has no mmap for them.

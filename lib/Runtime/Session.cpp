@@ -184,8 +184,9 @@ struct Session::OutputPlaces {
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (!pointers[i])
         continue;
+      if (!outputs[i].data) // else the caller's memory keeps its owner
+        outputs[i].owner = std::move(pooled[i]);
       outputs[i].data = pointers[i];
-      outputs[i].owner = std::move(pooled[i]);
       allocated[i].release();
     }
   }

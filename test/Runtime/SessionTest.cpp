@@ -78,6 +78,15 @@ TEST(Session, UsesLargeOutputsAgainOnceTheyAreLetGo) {
   ASSERT_TRUE(session->run(large.inputs(), third).ok());
   EXPECT_EQ(address, third[0].data);
   EXPECT_TRUE(isRight(third[0], large));
+  // Given back as the caller's memory, an output still belongs to whom it did.
+  third[0].capacity = large.y.size() * 4;
+  std::weak_ptr<void> owner = third[0].owner;
+  for (size_t i : {1, 2})
+    third[i].release();
+  ASSERT_TRUE(session->run(other.inputs(), third).ok());
+  EXPECT_EQ(address, third[0].data);
+  EXPECT_FALSE(owner.expired());
+  EXPECT_TRUE(isRight(third[0], other));
   session.reset();
   EXPECT_TRUE(isRight(kept[0], large)) << "it outlives the session";
   for (std::vector<OutputTensor> *outputs : {&kept, &third})

@@ -175,15 +175,17 @@ void AmxContractionEmitter::packAllRows() {
 }
 
 /// 16 numbers of f32 as sums of two of bf16, which stand in the upper halves of lanes of i32: x = high + low, up to 2^-17 of x. The
-/// difference before rounding is exact; an infinity gives a low part of NaN.
+/// difference before rounding is exact. NaN stays NaN; an infinity gives a low part of NaN.
 std::pair<Value, Value> AmxContractionEmitter::splitVector(Value value) {
   auto bits = [&](Value x) { return LLVM::BitcastOp::create(b, b.intVectorType(), x); };
   auto lanes = [&](int32_t x) -> Value {
     return arith::ConstantOp::create(b, DenseElementsAttr::get(b.intVectorType(), x));
   };
-  auto rounded = [&](Value x) -> Value { // half away from zero
-    Value sum = arith::AddIOp::create(b, bits(x), lanes(0x8000));
-    return arith::AndIOp::create(b, sum, lanes(int32_t(0xffff0000)));
+  auto rounded = [&](Value x) -> Value { // half away from zero; cut off where that would leave the finite numbers
+    Value magnitude = arith::AndIOp::create(b, bits(x), lanes(0x7fffffff));
+    Value isHuge = arith::CmpIOp::create(b, arith::CmpIPredicate::sge, magnitude, lanes(0x7f7f8000));
+    Value half = arith::SelectOp::create(b, isHuge, lanes(0), lanes(0x8000));
+    return arith::AndIOp::create(b, arith::AddIOp::create(b, bits(x), half), lanes(int32_t(0xffff0000)));
   };
   Value high = rounded(value);
   Value rest = arith::SubFOp::create(b, value, LLVM::BitcastOp::create(b, b.vectorType(), high));

@@ -7,6 +7,9 @@
 #include "KernelCheck.h"
 #include "permalloy/Codegen/KernelEmitter.h"
 
+#include <bit>
+#include <limits>
+
 using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace permalloy::codegen::test;
@@ -108,6 +111,22 @@ TEST_F(AmxContractionTest, Split) {
     check(replaceAll(replaceAll(text, "$K", std::to_string(k)), "$N", std::to_string(n)),
           {"s=1", "s=17", "s=40", "s=200", "s=600"}, Tolerance{3e-5, 1e-3}); // of bf16 alone: 0.1
   }
+}
+
+/// NaN of any payload stays NaN, the largest numbers stay finite.
+TEST_F(AmxContractionTest, SplitKeepsExtremes) {
+  KernelCheck kernel(R"mlir(func.func @main(%x: tensor<?x64xf32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<64>]}, %w: tensor<64x48xf32>) -> tensor<?x48xf32> {
+    %0 = tfm.linear %x, %w {tfm.precision = "bf16x3"} : (tensor<?x64xf32>, tensor<64x48xf32>) -> tensor<?x48xf32>
+    return %0 : tensor<?x48xf32>
+  })mlir", "contraction");
+  ASSERT_TRUE(bool(kernel));
+  kernel.run(sapphireRapids(), "s=40", Tolerance{3e-5, 1e-3}, [](llvm::MutableArrayRef<reference::Tensor> inputs) {
+    for (int64_t column = 0; column < 48; ++column)
+      inputs[1].setNumber(column, 0.25);
+    inputs[0].setNumber(64, std::bit_cast<double>(0x7fffffffffffffff)); // 0x7fffffff as f32
+    inputs[0].setNumber(128, std::numeric_limits<float>::max());
+    inputs[0].setNumber(192, -std::numeric_limits<float>::max());
+  });
 }
 
 /// What accumulates in f32 is not rounded on its way.

@@ -129,6 +129,12 @@ SmallVector<ContractionSchedule> tiles(const CpuTarget &target, mlir::Type eleme
   return result;
 }
 
+TEST_P(ContractionTest, DefaultsForNoSteps) {
+  ContractionSchedule schedule = ContractionSchedule::choose(target(), 16, 0);
+  EXPECT_LT(0, schedule.blockSteps);
+  EXPECT_LT(0, schedule.blockRows);
+}
+
 TEST_P(ContractionTest, EveryRegisterTile) {
   for (const ContractionSchedule &schedule : tiles(target()))
     check(90, 24, schedule, {1, 19, 100});

@@ -31,7 +31,7 @@ static bool takesRuns(const ContractionSize &size) {
 /// The default on AVX2: all of K at once, with few enough rows to keep A in a second-level cache, and turns of four steps, in which
 /// 6 x 1 has registers enough (ContractionEmitter::unrolls).
 static void takeAllSteps(ContractionSchedule &schedule, int64_t k) {
-  schedule.blockSteps = llvm::alignTo(std::max<int64_t>(k, 1), 16);
+  schedule.blockSteps = llvm::alignTo(k, 16);
   schedule.blockRows = std::clamp<int64_t>(kMaxAllStepsBytes / (schedule.blockSteps * 4), 40, 240) / schedule.rows * schedule.rows;
   schedule.prefetchPeriod = 4;
 }
@@ -39,6 +39,7 @@ static void takeAllSteps(ContractionSchedule &schedule, int64_t k) {
 ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t n, int64_t k,
                                                 Type element) {
   ContractionSchedule schedule;
+  k = std::max<int64_t>(k, 1); // products of no steps have a block all the same
   int64_t panels = panelsOf(n);
   bool pairs = element && element.isBF16();
   if (!target.isAvx512())

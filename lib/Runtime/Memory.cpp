@@ -17,9 +17,7 @@ namespace permalloy {
 using artifact::kBufferAlignment;
 using artifact::kPageSize;
 
-/// From this size on memory is whole huge pages: activations of one sequence of 128 tokens then take one or two entries of the
-/// first TLB, which has 96.
-static constexpr size_t kHugePage = 2 << 20, kLeastHuge = 1 << 20;
+static constexpr size_t kHugePage = 2 << 20;
 
 static constexpr uint64_t roundUp(uint64_t value, uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;
@@ -58,33 +56,14 @@ Result<Mapping> Mapping::file(const std::string &path) {
   return Mapping(static_cast<std::byte *>(base), info.st_size);
 }
 
-/// New pages at a multiple of `alignment`, null when there are none. Linux aligns only some sizes by itself.
-static std::byte *mapPages(size_t size, size_t alignment) {
-  size_t slack = alignment - kPageSize;
-  if (size > SIZE_MAX - slack)
-    return nullptr;
-  void *base =
-      ::mmap(nullptr, size + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (base == MAP_FAILED)
-    return nullptr;
-  auto *begin = static_cast<std::byte *>(base);
-  size_t before = roundUp(reinterpret_cast<uintptr_t>(base), alignment) - reinterpret_cast<uintptr_t>(base);
-  if (before)
-    ::munmap(begin, before);
-  if (before < slack)
-    ::munmap(begin + before + size, slack - before);
-  return begin + before;
-}
-
 Result<Mapping> Mapping::anonymous(size_t size) {
-  bool isLarge = size >= kLeastHuge && size <= SIZE_MAX - kHugePage;
-  size_t pageSize = isLarge ? kHugePage : kPageSize, rounded = roundUp(size ? size : 1, pageSize);
-  std::byte *base = mapPages(rounded, pageSize);
-  if (!base)
+  size = roundUp(size ? size : 1, kPageSize);
+  void *base = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED)
     return Status(StatusCode::outOfMemory, "cannot reserve " + std::to_string(size) + " bytes");
-  if (isLarge)
-    ::madvise(base, rounded, MADV_HUGEPAGE);
-  return Mapping(base, rounded);
+  if (size >= 2 * kHugePage)
+    ::madvise(base, size, MADV_HUGEPAGE);
+  return Mapping(static_cast<std::byte *>(base), size);
 }
 
 Status Mapping::protect(size_t offset, size_t size, int protection) {

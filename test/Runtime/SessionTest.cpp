@@ -57,20 +57,6 @@ TEST(Session, OutputMemoryOfAnySize) {
   EXPECT_FALSE(allocateOutput(SIZE_MAX));
 }
 
-TEST(Mapping, LargeMemoryIsWholeHugePages) {
-  for (size_t size : {size_t(0), size_t(5000), size_t(1) << 20, (size_t(2) << 20) + 1, size_t(6) << 20}) {
-    Result<Mapping> memory = Mapping::anonymous(size);
-    ASSERT_TRUE(memory.ok()) << size;
-    size_t page = size >= 1 << 20 ? 2 << 20 : 4096;
-    EXPECT_EQ(0u, reinterpret_cast<uintptr_t>(memory->data()) % page);
-    EXPECT_EQ(0u, memory->size() % page);
-    EXPECT_LE(size, memory->size());
-    std::memset(memory->data(), 1, memory->size());
-  }
-  EXPECT_FALSE(Mapping::anonymous(SIZE_MAX).ok());
-  EXPECT_FALSE(Mapping::anonymous(SIZE_MAX - (2 << 20)).ok());
-}
-
 TEST(Session, UsesLargeOutputsAgainOnceTheyAreLetGo) {
   artifact::ArtifactContents contents = tinyModel();
   contents.manifest.symbols[1].max = 1 << 16;

@@ -31,8 +31,7 @@ public:
 
   /// Maps a whole file read-only; its pages are shared with other processes.
   static Result<Mapping> file(const std::string &path);
-  /// Zeroed private pages, readable and writable. From 1 MB on they ask for huge pages: the size is rounded up to 2 MB and aligned
-  /// so.
+  /// Zeroed private pages, readable and writable. Large ones ask for huge pages.
   static Result<Mapping> anonymous(size_t size);
 
   std::byte *data() const { return base_; }

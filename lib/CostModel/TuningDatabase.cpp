@@ -124,20 +124,13 @@ struct Shape {
   std::string symbols;
   double away = 0;
   std::map<std::string, Rows> rows;
-  std::string defaultThen; ///< the newest schedule that was the default when it was measured
-  double defaultNs = 0;    ///< its time
-};
-
-/// A schedule's time by that of the default when it was measured.
-struct Relative {
-  double time = 0;
-  bool byTurns = false; ///< at the same time
+  double defaultNs = 0; ///< the newest time of today's default
 };
 
 /// What a schedule gains over the default of today.
 struct Gain {
   double gain = 0;
-  bool byTurns = true;
+  bool byTurns = true; ///< measured by turns with it
   bool isEnough() const { return gain >= (byTurns ? kLeastGain : kLeastGainApart); }
 };
 
@@ -153,10 +146,10 @@ public:
   double promiseOf(const std::string &schedule) const;
 
 private:
-  bool takeDefault(Shape &shape) const;
-  const TuningRow *newest(const Rows &rows, bool byTurns) const;
+  bool isByTurns(const Shape &shape, const TuningRow &row) const;
+  const TuningRow *newest(const Shape &shape, const std::string &schedule, bool byTurns) const;
+  Gain gainAt(const Shape &shape, const std::string &schedule) const;
   double mostGainOf(const std::string &schedule, bool byTurns) const;
-  std::optional<Relative> relative(const Shape &shape, const std::string &schedule) const;
 
   const ScheduleQuery &query;
   std::string byDefault;
@@ -169,7 +162,7 @@ static std::string textOf(NamedNumbers schedule) {
   return str(schedule);
 }
 
-/// Of the points at which a default still holds, the nearest ones, which may be as near as each other.
+/// Of the points at which today's default was measured, the nearest ones, which may be as near as each other.
 Nearest::Nearest(std::map<std::vector<int64_t>, Shape> &all, const ScheduleQuery &query)
     : query(query), byDefault(textOf(query.byDefault)) {
   std::multimap<double, Shape *> order;
@@ -178,78 +171,69 @@ Nearest::Nearest(std::map<std::vector<int64_t>, Shape> &all, const ScheduleQuery
   for (auto [away, shape] : order) {
     if (!nearest.empty() && away > nearest.front()->away + 1e-9)
       return;
-    if (takeDefault(*shape))
+    if (const TuningRow *usual = newest(*shape, byDefault, /*byTurns=*/false)) {
+      shape->defaultNs = usual->medianNs;
       nearest.push_back(shape);
+    }
   }
 }
 
-bool Nearest::takeDefault(Shape &shape) const {
-  Rows defaults;
-  for (auto &[schedule, rows] : shape.rows)
-    llvm::copy_if(rows, std::back_inserter(defaults), [&](auto *row) { return row->isDefault || schedule == byDefault; });
-  for (const TuningRow *row : llvm::reverse(defaults))
-    if (query.isCurrent(*row)) {
-      shape.defaultThen = str(row->schedule), shape.defaultNs = row->medianNs;
-      return true;
-    }
-  return false;
+/// Whether a row was measured by turns with the default of today: with the code of one of its rows that hold.
+bool Nearest::isByTurns(const Shape &shape, const TuningRow &row) const {
+  return row.defaultNs > 0 && llvm::any_of(shape.rows.at(byDefault), [&](const TuningRow *usual) {
+           return usual->code == row.defaultCode && query.isCurrent(*usual);
+         });
 }
 
-/// The newest measurement that still holds; null for none.
-const TuningRow *Nearest::newest(const Rows &rows, bool byTurns) const {
-  for (const TuningRow *row : llvm::reverse(rows))
-    if ((row->defaultNs > 0 || !byTurns) && query.isCurrent(*row))
+/// The newest measurement of a schedule that still holds, of all or of those by turns; null for none.
+const TuningRow *Nearest::newest(const Shape &shape, const std::string &schedule, bool byTurns) const {
+  auto rows = shape.rows.find(schedule);
+  if (rows == shape.rows.end())
+    return nullptr;
+  for (const TuningRow *row : llvm::reverse(rows->second))
+    if ((!byTurns || isByTurns(shape, *row)) && query.isCurrent(*row))
       return row;
   return nullptr;
 }
 
-std::optional<Relative> Nearest::relative(const Shape &shape, const std::string &schedule) const {
-  if (schedule == shape.defaultThen)
-    return Relative{1, true};
-  auto rows = shape.rows.find(schedule);
-  if (rows == shape.rows.end())
-    return std::nullopt;
-  if (const TuningRow *row = newest(rows->second, /*byTurns=*/true))
-    return Relative{row->medianNs / row->defaultNs, true};
-  if (const TuningRow *row = newest(rows->second, /*byTurns=*/false))
-    return Relative{row->medianNs / shape.defaultNs, false};
-  return std::nullopt;
+Gain Nearest::gainAt(const Shape &shape, const std::string &schedule) const {
+  if (const TuningRow *row = newest(shape, schedule, /*byTurns=*/true))
+    return {row->defaultNs / row->medianNs, true};
+  if (const TuningRow *row = newest(shape, schedule, /*byTurns=*/false))
+    return {shape.defaultNs / row->medianNs, false};
+  return {};
 }
 
 Gain Nearest::gainOf(const std::string &schedule) const {
   double sum = 0;
   Gain result;
   for (const Shape *shape : nearest) {
-    auto own = relative(*shape, schedule);
-    if (!own)
+    Gain own = gainAt(*shape, schedule);
+    if (own.gain == 0)
       return {};
-    Relative usual = relative(*shape, byDefault).value_or(Relative{1, true});
-    sum += std::log(usual.time / own->time);
-    result.byTurns &= usual.byTurns && own->byTurns;
+    sum += std::log(own.gain);
+    result.byTurns &= own.byTurns;
   }
   result.gain = nearest.empty() ? 0 : std::exp(sum / double(nearest.size()));
   return result;
 }
 
-/// By the fastest rows, of all or of those measured by turns.
+/// By the fastest rows, of all or of those measured by turns with any default.
 double Nearest::mostGainOf(const std::string &schedule, bool byTurns) const {
   double sum = 0;
   for (const Shape *shape : nearest) {
     auto rows = shape->rows.find(schedule);
-    double least = schedule == shape->defaultThen ? 1 : HUGE_VAL;
-    for (const TuningRow *row : rows == shape->rows.end() ? Rows() : rows->second) {
-      if (row->defaultNs > 0)
-        least = std::min(least, row->medianNs / row->defaultNs);
-      if (!byTurns)
-        least = std::min(least, row->medianNs / shape->defaultNs);
-    }
-    Relative usual = relative(*shape, byDefault).value_or(Relative{1, true});
-    sum += std::log(usual.time / least);
+    double most = 0;
+    for (const TuningRow *row : rows == shape->rows.end() ? Rows() : rows->second)
+      most = std::max(most, std::max(row->defaultNs, byTurns ? 0 : shape->defaultNs) / row->medianNs);
+    sum += std::log(most);
   }
   return nearest.empty() ? 0 : std::exp(sum / double(nearest.size()));
 }
 
 double Nearest::promiseOf(const std::string &schedule) const {
+  if (schedule == byDefault)
+    return 0;
   if (double gain = mostGainOf(schedule, /*byTurns=*/false); gain >= kLeastGainApart)
     return gain;
   double gain = mostGainOf(schedule, /*byTurns=*/true);
@@ -259,17 +243,16 @@ double Nearest::promiseOf(const std::string &schedule) const {
 /// Whether anything could come of asking which rows hold: most kernels have no schedule that was ever much faster.
 static bool promisesAnything(const std::map<std::vector<int64_t>, Shape> &shapes, const std::string &byDefault) {
   for (const auto &[sizes, shape] : shapes) {
-    double defaultNs = 0, leastNs = HUGE_VAL;
+    auto defaults = shape.rows.find(byDefault);
+    if (defaults == shape.rows.end())
+      continue;
+    double defaultNs = 0;
+    for (const TuningRow *row : defaults->second)
+      defaultNs = std::max(defaultNs, row->medianNs);
     for (const auto &[schedule, rows] : shape.rows)
-      for (const TuningRow *row : rows) {
-        if (row->defaultNs / row->medianNs >= kLeastGain)
+      for (const TuningRow *row : rows)
+        if (row->defaultNs / row->medianNs >= kLeastGain || defaultNs / row->medianNs >= kLeastGainApart)
           return true;
-        leastNs = std::min(leastNs, row->medianNs);
-        if (row->isDefault || schedule == byDefault)
-          defaultNs = std::max(defaultNs, row->medianNs);
-      }
-    if (defaultNs / leastNs >= kLeastGainApart)
-      return true;
   }
   return false;
 }
@@ -348,8 +331,8 @@ TuningWriter::~TuningWriter() {
 
 void TuningWriter::note(const TuningRow &row) {
   medians[row.key()] = row.medianNs;
-  if (row.defaultNs > 0)
-    gains[row.key()] = row.defaultNs / row.medianNs;
+  if (row.defaultNs > 0 && !row.defaultCode.empty())
+    gains[row.key() + "|" + row.defaultCode] = row.defaultNs / row.medianNs;
 }
 
 static std::optional<double> lookUp(const llvm::StringMap<double> &map, const std::string &key) {
@@ -358,7 +341,9 @@ static std::optional<double> lookUp(const llvm::StringMap<double> &map, const st
 }
 
 std::optional<double> TuningWriter::find(const TuningRow &row) const { return lookUp(medians, row.key()); }
-std::optional<double> TuningWriter::findGain(const TuningRow &row) const { return lookUp(gains, row.key()); }
+std::optional<double> TuningWriter::findGain(const TuningRow &row) const {
+  return lookUp(gains, row.key() + "|" + row.defaultCode);
+}
 
 /// In one call, so that neither an interrupt nor another process comes between.
 Status TuningWriter::write(const std::string &lines) {

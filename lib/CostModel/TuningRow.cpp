@@ -88,6 +88,8 @@ std::string permalloy::lineOf(const TuningRow &row) {
     out.attribute("repeats", row.repeats);
     if (row.defaultNs > 0)
       out.attribute("default_ns", tenths(row.defaultNs));
+    if (!row.defaultCode.empty())
+      out.attribute("default_code", row.defaultCode);
     out.attribute("drift", std::round(row.drift * 1000) / 1000);
     out.attribute("instructions", row.instructions);
     out.attribute("spills", row.spills);
@@ -199,6 +201,7 @@ llvm::Expected<TuningRow> permalloy::rowOf(const json::Object &object) {
   row.madNs = fields.number("mad_ns");
   row.repeats = fields.integer("repeats");
   row.defaultNs = fields.isThere("default_ns") ? fields.number("default_ns") : 0;
+  row.defaultCode = fields.isThere("default_code") ? fields.text("default_code") : "";
   row.drift = fields.number("drift");
   row.instructions = fields.integer("instructions");
   row.spills = fields.integer("spills");

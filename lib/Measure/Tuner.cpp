@@ -340,7 +340,9 @@ Status Tuner::confirmAt(TaskState &state, const Prepared &best, const Prepared &
     score += std::log(bestNs);
     usual += std::log(defaultNs);
   };
-  auto gain = writer.findGain(rowFor(state, best, symbols)), known = writer.find(rowFor(state, byDefault, symbols));
+  TuningRow row = rowFor(state, best, symbols);
+  row.defaultCode = byDefault.code;
+  auto gain = writer.findGain(row), known = writer.find(rowFor(state, byDefault, symbols));
   if (gain && known) {
     add(*known / *gain, *known);
     return {};
@@ -361,18 +363,20 @@ Status Tuner::confirmAt(TaskState &state, const Prepared &best, const Prepared &
   if (timing.repeats < 3 && options.stop())
     return {};
   add(timing.medianNs, usualTiming.medianNs);
-  PERMALLOY_TRY(append(state, pair[1], size, usualTiming, usualTiming.medianNs));
-  return append(state, pair[0], size, timing, usualTiming.medianNs);
+  const std::string &code = pair[1].job->candidate->code;
+  PERMALLOY_TRY(append(state, pair[1], size, usualTiming, usualTiming.medianNs, code));
+  return append(state, pair[0], size, timing, usualTiming.medianNs, code);
 }
 
-Status Tuner::append(TaskState &state, const Prepared &prepared, size_t size, const Timing &timing, double defaultNs) {
+Status Tuner::append(TaskState &state, const Prepared &prepared, size_t size, const Timing &timing, double defaultNs,
+                     const std::string &defaultCode) {
   const reference::Symbols &symbols = state.task.sizes[size];
   const Candidate &candidate = *prepared.job->candidate;
   TuningRow row = rowFor(state, prepared, symbols);
   row.coldWeights = state.buffers[size].hasColdWeights();
   row.minNs = timing.minNs, row.medianNs = timing.medianNs, row.madNs = timing.madNs;
   row.repeats = timing.repeats, row.drift = timing.drift;
-  row.defaultNs = defaultNs;
+  row.defaultNs = defaultNs, row.defaultCode = defaultCode;
   row.code = candidate.code;
   row.instructions = candidate.statistics.instructions;
   row.spills = candidate.statistics.spills;

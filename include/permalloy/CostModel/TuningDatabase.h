@@ -59,10 +59,10 @@ public:
   const std::vector<TuningRow> &rows() const { return measured; }
   bool hasCpu(const std::string &kind) const { return cpus.contains(kind); }
 
-  /// The best schedule for a kernel: of the measured sizes of its structure those nearest in the logarithms of the known
-  /// dimensions, all where none is known, and of the schedules measured at each of them the fastest. Nothing when that gains
-  /// less than 3% over the default, or over the schedule that was the default when it was measured: less than 10% where the two
-  /// were not measured by turns (TuningRow::defaultNs). Nothing when nothing was measured.
+  /// The best schedule for a kernel: of the sizes at which its structure was measured with `query.byDefault` those nearest in
+  /// the logarithms of the known dimensions, all where none is known, and of the schedules measured at each of them the fastest.
+  /// Nothing when that gains less than 3% over the default: less than 10% where it was not measured by turns with this default
+  /// (TuningRow::defaultCode) but with none or another. Nothing when the default, or nothing else, was measured.
   std::optional<TunedSchedule> choose(const ScheduleQuery &query) const;
 
   void add(const KernelIdentity &kernel) { known[kernel.id] = kernel; }
@@ -88,7 +88,7 @@ public:
   const TuningDatabase &database() const { return contents; }
   /// The median, in nanoseconds, of a row with this key (TuningRow::key), which need not hold a measurement; nothing for none.
   std::optional<double> find(const TuningRow &row) const;
-  /// The default's median by that of such a row, where it was measured by turns with the default.
+  /// The default's median by that of such a row, where it was measured by turns with the default of code `row.defaultCode`.
   std::optional<double> findGain(const TuningRow &row) const;
   /// Whether there is any row of the kernel.
   bool knows(const KernelIdentity &kernel) const { return contents.kernels().contains(kernel.id); }
@@ -104,7 +104,7 @@ private:
   std::string path;
   int file = -1;
   TuningDatabase contents;
-  llvm::StringMap<double> medians, gains; ///< by TuningRow::key
+  llvm::StringMap<double> medians, gains; ///< by TuningRow::key, and the default's code
   bool wroteCpu = false;
 };
 

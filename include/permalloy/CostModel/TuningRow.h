@@ -29,12 +29,13 @@ struct TuningRow {
   std::string target; ///< "x86-64-v4"
   NamedNumbers schedule, symbols;
   std::vector<int64_t> sizes; ///< KernelIdentity::dims at these symbols
-  bool isDefault = false;     ///< what the compiler takes without measurements
+  bool isDefault = false;     ///< what the compiler took without measurements
   bool coldWeights = false;   ///< packed weights came from memory, as in a model; everything else from the caches
   double minNs = 0, medianNs = 0, madNs = 0; ///< MAD: median distance from the median
   unsigned repeats = 0;
   /// The median of the default schedule, measured by turns with this one; 0: this was measured alone.
   double defaultNs = 0;
+  std::string defaultCode; ///< `code` of that default; empty: measured alone, or before rows said so
   double drift = 1;   ///< time of the reference work round this measurement, relative to what is usual in the session
   std::string code;   ///< hash of the kernel's LLVM dialect: what was timed
   unsigned instructions = 0, spills = 0; ///< of the function; in its innermost loops

@@ -71,7 +71,8 @@ private:
   Status confirmAt(TaskState &state, const Prepared &best, const Prepared &byDefault, size_t size, double &score,
                    double &usual);
   std::optional<Runner> runner(TaskState &state, const Prepared &prepared, size_t size);
-  Status append(TaskState &state, const Prepared &prepared, size_t size, const Timing &timing, double defaultNs = 0);
+  Status append(TaskState &state, const Prepared &prepared, size_t size, const Timing &timing, double defaultNs = 0,
+                const std::string &defaultCode = "");
   bool setSchedule(TaskState &state, const Values &values);
   void refuse(std::string why);
   std::vector<Values> candidates(TaskState &state);

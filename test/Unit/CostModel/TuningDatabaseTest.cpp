@@ -38,6 +38,14 @@ TuningRow row(const std::string &id, int64_t size, int64_t tile, double median, 
   return row;
 }
 
+/// One measured by turns with the default of code `code`.
+TuningRow turns(int64_t size, int64_t tile, double median, double defaultNs, const std::string &code = "code1") {
+  TuningRow result = row("a", size, tile, median);
+  result.defaultNs = defaultNs;
+  result.defaultCode = code;
+  return result;
+}
+
 class TuningDatabaseTest : public testing::Test {
 protected:
   TuningDatabaseTest() : folder(std::move(*TempFolder::create())), path(folder.file("deep/er/tuning.jsonl")) {}
@@ -60,9 +68,7 @@ protected:
 
 TEST_F(TuningDatabaseTest, RoundTrip) {
   write({row("a", 128, 3, 1234.5, true)});
-  TuningRow byTurns = row("a", 128, 5, 1000);
-  byTurns.defaultNs = 1100;
-  write({row("b", 1, 4, 10), byTurns}); // opened again
+  write({row("b", 1, 4, 10), turns(128, 5, 1000, 1100)}); // opened again
   Result<TuningDatabase> loaded = TuningDatabase::load(path);
   ASSERT_TRUE(loaded.ok()) << loaded.status().message();
   ASSERT_EQ(3u, loaded->rows().size());
@@ -72,7 +78,9 @@ TEST_F(TuningDatabaseTest, RoundTrip) {
   EXPECT_EQ(1234.5, first.medianNs);
   EXPECT_EQ(1.25, first.drift);
   EXPECT_EQ(0, first.defaultNs);
+  EXPECT_EQ("", first.defaultCode);
   EXPECT_EQ(1100, loaded->rows()[2].defaultNs);
+  EXPECT_EQ("code1", loaded->rows()[2].defaultCode);
   EXPECT_EQ(1000, first.flops);
   EXPECT_TRUE(first.isDefault && first.coldWeights && !loaded->rows()[1].isDefault);
   EXPECT_THAT(first.sizes, ElementsAre(128, 64));
@@ -92,6 +100,15 @@ TEST_F(TuningDatabaseTest, ResumesWhereItWas) {
   changed.code = "another compiler's";
   EXPECT_FALSE(writer->find(changed).has_value());
   EXPECT_TRUE(writer->knows(kernel("a")) && !writer->knows(kernel("b")));
+}
+
+TEST_F(TuningDatabaseTest, FindsGainsOverTheDefaultAskedFor) {
+  write({turns(128, 3, 50, 60), turns(128, 4, 50, 60, "")}); // the second of a version that did not say
+  Result<TuningWriter> writer = TuningWriter::open(path);
+  ASSERT_TRUE(writer.ok());
+  EXPECT_EQ(60.0 / 50, writer->findGain(turns(128, 3, 0, 0)));
+  EXPECT_FALSE(writer->findGain(turns(128, 3, 0, 0, "another default's")));
+  EXPECT_FALSE(writer->findGain(turns(128, 4, 0, 0)) || writer->findGain(turns(128, 4, 0, 0, "")));
 }
 
 TEST_F(TuningDatabaseTest, TakesSeveralWritersAtOnce) {
@@ -131,10 +148,12 @@ TEST_F(TuningDatabaseTest, RefusesOtherLines) {
   EXPECT_THAT(errorOf(headerLine() + "\n" + lineOf(kernel("a"))), HasSubstr(":2: the line has no end"));
   std::string zero = headerLine() + "\n" + lineOf(kernel("a")) + "\n" + lineOf(row("a", 1, 1, 0)) + "\n";
   EXPECT_THAT(errorOf(zero), HasSubstr(":3: no row: 'median_ns' is missing or not more than 0"));
-  std::string turns = lineOf(row("a", 1, 1, 5));
-  turns.insert(1, "\"default_ns\":\"fast\",");
-  EXPECT_THAT(errorOf(headerLine() + "\n" + lineOf(kernel("a")) + "\n" + turns + "\n"),
-              HasSubstr(":3: no row: 'default_ns' is missing or not a number, 0 or more"));
+  auto errorWith = [&](const std::string &field) {
+    std::string line = lineOf(row("a", 1, 1, 5));
+    return errorOf(headerLine() + "\n" + lineOf(kernel("a")) + "\n" + line.insert(1, field + ",") + "\n");
+  };
+  EXPECT_THAT(errorWith("\"default_ns\":\"fast\""), HasSubstr(":3: no row: 'default_ns' is missing or not a number, 0 or more"));
+  EXPECT_THAT(errorWith("\"default_code\":7"), HasSubstr(":3: no row: 'default_code' is missing or not a string"));
 }
 
 TEST_F(TuningDatabaseTest, ReadsOnlyKernelsAskedFor) {
@@ -235,19 +254,65 @@ TEST_F(ChoiceTest, MeasurementsByTurnsComeFirst) {
   for (const TuningRow &row : {row("a", 16, 1, 100, true), row("a", 16, 2, 92), row("a", 16, 3, 80)})
     database.add(row);
   EXPECT_EQ(3, choose(16)->schedule[0].second);
-  TuningRow again = row("a", 16, 3, 79); // luck: the default was as fast then
-  again.defaultNs = 80;
-  database.add(again);
+  database.add(turns(16, 3, 84, 85)); // luck: the default was as fast then
   EXPECT_FALSE(choose(16));
-  again = row("a", 16, 2, 90);
-  again.defaultNs = 95;
-  database.add(again);
+  database.add(turns(16, 2, 90, 95));
   ASSERT_TRUE(choose(16));
   EXPECT_EQ(2, choose(16)->schedule[0].second);
   EXPECT_DOUBLE_EQ(95.0 / 90, choose(16)->gain);
-  // Against a default that was one of them.
+  // Where the default is one of them, the turns were with another: 7% do not do.
   EXPECT_FALSE(choose(16, 2));
   outdated = {"code2"};
+  EXPECT_FALSE(choose(16));
+}
+
+/// Its own code is as it was, but what it was faster than is the default no more.
+TEST_F(ChoiceTest, TurnsWithAnotherDefaultAreNone) {
+  for (const TuningRow &row : {row("a", 16, 1, 100, true), turns(16, 3, 93, 100)})
+    database.add(row);
+  ASSERT_TRUE(choose(16));
+  EXPECT_DOUBLE_EQ(100.0 / 93, choose(16)->gain);
+  EXPECT_FALSE(choose(16, 2)); // nothing is known of 2
+  database.add(row("a", 16, 2, 90, true));
+  EXPECT_FALSE(choose(16, 2));
+  database.add(row("a", 16, 2, 101, true));
+  EXPECT_FALSE(choose(16, 2)); // 9%, measured at another time
+  database.add(row("a", 16, 2, 105, true));
+  ASSERT_TRUE(choose(16, 2));
+  EXPECT_DOUBLE_EQ(105.0 / 93, choose(16, 2)->gain);
+  database.add(turns(16, 3, 94, 95, "code2"));
+  EXPECT_FALSE(choose(16, 2));
+  EXPECT_TRUE(choose(16)); // back at the older compiler
+}
+
+/// The same schedule, of which the compiler makes other code.
+TEST_F(ChoiceTest, TurnsWithOtherCodeOfTheDefaultAreNone) {
+  TuningRow since = row("a", 16, 1, 90, true);
+  since.code = "newer compiler's";
+  for (const TuningRow &row : {row("a", 16, 1, 100, true), turns(16, 3, 93, 100)})
+    database.add(row);
+  outdated = {"code1"};
+  EXPECT_FALSE(choose(16)); // the default was not measured
+  database.add(since);
+  EXPECT_FALSE(choose(16));
+  outdated = {"newer compiler's"};
+  ASSERT_TRUE(choose(16));
+  EXPECT_DOUBLE_EQ(100.0 / 93, choose(16)->gain);
+}
+
+TEST_F(ChoiceTest, TurnsThatDoNotSayWithWhichDefaultAreNone) {
+  for (const TuningRow &row : {row("a", 16, 1, 100, true), turns(16, 3, 93, 100, ""), turns(16, 4, 85, 86, "")})
+    database.add(row);
+  ASSERT_TRUE(choose(16));
+  EXPECT_EQ(4, choose(16)->schedule[0].second); // 18%, measured at another time
+  EXPECT_FALSE(choose(16, 1, /*illegal=*/4));
+}
+
+TEST_F(ChoiceTest, TheNewestRowOfTheDefaultCounts) {
+  for (const TuningRow &row : {row("a", 16, 9, 200, true), row("a", 16, 1, 100, true), row("a", 16, 3, 80)})
+    database.add(row);
+  EXPECT_DOUBLE_EQ(1.25, choose(16)->gain); // not over 9, which was the default
+  database.add(row("a", 16, 1, 85));
   EXPECT_FALSE(choose(16));
 }
 

@@ -34,7 +34,7 @@ protected:
     TuningOptions options;
     options.target = &target;
     options.rounds = rounds;
-    options.candidates = 3;
+    options.candidates = candidates;
     options.confirmed = confirmed;
     options.stop = std::move(stop);
     Tuner tuner(*writer, options);
@@ -57,7 +57,18 @@ protected:
     return task;
   }
 
-  unsigned confirmed = 0;
+  /// Changes the lines of the database.
+  void edit(llvm::function_ref<void(std::string &)> change) {
+    std::string text;
+    {
+      std::ifstream file(path);
+      for (std::string line; std::getline(file, line); text += line + "\n")
+        change(line);
+    }
+    std::ofstream(path) << text;
+  }
+
+  unsigned candidates = 3, confirmed = 0;
   TempFolder folder;
   std::string path;
   mlir::MLIRContext context;
@@ -89,17 +100,15 @@ TEST_F(TunerTest, MeasuresTheDefaultFirstAndResumes) {
   }
 }
 
+void makeDefaultSlow(std::string &line) {
+  if (size_t at = line.find("\"median_ns\":"); at != std::string::npos && line.find("\"default\":true") != std::string::npos)
+    line.insert(at + 12, "9");
+}
+
 /// A default that is made to look slow: what beats it is measured by turns with it, once.
 TEST_F(TunerTest, ConfirmsWhatIsFaster) {
   tune({linear()}, 1);
-  std::string text;
-  {
-    std::ifstream file(path);
-    for (std::string line; std::getline(file, line); text += line + "\n")
-      if (size_t at = line.find("\"median_ns\":"); at != std::string::npos && line.find("\"default\":true") != std::string::npos)
-        line.insert(at + 12, "9");
-  }
-  std::ofstream(path) << text;
+  edit(makeDefaultSlow);
   confirmed = 1;
   EXPECT_EQ(4u, tune({linear()}, 1).measured); // one schedule and the default, at two sizes
   Result<TuningDatabase> database = TuningDatabase::load(path);
@@ -111,8 +120,24 @@ TEST_F(TunerTest, ConfirmsWhatIsFaster) {
     EXPECT_EQ(usual.medianNs, usual.defaultNs);
     EXPECT_EQ(usual.medianNs, other.defaultNs);
     EXPECT_LT(other.medianNs / other.defaultNs, 5);
+    EXPECT_TRUE(usual.defaultCode == usual.code && other.defaultCode == usual.code);
   }
   EXPECT_EQ(0u, tune({linear()}, 1).measured);
+}
+
+/// Turns count with the default that they were measured with.
+TEST_F(TunerTest, ConfirmsAgainWithAnotherDefault) {
+  candidates = 2, confirmed = 1;
+  tune({linear()}, 1);
+  edit(makeDefaultSlow);
+  tune({linear()}, 1);
+  edit(makeDefaultSlow);
+  EXPECT_EQ(0u, tune({linear()}, 1).measured);
+  edit([](std::string &line) {
+    if (size_t at = line.find("\"default_code\":\""); at != std::string::npos)
+      line.insert(at + 16, "other");
+  });
+  EXPECT_EQ(4u, tune({linear()}, 1).measured); // the schedule and the default, at two sizes
 }
 
 TEST_F(TunerTest, StopsAtOnce) {

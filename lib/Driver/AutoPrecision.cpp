@@ -221,7 +221,7 @@ static std::optional<size_t> longestWithin(Trial &trial, const std::vector<size_
   return low;
 }
 
-/// The plan of a prefix, with a reason where it stays f32.
+/// The plan of a prefix, with a reason where it stays f32, and behind it what has no switch.
 static PrecisionPlan planOf(const PrecisionPlan &all, const Chosen &on, double limit) {
   PrecisionPlan plan = all;
   plan.maxError = limit;
@@ -231,6 +231,7 @@ static PrecisionPlan planOf(const PrecisionPlan &all, const Chosen &on, double l
       plan.choices[i].reason = *all.choices[i].saved > 0 ? "--max-error " + formatNumber(limit) + " leaves it no room"
                                                            : "bf16 would save no time";
   }
+  llvm::append_range(plan.choices, all.kept);
   return plan;
 }
 

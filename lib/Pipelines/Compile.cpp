@@ -52,6 +52,16 @@ LogicalResult runPasses(ModuleOp module, const CompileOptions &options, function
   return passes.run(module);
 }
 
+/// Whether some target multiplies bf16x3; the others compute f32 there.
+bool hasSplits(const CompileOptions &options) {
+  return llvm::any_of(options.targets, [](const std::string &name) {
+    auto target = codegen::CpuTarget::parse(name);
+    if (!target)
+      llvm::consumeError(target.takeError()); // refused elsewhere
+    return target && target->hasAmx();
+  });
+}
+
 /// Decides apart from the pass that applies; what was decided goes to the report.
 LogicalResult lowerPrecision(ModuleOp module, const CompileOptions &options, PrecisionPlan &chosen) {
   if (options.switches) {
@@ -66,6 +76,7 @@ LogicalResult lowerPrecision(ModuleOp module, const CompileOptions &options, Pre
   if (failed(annotatePrecision(module, options.precision ? *options.precision : uniformPlan(module, /*bf16=*/true))))
     return failure();
   chosen = readPrecision(module);
+  chosen.splits = hasSplits(options);
   return runPasses(module, options, buildPrecisionPipeline);
 }
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import small_bert
 from smallbert import Config, Options
+from test_experts import Graph, finish, ints
 from whole_models import bert_feed
 
 # One output in a thousand off by more than its rounding would show here; PyTorch's bf16 reaches 0.9999 on such models.
@@ -102,6 +103,36 @@ def test_a_limit_of_zero_is_f32(permalloy, model, tmp_path):
     assert set(precisions(plan_of(plan))) == {"f32"}
     assert not any("bf16" in step["kernel"] for step in content["steps"])
     assert abs(auto.stat().st_size - wide.stat().st_size) < 8192
+
+
+@pytest.mark.parametrize(
+    ("options", "planned", "runs"),
+    [
+        (("bf16", "--target", "sapphirerapids"), "bf16x3", "bf16x3"),
+        (("bf16", "--target", "x86-64-v3"), "bf16x3", "f32 (bf16x3 on AMX)"),
+        (("auto", "--max-error", "1"), "f32", "f32"),
+    ],
+    ids=["tiles", "no tiles", "auto"],
+)
+def test_what_a_router_reads_is_listed(permalloy, tmp_path, options, planned, runs):
+    g, path, plan = Graph(64), tmp_path / "m.onnx", tmp_path / "plan.json"
+    rows = g.node("MatMul", g.node("Reshape", "x", ints(-1, 64)), g.floats(64, 64))
+    inputs = rows, g.node("MatMul", rows, g.floats(64, 8)), g.floats(8, 128, 64)
+    experts = {"domain": "com.microsoft", "k": 2, "activation_type": "silu"}
+    g.save(path, finish(g, g.node("MoE", *inputs, "", g.floats(8, 64, 128), **experts)))
+    err = permalloy(
+        *("compile", path, "-o", tmp_path / "m.alloy", "--print-plan", plan),
+        *("--precision", *options),
+    ).err
+    expected = {
+        "a layer that chooses experts reads what it makes": (planned, runs),
+        "it chooses experts": ("f32", "f32"),
+    }
+    for reason, (precision, shown) in expected.items():
+        (choice,) = (c for c in plan_of(plan)["precision"] if reason in c.get("reason", ""))
+        assert choice["kind"] == "linear" and choice["precision"] == precision
+        (line,) = (line for line in err.splitlines() if reason in line)
+        assert f'1 linear in {shown}, first "{choice["op"]}"' in line
 
 
 def test_a_plan_is_edited_and_used_again(permalloy, model, tmp_path):

@@ -54,6 +54,10 @@ struct PrecisionPlan {
   std::vector<PrecisionChoice> choices;
   /// Of --precision auto: what was allowed, and what the whole plan has.
   std::optional<double> maxError, error;
+  /// Of a module with switches: what has none and stays f32, with the reason.
+  std::vector<PrecisionChoice> kept;
+  /// Of a compilation: whether any of its targets multiplies bf16x3. Elsewhere these layers compute f32, and `print` says so.
+  bool splits = true;
 
   /// Reads JSON; the message of an error says what a plan looks like.
   static llvm::Expected<PrecisionPlan> parse(llvm::StringRef text);
@@ -67,20 +71,18 @@ struct PrecisionPlan {
 bool hasProducts(mlir::Operation *op);
 /// Why the operands of an operation with products cannot be bf16; empty where they can.
 std::string whyNotBf16(mlir::Operation *op);
-/// Why one that can be bf16 stays f32 unless a plan names it: what a router of experts reads, but for the experts of earlier
-/// layers. Empty for the others.
-std::string whyBetterF32(mlir::Operation *op);
 /// The ONNX node that names an operation in a plan.
 std::string precisionName(mlir::Operation *op);
 
 /// Writes kPrecisionAttr on every operation with products. Emits an error where the plan names one that the module has not, or
 /// asks for bf16 where that cannot be.
 llvm::LogicalResult annotatePrecision(mlir::ModuleOp module, const PrecisionPlan &plan);
-/// The plan of all that can and should be in bf16, or of nothing.
+/// The plan of all that can and should be in bf16, or of nothing. Routers of experts and attention that they depend on stay
+/// f32; layers that they depend on are bf16x3 where K allows, but the experts of raised mixtures are bf16.
 PrecisionPlan uniformPlan(mlir::ModuleOp module, bool bf16);
 /// Gives @main another input, kSwitchInput, that says of each choice of the plan returned whether it runs in bf16: every
-/// product that can is there twice, and a select takes the one or the other. So one compilation measures any plan. What stands
-/// in branches and bodies of loops keeps f32 and is not in the plan.
+/// product that can is there twice, and a select takes the one or the other. So one compilation measures any plan. What
+/// uniformPlan has not in bf16, and what stands in branches and bodies of loops, keeps f32 and is in PrecisionPlan::kept.
 llvm::FailureOr<PrecisionPlan> addPrecisionSwitches(mlir::ModuleOp module);
 PrecisionWork precisionWork(mlir::Operation *op, SymbolicShapes &shapes);
 /// What stands in the attributes of a module, in program order.

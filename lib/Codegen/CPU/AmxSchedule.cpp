@@ -3,6 +3,7 @@
 #include "AmxSchedule.h"
 #include "AmxTiles.h"
 #include "Tfm/Panels.h"
+#include "Tfm/PrecisionAttr.h"
 
 using namespace permalloy;
 using namespace permalloy::codegen;
@@ -12,8 +13,10 @@ static constexpr int64_t kSteps = AmxTiles::kSteps, kBlock = AmxSchedule::kBlock
 /// A row of a tile, and of a block of C.
 static constexpr int64_t kLineBytes = AmxTiles::kRowBytes, kRowBytes = kBlock * 4;
 
+static_assert(kSplitDepth % kSteps == 0, "a layer that is split has no last step of fewer elements");
+
 bool permalloy::codegen::runsOnAmx(const CpuTarget &target, const ContractionSize &size) {
-  return target.hasAmx() && size.element && (size.element.isBF16() || (size.split && size.k % kSteps == 0));
+  return target.hasAmx() && size.element && (size.element.isBF16() || (size.split && size.k % kSplitDepth == 0));
 }
 
 /// Steps of 32 in a block of K: all up to 24 of them, else blocks of equal length of at most 16 (32 KB of weights).

@@ -3,6 +3,7 @@
 
 #include "permalloy/Transforms/Precision.h"
 #include "../Cleanup/Assumptions.h"
+#include "Routers.h"
 #include "permalloy/Support/Text.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/MapVector.h"
@@ -102,11 +103,14 @@ void PrecisionPlan::print(raw_ostream &os) const {
   std::map<std::string, unsigned> narrow;
   using Key = std::pair<std::string, std::string>; // "linear in f32", why
   llvm::MapVector<Key, SmallVector<const PrecisionChoice *>, std::map<Key, unsigned>> reasons;
+  auto runsIn = [&](const PrecisionChoice &choice) -> std::string {
+    return splits || choice.precision != kSplitPrecision ? choice.precision : "f32 (bf16x3 on AMX)";
+  };
   for (const PrecisionChoice &choice : choices) {
     if (choice.precision == "bf16")
       narrow[choice.kind] += choice.count;
     else if (!choice.reason.empty())
-      reasons[{choice.reason, choice.kind + " in " + choice.precision}].push_back(&choice);
+      reasons[{choice.reason, choice.kind + " in " + runsIn(choice)}].push_back(&choice);
   }
   os << "bf16: ";
   llvm::interleaveComma(narrow, os, [&](auto &entry) { os << entry.second << ' ' << entry.first; });
@@ -142,27 +146,6 @@ static bool isFromInput(Value value) {
          llvm::any_of(op->getOperands(), [](Value operand) { return isa<FloatType>(elementOf(operand)) && isFromInput(operand); });
 }
 
-/// Whether `value` goes to results of the function only, moved or as positions of what is gathered.
-static bool isOnlyReturned(Value value) {
-  return llvm::all_of(value.getUsers(), [](Operation *user) {
-    return isa<func::ReturnOp>(user) ||
-           (isa<ReshapeOp, TransposeOp, CastOp, SliceOp, GatherOp, GatherNDOp>(user) && isOnlyReturned(user->getResult(0)));
-  });
-}
-
-/// The linear layer whose result chooses experts: those of a moe, or by a top_k where none was raised. A top_k whose choice is
-/// only returned, of tokens say, is none.
-static bool isRouter(Value value) {
-  return llvm::any_of(value.getUses(), [](OpOperand &use) {
-    Operation *user = use.getOwner();
-    if (auto moe = dyn_cast<MoeOp>(user))
-      return moe.getLogits() == use.get();
-    if (isa<TopKOp>(user))
-      return !isOnlyReturned(user->getResult(0));
-    return isa<ReshapeOp, CastOp, SoftmaxOp, UnaryOp>(user) && isRouter(user->getResult(0));
-  });
-}
-
 std::string permalloy::whyNotBf16(Operation *op) {
   Type element = elementOf(op->getOperand(0));
   if (!element.isF32()) {
@@ -186,29 +169,27 @@ std::string permalloy::whyNotBf16(Operation *op) {
   return "";
 }
 
-/// Whether the choice of a mixture of experts depends on `value`, through whatever layers.
-static bool reachesRouter(Value value, llvm::DenseSet<Value> &seen) {
-  if (!seen.insert(value).second)
-    return false;
-  return llvm::any_of(value.getUses(), [&](OpOperand &use) {
-    Operation *user = use.getOwner();
-    if (auto moe = dyn_cast<MoeOp>(user); moe && moe.getLogits() == use.get())
-      return true;
-    // What a branch or the body of a loop yields is a result of the operation around it.
-    Operation *next = user->hasTrait<OpTrait::IsTerminator>() ? user->getParentOp() : user;
-    return !isa<func::FuncOp>(next) &&
-           llvm::any_of(next->getResults(), [&](Value result) { return reachesRouter(result, seen); });
-  });
+/// Why a target may not multiply it as sums of two numbers of bf16; empty where it may.
+static std::string whyNotSplit(Operation *op) {
+  auto linear = dyn_cast<LinearOp>(op);
+  if (!linear)
+    return "that is for linear layers";
+  if (std::string why = whyNotBf16(op); !why.empty())
+    return why;
+  int64_t depth = cast<RankedTensorType>(linear.getWeight().getType()).getDimSize(0);
+  if (depth % kSplitDepth != 0)
+    return "it sums " + std::to_string(depth) + " products, no multiple of " + std::to_string(kSplitDepth);
+  return "";
 }
 
 static constexpr StringLiteral kReadByRouter =
     "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others";
 
-std::string permalloy::whyBetterF32(Operation *op) {
-  llvm::DenseSet<Value> seen;
+/// Why one that can be bf16 is not unless a plan names it: empty for experts, and for all that no router reads.
+static std::string whyBetterF32(Operation *op, const RouterInputs &read) {
   if (auto linear = dyn_cast<LinearOp>(op); linear && isRouter(linear.getResult()))
     return "it chooses experts, and a rounded near-tie would choose others";
-  if (isa<LinearOp, AttentionOp>(op) && reachesRouter(op->getResult(0), seen))
+  if (isa<LinearOp, AttentionOp>(op) && read.contains(op->getResult(0)))
     return kReadByRouter.str();
   return "";
 }
@@ -224,7 +205,7 @@ static void forEachProduct(ModuleOp module, function_ref<void(Operation *)> body
 
 static std::string kindOf(Operation *op) { return op->getName().stripDialect().str(); }
 
-/// bf16 but where `whyF32` has a reason.
+/// bf16 but where `whyF32` has a reason. Of several for one node kReadByRouter counts least: the others rule out more.
 static PrecisionPlan planWith(ModuleOp module, bool bf16, function_ref<std::string(Operation *)> whyF32) {
   PrecisionPlan plan;
   forEachProduct(module, [&](Operation *op) {
@@ -232,7 +213,7 @@ static PrecisionPlan planWith(ModuleOp module, bool bf16, function_ref<std::stri
     for (PrecisionChoice &choice : plan.choices)
       if (choice.op == name && choice.kind == kindOf(op)) {
         ++choice.count;
-        if (!why.empty())
+        if (!why.empty() && (choice.reason.empty() || why != kReadByRouter))
           choice.precision = "f32", choice.reason = why;
         return;
       }
@@ -242,14 +223,15 @@ static PrecisionPlan planWith(ModuleOp module, bool bf16, function_ref<std::stri
 }
 
 PrecisionPlan permalloy::uniformPlan(ModuleOp module, bool bf16) {
-  PrecisionPlan plan = planWith(module, bf16, [](Operation *op) {
+  RouterInputs read(module);
+  PrecisionPlan plan = planWith(module, bf16, [&](Operation *op) {
     std::string why = whyNotBf16(op);
-    return why.empty() ? whyBetterF32(op) : why;
+    return why.empty() ? whyBetterF32(op, read) : why;
   });
   // A layer that could be bf16 but for what reads it can be split.
-  PrecisionPlan possible = planWith(module, bf16, whyNotBf16);
-  for (auto [choice, wide] : llvm::zip_equal(plan.choices, possible.choices))
-    if (choice.kind == "linear" && choice.precision == "f32" && wide.precision == "bf16" && choice.reason == kReadByRouter)
+  PrecisionPlan split = planWith(module, bf16, whyNotSplit);
+  for (auto [choice, other] : llvm::zip_equal(plan.choices, split.choices))
+    if (choice.precision == "f32" && choice.reason == kReadByRouter && other.precision == "bf16")
       choice.precision = kSplitPrecision;
   return plan;
 }
@@ -273,7 +255,7 @@ PrecisionPlan permalloy::readPrecision(ModuleOp module) {
 
 /// The first choice that no operation has, or nothing.
 static LogicalResult checkNames(ModuleOp module, const PrecisionPlan &plan) {
-  PrecisionPlan known = planWith(module, /*bf16=*/true, whyNotBf16);
+  PrecisionPlan known = planWith(module, /*bf16=*/true, whyNotBf16), split = planWith(module, /*bf16=*/true, whyNotSplit);
   for (const PrecisionChoice &choice : plan.choices) {
     const PrecisionChoice *own = known.find(choice.op, choice.kind);
     if (!own) {
@@ -288,9 +270,10 @@ static LogicalResult checkNames(ModuleOp module, const PrecisionPlan &plan) {
     if (choice.precision != "f32" && own->precision != "bf16")
       return emitError(module.getLoc()) << "the plan wants " << choice.kind << " \"" << choice.op << "\" in "
                                         << choice.precision << ", but " << own->reason << "; it accepts f32";
-    if (choice.precision == kSplitPrecision && choice.kind != "linear")
+    const PrecisionChoice *parts = split.find(choice.op, choice.kind);
+    if (choice.precision == kSplitPrecision && parts->precision != "bf16")
       return emitError(module.getLoc()) << "the plan wants " << choice.kind << " \"" << choice.op << "\" in "
-                                        << kSplitPrecision << ", which is for linear layers; it accepts bf16 and f32";
+                                        << kSplitPrecision << ", but " << parts->reason << "; it accepts bf16 and f32";
   }
   return success();
 }

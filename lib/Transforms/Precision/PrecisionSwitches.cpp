@@ -73,16 +73,19 @@ FailureOr<PrecisionPlan> permalloy::addPrecisionSwitches(ModuleOp module) {
   PrecisionPlan all = uniformPlan(module, /*bf16=*/true), plan;
   SmallVector<std::pair<Operation *, size_t>> products;
   for (const PrecisionChoice &choice : all.choices) {
-    if (choice.precision != "bf16")
-      continue;
     SmallVector<Operation *> own;
     main.walk([&](Operation *op) {
-      if (isa<TfmDialect>(op->getDialect()) && hasProducts(op) && precisionName(op) == choice.op &&
+      if (choice.precision == "bf16" && isa<TfmDialect>(op->getDialect()) && hasProducts(op) && precisionName(op) == choice.op &&
           op->getName().stripDialect() == choice.kind)
         own.push_back(op);
     });
-    if (own.size() != choice.count) // in branches and bodies: left as it is
+    if (own.size() != choice.count) { // no bf16, or in branches and bodies: left as it is
+      PrecisionChoice &kept = plan.kept.emplace_back(choice);
+      kept.precision = "f32";
+      if (kept.reason.empty())
+        kept.reason = "it stands in a branch or the body of a loop, where --precision auto measures nothing";
       continue;
+    }
     for (Operation *op : own)
       products.push_back({op, plan.choices.size()});
     plan.choices.push_back(choice);

@@ -83,7 +83,7 @@ func.func @top_k(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<32>]}) 
 // RUN: permalloy-opt %s --plan-precision=plan=%t.json | FileCheck %s --check-prefix=OVERRIDE
 // RUN: echo '{"precision": [{"op": "chosen", "kind": "moe", "precision": "bf16x3"}]}' > %t.json
 // RUN: not permalloy-opt %s --plan-precision=plan=%t.json 2>&1 | FileCheck %s --check-prefix=SPLIT
-// SPLIT: the plan wants moe "chosen" in bf16x3, which is for linear layers; it accepts bf16 and f32
+// SPLIT: the plan wants moe "chosen" in bf16x3, but that is for linear layers; it accepts bf16 and f32
 // CHECK-LABEL: @before_router
 // CHECK: tfm.linear {{.*}}tfm.precision = "bf16x3", {{.*}} "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others"
 // CHECK: tfm.attention {{.*}}tfm.precision = "f32", {{.*}} "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others"
@@ -108,4 +108,107 @@ func.func @before_router(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim
   %m = tfm.moe %h, %l, %u, %d activation silu {top_k = 2 : i64} : (tensor<?x32xf32>, tensor<?x4xf32>, tensor<4x32x32xf32>, tensor<4x32x32xf32>) -> tensor<?x32xf32> loc("chosen")
   %o = tfm.linear %m, %w : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32> loc("behind")
   return %o : tensor<?x32xf32>
+}
+
+// A mixture that was not raised has layers in front as well: what its top_k and the router of it depend on.
+// CHECK-LABEL: @before_top_k
+// CHECK: tfm.linear {{.*}}tfm.precision = "bf16x3", {{.*}} "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others"
+// CHECK: tfm.linear {{.*}}tfm.precision = "f32", {{.*}} "it chooses experts, and a rounded near-tie would choose others"
+// CHECK: tfm.linear {{.*}} {tfm.precision = "bf16"}
+// CHECK: tfm.linear {{.*}} {tfm.precision = "bf16"}
+func.func @before_top_k(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<32>]}) -> (tensor<?x32xf32>, tensor<?x2xi64>) {
+  %w = tfm.get_weight @w : tensor<32x32xf32>
+  %r = tfm.get_weight @router : tensor<32x4xf32>
+  %one = tfm.constant dense<1> : tensor<i64>
+  %h = tfm.linear %x, %w : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32> loc("before_loose")
+  %l = tfm.linear %h, %r : (tensor<?x32xf32>, tensor<32x4xf32>) -> tensor<?x4xf32> loc("loose_choice")
+  %s = tfm.softmax %l {axis = 1 : i64} : (tensor<?x4xf32>) -> tensor<?x4xf32>
+  %k = tfm.top_k %s k #tfm.dim<1> {axis = 1 : i64} : (tensor<?x4xf32>) -> tensor<?x1xi64>
+  %e = tfm.compare eq %k, %one : (tensor<?x1xi64>, tensor<i64>) -> tensor<?x1xi1>
+  %o = tfm.linear %h, %w : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32> loc("loose_expert")
+  %c = tfm.select %e, %o, %h : (tensor<?x1xi1>, tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x32xf32>
+  %t = tfm.linear %c, %w : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32> loc("tokens")
+  %p = tfm.top_k %t k #tfm.dim<2> {axis = 1 : i64} : (tensor<?x32xf32>) -> tensor<?x2xi64>
+  return %c, %p : tensor<?x32xf32>, tensor<?x2xi64>
+}
+
+// What goes into a loop is read by a router in its body, and so is what goes around; what comes out is not. In front of them a
+// branch.
+// CHECK-LABEL: @turn
+// CHECK: tfm.linear {{.*}} "it chooses experts, and a rounded near-tie would choose others"
+// CHECK: tfm.moe {{.*}}tfm.precision = "bf16"
+// CHECK: tfm.linear {{.*}}tfm.precision = "bf16x3"
+// CHECK: tfm.linear {{.*}} {tfm.precision = "bf16"}
+func.func private @turn(%i: tensor<4x32xf32>, %x: tensor<4x32xf32>, %y: tensor<4x32xf32>) -> (tensor<i1>, tensor<4x32xf32>, tensor<4x32xf32>) {
+  %w = tfm.get_weight @w : tensor<32x32xf32>
+  %r = tfm.get_weight @router : tensor<32x4xf32>
+  %u = tfm.get_weight @up : tensor<4x32x32xf32>
+  %d = tfm.get_weight @down : tensor<4x32x32xf32>
+  %no = tfm.constant dense<false> : tensor<i1>
+  %h = tfm.binary add %x, %y : (tensor<4x32xf32>, tensor<4x32xf32>) -> tensor<4x32xf32>
+  %l = tfm.linear %h, %r : (tensor<4x32xf32>, tensor<32x4xf32>) -> tensor<4x4xf32> loc("turn_choice")
+  %m = tfm.moe %h, %l, %u, %d activation silu {top_k = 2 : i64} : (tensor<4x32xf32>, tensor<4x4xf32>, tensor<4x32x32xf32>, tensor<4x32x32xf32>) -> tensor<4x32xf32> loc("turn_experts")
+  %a = tfm.linear %m, %w : (tensor<4x32xf32>, tensor<32x32xf32>) -> tensor<4x32xf32> loc("around")
+  %o = tfm.linear %m, %w : (tensor<4x32xf32>, tensor<32x32xf32>) -> tensor<4x32xf32> loc("aside")
+  return %no, %o, %a : tensor<i1>, tensor<4x32xf32>, tensor<4x32xf32>
+}
+// CHECK-LABEL: @yes
+// CHECK: tfm.linear {{.*}}tfm.precision = "bf16x3"
+func.func private @yes(%x: tensor<4x32xf32>) -> tensor<4x32xf32> {
+  %w = tfm.get_weight @w : tensor<32x32xf32>
+  %0 = tfm.linear %x, %w : (tensor<4x32xf32>, tensor<32x32xf32>) -> tensor<4x32xf32> loc("in_branch")
+  return %0 : tensor<4x32xf32>
+}
+func.func private @no(%x: tensor<4x32xf32>) -> tensor<4x32xf32> {
+  return %x : tensor<4x32xf32>
+}
+// CHECK-LABEL: @control
+// CHECK: tfm.linear {{.*}}tfm.precision = "bf16x3"
+// CHECK: tfm.linear {{.*}}tfm.precision = "bf16x3"
+// CHECK: tfm.linear {{.*}} {tfm.precision = "bf16"}
+// CHECK: tfm.linear {{.*}} {tfm.precision = "bf16"}
+func.func @control(%c: tensor<i1>, %x: tensor<4x32xf32>) -> tensor<4x32xf32> {
+  %w = tfm.get_weight @w : tensor<32x32xf32>
+  %0 = tfm.linear %x, %w : (tensor<4x32xf32>, tensor<32x32xf32>) -> tensor<4x32xf32> loc("into_branch")
+  %1 = tfm.linear %x, %w : (tensor<4x32xf32>, tensor<32x32xf32>) -> tensor<4x32xf32> loc("captured")
+  %2 = tfm.linear %x, %w : (tensor<4x32xf32>, tensor<32x32xf32>) -> tensor<4x32xf32> loc("carried_unread")
+  %3 = tfm.if %c then @yes else @no captures(%0) dims [[#tfm.dim<4>, #tfm.dim<32>]] : (tensor<i1>, tensor<4x32xf32>) -> tensor<4x32xf32>
+  %4:2 = tfm.while %c do @turn carried(%2, %3) captures(%1) dims [[#tfm.dim<4>, #tfm.dim<32>], [#tfm.dim<4>, #tfm.dim<32>]] : (tensor<i1>, tensor<4x32xf32>, tensor<4x32xf32>, tensor<4x32xf32>) -> (tensor<4x32xf32>, tensor<4x32xf32>)
+  %5 = tfm.linear %4#1, %w : (tensor<4x32xf32>, tensor<32x32xf32>) -> tensor<4x32xf32> loc("out")
+  return %5 : tensor<4x32xf32>
+}
+
+// One node may have made a router and a layer in front of a later one: what rules out more counts.
+// CHECK-LABEL: @one_name
+// CHECK: tfm.linear {{.*}}tfm.precision = "f32", {{.*}} "it chooses experts, and a rounded near-tie would choose others"
+// CHECK: tfm.linear {{.*}}tfm.precision = "f32", {{.*}} "it chooses experts, and a rounded near-tie would choose others"
+func.func @one_name(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<32>]}) -> tensor<?x32xf32> {
+  %w = tfm.get_weight @w : tensor<32x32xf32>
+  %r = tfm.get_weight @router : tensor<32x4xf32>
+  %u = tfm.get_weight @up : tensor<4x32x32xf32>
+  %d = tfm.get_weight @down : tensor<4x32x32xf32>
+  %l = tfm.linear %x, %r : (tensor<?x32xf32>, tensor<32x4xf32>) -> tensor<?x4xf32> loc("shared")
+  %m = tfm.moe %x, %l, %u, %d activation silu {top_k = 2 : i64} : (tensor<?x32xf32>, tensor<?x4xf32>, tensor<4x32x32xf32>, tensor<4x32x32xf32>) -> tensor<?x32xf32> loc("early")
+  %h = tfm.linear %m, %w : (tensor<?x32xf32>, tensor<32x32xf32>) -> tensor<?x32xf32> loc("shared")
+  %k = tfm.linear %h, %r : (tensor<?x32xf32>, tensor<32x4xf32>) -> tensor<?x4xf32> loc("late_choice")
+  %o = tfm.moe %h, %k, %u, %d activation silu {top_k = 2 : i64} : (tensor<?x32xf32>, tensor<?x4xf32>, tensor<4x32x32xf32>, tensor<4x32x32xf32>) -> tensor<?x32xf32> loc("late")
+  return %o : tensor<?x32xf32>
+}
+
+// Tiles take 32 elements of K at once: a layer in front of a router with another K is f32, and no plan splits it.
+// RUN: echo '{"precision": [{"op": "deep", "kind": "linear", "precision": "bf16x3"}]}' > %t.json
+// RUN: not permalloy-opt %s --plan-precision=plan=%t.json 2>&1 | FileCheck %s --check-prefix=DEEP
+// DEEP: the plan wants linear "deep" in bf16x3, but it sums 40 products, no multiple of 32; it accepts bf16 and f32
+// CHECK-LABEL: @odd_depth
+// CHECK: tfm.linear {{.*}}tfm.precision = "f32", {{.*}} "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others"
+tfm.weight @deep : tensor<40x32xf32> = #tfm.seeded<5, 1.0>
+func.func @odd_depth(%x: tensor<?x40xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<40>]}) -> tensor<?x32xf32> {
+  %w = tfm.get_weight @deep : tensor<40x32xf32>
+  %r = tfm.get_weight @router : tensor<32x4xf32>
+  %u = tfm.get_weight @up : tensor<4x32x32xf32>
+  %d = tfm.get_weight @down : tensor<4x32x32xf32>
+  %h = tfm.linear %x, %w : (tensor<?x40xf32>, tensor<40x32xf32>) -> tensor<?x32xf32> loc("deep")
+  %l = tfm.linear %h, %r : (tensor<?x32xf32>, tensor<32x4xf32>) -> tensor<?x4xf32> loc("deep_choice")
+  %m = tfm.moe %h, %l, %u, %d activation silu {top_k = 2 : i64} : (tensor<?x32xf32>, tensor<?x4xf32>, tensor<4x32x32xf32>, tensor<4x32x32xf32>) -> tensor<?x32xf32> loc("deep_experts")
+  return %m : tensor<?x32xf32>
 }

@@ -31,3 +31,12 @@ batch = 1
 sequence = 7
 why = "a test"
 """
+
+
+def load(tmp_path, text):
+    """The cases of a file of this text."""
+    from harness import cases  # conftest.py makes it known
+
+    path = tmp_path / "cases.toml"
+    path.write_text(text)
+    return cases.load(path)

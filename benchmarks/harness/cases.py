@@ -12,7 +12,10 @@ from pathlib import Path
 import tomllib
 
 DATA = Path(__file__).resolve().parents[1] / "data"
-PRECISIONS, FORMS = ("f32", "bf16"), ("plain", "bound")
+#: f32 and bf16: of everything. int8, int4: weights only, activations as they are (a peer may round them, too). w8a8: weights and
+#: activations of layers in int8.
+PRECISIONS = ("f32", "bf16", "int8", "int4", "w8a8")
+FORMS = ("plain", "bound")
 INPUTS = ("text", "image", "audio", "prompt", "step")
 
 

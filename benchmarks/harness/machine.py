@@ -90,7 +90,8 @@ class Peaks:
 def compute_peaks(precision: str) -> list[str]:
     """Names of the peaks that a precision's products may be held against, best first."""
     vectors = ["avx512_f32", "avx2_f32"]
-    return ["amx_bf16", *vectors] if precision == "bf16" else vectors
+    better = {"bf16": ["amx_bf16"], "w8a8": ["amx_int8", "avx512_int8"]}
+    return better.get(precision, []) + vectors
 
 
 def _build(work: Path) -> Path:

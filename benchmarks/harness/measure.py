@@ -158,7 +158,8 @@ def _times(worker: Worker, row: Row, peaks: dict) -> dict:
 
 def judge(result: dict):
     """Names the best peer (the least ratio of its time to ours) and the verdict against it: "open"
-    where there are too few pairs for a 95% interval, whatever the few say."""
+    where there are too few pairs for a 95% interval, whatever the few say; "less exact" where we are faster, but a quantized
+    model's outputs are farther from f32 than that peer's."""
     ratios_of = {n: p["ratio"] for n, p in result["peers"].items() if "ratio" in p}
     if not ratios_of:
         return
@@ -168,3 +169,12 @@ def judge(result: dict):
         result["verdict"] = "open"
     else:
         result["verdict"] = "won" if ratio["low"] > 1 else "lost" if ratio["high"] < 1 else "tie"
+    if result["verdict"] == "won" and _is_less_exact(result, result["peers"][best]):
+        result["verdict"] = "less exact"
+
+
+def _is_less_exact(result: dict, peer: dict) -> bool:
+    """In f32 and bf16 all that is admitted counts as exact."""
+    if result["precision"] in ("f32", "bf16"):
+        return False
+    return result["ours"]["cosine"] < peer["cosine"]

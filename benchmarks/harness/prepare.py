@@ -16,6 +16,14 @@ from .cases import Case, Row
 from .process import Worker, WorkerError
 
 _REFERENCE = "onnxruntime"
+# What `permalloy compile` is told, beside the case's own options. The head is quantized in all: decoding reads it whole.
+_COMPILE = {
+    "f32": {"precision": "f32"},
+    "bf16": {"precision": "bf16"},
+    "int8": {"quantize": "w8"},
+    "int4": {"quantize": "w4g32"},
+    "w8a8": {"quantize": "w8a8"},
+}
 
 
 @dataclass
@@ -34,7 +42,7 @@ def compile_ours(place: Workplace, row: Row, log=print) -> Path:
     from permalloy import compiler
 
     model = place.file(row.case)
-    options = {"precision": row.precision, **row.case.compile}
+    options = {**_COMPILE[row.precision], **row.case.compile}
     binary = Path(compiler.find_compiler())
     key = _key(_stamp(model), _stamp(binary), options)
     alloy = place.work / f"{model.stem}-{row.precision}-{key}.alloy"

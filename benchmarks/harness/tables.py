@@ -20,7 +20,8 @@ def page(data: dict, starting: dict | None = None) -> str:
         "<!-- Written by benchmarks/report; do not edit. -->\n",
         (
             "Ratios are a peer's time by ours, medians of the pairs' ratios with 95% intervals: above 1 we are "
-            "faster. A row is won when the interval to the best peer lies above 1, lost when it lies below. Peers with a "
+            'faster. A row is won when the interval to the best peer lies above 1, lost when it lies below; "less exact": faster, but farther from f32 than '
+            "the best peer (cosines of the outputs stand beside the times of quantized models). Peers with a "
             "count had so few turns because they were no contenders. Of peak: operations of the best that was measured beside the row; "
             "for decoding, bytes of weights and cache by the rate of reading in the same round, medians with medians.\n"
         ),
@@ -94,12 +95,17 @@ def _line(row: dict) -> str:
     if memory:
         share = ours["of_read"]["median"] if "of_read" in ours else ours.get("of_read_peak")
     best = row.get("best_peer")
-    cells = [row["case"], _ms(ours), rate, f"{100 * share:.0f}%" if share else ""]
+    cells = [
+        row["case"],
+        _ms(ours) + _cosine(row, ours),
+        rate,
+        f"{100 * share:.0f}%" if share else "",
+    ]
     if best:
         peer, ratio = row["peers"][best], best_ratio(row)
         cells += [
             best,
-            _ms(peer),
+            _ms(peer) + _cosine(row, peer),
             f"**{ratio['median']:.2f}x** ({ratio['low']:.2f} to {ratio['high']:.2f})",
             f"**{row['verdict']}**" if row["verdict"] == "lost" else row["verdict"],
         ]
@@ -111,6 +117,13 @@ def _line(row: dict) -> str:
         if name != best
     ]
     return "| " + " | ".join([*cells, ", ".join(others)]) + " |"
+
+
+def _cosine(row: dict, times: dict) -> str:
+    """Of quantized models, whose outputs are not all alike."""
+    if row["precision"] in ("f32", "bf16") or "cosine" not in times:
+        return ""
+    return f", cosine {times['cosine']:.4f}"
 
 
 def _ms(times: dict) -> str:

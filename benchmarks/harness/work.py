@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from .cases import Case
 
-_BYTES = {"f32": 4, "bf16": 2}
+# Of a weight; int4: with a scale in f16 for 32 of them.
+_BYTES = {"f32": 4, "bf16": 2, "int8": 1, "int4": 0.5 + 2 / 32, "w8a8": 1}
 # Convolutions before the encoder's layers: 3000 frames of 80 channels, then every second of 384, kernels of 3.
 _AUDIO_FRAMES, _AUDIO_CHANNELS, _AUDIO_KERNEL = 3000, 80, 3
 _IMAGE_CHANNELS, _PATCH = 3, 16

@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const char *const names[] = {"avx2_f32", "avx512_f32", "amx_bf16", "read_4k", "read_2m"};
+static const char *const names[] = {"avx2_f32", "avx512_f32", "avx512_int8", "amx_bf16", "amx_int8", "read_4k", "read_2m"};
 static volatile float sink; /* so that nothing is optimised away */
 
 const char *peak_name(peak_kind kind) { return names[kind]; }
@@ -22,25 +22,29 @@ int peak_supported(peak_kind kind) {
   switch (kind) {
   case PEAK_AVX512:
     return __builtin_cpu_supports("avx512f") != 0;
-  case PEAK_AMX_BF16: {
+  case PEAK_AVX512_INT8:
+    return __builtin_cpu_supports("avx512vnni") != 0;
+  case PEAK_AMX_BF16:
+  case PEAK_AMX_INT8: {
     /* ARCH_REQ_XCOMP_PERM for tile data; fails where CPU or kernel have none. */
     unsigned eax = 7, ebx, ecx = 0, edx;
     __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-    return (edx >> 22 & 1) && syscall(SYS_arch_prctl, 0x1023, 18) == 0;
+    unsigned bit = kind == PEAK_AMX_BF16 ? 22 : 25;
+    return (edx >> bit & 1) && syscall(SYS_arch_prctl, 0x1023, 18) == 0;
   }
   default:
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   }
 }
 
-/* Twelve chains of multiply-adds in registers 0 to 11: two units of latency 4 need eight. In asm, since
+/* Twelve chains of multiply-adds, or of sums of four products of int8, in registers 0 to 11: two units of latency 4 need eight. In asm, since
  * compilers merge or spill chains that are written as loops. All values are zero. */
-#define FMA(R, CHAIN) "vfmadd231ps %%" R "12, %%" R "12, %%" R CHAIN "\n"
-#define CHAINS(R) \
-  FMA(R, "0") FMA(R, "1") FMA(R, "2") FMA(R, "3") FMA(R, "4") FMA(R, "5") FMA(R, "6") \
-  FMA(R, "7") FMA(R, "8") FMA(R, "9") FMA(R, "10") FMA(R, "11")
-#define RUN_CHAINS(R, STEPS) \
-  __asm__ volatile("vzeroall\n0:\n" CHAINS(R) "dec %0\njnz 0b\nvzeroupper" \
+#define STEP(OP, R, CHAIN) OP " %%" R "12, %%" R "12, %%" R CHAIN "\n"
+#define CHAINS(OP, R) \
+  STEP(OP, R, "0") STEP(OP, R, "1") STEP(OP, R, "2") STEP(OP, R, "3") STEP(OP, R, "4") STEP(OP, R, "5") \
+  STEP(OP, R, "6") STEP(OP, R, "7") STEP(OP, R, "8") STEP(OP, R, "9") STEP(OP, R, "10") STEP(OP, R, "11")
+#define RUN_CHAINS(OP, R, STEPS) \
+  __asm__ volatile("vzeroall\n0:\n" CHAINS(OP, R) "dec %0\njnz 0b\nvzeroupper" \
                    : "+r"(STEPS) \
                    : \
                    : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", \
@@ -48,13 +52,19 @@ int peak_supported(peak_kind kind) {
 
 static double fmaAvx2(long steps) {
   double done = steps * 12.0 * 8 * 2;
-  RUN_CHAINS("ymm", steps);
+  RUN_CHAINS("vfmadd231ps", "ymm", steps);
   return done;
 }
 
 static double fmaAvx512(long steps) {
   double done = steps * 12.0 * 16 * 2;
-  RUN_CHAINS("zmm", steps);
+  RUN_CHAINS("vfmadd231ps", "zmm", steps);
+  return done;
+}
+
+static double dotAvx512(long steps) {
+  double done = steps * 12.0 * 64 * 2;
+  RUN_CHAINS("vpdpbusd", "zmm", steps);
   return done;
 }
 
@@ -65,33 +75,42 @@ typedef struct {
   uint8_t rows[16];
 } TileConfig;
 
-__attribute__((target("amx-tile,amx-bf16"))) static double dotAmx(long steps) {
-  TileConfig config;
-  static const uint8_t zeros[1024] __attribute__((aligned(64)));
-  uint8_t result[1024] __attribute__((aligned(64)));
-  memset(&config, 0, sizeof config);
-  config.palette = 1;
-  for (int i = 0; i < 8; ++i)
-    config.bytesPerRow[i] = 64, config.rows[i] = 16;
-  _tile_loadconfig(&config);
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  _tile_loadd(4, zeros, 64);
-  _tile_loadd(5, zeros, 64);
-  _tile_loadd(6, zeros, 64);
-  _tile_loadd(7, zeros, 64);
-  for (long i = 0; i < steps; ++i) {
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
-  _tile_stored(0, result, 64);
-  _tile_release();
-  sink = result[0];
+/* 2x2 tiles of sums; four tiles of operands stay in registers. */
+#define RUN_TILES(STEPS, DOT) \
+  TileConfig config; \
+  static const uint8_t zeros[1024] __attribute__((aligned(64))); \
+  uint8_t result[1024] __attribute__((aligned(64))); \
+  memset(&config, 0, sizeof config); \
+  config.palette = 1; \
+  for (int i = 0; i < 8; ++i) \
+    config.bytesPerRow[i] = 64, config.rows[i] = 16; \
+  _tile_loadconfig(&config); \
+  _tile_zero(0); \
+  _tile_zero(1); \
+  _tile_zero(2); \
+  _tile_zero(3); \
+  _tile_loadd(4, zeros, 64); \
+  _tile_loadd(5, zeros, 64); \
+  _tile_loadd(6, zeros, 64); \
+  _tile_loadd(7, zeros, 64); \
+  for (long i = 0; i < STEPS; ++i) { \
+    DOT(0, 4, 6); \
+    DOT(1, 4, 7); \
+    DOT(2, 5, 6); \
+    DOT(3, 5, 7); \
+  } \
+  _tile_stored(0, result, 64); \
+  _tile_release(); \
+  sink = result[0]
+
+__attribute__((target("amx-tile,amx-bf16"))) static double dotAmxBf16(long steps) {
+  RUN_TILES(steps, _tile_dpbf16ps);
   return steps * 4.0 * 16 * 16 * 32 * 2;
+}
+
+__attribute__((target("amx-tile,amx-int8"))) static double dotAmxInt8(long steps) {
+  RUN_TILES(steps, _tile_dpbssd);
+  return steps * 4.0 * 16 * 16 * 64 * 2;
 }
 
 double peak_compute(peak_kind kind, long steps) {
@@ -100,8 +119,12 @@ double peak_compute(peak_kind kind, long steps) {
     return fmaAvx2(steps);
   case PEAK_AVX512:
     return fmaAvx512(steps);
+  case PEAK_AVX512_INT8:
+    return dotAvx512(steps);
   case PEAK_AMX_BF16:
-    return dotAmx(steps);
+    return dotAmxBf16(steps);
+  case PEAK_AMX_INT8:
+    return dotAmxInt8(steps);
   default:
     return 0;
   }

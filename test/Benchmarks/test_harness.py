@@ -104,6 +104,7 @@ def test_work_of_known_models():
     assert work.flops(minilm) == 2 * 128 * weights + 6 * 4 * 128**2 * 384
     assert work.bytes_read(minilm, "f32") == 4 * weights
     assert work.bytes_read(minilm, "bf16") == 2 * weights
+    assert work.bytes_read(minilm, "int4") == 0.5625 * weights  # a scale in f16 for 32
     step = found["Llama-style decode past 512, bound"]
     layer = 2 * 768 * 768 + 2 * 768 * 256 + 3 * 768 * 2048
     assert work.weight_bytes(step, "f32") == 4 * (12 * layer + 768 * 32000)
@@ -141,6 +142,7 @@ def test_outputs_are_compared(tmp_path):
     assert "differ from the reference by" in refusal("f32", x=x, y=x + np.float32(1e-2))
     assert not refusal("bf16", x=x * np.float32(1.01))
     assert "cosine" in refusal("bf16", x=-x)
+    assert "cosine" in refusal("int4", x=-x) and "cosine" in refusal("w8a8", x=-x)
     assert "inf" in refusal("f32", x=x[:2])
     assert refusal("f32", x=x * np.float32("nan")) and refusal("bf16", x=x * np.float32("nan"))
     assert "no output has a name" in refusal("f32", z=x)

@@ -374,3 +374,18 @@ def test_kernels_are_measured_with_a_look_at_the_peaks_now_and_then(tmp_path):
     runs = log.read_text().splitlines()
     assert len(runs) == 10
     assert [number for number, run in enumerate(runs) if "peak" in run] == [0, 8]
+
+
+def test_a_quantized_row_is_won_only_when_it_is_no_less_exact():
+    row = row_of((1.2, 1.3, 1.4))
+    row["precision"] = "int4"
+    for ours, verdict in ((0.97, "won"), (0.96, "won"), (0.95, "less exact")):
+        row["ours"]["cosine"], row["peers"]["p0@dyn18"]["cosine"] = ours, 0.96
+        measure.judge(row)
+        assert row["verdict"] == verdict
+    assert "1.0, cosine 0.9500 |" in tables.table([row]) and "1.0, cosine 0.9600 |" in tables.table(
+        [row]
+    )
+    row["precision"] = "bf16"
+    measure.judge(row)
+    assert row["verdict"] == "won"

@@ -6,10 +6,11 @@
 //
 //   f32, f64, f16   [ceil(N/16)][K][16]
 //   bf16            [ceil(N/16)][ceil(K/2)][16][2]    zeros past K
+//   i8, ui8         [ceil(N/16)][ceil(K/4)][16][4]    zeros past K
 //
 // bf16 keeps two steps of K together because that is how they become f32 without a shuffle: the even
 // step is the 32-bit lane shifted up by 16, the odd one the lane with its lower half cleared. It is
-// also the operand of vdpbf16ps and of AMX.
+// also the operand of vdpbf16ps and of AMX. Four steps of 8-bit integers are that of vpdpbusd and of AMX.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_TFM_PANELS_H
@@ -24,7 +25,7 @@ namespace permalloy::tfm {
 constexpr int64_t kPanelColumns = 16;
 
 /// Steps of K that stand side by side for each column.
-inline int64_t panelPairing(mlir::Type element) { return element.isBF16() ? 2 : 1; }
+inline int64_t panelPairing(mlir::Type element) { return element.isInteger(8) ? 4 : element.isBF16() ? 2 : 1; }
 
 /// Steps of K as stored.
 inline int64_t panelDepth(mlir::Type element, int64_t k) {

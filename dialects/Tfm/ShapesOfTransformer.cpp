@@ -53,6 +53,18 @@ LogicalResult LinearOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &
   return success();
 }
 
+Type QuantizeOp::inferElementType() { return {}; }
+int64_t QuantizeOp::lowest() { return getElementTypeOrSelf(getType()).isUnsignedInteger() ? 0 : getSymmetric() ? -127 : -128; }
+int64_t QuantizeOp::highest() { return getElementTypeOrSelf(getType()).isUnsignedInteger() ? 255 : 127; }
+
+LogicalResult QuantizeOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
+  dims = oracle.dims(getInput());
+  for (Value operand : {getScale(), getZeroPoint()})
+    if (Dims other = operand ? oracle.dims(operand) : Dims(); !broadcastsTo(other, dims))
+      return fail(error, "scale or zero point " + str(other) + " does not broadcast to the input " + str(dims) + " (quantize_c1)");
+  return success();
+}
+
 LogicalResult LayerNormOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
   dims = oracle.dims(getInput());
   int64_t axis = getAxis();

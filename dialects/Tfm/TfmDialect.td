@@ -123,7 +123,7 @@ def Tfm_PanelsAttr : Tfm_Attr<"Panels", "panels"> {
   let summary = "packed layout of a weight [K, N]: panels of 64 bytes x K";
   let description = [{
     Tensor encoding. f32: `[ceil(N/16)][K][16]`, zeros past N; bf16: `[ceil(N/16)][ceil(K/2)][16][2]`, two steps of K side by
-    side, zeros past K; a stack [E, K, N] is one such after the other. Such a panel row of 64 bytes is two AVX2 registers, one
+    side, zeros past K; i8 and ui8: `[ceil(N/16)][ceil(K/4)][16][4]`; a stack [E, K, N] is one such after the other. Such a panel row of 64 bytes is two AVX2 registers, one
     AVX-512 register or one AMX tile row, so every schedule reads the same stored weight. f16: `[ceil(N/16)][K][16]`, since it
     widens 16 elements at a time (Panels.h).
     Example: `tensor<768x3072xf32, #tfm.panels>`.
@@ -170,7 +170,7 @@ def Tfm_CompareKindAttr : Tfm_EnumAttr<Tfm_CompareKind, "compare_kind">;
 
 def Tfm_ReduceKind : Tfm_Enum<"ReduceKind", "reduction", [
   C<"Sum", 0, "sum">, C<"Mean", 1, "mean">, C<"Max", 2, "max">, C<"Min", 3, "min">, C<"Prod", 4, "prod">,
-  C<"All", 5, "all">, C<"Any", 6, "any">]>;
+  C<"All", 5, "all">, C<"Any", 6, "any">, C<"AbsMax", 7, "absmax">]>;
 def Tfm_ReduceKindAttr : Tfm_EnumAttr<Tfm_ReduceKind, "reduce_kind">;
 
 def Tfm_Activation : Tfm_Enum<"Activation", "activation of a linear layer", [

@@ -20,6 +20,8 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 def Tfm_Element : AnyTypeOf<[I1, AnyI8, AnyI16, AnyI32, AnyI64, F16, BF16, F32, F64]>;
 def Tfm_Tensor : RankedTensorOf<[Tfm_Element]>;
 def Tfm_FloatTensor : RankedTensorOf<[F16, BF16, F32, F64]>;
+def Tfm_FactorTensor : RankedTensorOf<[F16, BF16, F32, F64, AnyI8]>;
+def Tfm_ProductTensor : RankedTensorOf<[F16, BF16, F32, F64, I32]>;
 def Tfm_BoolTensor : RankedTensorOf<[I1]>;
 def Tfm_IndexTensor : RankedTensorOf<[I32, I64]>;
 def Tfm_ShapeTensor : 1DTensorOf<[I64]>;
@@ -381,9 +383,11 @@ def Tfm_SelectOp : Tfm_ShapedOp<"select", ["inferElementType", "inferContents"]>
 def Tfm_ReduceOp : Tfm_ShapedOp<"reduce"> {
   let summary = "reduce dimensions";
   let description = [{
-    Empty reductions give the neutral element (mean: NaN). f16 and bf16 accumulate in f32.
+    Empty reductions give the neutral element (mean: NaN). f16 and bf16 accumulate in f32. `absmax` is the largest magnitude, 0 of
+    nothing; max, min and absmax propagate NaN.
 
-    Constraints: (reduce_c1) axes are sorted, distinct, in range; (reduce_c2) `all` and `any` take bool, the others numbers.
+    Constraints: (reduce_c1) axes are sorted, distinct, in range; (reduce_c2) `all` and `any` take bool, `absmax` floating point, the
+    others numbers.
 
     Example: `%0 = tfm.reduce mean %x axes [2] {keep_dims} : (tensor<?x?x384xf32>) -> tensor<?x?x1xf32>`
   }];
@@ -417,18 +421,22 @@ def Tfm_LinearOp : Tfm_ShapedOp<"linear", ["inferElementType"]> {
     `input` is [..., K], `weight` [K, N] (perhaps with the encoding `#tfm.panels`), `bias` [N].
 
     What f16, bf16 and f32 operands give is computed in f32 and rounded once, to the elements of the result: bf16 operands may
-    have a bias and a result of f32.
+    have a bias and a result of f32. Codes of 8 bits, i8 or ui8 each, give the exact sum in i32 (K up to 33,000; beyond, sums of ui8 wrap).
 
     Constraints: (linear_c1) the weight has rank 2 and its K is the input's last dimension; (linear_c2) the bias is [N];
     (linear_c3) input and weight have one floating-point element type; bias and result have it too, or any of f16, bf16 and f32
-    where it is one of these.
+    where it is one of these; (linear_c4) or both hold 8-bit integers, the result is i32, and there is neither bias nor activation.
 
     Example: `%0 = tfm.linear %x, %w bias %b activation gelu_erf : (tensor<?x?x384xf32>, tensor<384x1536xf32>, tensor<1536xf32>) -> tensor<?x?x1536xf32>`
   }];
-  let arguments = (ins Tfm_FloatTensor:$input, Tfm_FloatTensor:$weight, Optional<Tfm_FloatTensor>:$bias,
+  let arguments = (ins Tfm_FactorTensor:$input, Tfm_FactorTensor:$weight, Optional<Tfm_FloatTensor>:$bias,
                        DefaultValuedAttr<Tfm_ActivationAttr, "::permalloy::tfm::Activation::None">:$activation);
-  let results = (outs Tfm_FloatTensor:$result);
+  let results = (outs Tfm_ProductTensor:$result);
   let assemblyFormat = "$input `,` $weight (`bias` $bias^)? (`activation` `` $activation^)? attr-dict `:` functional-type(operands, results)";
+  let extraClassDeclaration = [{
+    /// A product of 8-bit integers rather than of numbers.
+    bool isIntegral() { return !::mlir::isa<::mlir::FloatType>(::mlir::getElementTypeOrSelf(getInput().getType())); }
+  }];
 }
 
 def Tfm_LayerNormOp : Tfm_ShapedOp<"layer_norm"> {
@@ -686,8 +694,8 @@ def Tfm_PackOp : Tfm_ShapedOp<"pack"> {
 
     Example: `%0 = tfm.pack %w : (tensor<384x1536xf32>) -> tensor<384x1536xf32, #tfm.panels>`
   }];
-  let arguments = (ins Tfm_FloatTensor:$input);
-  let results = (outs Tfm_FloatTensor:$result);
+  let arguments = (ins Tfm_FactorTensor:$input);
+  let results = (outs Tfm_FactorTensor:$result);
   let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
 }
 
@@ -767,5 +775,7 @@ def Tfm_WhileOp : Tfm_Op<"while", [Pure, AttrSizedOperandSegments, DeclareOpInte
   }];
   let hasVerifier = 1;
 }
+
+include "Tfm/IntegerOps.td"
 
 #endif

@@ -207,6 +207,8 @@ LogicalResult ReduceOp::verify() {
   bool logical = getKind() == ReduceKind::All || getKind() == ReduceKind::Any;
   if (logical != elementType(getInput()).isInteger(1))
     return emitOpError() << stringifyReduceKind(getKind()) << " does not take elements " << elementType(getInput()) << " (reduce_c2)";
+  if (getKind() == ReduceKind::AbsMax && !isa<FloatType>(elementType(getInput())))
+    return emitOpError("absmax does not take elements ") << elementType(getInput()) << " (reduce_c2)";
   return verifyShape(*this);
 }
 
@@ -217,8 +219,29 @@ LogicalResult MatmulOp::verify() {
 }
 
 LogicalResult LinearOp::verify() {
+  if (isIntegral()) {
+    Type input = elementType(getInput()), weight = elementType(getWeight());
+    if (!input.isInteger(8) || !weight.isInteger(8) || !elementType(getResult()).isInteger(32))
+      return emitOpError("multiplies elements ") << input << " and " << weight << " into " << elementType(getResult())
+                                                 << "; 8-bit integers give i32 (linear_c4)";
+    if (getBias() || getActivation() != Activation::None)
+      return emitOpError("of integers has neither bias nor activation (linear_c4)");
+    return verifyShape(*this);
+  }
   if (failed(verifyElements(*this, getInput(), {getWeight()}, {getBias(), getResult()}, "linear_c3")))
     return failure();
+  return verifyShape(*this);
+}
+
+LogicalResult QuantizeOp::verify() {
+  Type input = elementType(getInput()), code = elementType(getResult());
+  if (!isComputedInF32(input) || (getScale() && !isComputedInF32(elementType(getScale()))))
+    return emitOpError("takes input and scale of f16, bf16 or f32, not ")
+           << input << " and " << (getScale() ? elementType(getScale()) : input) << " (quantize_c3)";
+  if (getZeroPoint() && elementType(getZeroPoint()) != code)
+    return emitOpError("gives ") << code << " with a zero point of " << elementType(getZeroPoint()) << " (quantize_c2)";
+  if (getSymmetric() && (getZeroPoint() || code.isUnsignedInteger()))
+    return emitOpError("symmetric goes with i8 and without a zero point (quantize_c2)");
   return verifyShape(*this);
 }
 

@@ -66,6 +66,7 @@ Result evaluate(tfm::ReduceOp op, Operands in, Scope &scope);
 // Transformer concepts
 Result evaluate(tfm::MatmulOp op, Operands in, Scope &scope);
 Result evaluate(tfm::LinearOp op, Operands in, Scope &scope);
+Result evaluate(tfm::QuantizeOp op, Operands in, Scope &scope);
 Result evaluate(tfm::LayerNormOp op, Operands in, Scope &scope);
 Result evaluate(tfm::RmsNormOp op, Operands in, Scope &scope);
 Result evaluate(tfm::RotaryOp op, Operands in, Scope &scope);
@@ -83,6 +84,9 @@ Result evaluate(kern::CacheViewOp op, Operands in, Scope &scope);
 /// Gives the capacity of the caches of `function` a value.
 llvm::LogicalResult chooseCapacity(mlir::func::FuncOp function, Symbols &symbols,
                                    std::string &error);
+
+/// A product of 8-bit integers.
+Tensor evaluateIntegral(tfm::LinearOp op, const Tensor &x, const Tensor &weight);
 
 /// The scalar functions, in double.
 double applyUnary(tfm::UnaryKind kind, double x);

@@ -92,7 +92,7 @@ static FailureOr<SmallVector<Tensor>> evaluateTfm(Operation *op, Operands in, Sc
   tryAs.operator()<tfm::ConstantOp, tfm::DimValuesOp, tfm::ShapeOfOp, tfm::RangeOp, tfm::ReshapeOp,
                    tfm::BroadcastOp, tfm::TransposeOp, tfm::GatherOp, tfm::GatherNDOp, tfm::SliceOp,
                    tfm::ConcatOp, tfm::PackOp, tfm::PrefixCountOp, tfm::CastOp, tfm::UnaryOp, tfm::BinaryOp,
-                   tfm::CompareOp, tfm::SelectOp, tfm::ReduceOp, tfm::MatmulOp, tfm::LinearOp,
+                   tfm::CompareOp, tfm::SelectOp, tfm::ReduceOp, tfm::MatmulOp, tfm::LinearOp, tfm::QuantizeOp,
                    tfm::LayerNormOp, tfm::RmsNormOp, tfm::RotaryOp, tfm::SoftmaxOp, tfm::AttentionOp,
                    tfm::TopKOp, tfm::NonZeroOp, tfm::ScatterOp, tfm::MoeOp, tfm::MoeWeightsOp,
                    tfm::GroupByOp, tfm::GroupedLinearOp, tfm::KvAppendOp>();

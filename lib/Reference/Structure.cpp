@@ -319,11 +319,12 @@ Tensor reference::unpack(const Tensor &packed) {
   int64_t rows = matrix[0], columns = matrix[1];
   int64_t depth = tfm::panelDepth(type, rows), stored = tfm::panelElements(type, rows, columns);
   Tensor result(type, packed.shape());
+  int64_t width = elementBytes(packed.element());
+  char *to = result.mutableBytes().data();
   for (int64_t m = 0; m < product(packed.shape().drop_back(2)); ++m)
     for (int64_t k = 0; k < rows; ++k)
-      for (int64_t n = 0; n < columns; ++n)
-        result.setNumber((m * rows + k) * columns + n,
-                         packed.number(m * stored + tfm::panelPosition(type, depth, k, n)));
+      for (int64_t n = 0; n < columns; ++n, to += width)
+        std::copy_n(packed.bytes().data() + (m * stored + tfm::panelPosition(type, depth, k, n)) * width, width, to);
   return result;
 }
 

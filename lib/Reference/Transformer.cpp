@@ -37,6 +37,8 @@ static double accumulate(ReduceKind kind, double a, double x) {
     return std::isnan(a) || a < x ? a : x;
   case ReduceKind::Prod:
     return a * x;
+  case ReduceKind::AbsMax:
+    return std::isnan(a) || a > std::fabs(x) ? a : std::fabs(x);
   default:
     return a + x;
   }
@@ -189,6 +191,8 @@ Result reference::evaluate(tfm::LinearOp op, Operands in, Scope &scope) {
   if (weight.dim(0) != k || (op.getBias() && in[2].size() != n))
     return scope.fail("input " + str(x.shape()) + ", weight " + str(weight.shape()) +
                       (op.getBias() ? " and bias " + str(in[2].shape()) : "") + " do not fit");
+  if (op.isIntegral())
+    return evaluateIntegral(op, x, weight);
   Shape shape(x.shape());
   shape.back() = n;
   Tensor result(op.getType().getElementType(), shape);

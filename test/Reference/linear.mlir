@@ -153,3 +153,30 @@ func.func @test_bf16_into_f32() {
   check.expect_equal %h, %eh : tensor<1x2xbf16>
   return
 }
+
+func.func @test_integers() {
+  %x = tfm.constant dense<[[-128, 127, -128], [1, 2, 3]]> : tensor<2x3xi8>
+  %u = tfm.constant dense<[[255, 255, 255], [1, 2, 3]]> : tensor<2x3xui8>
+  %w = tfm.constant dense<[[-128, 1], [127, 1], [-128, 1]]> : tensor<3x2xi8>
+  %v = tfm.constant dense<[[255, 1], [255, 0], [255, 0]]> : tensor<3x2xui8>
+  %0 = tfm.linear %x, %w : (tensor<2x3xi8>, tensor<3x2xi8>) -> tensor<2x2xi32>
+  %e0 = tfm.constant dense<[[48897, -129], [-258, 6]]> : tensor<2x2xi32>
+  check.expect_equal %0, %e0 : tensor<2x2xi32>
+  %1 = tfm.linear %u, %w : (tensor<2x3xui8>, tensor<3x2xi8>) -> tensor<2x2xi32>
+  %e1 = tfm.constant dense<[[-32895, 765], [-258, 6]]> : tensor<2x2xi32>
+  check.expect_equal %1, %e1 : tensor<2x2xi32>
+  %2 = tfm.linear %u, %v : (tensor<2x3xui8>, tensor<3x2xui8>) -> tensor<2x2xi32>
+  %e2 = tfm.constant dense<[[195075, 255], [1530, 1]]> : tensor<2x2xi32>
+  check.expect_equal %2, %e2 : tensor<2x2xi32>
+  return
+}
+
+func.func @test_packed_integers() {
+  %x = tfm.constant dense<[[-128, 127, -128, 5, 7], [1, 2, 3, 4, 5]]> : tensor<2x5xi8>
+  %w = tfm.constant dense<[[-128, 1], [127, 1], [-128, 1], [3, 4], [5, 6]]> : tensor<5x2xi8>
+  %p = tfm.pack %w : (tensor<5x2xi8>) -> tensor<5x2xi8, #tfm.panels>
+  %0 = tfm.linear %x, %w : (tensor<2x5xi8>, tensor<5x2xi8>) -> tensor<2x2xi32>
+  %1 = tfm.linear %x, %p : (tensor<2x5xi8>, tensor<5x2xi8, #tfm.panels>) -> tensor<2x2xi32>
+  check.expect_equal %0, %1 : tensor<2x2xi32>
+  return
+}

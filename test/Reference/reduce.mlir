@@ -369,3 +369,19 @@ func.func @test_sum_f32_rounds_once() {
   check.expect_equal %r, %e : tensor<f32>
   return
 }
+
+func.func @test_absmax() {
+  %0 = tfm.constant dense<[[0.5, -3.0, 2.0], [-0.0, 0.0, -0.0], [1.0, 0x7FC00000, -2.0], [1.0, 0xFF800000, 3.0]]> : tensor<4x3xf32>
+  %r = tfm.reduce absmax %0 axes [1] {keep_dims} : (tensor<4x3xf32>) -> tensor<4x1xf32>
+  %e = tfm.constant dense<[[3.0], [0.0], [0x7FC00000], [0x7F800000]]> : tensor<4x1xf32>
+  check.expect_equal %r, %e : tensor<4x1xf32>
+  return
+}
+
+func.func @test_absmax_of_nothing() {
+  %0 = tfm.constant dense<[[], []]> : tensor<2x0xf32>
+  %r = tfm.reduce absmax %0 axes [1] : (tensor<2x0xf32>) -> tensor<2xf32>
+  %e = tfm.constant dense<0.0> : tensor<2xf32>
+  check.expect_equal %r, %e : tensor<2xf32>
+  return
+}

@@ -246,3 +246,37 @@ Value ElementOps::compare(CompareKind kind, Element e, Value x, Value y) {
   bool isUnsigned = e.isUnsigned() || e.isBool();
   return arith::CmpIOp::create(b, (isUnsigned ? kUnsigned : kSigned)[unsigned(kind)], x, y);
 }
+
+//===----------------------------------------------------------------------===//
+// Codes of 8 bits
+//===----------------------------------------------------------------------===//
+
+/// Numbers that are not negative order as their bits do, NaN above all: one integer maximum.
+Value ElementOps::largerMagnitude(Value most, Value x) {
+  match(most, x);
+  auto bits = [&](Value v) { return arith::BitcastOp::create(b, like(b.getI32Type(), v), v).getResult(); };
+  Value magnitude = arith::AndIOp::create(b, bits(x), integer(bits(x), 0x7fffffff));
+  Value larger = arith::MaxSIOp::create(b, bits(most), magnitude);
+  return arith::BitcastOp::create(b, most.getType(), larger);
+}
+
+/// Adding 3 * 2^22 leaves an integer in the low bits of the sum, rounded to nearest even; clamping before rounding is the same, as
+/// the ends are integers.
+Value ElementOps::code(Value x, int64_t low, int64_t high, Element e, Value zero) {
+  Value least = real(b, x, double(low)), most = real(b, x, double(high)), shift;
+  if (zero) {
+    Type wide = like(b.getI32Type(), zero);
+    shift = e.isUnsigned() ? arith::ExtUIOp::create(b, wide, zero).getResult() : arith::ExtSIOp::create(b, wide, zero).getResult();
+    Value origin = arith::SIToFPOp::create(b, like(b.getF32Type(), zero), shift);
+    match(x, origin);
+    least = arith::SubFOp::create(b, real(b, x, double(low)), origin);
+    most = arith::SubFOp::create(b, real(b, x, double(high)), origin);
+  }
+  x = b.maxf(x, least);
+  x = arith::SelectOp::create(b, compareFloats(b, arith::CmpFPredicate::OLT, x, most), x, most);
+  Value sum = arith::AddFOp::create(b, x, real(b, x, 12582912.0));
+  Value bits = arith::BitcastOp::create(b, like(b.getI32Type(), x), sum);
+  if (shift)
+    bits = arith::AddIOp::create(b, bits, shift.getType() == bits.getType() ? shift : splat(bits.getType(), shift));
+  return arith::TruncIOp::create(b, like(b.getI8Type(), x), bits);
+}

@@ -73,6 +73,11 @@ public:
   Value unary(tfm::UnaryKind kind, Element e, Value x);
   Value binary(tfm::BinaryKind kind, Element e, Value x, Value y);
   Value compare(tfm::CompareKind kind, Element e, Value x, Value y);
+  /// The larger of `most`, which is not negative or NaN, and the magnitude of x, both f32; NaN wins.
+  Value largerMagnitude(Value most, Value x);
+  /// rne(x) of an f32 within [low, high], then plus `zero` (i8 or ui8 as registers have it; null: 0), as a code of 8 bits. NaN
+  /// gives `low`.
+  Value code(Value x, int64_t low, int64_t high, Element e, Value zero);
   /// Whether the vector form of a kind exists.
   static bool hasVectorForm(tfm::UnaryKind kind, Element e);
   static bool hasVectorForm(tfm::BinaryKind kind, Element e);

@@ -55,7 +55,7 @@ static bool isCollapsible(ArrayRef<Operation *> slice, ArrayRef<DimExprAttr> dim
     auto constant = dyn_cast<tfm::ConstantOp>(op);
     if (constant && constant.getValue().isSplat())
       return true;
-    if (!isa<tfm::UnaryOp, tfm::BinaryOp, tfm::CompareOp, tfm::SelectOp, tfm::CastOp>(op))
+    if (!isa<tfm::UnaryOp, tfm::BinaryOp, tfm::CompareOp, tfm::SelectOp, tfm::CastOp, tfm::QuantizeOp>(op))
       return false;
     return llvm::all_of(op->getOperands(), [&](Value operand) {
       tfm::Dims own = shapes.dims(operand);

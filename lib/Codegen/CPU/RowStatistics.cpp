@@ -48,6 +48,7 @@ void codegen::forEachVector(ValueEmitter &values, Value first, Value end, std::o
 
 static BinaryKind combiner(ReduceKind kind) {
   switch (kind) {
+  case ReduceKind::AbsMax: // of magnitudes
   case ReduceKind::Max: return BinaryKind::Max;
   case ReduceKind::Min: return BinaryKind::Min;
   case ReduceKind::Prod: return BinaryKind::Mul;
@@ -57,6 +58,7 @@ static BinaryKind combiner(ReduceKind kind) {
 
 static vector::CombiningKind combiningKind(ReduceKind kind) {
   switch (kind) {
+  case ReduceKind::AbsMax:
   case ReduceKind::Max: return vector::CombiningKind::MAXIMUMF;
   case ReduceKind::Min: return vector::CombiningKind::MINIMUMF;
   case ReduceKind::Prod: return vector::CombiningKind::MUL;
@@ -174,8 +176,10 @@ void RowStatistics::prepare(Operation *op) {
   Operation *producer = input.getDefiningOp();
   bool plain = !producer || kept.contains(input) || (isa<tfm::ReshapeOp>(producer) && isa<BlockArgument>(producer->getOperand(0)));
   Value scratch = b.at(b.scratch(), values.extent(offsets.lookup(op)));
-  memory = plain || isa<tfm::ReduceOp>(op) ? Value() : scratch;
-  if (auto reduce = dyn_cast<tfm::ReduceOp>(op))
+  // A magnitude is what the whole row is then divided by: it is read again.
+  auto reduce = dyn_cast<tfm::ReduceOp>(op);
+  memory = plain || (reduce && reduce.getKind() != ReduceKind::AbsMax) ? Value() : scratch;
+  if (reduce)
     return prepare(reduce);
   if (auto norm = dyn_cast<tfm::LayerNormOp>(op))
     return prepare(norm);
@@ -186,8 +190,12 @@ void RowStatistics::prepare(Operation *op) {
 
 void RowStatistics::prepare(tfm::ReduceOp op) {
   Value total = fold(width, op.getKind(), isLong(input), [&](Value sum, const Site &site) {
+    if (op.getKind() == ReduceKind::AbsMax)
+      return ops.largerMagnitude(sum, readInput(site));
     return ops.binary(combiner(op.getKind()), f32, sum, readInput(site));
   });
+  if (memory)
+    keepInput();
   if (op.getKind() == ReduceKind::Mean)
     total = ops.binary(BinaryKind::Div, f32, total, ops.cast(Element::of(b.getI64Type()), f32, values.extent(width)));
   Value result = op.getResult();

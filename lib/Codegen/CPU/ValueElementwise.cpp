@@ -90,3 +90,14 @@ Value ValueEmitter::emit(tfm::SelectOp op, const Site &site) {
   ops.match(x, y);
   return arith::SelectOp::create(b, condition, x, y);
 }
+
+Value ValueEmitter::emit(tfm::QuantizeOp op, const Site &site) {
+  tfm::Dims result = dims(op.getResult());
+  Element code = Element::of(op.getResult()), f32 = Element::of(b.getF32Type());
+  Value x = exactAt(op.getInput(), site), zero;
+  if (op.getScale())
+    x = ops.binary(tfm::BinaryKind::Div, f32, x, exactAt(op.getScale(), operandSite(site, result, op.getScale())));
+  if (op.getZeroPoint())
+    zero = at(op.getZeroPoint(), operandSite(site, result, op.getZeroPoint()));
+  return ops.code(x, op.lowest(), op.highest(), code, zero);
+}

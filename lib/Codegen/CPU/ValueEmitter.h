@@ -140,6 +140,7 @@ private:
   Value emit(tfm::BinaryOp op, const Site &site);
   Value emit(tfm::CompareOp op, const Site &site);
   Value emit(tfm::SelectOp op, const Site &site);
+  Value emit(tfm::QuantizeOp op, const Site &site);
   Value exactAt(Value tensor, const Site &site);
   Value emitPower(tfm::BinaryOp op, Value x);
 
@@ -164,7 +165,7 @@ private:
   Value emit(tfm::MatmulOp op, const Site &site);
   Value emit(tfm::LinearOp op, const Site &site);
   Value emit(tfm::AttentionOp op, const Site &site);
-  Value dot(Value lhs, Value rhs, tfm::DimExprAttr depth, llvm::function_ref<std::pair<Site, Site>(Value)> sites);
+  Value dot(Value lhs, Value rhs, Element e, tfm::DimExprAttr depth, llvm::function_ref<std::pair<Site, Site>(Value)> sites);
   void attentionWeights(tfm::AttentionOp op, llvm::ArrayRef<Value> place, Value memory);
 
   struct Known {

@@ -14,9 +14,8 @@ static Element accumulatorOf(Element e) {
   return e.isHalf() ? Element::of(Float32Type::get(e.stored.getContext())) : e;
 }
 
-/// Sum over k of lhs * rhs at the sites given for k.
-Value ValueEmitter::dot(Value lhs, Value rhs, DimExprAttr depth, function_ref<std::pair<Site, Site>(Value)> sites) {
-  Element e = accumulatorOf(Element::of(lhs));
+/// Sum over k of lhs * rhs at the sites given for k, in elements `e`.
+Value ValueEmitter::dot(Value lhs, Value rhs, Element e, DimExprAttr depth, function_ref<std::pair<Site, Site>(Value)> sites) {
   auto probe = sites(b.i64(0));
   bool isVector = probe.first.isVector() || probe.second.isVector();
   Value init = ops.constant(e, 0.0);
@@ -25,6 +24,10 @@ Value ValueEmitter::dot(Value lhs, Value rhs, DimExprAttr depth, function_ref<st
   return nest({depth}, {init}, [&](ArrayRef<Value> k, ValueRange carried) {
     auto [left, right] = sites(k[0]);
     Value x = at(lhs, left), y = at(rhs, right), sum = carried[0];
+    if (!e.isFloat() && !e.isBool()) { // codes of 8 bits are widened
+      x = ops.cast(Element::of(lhs), e, x);
+      y = ops.cast(Element::of(rhs), e, y);
+    }
     ops.match(x, y);
     ops.match(x, sum);
     ops.match(y, sum);
@@ -74,7 +77,7 @@ Value ValueEmitter::emit(tfm::MatmulOp op, const Site &site) {
   if (laneOfRow > 0 && laneOfColumn > 0)
     laneOfRow = -1;
   DimExprAttr depth = lhs[lhs.size() - (op.getTransposeA() ? 2 : 1)];
-  Value sum = dot(op.getLhs(), op.getRhs(), depth, [&](Value k) {
+  Value sum = dot(op.getLhs(), op.getRhs(), accumulatorOf(Element::of(op.getLhs())), depth, [&](Value k) {
     Site left = vectorLhs ? place(lhs, false, k, Value(), -1, -1) : place(lhs, op.getTransposeA(), row, k, laneOfRow, -1);
     Site right = vectorRhs ? place(rhs, false, k, Value(), -1, -1)
                            : place(rhs, op.getTransposeB(), k, column, -1, laneOfColumn);
@@ -88,7 +91,8 @@ Value ValueEmitter::emit(tfm::LinearOp op, const Site &site) {
   Site full = toFull(site, own);
   if (full.isVector() && full.lane + 1 != int(own.size()))
     return lose(op, site);
-  Value sum = dot(op.getInput(), op.getWeight(), weight[0], [&](Value k) {
+  Element e = Element::of(op.getResult()), sumType = op.isIntegral() ? e : accumulatorOf(Element::of(op.getInput()));
+  Value sum = dot(op.getInput(), op.getWeight(), sumType, weight[0], [&](Value k) {
     Index row = full.indices;
     row.back() = k;
     Site column = full;
@@ -96,7 +100,6 @@ Value ValueEmitter::emit(tfm::LinearOp op, const Site &site) {
     column.lane = full.isVector() ? 1 : -1;
     return std::pair(Site::full(row), column);
   });
-  Element e = Element::of(op.getResult()), sumType = accumulatorOf(e);
   if (op.getBias())
     sum = ops.binary(BinaryKind::Add, sumType, sum, at(op.getBias(), operandSite(full, own, op.getBias())));
   static constexpr tfm::UnaryKind kKinds[] = {tfm::UnaryKind::Abs,      tfm::UnaryKind::Relu, tfm::UnaryKind::GeluErf,
@@ -159,7 +162,7 @@ void ValueEmitter::attentionWeights(tfm::AttentionOp op, ArrayRef<Value> place, 
   auto entry = [&](Value j) { return b.at(memory, b.mul(j, e.bytes())); };
   Value position = b.add(place[2], b.sub(keys, queries));
   auto scored = b.loop(b.i64(0), keys, 1, {lowest, b.i64(0)}, [&](Value j, ValueRange carried) {
-    Value product = dot(op.getQuery(), op.getKey(), query.size, [&](Value d) {
+    Value product = dot(op.getQuery(), op.getKey(), accumulatorOf(Element::of(op.getQuery())), query.size, [&](Value d) {
       return std::pair(query.at(place[0], place[1], place[2], d), key.at(place[0], kvHead, j, d));
     });
     Value score = binary(BinaryKind::Mul, product, scale);

@@ -81,6 +81,7 @@ static BinaryKind combiner(ReduceKind kind) {
   switch (kind) {
   case ReduceKind::Sum:
   case ReduceKind::Mean: return BinaryKind::Add;
+  case ReduceKind::AbsMax: // of magnitudes
   case ReduceKind::Max: return BinaryKind::Max;
   case ReduceKind::Min: return BinaryKind::Min;
   case ReduceKind::Prod: return BinaryKind::Mul;
@@ -94,6 +95,7 @@ static Value neutral(ElementOps &ops, Element e, ReduceKind kind) {
   switch (kind) {
   case ReduceKind::Sum:
   case ReduceKind::Mean:
+  case ReduceKind::AbsMax:
   case ReduceKind::Any: return ops.constant(e, 0.0);
   case ReduceKind::Max: return ops.lowest(e);
   case ReduceKind::Min: return ops.highest(e);
@@ -133,6 +135,8 @@ Value ValueEmitter::reduceAll(tfm::ReduceOp op, const Site &site) {
     init = ops.toVector(init);
   Value total = nest(reduced, {init}, [&](ArrayRef<Value> inner, ValueRange carried) {
     Value element = vectorAt(op.getInput(), sourceAt(inner));
+    if (op.getKind() == ReduceKind::AbsMax)
+      element = ops.unary(tfm::UnaryKind::Abs, sumType, element);
     return SmallVector<Value>{ops.binary(combiner(op.getKind()), sumType, carried[0], element)};
   })[0];
   if (op.getKind() != ReduceKind::Mean)

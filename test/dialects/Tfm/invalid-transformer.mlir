@@ -405,3 +405,67 @@ func.func @f(%x: tensor<1x4x4xf32>) {
   %0 = tfm.attention %x, %x, %x {num_heads = 1 : i64, num_kv_heads = 1 : i64, scale = 0.5 : f32, longest = #tfm.dim<2>} : (tensor<1x4x4xf32>, tensor<1x4x4xf32>, tensor<1x4x4xf32>) -> tensor<1x4x4xf32>
   return
 }
+
+// -----
+
+func.func @f(%a: tensor<2x3xi8>, %b: tensor<3x4xi8>) {
+  // expected-error@+1 {{multiplies elements 'i8' and 'i8' into 'f32'; 8-bit integers give i32 (linear_c4)}}
+  %0 = tfm.linear %a, %b : (tensor<2x3xi8>, tensor<3x4xi8>) -> tensor<2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>, %b: tensor<3x4xi8>) {
+  // expected-error@+1 {{mixes element types 'f32' and 'i8' (linear_c3)}}
+  %0 = tfm.linear %a, %b : (tensor<2x3xf32>, tensor<3x4xi8>) -> tensor<2x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xi8>, %b: tensor<3x4xi8>) {
+  // expected-error@+1 {{of integers has neither bias nor activation (linear_c4)}}
+  %0 = tfm.linear %a, %b activation relu : (tensor<2x3xi8>, tensor<3x4xi8>) -> tensor<2x4xi32>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>, %s: tensor<2xf32>) {
+  // expected-error@+1 {{scale or zero point [2] does not broadcast to the input [2, 3] (quantize_c1)}}
+  %0 = tfm.quantize %a scale %s : (tensor<2x3xf32>, tensor<2xf32>) -> tensor<2x3xi8>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>, %z: tensor<ui8>) {
+  // expected-error@+1 {{gives 'i8' with a zero point of 'ui8' (quantize_c2)}}
+  %0 = tfm.quantize %a zero_point %z : (tensor<2x3xf32>, tensor<ui8>) -> tensor<2x3xi8>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf32>) {
+  // expected-error@+1 {{symmetric goes with i8 and without a zero point (quantize_c2)}}
+  %0 = tfm.quantize %a {symmetric} : (tensor<2x3xf32>) -> tensor<2x3xui8>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xf64>) {
+  // expected-error@+1 {{takes input and scale of f16, bf16 or f32, not 'f64' and 'f64' (quantize_c3)}}
+  %0 = tfm.quantize %a : (tensor<2x3xf64>) -> tensor<2x3xi8>
+  return
+}
+
+// -----
+
+func.func @f(%a: tensor<2x3xi32>) {
+  // expected-error@+1 {{absmax does not take elements 'i32' (reduce_c2)}}
+  %0 = tfm.reduce absmax %a axes [1] : (tensor<2x3xi32>) -> tensor<2xi32>
+  return
+}

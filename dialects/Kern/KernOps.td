@@ -27,7 +27,7 @@ def Kern_Dialect : Dialect {
 def Kern_Emitter : I32EnumAttr<"Emitter", "which code generator writes a kernel", [
   I32EnumAttrCase<"Contraction", 0, "contraction">, I32EnumAttrCase<"Attention", 1, "attention">,
   I32EnumAttrCase<"Row", 2, "row">, I32EnumAttrCase<"Generic", 3, "generic">,
-  I32EnumAttrCase<"Route", 4, "route">]> {
+  I32EnumAttrCase<"Route", 4, "route">, I32EnumAttrCase<"Tokens", 5, "tokens">]> {
   let cppNamespace = "::permalloy::kern";
   let genSpecializedAttr = 0;
 }

@@ -64,6 +64,9 @@ LogicalResult NonZeroOp::verify() { return verifyShape(*this); }
 LogicalResult MoeWeightsOp::verify() { return verifyShape(*this); }
 LogicalResult GroupByOp::verify() { return verifyShape(*this); }
 LogicalResult PrefixCountOp::verify() { return verifyShape(*this); }
+LogicalResult TokenScoreOp::verify() { return verifyShape(*this); }
+LogicalResult TokenMergeOp::verify() { return verifyShape(*this); }
+LogicalResult TokenUnmergeOp::verify() { return verifyShape(*this); }
 
 LogicalResult WeightOp::verify() {
   if (getSource().has_value() == !getBody().empty())

@@ -19,6 +19,8 @@ static LogicalResult scheduleFor(kern::KernelOp kernel, const CpuTarget &target,
     return scheduleAttentionKernel(kernel, target, wanted);
   case kern::Emitter::Route:
     return scheduleRouteKernel(kernel, target, wanted);
+  case kern::Emitter::Tokens:
+    return scheduleTokensKernel(kernel, target, wanted);
   case kern::Emitter::Row:
     return scheduleRowKernel(kernel, target, wanted);
   case kern::Emitter::Generic:
@@ -37,6 +39,7 @@ std::unique_ptr<ScheduleSpace> permalloy::codegen::scheduleSpace(kern::KernelOp 
   case kern::Emitter::Generic:
     return tiledKernelSpace();
   case kern::Emitter::Route:
+  case kern::Emitter::Tokens:
     return nullptr;
   }
   llvm_unreachable("an emitter of the enum");
@@ -72,6 +75,8 @@ static LogicalResult emitBody(KernelFrame &frame) {
     return emitAttentionKernel(frame);
   case kern::Emitter::Route:
     return emitRouteKernel(frame);
+  case kern::Emitter::Tokens:
+    return emitTokensKernel(frame);
   case kern::Emitter::Row:
     return emitRowKernel(frame);
   case kern::Emitter::Generic:

@@ -77,6 +77,10 @@ Result evaluate(tfm::MoeOp op, Operands in, Scope &scope);
 Result evaluate(tfm::MoeWeightsOp op, Operands in, Scope &scope);
 Result evaluate(tfm::GroupByOp op, Operands in, Scope &scope);
 Result evaluate(tfm::GroupedLinearOp op, Operands in, Scope &scope);
+// Merging of tokens
+Result evaluate(tfm::TokenScoreOp op, Operands in, Scope &scope);
+Result evaluate(tfm::TokenMergeOp op, Operands in, Scope &scope);
+Result evaluate(tfm::TokenUnmergeOp op, Operands in, Scope &scope);
 // Key and value caches
 Result evaluate(tfm::KvAppendOp op, Operands in, Scope &scope);
 Result evaluate(kern::CacheOp op, Operands in, Scope &scope);

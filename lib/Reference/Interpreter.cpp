@@ -95,7 +95,8 @@ static FailureOr<SmallVector<Tensor>> evaluateTfm(Operation *op, Operands in, Sc
                    tfm::CompareOp, tfm::SelectOp, tfm::ReduceOp, tfm::MatmulOp, tfm::LinearOp, tfm::QuantizeOp,
                    tfm::LayerNormOp, tfm::RmsNormOp, tfm::RotaryOp, tfm::SoftmaxOp, tfm::AttentionOp,
                    tfm::TopKOp, tfm::NonZeroOp, tfm::ScatterOp, tfm::MoeOp, tfm::MoeWeightsOp,
-                   tfm::GroupByOp, tfm::GroupedLinearOp, tfm::KvAppendOp>();
+                   tfm::GroupByOp, tfm::GroupedLinearOp, tfm::KvAppendOp, tfm::TokenScoreOp,
+                   tfm::TokenMergeOp, tfm::TokenUnmergeOp>();
   if (!evaluator)
     return scope.fail("the interpreter does not know " + op->getName().getStringRef());
   Result result = evaluator(op, in, scope);

@@ -108,3 +108,25 @@ func.func @test_launch_with_a_wrong_scalar() {
   check.expect_equal %2, %1 : tensor<?xf32>
   return
 }
+
+// -----
+
+func.func @test_merge_out_of_range() {
+  %x = tfm.constant dense<[[1.0, 2.0]]> : tensor<1x2xf32>
+  %map = tfm.constant dense<[[0, 1]]> : tensor<1x2xi64>
+  // expected-error@+1 {{the map sends a token to 1 of 1}}
+  %r = tfm.token_merge %x to #tfm.dim<1> by %map : (tensor<1x2xf32>, tensor<1x2xi64>) -> tensor<1x1xf32>
+  check.expect_equal %r, %r : tensor<1x1xf32>
+  return
+}
+
+// -----
+
+func.func @test_unmerge_out_of_range() {
+  %y = tfm.constant dense<[[1.0, 2.0]]> : tensor<1x2xf32>
+  %map = tfm.constant dense<[[-2]]> : tensor<1x1xi64>
+  // expected-error@+1 {{the map sends a token to -2 of 2}}
+  %r = tfm.token_unmerge %y by %map : (tensor<1x2xf32>, tensor<1x1xi64>) -> tensor<1x1xf32>
+  check.expect_equal %r, %r : tensor<1x1xf32>
+  return
+}

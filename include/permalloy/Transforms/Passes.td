@@ -136,4 +136,10 @@ def PackPadding : TfmPass<"pack-padding"> {
   let statistics = [Statistic<"numPacked", "packed", "attentions without padding">];
 }
 
+//===----------------------------------------------------------------------===//
+// Tokens
+//===----------------------------------------------------------------------===//
+
+include "permalloy/Transforms/TokenPasses.td"
+
 #endif

@@ -118,6 +118,8 @@ kern::Emitter emitterOf(const Group &group) {
     }
     if (isa<GroupByOp, PrefixCountOp>(op))
       return kern::Emitter::Route;
+    if (isa<TokenScoreOp, TokenMergeOp, TokenUnmergeOp>(op))
+      return kern::Emitter::Tokens;
     if (isa<GroupedLinearOp>(op))
       return kern::Emitter::Contraction;
     if (isa<MatmulOp, ReduceOp, ScatterOp, KvAppendOp>(op))
@@ -137,7 +139,7 @@ std::string rootName(const Group &group) {
       Type element = getElementTypeOrSelf(op->getOperand(0).getType());
       return name + (element.isBF16() ? "_bf16" : element.isF16() ? "_f16" : "");
     }
-    if (isa<LayerNormOp, RmsNormOp, RotaryOp, SoftmaxOp, ReduceOp, KvAppendOp, GroupByOp, PrefixCountOp>(op))
+    if (isa<LayerNormOp, RmsNormOp, RotaryOp, SoftmaxOp, ReduceOp, KvAppendOp, GroupByOp, PrefixCountOp, TokenScoreOp, TokenMergeOp, TokenUnmergeOp>(op))
       return name;
   }
   return group.ops.back()->getName().stripDialect().str();

@@ -35,7 +35,7 @@ bool isFloatCast(CastOp cast) {
 }
 
 /// Roots that read each operand element many times: producers are stored, not recomputed.
-bool rereadsOperands(Operation *op) { return isa<LinearOp, MatmulOp, AttentionOp, TopKOp, ScatterOp, GroupByOp, GroupedLinearOp, PrefixCountOp>(op); }
+bool rereadsOperands(Operation *op) { return isa<LinearOp, MatmulOp, AttentionOp, TopKOp, ScatterOp, GroupByOp, GroupedLinearOp, PrefixCountOp, TokenScoreOp, TokenMergeOp, TokenUnmergeOp>(op); }
 
 class Planner {
 public:

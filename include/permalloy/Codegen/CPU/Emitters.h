@@ -33,6 +33,10 @@ mlir::LogicalResult scheduleRouteKernel(kern::KernelOp kernel, const CpuTarget &
                                           mlir::DictionaryAttr wanted);
 mlir::LogicalResult emitRouteKernel(KernelFrame &frame);
 
+mlir::LogicalResult scheduleTokensKernel(kern::KernelOp kernel, const CpuTarget &target,
+                                          mlir::DictionaryAttr wanted);
+mlir::LogicalResult emitTokensKernel(KernelFrame &frame);
+
 mlir::LogicalResult scheduleRowKernel(kern::KernelOp kernel, const CpuTarget &target,
                                           mlir::DictionaryAttr wanted);
 mlir::LogicalResult emitRowKernel(KernelFrame &frame);

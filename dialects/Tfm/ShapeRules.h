@@ -66,6 +66,9 @@ inline std::optional<DimExprAttr> elementAt(const Dims &contents, size_t index) 
   return index < contents.size() ? std::optional(contents[index]) : std::nullopt;
 }
 
+/// Declared type of the first result against the shape rule.
+LogicalResult verifyShape(Operation *op);
+
 } // namespace permalloy::tfm
 
 #endif

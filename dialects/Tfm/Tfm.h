@@ -26,6 +26,9 @@
 #define GET_ATTRDEF_CLASSES
 #include "Tfm/TfmAttrs.h.inc"
 
+#define GET_TYPEDEF_CLASSES
+#include "Tfm/TfmTypes.h.inc"
+
 namespace permalloy::tfm {
 
 /// One expression per dimension (or element); null means unknown.

@@ -15,6 +15,9 @@ using namespace permalloy::tfm;
 #define GET_ATTRDEF_CLASSES
 #include "Tfm/TfmAttrs.cpp.inc"
 
+#define GET_TYPEDEF_CLASSES
+#include "Tfm/TfmTypes.cpp.inc"
+
 #define GET_OP_CLASSES
 #include "Tfm/TfmOps.cpp.inc"
 
@@ -22,6 +25,10 @@ void TfmDialect::initialize() {
   addAttributes<
 #define GET_ATTRDEF_LIST
 #include "Tfm/TfmAttrs.cpp.inc"
+      >();
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "Tfm/TfmTypes.cpp.inc"
       >();
   addOperations<
 #define GET_OP_LIST

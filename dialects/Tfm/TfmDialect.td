@@ -20,6 +20,7 @@ def Tfm_Dialect : Dialect {
   }];
   let cppNamespace = "::permalloy::tfm";
   let useDefaultAttributePrinterParser = 1;
+  let useDefaultTypePrinterParser = 1;
   let hasConstantMaterializer = 1;
   let extraClassDeclaration = [{
     /// Name of a graph input or output: a string, on arguments and results of `func.func`.
@@ -31,6 +32,32 @@ def Tfm_Dialect : Dialect {
     /// What must hold between dimensions for the graph to be right, on `func.func`: an array of `#tfm.at_most`. The
     /// runtime refuses shapes for which one does not hold.
     static constexpr llvm::StringLiteral kAssumptionsAttr = "tfm.assume";
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Codes of quantized weights
+//===----------------------------------------------------------------------===//
+
+def Tfm_QuantType : TypeDef<Tfm_Dialect, "Quant"> {
+  let mnemonic = "q";
+  let summary = "an element of a quantized weight: a code";
+  let description = [{
+    Structure only: a sign (`s` or `u`), 2 to 8 bits, and how many steps of K, the last axis but one of a weight [K, N], share a
+    scale; the last group may be shorter, and a group of K steps or more is one scale per column. Scales, zero points and
+    codebooks are operands of `tfm.dequantize`. A code takes one byte, with the encoding `#tfm.panels` 4 or 8 bits (Panels.h).
+
+    Example: `tensor<4096x4096x!tfm.q<s4, group 32>>`
+  }];
+  let parameters = (ins "bool":$isSigned, "unsigned":$bits, "int64_t":$group);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The smallest and the largest code.
+    int64_t minimum() const { return getIsSigned() ? -(int64_t(1) << (getBits() - 1)) : 0; }
+    int64_t maximum() const { return (int64_t(1) << (getBits() - (getIsSigned() ? 1 : 0))) - 1; }
+    /// Scales along K of a weight of `k` steps.
+    int64_t groups(int64_t k) const { return (k + getGroup() - 1) / getGroup(); }
   }];
 }
 
@@ -125,7 +152,8 @@ def Tfm_PanelsAttr : Tfm_Attr<"Panels", "panels"> {
     Tensor encoding. f32: `[ceil(N/16)][K][16]`, zeros past N; bf16: `[ceil(N/16)][ceil(K/2)][16][2]`, two steps of K side by
     side, zeros past K; i8 and ui8: `[ceil(N/16)][ceil(K/4)][16][4]`; a stack [E, K, N] is one such after the other. Such a panel row of 64 bytes is two AVX2 registers, one
     AVX-512 register or one AMX tile row, so every schedule reads the same stored weight. f16: `[ceil(N/16)][K][16]`, since it
-    widens 16 elements at a time (Panels.h).
+    widens 16 elements at a time. i8 and ui8: `[ceil(N/16)][ceil(K/4)][16][4]`; codes `!tfm.q`: so, too, or 8 steps of K in the 4
+    bytes where 4 bits hold a code (Panels.h).
     Example: `tensor<768x3072xf32, #tfm.panels>`.
   }];
   let parameters = (ins);

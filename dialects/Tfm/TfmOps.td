@@ -19,6 +19,9 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 
 def Tfm_Element : AnyTypeOf<[I1, AnyI8, AnyI16, AnyI32, AnyI64, F16, BF16, F32, F64]>;
 def Tfm_Tensor : RankedTensorOf<[Tfm_Element]>;
+/// What a weight may hold; codes are read by tfm.dequantize only.
+def Tfm_QuantTensor : RankedTensorOf<[Tfm_QuantType]>;
+def Tfm_StoredTensor : RankedTensorOf<[Tfm_Element, Tfm_QuantType]>;
 def Tfm_FloatTensor : RankedTensorOf<[F16, BF16, F32, F64]>;
 def Tfm_FactorTensor : RankedTensorOf<[F16, BF16, F32, F64, AnyI8]>;
 def Tfm_ProductTensor : RankedTensorOf<[F16, BF16, F32, F64, I32]>;
@@ -75,7 +78,7 @@ def Tfm_WeightOp : Tfm_Op<"weight", [Symbol, NoRegionArguments]> {
     }
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Tfm_Tensor>:$type, OptionalAttr<AnyAttr>:$source);
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<Tfm_StoredTensor>:$type, OptionalAttr<AnyAttr>:$source);
   let regions = (region MaxSizedRegion<1>:$body);
   let assemblyFormat = "$sym_name `:` $type (`=` $source^)? attr-dict-with-keyword ($body^)?";
   let hasVerifier = 1;
@@ -85,14 +88,14 @@ def Tfm_GetWeightOp : Tfm_Op<"get_weight", [Pure, DeclareOpInterfaceMethods<Symb
   let summary = "the value of a weight";
   let description = "Constraint (get_weight_c1): the symbol is a `tfm.weight` of the same type.\n\nExample: `%0 = tfm.get_weight @w : tensor<384x384xf32>`";
   let arguments = (ins FlatSymbolRefAttr:$weight);
-  let results = (outs Tfm_Tensor:$result);
+  let results = (outs Tfm_StoredTensor:$result);
   let assemblyFormat = "$weight attr-dict `:` type($result)";
 }
 
 def Tfm_YieldOp : Tfm_Op<"yield", [Pure, Terminator, HasParent<"WeightOp">]> {
   let summary = "ends the body of a weight";
   let description = "Example: `tfm.yield %1 : tensor<2x2xf32>`";
-  let arguments = (ins Tfm_Tensor:$value);
+  let arguments = (ins Tfm_StoredTensor:$value);
   let assemblyFormat = "$value attr-dict `:` type($value)";
 }
 
@@ -312,12 +315,15 @@ def Tfm_ScatterOp : Tfm_ShapedOp<"scatter"> {
 def Tfm_CastOp : Tfm_ShapedOp<"cast", ["inferElementType", "inferContents"]> {
   let summary = "convert elements";
   let description = [{
-    Float to integer truncates towards zero; to bool is `!= 0`; integers wrap; narrowing floats round to nearest even.
+    Float to integer truncates towards zero; to bool is `!= 0`; integers wrap; narrowing floats round to nearest even. Codes
+    `!tfm.q` are integers of their number of bits.
+
+    Constraint (cast_c1): codes become integers, and integers codes.
 
     Example: `%0 = tfm.cast %x : (tensor<?xi64>) -> tensor<?xf32>`
   }];
-  let arguments = (ins Tfm_Tensor:$input);
-  let results = (outs Tfm_Tensor:$result);
+  let arguments = (ins Tfm_StoredTensor:$input);
+  let results = (outs Tfm_StoredTensor:$result);
   let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
   let hasFolder = 1;
 }
@@ -696,8 +702,8 @@ def Tfm_PackOp : Tfm_ShapedOp<"pack"> {
 
     Example: `%0 = tfm.pack %w : (tensor<384x1536xf32>) -> tensor<384x1536xf32, #tfm.panels>`
   }];
-  let arguments = (ins Tfm_FactorTensor:$input);
-  let results = (outs Tfm_FactorTensor:$result);
+  let arguments = (ins Tfm_StoredTensor:$input);
+  let results = (outs Tfm_StoredTensor:$result);
   let assemblyFormat = "$input attr-dict `:` functional-type(operands, results)";
 }
 
@@ -779,5 +785,6 @@ def Tfm_WhileOp : Tfm_Op<"while", [Pure, AttrSizedOperandSegments, DeclareOpInte
 }
 
 include "Tfm/IntegerOps.td"
+include "Tfm/QuantizationOps.td"
 
 #endif

@@ -5,13 +5,13 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "Tfm/Tfm.h"
+#include "ShapeRules.h"
 
 using namespace mlir;
 using namespace permalloy::tfm;
 
 /// Declared result type against the shape rule.
-static LogicalResult verifyShape(Operation *op) {
+LogicalResult permalloy::tfm::verifyShape(Operation *op) {
   auto shaped = cast<ShapeOpInterface>(op);
   TypeOracle oracle;
   Dims inferred;
@@ -57,7 +57,6 @@ LogicalResult ShapeOfOp::verify() { return verifyShape(*this); }
 LogicalResult TransposeOp::verify() { return verifyShape(*this); }
 LogicalResult GatherOp::verify() { return verifyShape(*this); }
 LogicalResult GatherNDOp::verify() { return verifyShape(*this); }
-LogicalResult CastOp::verify() { return verifyShape(*this); }
 LogicalResult LayerNormOp::verify() { return verifyShape(*this); }
 LogicalResult SoftmaxOp::verify() { return verifyShape(*this); }
 LogicalResult NonZeroOp::verify() { return verifyShape(*this); }
@@ -67,6 +66,13 @@ LogicalResult PrefixCountOp::verify() { return verifyShape(*this); }
 LogicalResult TokenScoreOp::verify() { return verifyShape(*this); }
 LogicalResult TokenMergeOp::verify() { return verifyShape(*this); }
 LogicalResult TokenUnmergeOp::verify() { return verifyShape(*this); }
+
+LogicalResult CastOp::verify() {
+  Type from = elementType(getInput()), to = elementType(getResult());
+  if ((isa<QuantType>(from) && !isa<IntegerType>(to)) || (isa<QuantType>(to) && !isa<IntegerType>(from)))
+    return emitOpError("makes elements ") << to << " of " << from << "; codes become integers, and integers codes (cast_c1)";
+  return verifyShape(*this);
+}
 
 LogicalResult WeightOp::verify() {
   if (getSource().has_value() == !getBody().empty())

@@ -325,6 +325,8 @@ Tensor reference::castElements(const Tensor &x, Type elementType) {
     else
       result.setInteger(i, x.integer(i));
   }
+  if (auto code = dyn_cast<tfm::QuantType>(elementType))
+    wrapCodes(code, result.mutableBytes());
   return result;
 }
 

@@ -81,6 +81,10 @@ Result evaluate(tfm::GroupedLinearOp op, Operands in, Scope &scope);
 Result evaluate(tfm::TokenScoreOp op, Operands in, Scope &scope);
 Result evaluate(tfm::TokenMergeOp op, Operands in, Scope &scope);
 Result evaluate(tfm::TokenUnmergeOp op, Operands in, Scope &scope);
+// Quantized weights
+Result evaluate(tfm::DequantizeOp op, Operands in, Scope &scope);
+Result evaluate(tfm::UnpackBitsOp op, Operands in, Scope &scope);
+llvm::FailureOr<llvm::SmallVector<Tensor>> evaluate(tfm::QuantizeWeightOp op, Operands in, Scope &scope);
 // Key and value caches
 Result evaluate(tfm::KvAppendOp op, Operands in, Scope &scope);
 Result evaluate(kern::CacheOp op, Operands in, Scope &scope);
@@ -131,6 +135,9 @@ llvm::FailureOr<int64_t> wrapIndex(Wide index, int64_t extent, Scope &scope);
 /// all numbers.
 llvm::SmallVector<int64_t> ranking(int64_t n, llvm::function_ref<double(int64_t)> number,
                                    bool smallest);
+
+/// Wraps bytes into the range of codes of fewer bits.
+void wrapCodes(tfm::QuantType code, llvm::MutableArrayRef<char> bytes);
 
 /// A packed matrix, or stack of them, as a plain one.
 Tensor unpack(const Tensor &packed);

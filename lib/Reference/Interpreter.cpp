@@ -85,6 +85,8 @@ template <typename OpTy> static Result evaluateAs(Operation *op, Operands in, Sc
 
 static FailureOr<SmallVector<Tensor>> evaluateTfm(Operation *op, Operands in, Scope &scope) {
   using Function = Result (*)(Operation *, Operands, Scope &);
+  if (auto quantize = dyn_cast<tfm::QuantizeWeightOp>(op))
+    return reference::evaluate(quantize, in, scope);
   Function evaluator = nullptr;
   auto tryAs = [&]<typename... OpTy>() {
     ((isa<OpTy>(op) ? void(evaluator = &evaluateAs<OpTy>) : void()), ...);
@@ -96,7 +98,7 @@ static FailureOr<SmallVector<Tensor>> evaluateTfm(Operation *op, Operands in, Sc
                    tfm::LayerNormOp, tfm::RmsNormOp, tfm::RotaryOp, tfm::SoftmaxOp, tfm::AttentionOp,
                    tfm::TopKOp, tfm::NonZeroOp, tfm::ScatterOp, tfm::MoeOp, tfm::MoeWeightsOp,
                    tfm::GroupByOp, tfm::GroupedLinearOp, tfm::KvAppendOp, tfm::TokenScoreOp,
-                   tfm::TokenMergeOp, tfm::TokenUnmergeOp>();
+                   tfm::TokenMergeOp, tfm::TokenUnmergeOp, tfm::DequantizeOp, tfm::UnpackBitsOp>();
   if (!evaluator)
     return scope.fail("the interpreter does not know " + op->getName().getStringRef());
   Result result = evaluator(op, in, scope);
@@ -141,11 +143,16 @@ static std::optional<int64_t> resultBytes(Operation *op) {
   return bytes;
 }
 
+/// Codes are weights, never constants.
+static bool givesCodes(Operation *op) {
+  return llvm::any_of(op->getResultTypes(), [](Type type) { return isa<tfm::QuantType>(getElementTypeOrSelf(type)); });
+}
+
 LogicalResult reference::foldWithInterpreter(Operation *op, ArrayRef<Attribute> constants,
                                              SmallVectorImpl<Attribute> &results,
                                              int64_t maxBytes) {
   std::optional<int64_t> bytes = resultBytes(op);
-  if (!bytes || *bytes > maxBytes || op->getNumRegions() || isa<tfm::PackOp>(op))
+  if (!bytes || *bytes > maxBytes || op->getNumRegions() || isa<tfm::PackOp>(op) || givesCodes(op))
     return failure();
   SmallVector<Tensor> operands;
   for (Attribute constant : constants) {

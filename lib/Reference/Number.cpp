@@ -19,6 +19,8 @@ Element reference::elementOf(Type type) {
     return Element::BF16;
   if (type.isF64())
     return Element::F64;
+  if (auto code = dyn_cast<tfm::QuantType>(type))
+    return code.getIsSigned() ? Element::I8 : Element::U8;
   auto integer = dyn_cast<IntegerType>(type);
   if (!integer)
     return Element::F32;

@@ -298,33 +298,53 @@ Result reference::evaluate(tfm::ConcatOp op, Operands in, Scope &scope) {
 // Packed layout
 //===----------------------------------------------------------------------===//
 
+/// One matrix [rows, columns] into panels, which are zeros yet.
+static void packMatrix(Type type, int64_t width, int64_t rows, int64_t columns, const char *from, char *to) {
+  int64_t depth = tfm::panelDepth(type, rows);
+  bool halves = tfm::panelBits(type) == 4;
+  for (int64_t k = 0; k < rows; ++k)
+    for (int64_t n = 0; n < columns; ++n, from += width) {
+      int64_t at = tfm::panelPosition(type, depth, k, n);
+      if (halves)
+        to[at / 2] |= (*from & 15) << (at % 2 * 4);
+      else
+        std::copy_n(from, width, to + at * width);
+    }
+}
+
 Result reference::evaluate(tfm::PackOp op, Operands in, Scope &scope) {
   Tensor result(cast<RankedTensorType>(op.getType()));
-  Type type = in[0].elementType();
   ArrayRef<int64_t> matrix = in[0].shape().take_back(2);
   int64_t rows = matrix[0], columns = matrix[1], width = elementBytes(in[0].element());
-  int64_t depth = tfm::panelDepth(type, rows), stored = tfm::panelElements(type, rows, columns);
+  int64_t stored = tfm::panelBytes(in[0].elementType(), rows, columns);
   const char *from = in[0].bytes().data();
   char *to = result.mutableBytes().data();
-  for (int64_t m = 0; m < product(in[0].shape().drop_back(2)); ++m, to += stored * width)
-    for (int64_t k = 0; k < rows; ++k)
-      for (int64_t n = 0; n < columns; ++n, from += width)
-        std::copy_n(from, width, to + tfm::panelPosition(type, depth, k, n) * width);
+  for (int64_t m = 0; m < product(in[0].shape().drop_back(2)); ++m)
+    packMatrix(in[0].elementType(), width, rows, columns, from + m * rows * columns * width, to + m * stored);
   return result;
 }
 
 Tensor reference::unpack(const Tensor &packed) {
   Type type = packed.elementType();
   ArrayRef<int64_t> matrix = packed.shape().take_back(2);
-  int64_t rows = matrix[0], columns = matrix[1];
-  int64_t depth = tfm::panelDepth(type, rows), stored = tfm::panelElements(type, rows, columns);
+  int64_t rows = matrix[0], columns = matrix[1], width = elementBytes(packed.element());
+  int64_t depth = tfm::panelDepth(type, rows), stored = tfm::panelBytes(type, rows, columns);
+  bool halves = tfm::panelBits(type) == 4;
   Tensor result(type, packed.shape());
-  int64_t width = elementBytes(packed.element());
   char *to = result.mutableBytes().data();
-  for (int64_t m = 0; m < product(packed.shape().drop_back(2)); ++m)
+  for (int64_t m = 0; m < product(packed.shape().drop_back(2)); ++m) {
+    const char *from = packed.bytes().data() + m * stored;
     for (int64_t k = 0; k < rows; ++k)
-      for (int64_t n = 0; n < columns; ++n, to += width)
-        std::copy_n(packed.bytes().data() + (m * stored + tfm::panelPosition(type, depth, k, n)) * width, width, to);
+      for (int64_t n = 0; n < columns; ++n, to += width) {
+        int64_t at = tfm::panelPosition(type, depth, k, n);
+        if (halves)
+          *to = from[at / 2] >> (at % 2 * 4) & 15;
+        else
+          std::copy_n(from + at * width, width, to);
+      }
+  }
+  if (halves)
+    wrapCodes(cast<tfm::QuantType>(type), result.mutableBytes());
   return result;
 }
 

@@ -12,15 +12,14 @@ using namespace permalloy;
 using namespace permalloy::reference;
 
 int64_t reference::storageBytes(RankedTensorType type) {
-  int64_t element = elementBytes(elementOf(type.getElementType()));
   if (type.getEncoding()) {
     ArrayRef<int64_t> matrix = type.getShape().take_back(2);
     int64_t count = 1;
     for (int64_t size : type.getShape().drop_back(2))
       count *= size;
-    return count * tfm::panelElements(type.getElementType(), matrix[0], matrix[1]) * element;
+    return count * tfm::panelBytes(type.getElementType(), matrix[0], matrix[1]);
   }
-  return type.getNumElements() * element;
+  return type.getNumElements() * elementBytes(elementOf(type.getElementType()));
 }
 
 Tensor::Tensor(RankedTensorType type)

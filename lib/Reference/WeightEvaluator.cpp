@@ -10,6 +10,8 @@ using namespace permalloy::reference;
 
 /// What may be interpreted in memory, operands and result together.
 static constexpr int64_t kInterpretedBytes = 64 << 20;
+/// Solves whose results are kept.
+static constexpr size_t kKeptSolves = 2;
 /// Elements handed to the sink at a time.
 static constexpr int64_t kPiece = 1 << 16;
 
@@ -72,7 +74,7 @@ Stream WeightEvaluator::interpreted(Operation *op, ArrayRef<Stream> inputs) {
     op->emitError("over ")
         << bytes
         << " bytes of weights is unsupported: only get_weight, cast, transpose, reshape, slice, "
-        << "concat and pack are streamed, other operations may take " << kInterpretedBytes
+        << "concat, pack and unpack_bits are streamed, other operations may take " << kInterpretedBytes
         << " bytes";
     return nullptr;
   }
@@ -86,6 +88,46 @@ Stream WeightEvaluator::interpreted(Operation *op, ArrayRef<Stream> inputs) {
   return nullptr;
 }
 
+/// Text that is equal for values that are computed alike.
+static void describe(Value value, llvm::raw_ostream &os) {
+  Operation *op = value.getDefiningOp();
+  os << op->getName() << op->getAttrDictionary() << cast<OpResult>(value).getResultNumber() << '(';
+  for (Value operand : op->getOperands())
+    describe(operand, os);
+  os << ')' << value.getType();
+}
+
+Stream WeightEvaluator::solved(OpResult result) {
+  Operation *op = result.getOwner();
+  std::string problem;
+  llvm::raw_string_ostream os(problem);
+  for (Type type : op->getResultTypes())
+    os << type;
+  os << op->getAttrDictionary();
+  for (Value operand : op->getOperands())
+    describe(operand, os);
+  for (const Solve &solve : solves)
+    if (solve.problem == problem)
+      return streamTensor(solve.results[result.getResultNumber()]);
+  SmallVector<Tensor> operands;
+  for (Value operand : op->getOperands()) {
+    Stream stream = streamOf(operand);
+    if (!stream)
+      return nullptr;
+    operands.push_back(tensorOf(stream));
+  }
+  std::string error;
+  auto results = interpretOp(op, operands, {}, error);
+  if (failed(results)) {
+    op->emitError(error);
+    return nullptr;
+  }
+  if (solves.size() == kKeptSolves)
+    solves.pop_front();
+  solves.push_back({problem, *results});
+  return streamTensor((*results)[result.getResultNumber()]);
+}
+
 Stream WeightEvaluator::streamOf(Value value) {
   Operation *op = value.getDefiningOp();
   if (auto get = dyn_cast<tfm::GetWeightOp>(op)) {
@@ -94,6 +136,8 @@ Stream WeightEvaluator::streamOf(Value value) {
       op->emitError("no weight ") << get.getWeightAttr();
     return weight ? streamOf(weight) : nullptr;
   }
+  if (isa<tfm::QuantizeWeightOp>(op))
+    return solved(cast<OpResult>(value));
   std::vector<Stream> inputs;
   for (Value operand : op->getOperands()) {
     inputs.push_back(streamOf(operand));
@@ -111,6 +155,8 @@ Stream WeightEvaluator::streamOf(Value value) {
     return streamConcat(type, inputs, concat.getAxis());
   if (isa<tfm::PackOp>(op))
     return streamPack(type, inputs[0]);
+  if (auto unpack = dyn_cast<tfm::UnpackBitsOp>(op))
+    return streamUnpackedBits(type, inputs[0], unpack.getBits());
   if (auto slice = dyn_cast<tfm::SliceOp>(op)) {
     Scope scope{{}, {}};
     auto bounds = llvm::map_to_vector(ArrayRef(inputs).drop_front(), tensorOf);

@@ -60,6 +60,8 @@ struct CastStream : WeightStream {
   CastStream(RankedTensorType type, Stream input) : WeightStream(type), input(std::move(input)) {}
   void read(int64_t begin, int64_t n, char *out) override {
     constexpr int64_t piece = 4096;
+    if (isByte(type.getElementType()) && isByte(input->type.getElementType()))
+      return readBytes(begin, n, out);
     if (input->type.getElementType().isF32() && type.getElementType().isBF16())
       return readRounded(begin, n, out);
     for (int64_t done = 0; done < n; done += piece) {
@@ -72,6 +74,13 @@ struct CastStream : WeightStream {
   Stream input;
 
 private:
+  static bool isByte(Type type) { return isa<tfm::QuantType>(type) || type.isInteger(8); }
+  /// Integers of a byte keep their bits, those of a code of fewer bits their low ones.
+  void readBytes(int64_t begin, int64_t n, char *out) {
+    input->read(begin, n, out);
+    if (auto code = dyn_cast<tfm::QuantType>(type.getElementType()))
+      wrapCodes(code, MutableArrayRef(out, n));
+  }
   /// f32 to bf16, the cast that a whole model takes: on bits, to nearest even. A NaN goes the general way.
   void readRounded(int64_t begin, int64_t n, char *out) {
     uint32_t bits[256];
@@ -158,17 +167,19 @@ struct PackStream : WeightStream {
       : WeightStream(type), input(std::move(input)), rows(type.getShape().take_back(2)[0]),
         columns(type.getShape().back()), pairing(tfm::panelPairing(type.getElementType())),
         groups(tfm::panelDepth(type.getElementType(), rows) / pairing),
-        panels((columns + tfm::kPanelColumns - 1) / tfm::kPanelColumns) {}
+        panels((columns + tfm::kPanelColumns - 1) / tfm::kPanelColumns),
+        halves(tfm::panelBits(type.getElementType()) == 4) {}
 
-  /// A panel row is 16 columns of `pairing` steps each: each step is a run of the input.
+  /// A panel row is 16 columns of `pairing` steps each: each step is a run of the input. What is stored is counted in
+  /// elements, where these are halves of bytes in bytes.
   void read(int64_t begin, int64_t n, char *out) override {
-    int64_t rowElements = tfm::kPanelColumns * pairing;
+    int64_t rowElements = tfm::kPanelColumns * pairing / (halves ? 2 : 1);
     std::vector<char> row(rowElements * width);
     while (n > 0) {
       int64_t number = begin / rowElements, within = begin % rowElements;
       int64_t run = std::min(n, rowElements - within), panel = number / groups;
       readRow(panel / panels, number % groups * pairing, panel % panels * tfm::kPanelColumns,
-              row.data());
+              row);
       std::memcpy(out, row.data() + within * width, run * width);
       begin += run;
       n -= run;
@@ -177,20 +188,38 @@ struct PackStream : WeightStream {
   }
 
 private:
-  void readRow(int64_t matrix, int64_t k, int64_t column, char *out) {
+  void readRow(int64_t matrix, int64_t k, int64_t column, std::vector<char> &row) {
     char line[tfm::kPanelColumns * sizeof(double)];
     int64_t real = std::min(tfm::kPanelColumns, columns - column);
-    std::memset(out, 0, tfm::kPanelColumns * pairing * width);
+    std::fill(row.begin(), row.end(), 0);
+    char *out = row.data();
     for (int64_t step = 0; step < pairing && k + step < rows; ++step) {
       char *to = pairing == 1 ? out : line;
       input->read((matrix * rows + k + step) * columns + column, real, to);
-      for (int64_t i = 0; i < real && pairing > 1; ++i)
+      for (int64_t i = 0; i < real && halves; ++i)
+        out[i * 4 + step % 4] |= (line[i] & 15) << (step / 4 * 4);
+      for (int64_t i = 0; i < real && pairing > 1 && !halves; ++i)
         std::memcpy(out + (i * pairing + step) * width, line + i * width, width);
     }
   }
   Stream input;
   int64_t rows, columns; // of each matrix of a stack
   int64_t pairing, groups, panels;
+  bool halves; // codes of 4 bits
+};
+
+struct UnpackedBitsStream : WeightStream {
+  UnpackedBitsStream(RankedTensorType type, Stream input, int64_t bits)
+      : WeightStream(type), input(std::move(input)), bits(bits) {}
+  void read(int64_t begin, int64_t n, char *out) override {
+    int64_t parts = 8 / bits, first = begin / parts;
+    std::vector<char> bytes((begin + n - 1) / parts - first + 1);
+    input->read(first, bytes.size(), bytes.data());
+    for (int64_t i = begin; i < begin + n; ++i)
+      *out++ = uint8_t(bytes[i / parts - first]) >> (i % parts * bits) & ((1 << bits) - 1);
+  }
+  Stream input;
+  int64_t bits;
 };
 
 } // namespace
@@ -215,4 +244,7 @@ Stream reference::streamConcat(RankedTensorType type, std::vector<Stream> inputs
 }
 Stream reference::streamPack(RankedTensorType type, Stream input) {
   return std::make_shared<PackStream>(type, std::move(input));
+}
+Stream reference::streamUnpackedBits(RankedTensorType type, Stream input, int64_t bits) {
+  return std::make_shared<UnpackedBitsStream>(type, std::move(input), bits);
 }

@@ -44,6 +44,9 @@ Stream streamConcat(mlir::RankedTensorType type, std::vector<Stream> inputs, siz
 /// `#tfm.panels`.
 Stream streamPack(mlir::RankedTensorType type, Stream input);
 
+/// Numbers of `bits` bits of bytes, the lowest first.
+Stream streamUnpackedBits(mlir::RankedTensorType type, Stream input, int64_t bits);
+
 } // namespace permalloy::reference
 
 #endif

@@ -3,7 +3,7 @@
 tfm.weight @w : tensor<1x2048xf32> = #tfm.seeded<1, 1.0>
 tfm.weight @too_large : tensor<16384x2048xf32> {
   %0 = tfm.get_weight @w : tensor<1x2048xf32>
-  // expected-error@+1 {{over 134225920 bytes of weights is unsupported: only get_weight, cast, transpose, reshape, slice, concat and pack are streamed}}
+  // expected-error@+1 {{over 134225920 bytes of weights is unsupported: only get_weight, cast, transpose, reshape, slice, concat, pack and unpack_bits are streamed}}
   %1 = tfm.broadcast %0 dims [#tfm.dim<16384>, #tfm.dim<2048>] : (tensor<1x2048xf32>) -> tensor<16384x2048xf32>
   tfm.yield %1 : tensor<16384x2048xf32>
 }

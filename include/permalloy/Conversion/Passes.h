@@ -18,6 +18,10 @@ inline constexpr llvm::StringLiteral kSlotsAttr = "kern.slots";
 /// On launches, tfm.if and tfm.while: the slot of each result, -1 when it is what the function returns.
 inline constexpr llvm::StringLiteral kResultSlotsAttr = "slots";
 
+/// Whether `value` is a weight that stands in another form and is decoded by each kernel that reads it: `tfm.dequantize` of
+/// weights, the codebook perhaps a constant.
+bool isDecodedWeight(mlir::Value value);
+
 #define GEN_PASS_DECL
 #include "permalloy/Conversion/Passes.h.inc"
 #define GEN_PASS_REGISTRATION

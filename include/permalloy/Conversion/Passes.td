@@ -61,12 +61,13 @@ def PlanKernels : Pass<"plan-kernels", "::mlir::func::FuncOp"> {
   let summary = "decide which operations share a kernel";
   let description = [{
     Writes `kern.group`, a number, on every `tfm` operation that will run; operations of one number become one kernel. Nothing
-    is rewritten, but that a range gets a copy per user: the plan can be read, edited and applied by `outline-kernels`.
+    is rewritten, but that a range, and the decoding of a weight, gets a copy per user: the plan can be read, edited and applied by `outline-kernels`.
 
     A group has at most one root that contracts or reduces (linear, matmul, attention, layer_norm, softmax, reduce):
     - an elementwise operation whose shape is that of a linear layer and that is its only user joins it (its epilogue);
     - a producer that is elementwise or moves data joins its users when they all are in one group of rows or loops, so its
       value is computed where it is needed and never stored;
+    - weights that stand as codes (`tfm.dequantize`) are decoded in each kernel that reads them;
     - the experts that a top_k chooses, their weights and their groups are one kernel;
     - a reshape that is left over stays without a number: it becomes a view, which costs nothing.
     Weights and constants are no part of groups.
@@ -101,7 +102,8 @@ def OutlineKernels : Pass<"outline-kernels", "::mlir::ModuleOp"> {
 def PackWeights : Pass<"pack-weights", "::mlir::ModuleOp"> {
   let summary = "give contraction kernels their weights in panels";
   let description = [{
-    The weight argument of every contraction kernel gets the encoding `#tfm.panels`, and each launch a weight whose body packs
+    The weight argument of every contraction kernel, and in any kernel the codes, scales and zero points that a weight is
+    decoded from, get the encoding `#tfm.panels`, and each launch a weight whose body packs
     the original. A weight packed twice is packed once.
   }];
   let dependentDialects = ["::permalloy::tfm::TfmDialect"];

@@ -26,12 +26,12 @@ using Wide = __int128;
 /// The element types that `tfm` knows; signless integers are signed.
 enum class Element : uint8_t { Bool, I8, I16, I32, I64, U8, U16, U32, U64, F16, BF16, F32, F64 };
 
-/// The element kind of `type`, which must be one that `tfm` accepts.
+/// The element kind of `type`, which must be one that `tfm` accepts. Codes `!tfm.q` take a byte each.
 Element elementOf(mlir::Type type);
 /// Bytes of one stored element; bool takes one byte, 0 or 1.
 int64_t elementBytes(Element element);
 inline bool isFloat(Element element) { return element >= Element::F16; }
-/// Bytes of a tensor as stored: dense row-major, or `[ceil(N/16)][K][16]` when the encoding is
+/// Bytes of a tensor as stored: dense row-major, or panels (Panels.h) when the encoding is
 /// `#tfm.panels`.
 int64_t storageBytes(mlir::RankedTensorType type);
 

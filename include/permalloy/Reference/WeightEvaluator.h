@@ -8,10 +8,11 @@
 //   @w.panels = pack(transpose(@w))      a panel row of 16 floats is read from 16 places of the
 //   mapped file
 //
-// get_weight, cast, transpose, reshape, slice, concat and pack stream. A transpose or strided slice
-// of something that is itself computed (a cast, say) first writes its input into memory, once; any
-// other operation is interpreted when its operands and result take less than 64 MB, and is an error
-// otherwise.
+// get_weight, cast, transpose, reshape, slice, concat, pack and unpack_bits stream. A transpose or
+// strided slice of something that is itself computed (a cast, say) first writes its input into
+// memory, once; so does quantize_weight, whatever the size, and the last solves are kept for their
+// other results. Any other operation is interpreted when its operands and result take less than
+// 64 MB, and is an error otherwise.
 //
 // This lives in Reference rather than Artifact, which knows no IR.
 //
@@ -22,6 +23,8 @@
 
 #include "permalloy/Artifact/Hash.h"
 #include "permalloy/Reference/Interpreter.h"
+
+#include <deque>
 
 namespace permalloy::reference {
 
@@ -46,10 +49,18 @@ public:
 private:
   std::shared_ptr<WeightStream> streamOf(tfm::WeightOp weight);
   std::shared_ptr<WeightStream> streamOf(mlir::Value value);
+  std::shared_ptr<WeightStream> solved(mlir::OpResult result);
   std::shared_ptr<WeightStream> interpreted(mlir::Operation *op,
                                             llvm::ArrayRef<std::shared_ptr<WeightStream>> inputs);
 
+  /// The results of one solve, under the text of what was solved.
+  struct Solve {
+    std::string problem;
+    llvm::SmallVector<Tensor> results;
+  };
+
   FileCache files;
+  std::deque<Solve> solves; // the last ones: codes and scales of a weight are asked for one after the other
   llvm::SmallVector<tfm::WeightOp> open; // being built: a weight may not refer to itself
 };
 

@@ -131,13 +131,16 @@ kern::Emitter emitterOf(const Group &group) {
   return rows ? kern::Emitter::Row : kern::Emitter::Generic;
 }
 
-/// What names the kernel: its root, or its last operation. Products of halves say so, for profiles and `inspect`.
+/// What names the kernel: its root, or its last operation. Products of halves, or with codes, say so, for profiles and `inspect`.
 std::string rootName(const Group &group) {
   for (Operation *op : group.ops) {
     std::string name = op->getName().stripDialect().str();
     if (isa<LinearOp, MatmulOp, AttentionOp, GroupedLinearOp>(op)) {
       Type element = getElementTypeOrSelf(op->getOperand(0).getType());
-      return name + (element.isBF16() ? "_bf16" : element.isF16() ? "_f16" : "");
+      name += element.isBF16() ? "_bf16" : element.isF16() ? "_f16" : "";
+      if (auto decode = op->getOperand(1).getDefiningOp<DequantizeOp>())
+        name += "_w" + std::to_string(cast<QuantType>(getElementTypeOrSelf(decode.getCodes().getType())).getBits());
+      return name;
     }
     if (isa<LayerNormOp, RmsNormOp, RotaryOp, SoftmaxOp, ReduceOp, KvAppendOp, GroupByOp, PrefixCountOp, TokenScoreOp, TokenMergeOp, TokenUnmergeOp>(op))
       return name;

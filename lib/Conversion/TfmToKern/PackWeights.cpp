@@ -19,35 +19,52 @@ RankedTensorType packedType(Type type) {
   return RankedTensorType::get(tensor.getShape(), tensor.getElementType(), PanelsAttr::get(type.getContext()));
 }
 
-/// The argument that holds the weight of the kernel's linear layer, when it is not packed yet.
-std::optional<unsigned> weightArgument(kern::KernelOp kernel) {
-  if (kernel.getEmitter() != kern::Emitter::Contraction)
-    return std::nullopt;
+void addPlainArgument(Value value, SmallVectorImpl<unsigned> &arguments) {
+  auto argument = dyn_cast_or_null<BlockArgument>(value);
+  if (argument && !cast<RankedTensorType>(argument.getType()).getEncoding() && !llvm::is_contained(arguments, argument.getArgNumber()))
+    arguments.push_back(argument.getArgNumber());
+}
+
+/// The arguments that hold the weight of the kernel's linear layer, and in any kernel what a weight is decoded from but for its
+/// codebook, when they are not packed yet.
+SmallVector<unsigned> weightArguments(kern::KernelOp kernel) {
+  SmallVector<unsigned> arguments;
   for (Operation &op : kernel.getBlock()) {
-    if (!isa<LinearOp, GroupedLinearOp>(op))
+    if (auto decode = dyn_cast<DequantizeOp>(op))
+      for (Value part : {Value(decode.getCodes()), Value(decode.getScales()), Value(decode.getZeroPoints())})
+        addPlainArgument(part, arguments);
+    if (kernel.getEmitter() != kern::Emitter::Contraction)
       continue;
-    Value weight = isa<LinearOp>(op) ? cast<LinearOp>(op).getWeight() : cast<GroupedLinearOp>(op).getWeight();
-    if (auto argument = dyn_cast<BlockArgument>(weight))
-      if (!cast<RankedTensorType>(argument.getType()).getEncoding())
-        return argument.getArgNumber();
+    if (auto linear = dyn_cast<LinearOp>(op))
+      addPlainArgument(linear.getWeight(), arguments);
+    if (auto linear = dyn_cast<GroupedLinearOp>(op))
+      addPlainArgument(linear.getWeight(), arguments);
   }
-  return std::nullopt;
+  return arguments;
+}
+
+/// A gather of columns of its input.
+bool takesColumns(Operation *user) {
+  auto gather = dyn_cast<GatherOp>(user);
+  return gather && gather.getAxis() == 1;
 }
 
 struct PackWeights : permalloy::impl::PackWeightsBase<PackWeights> {
   void runOnOperation() override {
-    DenseMap<kern::KernelOp, unsigned> packed;
+    DenseMap<kern::KernelOp, SmallVector<unsigned>> packed;
     for (auto kernel : getOperation().getOps<kern::KernelOp>())
-      if (auto index = weightArgument(kernel)) {
-        BlockArgument argument = kernel.getBlock().getArgument(*index);
+      for (unsigned index : weightArguments(kernel)) {
+        BlockArgument argument = kernel.getBlock().getArgument(index);
         argument.setType(packedType(argument.getType()));
-        packed[kernel] = *index;
+        packed[kernel].push_back(index);
       }
     SymbolTable symbols(getOperation());
     getOperation().walk([&](kern::LaunchOp launch) {
       auto it = packed.find(symbols.lookup<kern::KernelOp>(launch.getKernel()));
-      if (it != packed.end())
-        packOperand(launch, it->second, symbols);
+      if (it == packed.end())
+        return;
+      for (unsigned index : it->second)
+        packOperand(launch, index, symbols);
     });
     for (auto kernel : getOperation().getOps<kern::KernelOp>())
       shareColumns(kernel, symbols);
@@ -57,10 +74,6 @@ struct PackWeights : permalloy::impl::PackWeightsBase<PackWeights> {
   void shareColumns(kern::KernelOp kernel, SymbolTable &symbols) {
     for (BlockArgument argument : kernel.getBlock().getArguments()) {
       auto type = cast<RankedTensorType>(argument.getType());
-      auto takesColumns = [](Operation *user) {
-        auto gather = dyn_cast<GatherOp>(user);
-        return gather && gather.getAxis() == 1;
-      };
       if (type.getRank() != 2 || type.getEncoding() || argument.use_empty() || !llvm::all_of(argument.getUsers(), takesColumns))
         continue;
       SmallVector<kern::LaunchOp> launches;

@@ -13,9 +13,19 @@ namespace permalloy {
 #include "permalloy/Conversion/Passes.h.inc"
 } // namespace permalloy
 
+bool permalloy::isDecodedWeight(Value value) {
+  auto decode = value.getDefiningOp<DequantizeOp>();
+  return decode && llvm::all_of(decode->getOperands(), [&](Value operand) {
+           Operation *source = operand.getDefiningOp();
+           return isa_and_nonnull<GetWeightOp>(source) || (isa_and_nonnull<ConstantOp>(source) && operand == decode.getCodebook());
+         });
+}
+
 namespace {
 
 bool isSource(Operation *op) { return isa<ConstantOp, GetWeightOp>(op); }
+
+bool isDecoding(Operation *op) { return op->getNumResults() == 1 && isDecodedWeight(op->getResult(0)); }
 
 bool isElementwise(Operation *op) { return isa<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp>(op); }
 
@@ -42,6 +52,7 @@ public:
   Planner(func::FuncOp function) : function(function) {}
 
   void copyRanges();
+  void copyDecodings();
   void joinEpilogues();
   void joinWidened(Operation *op, unsigned group);
   void joinCasts(Operation *op, unsigned group);
@@ -60,6 +71,8 @@ private:
   }
   /// The one group that all users of `op` are in, if its root takes producers in.
   std::optional<unsigned> commonGroup(Operation *op);
+  /// The group of the one reader of a decoded weight, whatever its root is.
+  std::optional<unsigned> readerGroup(Operation *op);
   unsigned newGroup(Operation *root) {
     rootOf.push_back(root);
     return rootOf.size() - 1;
@@ -78,6 +91,20 @@ void Planner::copyRanges() {
     while (range.getSize() && !range->use_empty() && !range->hasOneUse()) {
       OpBuilder builder(range);
       range->use_begin()->set(builder.clone(*range)->getResult(0));
+    }
+}
+
+/// Weights that are decoded where they are read: each reader decodes for itself.
+void Planner::copyDecodings() {
+  SmallVector<Operation *> decodings;
+  function.walk([&](Operation *op) {
+    if (isDecoding(op))
+      decodings.push_back(op);
+  });
+  for (Operation *op : decodings)
+    while (!op->use_empty() && !op->getResult(0).hasOneUse()) {
+      OpBuilder builder(op);
+      op->getResult(0).use_begin()->set(builder.clone(*op)->getResult(0));
     }
 }
 
@@ -156,6 +183,12 @@ void Planner::joinRouters() {
   }
 }
 
+std::optional<unsigned> Planner::readerGroup(Operation *op) {
+  Operation *user = onlyUser(op);
+  auto it = user ? groupOf.find(user) : groupOf.end();
+  return it == groupOf.end() ? std::nullopt : std::optional(it->second);
+}
+
 std::optional<unsigned> Planner::commonGroup(Operation *op) {
   std::optional<unsigned> common;
   for (Operation *user : op->getUsers()) {
@@ -175,7 +208,9 @@ void Planner::joinProducers() {
     if (!isa<TfmDialect>(op.getDialect()) || isSource(&op) || isa<BindSizeOp, IfOp, WhileOp>(op) ||
         groupOf.contains(&op))
       continue;
-    std::optional<unsigned> group = isPullable(&op) ? commonGroup(&op) : std::nullopt;
+    std::optional<unsigned> group = isDecoding(&op)   ? readerGroup(&op)
+                                    : isPullable(&op) ? commonGroup(&op)
+                                                      : std::nullopt;
     if (group)
       ++producers;
     else if (isa<ReshapeOp>(op))
@@ -210,6 +245,7 @@ struct PlanKernels : permalloy::impl::PlanKernelsBase<PlanKernels> {
       return;
     Planner planner(getOperation());
     planner.copyRanges();
+    planner.copyDecodings();
     planner.joinEpilogues();
     planner.joinRouters();
     planner.joinProducers();

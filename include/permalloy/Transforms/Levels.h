@@ -24,6 +24,8 @@ namespace permalloy {
 /// On operations between planning and applying: a level as text, and the solver of its format.
 inline constexpr llvm::StringLiteral kLevelAttr = "tfm.level";
 inline constexpr llvm::StringLiteral kSolverAttr = "tfm.solver";
+/// The solver that is taken where none is named.
+inline constexpr llvm::StringLiteral kDefaultSolver = "rtn";
 /// On operations: symbols of weights that hold statistics of the layer's input, `gram` [K, K] and `second` [K], where there was
 /// a calibration. Formats hand them to their solver.
 inline constexpr llvm::StringLiteral kGramAttr = "tfm.gram";

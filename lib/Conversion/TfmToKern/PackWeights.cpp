@@ -54,6 +54,8 @@ struct PackWeights : permalloy::impl::PackWeightsBase<PackWeights> {
     DenseMap<kern::KernelOp, SmallVector<unsigned>> packed;
     for (auto kernel : getOperation().getOps<kern::KernelOp>())
       for (unsigned index : weightArguments(kernel)) {
+        if (!isAlwaysWeight(kernel, index))
+          continue;
         BlockArgument argument = kernel.getBlock().getArgument(index);
         argument.setType(packedType(argument.getType()));
         packed[kernel].push_back(index);
@@ -68,6 +70,15 @@ struct PackWeights : permalloy::impl::PackWeightsBase<PackWeights> {
     });
     for (auto kernel : getOperation().getOps<kern::KernelOp>())
       shareColumns(kernel, symbols);
+  }
+
+  bool isAlwaysWeight(kern::KernelOp kernel, unsigned index) {
+    return !getOperation()
+                .walk([&](kern::LaunchOp launch) {
+                  bool isOther = launch.getKernel() == kernel.getSymName() && !launch.getInputs()[index].getDefiningOp<GetWeightOp>();
+                  return isOther ? WalkResult::interrupt() : WalkResult::advance();
+                })
+                .wasInterrupted();
   }
 
   /// A gather of columns reads the panels that a linear layer has of the same weight, when every launch has them.

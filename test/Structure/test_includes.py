@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PLAIN = {"Artifact", "Runtime", "Support", "Solvers"}
+PLAIN = {"Artifact", "Runtime", "Support", "Solvers", "Search"}
 FOREIGN = re.compile(r'[<"](?:llvm|mlir|google/protobuf|onnx)[/-]')
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"][^>"]+[>"])', re.MULTILINE)
 

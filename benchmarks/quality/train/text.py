@@ -52,9 +52,8 @@ def split(library: Path) -> tuple[bytes, bytes]:
 def write(library: Path):
     training, held_out = split(library)
     DATA.mkdir(exist_ok=True)
-    with (DATA / "python-heldout.txt.gz").open("wb") as raw:
-        with gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as packed:
-            packed.write(held_out[:HELD_OUT])
+    packed = gzip.compress(held_out[:HELD_OUT], mtime=0)
+    (DATA / "python-heldout.txt.gz").write_bytes(packed)
     starts = np.random.default_rng(0).integers(0, len(training) - LENGTH, WINDOWS)
     windows = np.stack([np.frombuffer(training, np.uint8, LENGTH, s) for s in starts])
     np.savez_compressed(

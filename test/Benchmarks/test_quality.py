@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The quality benchmark: levels, statistics, data, and a run on a few samples."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from quality import digits, levels, statistics, tasks, timing
+
+
+@pytest.mark.parametrize(
+    "name, flags, plain",
+    [
+        ("f32", "--precision f32", ""),
+        ("w4g32asym", "--quantize w4g32asym", ""),
+        ("w4g32+gptq", "--quantize w4g32 --solver gptq --calibrate {calibration}", "w4g32"),
+        ("block50+obs", "--sparsify block50 --solver obs --calibrate {calibration}", "block50"),
+        ("bf16+merge8", "--precision bf16 --merge-tokens 8", ""),
+        ("budget0.7", "--budget latency=0.7x --calibrate {calibration}", ""),
+        ("plan=a/b.json", "--plan a/b.json", ""),
+        ("2:4", "--sparsify 2:4", ""),
+    ],
+)
+def test_level(name, flags, plain):
+    level = levels.parse(name)
+    assert (" ".join(level.flags), level.plain) == (flags, plain)
+
+
+@pytest.mark.parametrize("name", ["w8+w4g32", "f32+bf16", "w8+", ""])
+def test_contradicting_level(name):
+    with pytest.raises(ValueError, match="level"):
+        levels.parse(name)
+
+
+def test_paired_interval_is_narrower_than_the_samples_are_different():
+    random = np.random.default_rng(0)
+    base = random.uniform(0.5, 2.0, 200)
+    worse = base + random.uniform(0.009, 0.011, 200)
+    alone = statistics.bootstrap(statistics.perplexity, [worse])
+    rise = statistics.bootstrap(statistics.perplexity_rise, [worse, base])
+    assert alone["high"] - alone["low"] > 0.2
+    assert 0.009 < rise["low"] < rise["value"] < rise["high"] < 0.0112
+    assert rise == statistics.bootstrap(statistics.perplexity_rise, [worse, base])
+
+
+def test_turns_have_everybody_as_often():
+    counts = {"f32": 0, "w8": 0}
+
+    def call(name):
+        counts[name] += 1
+
+    result = timing.by_turns({name: (lambda name=name: call(name)) for name in counts}, 7)
+    assert counts["f32"] == counts["w8"] > 7
+    assert result["f32"]["speedup"]["median"] == 1
+    assert result["w8"]["speedup"]["count"] == 7
+
+
+def test_digits_are_split_and_enlarged():
+    images, labels = digits.training()
+    others, _ = digits.held_out()
+    assert images.shape == (1000, 1, 32, 32) and others.shape == (797, 1, 32, 32)
+    assert -1 <= images.min() and images.max() <= 1 and set(labels) == set(range(10))
+    with np.load(digits.FILE) as file:
+        # Bilinear keeps the mean, but for the borders.
+        assert np.allclose(images[0].mean(), file["images"][0].mean() / 8 - 1, atol=0.02)
+
+
+def test_perplexity_of_a_known_distribution():
+    task = tasks.Language(windows=3)
+    logits = np.full((256, 256), -np.log(256.0), np.float32)
+    sharp = logits.copy()
+    sharp[:, 0] += 1
+    figures = task.judge([logits] * 3, [logits] * 3)
+    assert figures["perplexity"]["value"] == pytest.approx(256, rel=1e-5)
+    assert figures["bits per byte"]["value"] == pytest.approx(8, rel=1e-5)
+    assert figures["KL"]["value"] == 0 and figures["agreement"]["value"] == 1
+
+
+def test_run(tmp_path):
+    permalloy = pytest.importorskip("permalloy")
+    try:
+        permalloy.compiler.find_compiler()
+    except permalloy.CompileError as error:
+        pytest.skip(str(error))
+    command = [sys.executable, ROOT / "benchmarks/quality/run", "--models", "language"]
+    command += ["--levels", "w99", "--samples", "24", "--pairs", "2", "--work", tmp_path]
+    command += ["--out", tmp_path / "quality.json"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "w99: refused: " in done.stdout
+    rows = json.loads((tmp_path / "quality.json").read_text())["rows"]
+    language = rows["language, f32, 1 threads"]["quality"]
+    assert language["perplexity"]["value"] < 3.5 and language["rise"]["value"] == 0
+    assert abs(rows["language, bf16, 1 threads"]["quality"]["rise"]["value"]) < 0.01
+
+
+def test_model_equals_onnxruntime(tmp_path):
+    """The committed files say the same to another runtime: perplexity is not an artefact of ours."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    task = tasks.Language(windows=4)
+    session = onnxruntime.InferenceSession(str(task.model), providers=["CPUExecutionProvider"])
+    outputs = task.outputs(lambda feed: session.run(["logits"], feed)[0])
+    assert task.judge(outputs, outputs)["perplexity"]["value"] < 4

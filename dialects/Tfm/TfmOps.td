@@ -786,5 +786,6 @@ def Tfm_WhileOp : Tfm_Op<"while", [Pure, AttrSizedOperandSegments, DeclareOpInte
 
 include "Tfm/IntegerOps.td"
 include "Tfm/QuantizationOps.td"
+include "Tfm/SparsityOps.td"
 
 #endif

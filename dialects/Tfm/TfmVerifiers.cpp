@@ -66,6 +66,10 @@ LogicalResult PrefixCountOp::verify() { return verifyShape(*this); }
 LogicalResult TokenScoreOp::verify() { return verifyShape(*this); }
 LogicalResult TokenMergeOp::verify() { return verifyShape(*this); }
 LogicalResult TokenUnmergeOp::verify() { return verifyShape(*this); }
+LogicalResult PruneWeightOp::verify() { return verifyShape(*this); }
+LogicalResult BlockRowsOp::verify() { return verifyShape(*this); }
+LogicalResult CompactBlocksOp::verify() { return verifyShape(*this); }
+LogicalResult ExpandBlocksOp::verify() { return verifyShape(*this); }
 
 LogicalResult CastOp::verify() {
   Type from = elementType(getInput()), to = elementType(getResult());

@@ -52,6 +52,11 @@ Result evaluate(tfm::SliceOp op, Operands in, Scope &scope);
 Result evaluate(tfm::ConcatOp op, Operands in, Scope &scope);
 Result evaluate(tfm::PrefixCountOp op, Operands in, Scope &scope);
 Result evaluate(tfm::PackOp op, Operands in, Scope &scope);
+// Sparsity
+Result evaluate(tfm::PruneWeightOp op, Operands in, Scope &scope);
+Result evaluate(tfm::BlockRowsOp op, Operands in, Scope &scope);
+Result evaluate(tfm::CompactBlocksOp op, Operands in, Scope &scope);
+Result evaluate(tfm::ExpandBlocksOp op, Operands in, Scope &scope);
 // Selection
 Result evaluate(tfm::TopKOp op, Operands in, Scope &scope);
 Result evaluate(tfm::NonZeroOp op, Operands in, Scope &scope);

@@ -70,7 +70,7 @@ Stream WeightEvaluator::interpreted(Operation *op, ArrayRef<Stream> inputs) {
     bytes += storageBytes(cast<RankedTensorType>(type));
   for (const Stream &input : inputs)
     bytes += input->count * input->width;
-  if (bytes > kInterpretedBytes) {
+  if (bytes > kInterpretedBytes && !isa<tfm::CompactBlocksOp>(op)) {
     op->emitError("over ")
         << bytes
         << " bytes of weights is unsupported: only get_weight, cast, transpose, reshape, slice, "
@@ -136,7 +136,7 @@ Stream WeightEvaluator::streamOf(Value value) {
       op->emitError("no weight ") << get.getWeightAttr();
     return weight ? streamOf(weight) : nullptr;
   }
-  if (isa<tfm::QuantizeWeightOp>(op))
+  if (isa<tfm::QuantizeWeightOp, tfm::PruneWeightOp, tfm::BlockRowsOp>(op))
     return solved(cast<OpResult>(value));
   std::vector<Stream> inputs;
   for (Value operand : op->getOperands()) {

@@ -97,3 +97,21 @@ tfm.weight @scaled : tensor<5x19xf32> {
   %2 = tfm.binary mul %0, %1 : (tensor<5x19xf32>, tensor<f32>) -> tensor<5x19xf32>
   tfm.yield %2 : tensor<5x19xf32>
 }
+
+// A pruned weight, and its blocks.
+tfm.weight @pruned : tensor<5x19xf32> {
+  %0 = tfm.get_weight @w : tensor<5x19xf32>
+  %1 = tfm.prune_weight %0 {solver = "magnitude", kept = 3 : i64, block = array<i64: 1, 16>} : (tensor<5x19xf32>) -> tensor<5x19xf32>
+  tfm.yield %1 : tensor<5x19xf32>
+}
+tfm.weight @rows : tensor<2x3xi32> {
+  %0 = tfm.get_weight @pruned : tensor<5x19xf32>
+  %1 = tfm.block_rows %0 {kept = 3 : i64, block = array<i64: 1, 16>} : (tensor<5x19xf32>) -> tensor<2x3xi32>
+  tfm.yield %1 : tensor<2x3xi32>
+}
+tfm.weight @blocks : tensor<2x3x16xf32> {
+  %0 = tfm.get_weight @pruned : tensor<5x19xf32>
+  %1 = tfm.get_weight @rows : tensor<2x3xi32>
+  %2 = tfm.compact_blocks %0, %1 {block = array<i64: 1, 16>} : (tensor<5x19xf32>, tensor<2x3xi32>) -> tensor<2x3x16xf32>
+  tfm.yield %2 : tensor<2x3x16xf32>
+}

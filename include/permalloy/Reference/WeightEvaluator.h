@@ -10,8 +10,8 @@
 //
 // get_weight, cast, transpose, reshape, slice, concat, pack and unpack_bits stream. A transpose or
 // strided slice of something that is itself computed (a cast, say) first writes its input into
-// memory, once; so does quantize_weight, whatever the size, and the last solves are kept for their
-// other results. Any other operation is interpreted when its operands and result take less than
+// memory, once; so do quantize_weight, prune_weight and what reads a pruned weight, whatever the size, and the
+// last solves are kept for their other results. Any other operation is interpreted when its operands and result take less than
 // 64 MB, and is an error otherwise.
 //
 // This lives in Reference rather than Artifact, which knows no IR.

@@ -1,0 +1,109 @@
+//===- Sparsity.cpp - pruned weights ----------------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "Evaluate.h"
+#include "Tfm/Panels.h"
+
+using namespace mlir;
+using namespace permalloy;
+using namespace permalloy::reference;
+
+namespace {
+/// A weight [k, n] cut into blocks.
+struct BlockGrid {
+  BlockGrid(ArrayRef<int64_t> shape, ArrayRef<int64_t> block)
+      : k(shape[0]), n(shape[1]), depth(block[0]), columns(block[1]),
+        rows(llvm::divideCeil(k, depth)), slabs(llvm::divideCeil(n, columns)) {}
+
+  /// Calls `visit(element of the weight, position in the block)` for each element of a block that lies within the weight.
+  void forEach(int64_t row, int64_t slab, function_ref<void(int64_t, int64_t)> visit) const {
+    constexpr int64_t panel = tfm::kPanelColumns;
+    for (int64_t i = 0; i < depth && row * depth + i < k; ++i)
+      for (int64_t j = 0; j < columns && slab * columns + j < n; ++j)
+        visit((row * depth + i) * n + slab * columns + j, j / panel * panel * depth + j % panel * depth + i);
+  }
+
+  int64_t k, n, depth, columns, rows, slabs;
+};
+} // namespace
+
+/// Keeps the blocks of largest sum of squares (magnitude pruning), the first of equal ones.
+static void pruneByMagnitude(tfm::PruneWeightOp op, const Tensor &weight, Tensor &result) {
+  BlockGrid grid(weight.shape(), op.getBlock());
+  int64_t of = op.getOf().value_or(grid.rows);
+  std::vector<double> norms(of);
+  for (int64_t slab = 0; slab < grid.slabs; ++slab)
+    for (int64_t first = 0; first < grid.rows; first += of) {
+      llvm::fill(norms, 0);
+      for (int64_t row = 0; row < of; ++row)
+        grid.forEach(first + row, slab, [&](int64_t element, int64_t) { norms[row] += weight.number(element) * weight.number(element); });
+      for (int64_t row : ArrayRef(ranking(of, [&](int64_t row) { return norms[row]; }, /*smallest=*/false)).drop_front(op.getKept()))
+        grid.forEach(first + row, slab, [&](int64_t element, int64_t) { result.setNumber(element, 0); });
+    }
+}
+
+Result reference::evaluate(tfm::PruneWeightOp op, Operands in, Scope &scope) {
+  if (op.getSolver() != "magnitude")
+    return scope.fail("no solver '" + op.getSolver() + "'; there is: magnitude");
+  Tensor result = in[0];
+  pruneByMagnitude(op, in[0], result);
+  return result;
+}
+
+static bool isZero(const Tensor &tensor, int64_t i) {
+  return isFloat(tensor.element()) ? tensor.number(i) == 0 : tensor.integer(i) == 0;
+}
+
+Result reference::evaluate(tfm::BlockRowsOp op, Operands in, Scope &scope) {
+  BlockGrid grid(in[0].shape(), op.getBlock());
+  int64_t kept = op.getKept();
+  Tensor result(op.getType());
+  for (int64_t slab = 0; slab < grid.slabs; ++slab) {
+    SmallVector<bool> keeps(grid.rows);
+    int64_t count = 0;
+    for (int64_t row = 0; row < grid.rows; count += keeps[row++])
+      grid.forEach(row, slab, [&](int64_t element, int64_t) { keeps[row] = keeps[row] || !isZero(in[0], element); });
+    if (count > kept)
+      return scope.fail(Twine(count) + " blocks of slab " + Twine(slab) + " are not zero, but " + Twine(kept) + " are kept");
+    for (int64_t row = 0; count < kept; ++row)
+      if (!keeps[row])
+        keeps[row] = true, ++count;
+    for (int64_t row = 0, to = slab * kept; row < grid.rows; ++row)
+      if (keeps[row])
+        result.setInteger(to++, row);
+  }
+  return result;
+}
+
+Result reference::evaluate(tfm::CompactBlocksOp op, Operands in, Scope &scope) {
+  BlockGrid grid(in[0].shape(), op.getBlock());
+  int64_t kept = in[1].dim(1), size = grid.depth * grid.columns, width = elementBytes(in[0].element());
+  Tensor result(op.getType());
+  char *to = result.mutableBytes().data();
+  for (int64_t i = 0; i < grid.slabs * kept; ++i) {
+    int64_t row = in[1].integer(i);
+    if (row < 0 || row >= grid.rows)
+      return scope.fail("block row " + Twine(row) + " of " + Twine(grid.rows));
+    grid.forEach(row, i / kept, [&](int64_t element, int64_t position) {
+      std::copy_n(in[0].bytes().data() + element * width, width, to + (i * size + position) * width);
+    });
+  }
+  return result;
+}
+
+Result reference::evaluate(tfm::ExpandBlocksOp op, Operands in, Scope &scope) {
+  BlockGrid grid(op.getShape(), op.getBlock());
+  int64_t kept = op.kept(), size = grid.depth * grid.columns, width = elementBytes(in[0].element());
+  Tensor result(op.getType());
+  char *to = result.mutableBytes().data();
+  for (int64_t i = 0; i < grid.slabs * kept; ++i) {
+    int64_t row = in[1].integer(i);
+    if (row < 0 || row >= grid.rows || (i % kept != 0 && in[1].integer(i - 1) >= row))
+      return scope.fail("block rows must ascend and lie below " + Twine(grid.rows) + "; the one at " + Twine(i % kept) + " of slab " +
+                        Twine(i / kept) + " is " + Twine(row));
+    grid.forEach(row, i / kept, [&](int64_t element, int64_t position) {
+      std::copy_n(in[0].bytes().data() + (i * size + position) * width, width, to + element * width);
+    });
+  }
+  return result;
+}

@@ -1,0 +1,30 @@
+// RUN: permalloy-opt %s --check-interpret -split-input-file -verify-diagnostics -o /dev/null
+
+func.func @test_block_rows_that_descend() {
+  %values = tfm.constant dense<1.0> : tensor<1x2x16xf32>
+  %rows = tfm.constant dense<[[2, 1]]> : tensor<1x2xi32>
+  // expected-error@+1 {{block rows must ascend and lie below 3; the one at 1 of slab 0 is 1}}
+  %0 = tfm.expand_blocks %values, %rows {block = array<i64: 1, 16>, shape = array<i64: 3, 16>} : (tensor<1x2x16xf32>, tensor<1x2xi32>) -> tensor<3x16xf32>
+  check.expect_equal %0, %0 : tensor<3x16xf32>
+  return
+}
+
+// -----
+
+func.func @test_too_few_blocks_kept() {
+  %w = tfm.constant dense<1.0> : tensor<3x16xf32>
+  // expected-error@+1 {{3 blocks of slab 0 are not zero, but 2 are kept}}
+  %0 = tfm.block_rows %w {kept = 2 : i64, block = array<i64: 1, 16>} : (tensor<3x16xf32>) -> tensor<1x2xi32>
+  check.expect_equal %0, %0 : tensor<1x2xi32>
+  return
+}
+
+// -----
+
+func.func @test_unknown_solver() {
+  %w = tfm.constant dense<1.0> : tensor<3x16xf32>
+  // expected-error@+1 {{no solver 'guess'}}
+  %0 = tfm.prune_weight %w {solver = "guess", kept = 2 : i64, block = array<i64: 1, 16>} : (tensor<3x16xf32>) -> tensor<3x16xf32>
+  check.expect_equal %0, %0 : tensor<3x16xf32>
+  return
+}

@@ -177,6 +177,15 @@ std::optional<CostEstimate> Estimator::attention(tfm::AttentionOp op) {
   return cost;
 }
 
+/// The weight of a product as a dense one of so many rows as it multiplies: those of the kept blocks.
+static RankedTensorType multipliedPart(tfm::LinearOp linear) {
+  auto type = cast<RankedTensorType>(linear.getWeight().getType());
+  auto blocks = linear.getWeight().getDefiningOp<tfm::ExpandBlocksOp>();
+  if (!blocks)
+    return type;
+  return RankedTensorType::get({std::min(blocks.kept() * blocks.blockDepth(), type.getDimSize(0)), type.getDimSize(1)}, type.getElementType());
+}
+
 std::optional<CostEstimate> permalloy::estimateCost(kern::KernelOp kernel, const NamedNumbers &schedule,
                                                     const reference::Symbols &symbols, const Machine &machine) {
   Estimator estimator(kernel, schedule, symbols, machine);
@@ -187,8 +196,7 @@ std::optional<CostEstimate> permalloy::estimateCost(kern::KernelOp kernel, const
     if (kernel.getEmitter() != kern::Emitter::Contraction)
       continue;
     if (auto linear = dyn_cast<tfm::LinearOp>(op))
-      return estimator.contraction(linear.getInput(), linear.getResult(),
-                                   cast<RankedTensorType>(linear.getWeight().getType()));
+      return estimator.contraction(linear.getInput(), linear.getResult(), multipliedPart(linear));
   }
   return std::nullopt;
 }

@@ -20,13 +20,17 @@ static std::string textOf(kern::KernelOp kernel) {
   return text;
 }
 
-static bool isPacked(Type type) { return isa_and_nonnull<tfm::PanelsAttr>(cast<RankedTensorType>(type).getEncoding()); }
+/// A weight of a product, as panels or kept blocks.
+static bool isPacked(Value value) {
+  auto isBlocks = [&](Operation *user) { return isa<tfm::ExpandBlocksOp>(user); };
+  return isa_and_nonnull<tfm::PanelsAttr>(cast<RankedTensorType>(value.getType()).getEncoding()) || llvm::any_of(value.getUsers(), isBlocks);
+}
 
 /// The sizes of packed weights and the width of rows decide what a schedule is worth; other sizes differ between runs. A mask
 /// is as wide as the keys are many.
 static void printType(raw_ostream &os, Value value) {
   auto tensor = cast<RankedTensorType>(value.getType());
-  if (isPacked(tensor)) {
+  if (isPacked(value)) {
     os << tensor;
     return;
   }
@@ -74,7 +78,7 @@ static std::string structureOf(kern::KernelOp kernel) {
 /// Calls `visit` for each dimension of the arguments that are no packed weights.
 static void forEachDim(kern::KernelOp kernel, function_ref<void(tfm::DimExprAttr)> visit) {
   for (BlockArgument argument : kernel.getBlock().getArguments())
-    if (!isPacked(argument.getType()))
+    if (!isPacked(argument))
       for (tfm::DimExprAttr dim : kern::argDims(kernel, argument.getArgNumber()))
         visit(dim);
 }

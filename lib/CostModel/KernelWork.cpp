@@ -60,8 +60,12 @@ DimExprAttr WorkCounter::attentionFlops(tfm::AttentionOp attention) {
 }
 
 DimExprAttr WorkCounter::flopsOf(Operation &op) {
-  if (auto linear = dyn_cast<tfm::LinearOp>(op))
-    return times(2, DimExprAttr::mul(shapes.numElements(linear.getResult()), shapes.dims(linear.getInput()).back()));
+  if (auto linear = dyn_cast<tfm::LinearOp>(op)) {
+    DimExprAttr depth = shapes.dims(linear.getInput()).back();
+    if (auto blocks = linear.getWeight().getDefiningOp<tfm::ExpandBlocksOp>()) // what is not kept is not multiplied
+      depth = number(std::min(blocks.kept() * blocks.blockDepth(), blocks.getShape()[0]));
+    return times(2, DimExprAttr::mul(shapes.numElements(linear.getResult()), depth));
+  }
   if (auto matmul = dyn_cast<tfm::MatmulOp>(op)) {
     tfm::Dims dims = shapes.dims(matmul.getLhs());
     DimExprAttr depth = dims[dims.size() - (matmul.getTransposeA() ? 2 : 1)];

@@ -24,17 +24,20 @@ static constexpr int64_t kUnrolledSteps = 4;
 namespace {
 /// How the weights of an element type lie in memory.
 struct PanelLayout {
-  PanelLayout(Type element, int64_t k)
+  PanelLayout(Type element, int64_t k, const std::optional<SparseRows> &sparse)
       : pairing(element ? tfm::panelPairing(element) : 1),
         columnBytes(pairing * (element ? Element::of(element).bytes() : 4)),
-        rowBytes(kPanelColumns * columnBytes), rows(llvm::divideCeil(k, pairing)),
-        bytes(rows * rowBytes) {}
+        rowBytes(kPanelColumns * columnBytes), slabPanels(sparse ? sparse->panels : 1),
+        stepBytes(slabPanels * rowBytes), rows(sparse ? sparse->kept : llvm::divideCeil(k, pairing)),
+        bytes(sparse ? rowBytes : rows * rowBytes), slabBytes(rows * stepBytes) {}
   /// Steps of K in a panel row.
   int64_t pairing;
   /// Bytes of one column in a panel row, and of the row.
   int64_t columnBytes, rowBytes;
-  /// Rows of a panel, and its bytes.
-  int64_t rows, bytes;
+  /// Panels whose rows lie side by side (1: none), and bytes from one step to the next.
+  int64_t slabPanels, stepBytes;
+  /// Rows of a panel; from one panel to the next; and of all panels side by side.
+  int64_t rows, bytes, slabBytes;
 };
 } // namespace
 
@@ -48,7 +51,7 @@ enum class Fetch { Spread, Panel, All, Own };
 class ContractionEmitter {
 public:
   ContractionEmitter(KernelBuilder &b, const Contraction &c, const ContractionSchedule &s)
-      : b(b), c(c), s(s), layout(c.element, c.k),
+      : b(b), c(c), s(s), layout(c.element, c.k, c.sparse),
         groups(groupedContractionGroups(s, c.n, c.gated)),
         groupColumns(gridPanels(s, c.gated) * kPanelColumns), rowBytes(groupColumns * 4),
         stepBlock(std::min<int64_t>(llvm::divideCeil(s.blockSteps, layout.pairing), layout.rows)),
@@ -92,6 +95,7 @@ private:
   }
   /// Weights that stand between the first panels of two tiles of the grid.
   int64_t tileBytes() { return (c.gated ? 1 : int64_t(s.panels)) * layout.bytes; }
+  Value sparseTile(Value number);
   void emitRowEpilogue(Value from, Value row, int64_t columns);
   /// Where the products of a tile of rows stand: the whole block's and run's when they accumulate over blocks
   /// of K, else one tile's, used again and again.
@@ -120,6 +124,8 @@ private:
   // The group at hand: its column and panels, the panels that are read in its place in the next run, and what is read after the
   // block of K at hand.
   Value group, column, panels, nextPanels, next;
+  // Sparse weights: the numbers of their rows.
+  Value steps;
 };
 } // namespace
 
@@ -292,11 +298,20 @@ void ContractionEmitter::forEachGroup(function_ref<void(int64_t columns)> body) 
 void ContractionEmitter::openGroup(Value number) {
   group = number;
   column = b.mul(group, c.gated ? kPanelColumns : groupColumns);
-  panels = b.at(weights, b.mul(group, tileBytes()));
+  panels = c.sparse ? sparseTile(group) : b.at(weights, b.mul(group, tileBytes()));
   // After the last group comes the first one of the next block of rows: of the next weight, where they are grouped.
   Value wrapped = c.groups ? b.at(weights, panelsOf(c.n) * layout.bytes) : weights;
   Value isInside = b.less(b.add(group, together), b.i64(groups));
-  nextPanels = b.select(isInside, b.at(panels, b.mul(together, tileBytes())), wrapped);
+  Value following = c.sparse ? sparseTile(b.add(group, 1)) : b.at(panels, b.mul(together, tileBytes()));
+  nextPanels = b.select(isInside, following, wrapped);
+  if (c.sparse)
+    steps = b.at(c.sparse->numbers, b.mul(b.div(b.mul(group, s.panels), c.sparse->panels), c.sparse->kept * 4));
+}
+
+/// The weights of tile `number` of the grid, which lies within a slab.
+Value ContractionEmitter::sparseTile(Value number) {
+  Value panel = b.mul(number, s.panels), slab = b.div(panel, layout.slabPanels);
+  return b.at(b.at(weights, b.mul(slab, layout.slabBytes)), b.mul(b.rem(panel, layout.slabPanels), layout.bytes));
 }
 
 void ContractionEmitter::zeroProducts() {
@@ -313,7 +328,7 @@ void ContractionEmitter::zeroProducts() {
 void ContractionEmitter::emitStepBlock(Value firstStep) {
   Value nextStep = b.add(firstStep, stepBlock);
   auto findNext = [&] {
-    next = b.select(b.less(nextStep, b.i64(layout.rows)), b.at(panels, b.mul(nextStep, layout.rowBytes)), nextPanels);
+    next = b.select(b.less(nextStep, b.i64(layout.rows)), b.at(panels, b.mul(nextStep, layout.stepBytes)), nextPanels);
   };
   if (runTiles == 1)
     return forEachGroup([&](int64_t columns) {
@@ -360,17 +375,20 @@ void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, 
   TileOperands operands;
   operands.aStepStride = layout.pairing * 4;
   operands.aRowStride = aRowBytes;
-  operands.a = b.at(b.at(a, b.mul(b.sub(row, first), aRowBytes)),
-                    b.mul(firstStep, operands.aStepStride));
-  operands.b = b.at(panels, b.mul(firstStep, layout.rowBytes));
-  operands.bStepStride = layout.rowBytes;
+  operands.a = b.at(a, b.mul(b.sub(row, first), aRowBytes));
+  if (c.sparse)
+    operands.steps = b.at(steps, b.mul(firstStep, 4));
+  else
+    operands.a = b.at(operands.a, b.mul(firstStep, operands.aStepStride));
+  operands.b = b.at(panels, b.mul(firstStep, layout.stepBytes));
+  operands.bStepStride = layout.stepBytes;
   operands.bElement = c.element;
   for (int64_t col = 0; col < columns; col += b.target().lanes())
     operands.bVectorOffsets.push_back(panelOffset(firstPanel + col / kPanelColumns) +
                                       col % kPanelColumns * layout.columnBytes);
   int64_t period = fetch == Fetch::Spread ? s.prefetchPeriod : 1;
   unsigned fetchedPanels = fetch == Fetch::Own ? panelsOf(columns) : s.panels;
-  Value ahead = fetch == Fetch::Own ? b.at(operands.b, kStreamAheadBytes) : next;
+  Value ahead = fetch == Fetch::Own ? b.at(operands.b, kStreamAheadBytes * layout.slabPanels) : next;
   if (fetch == Fetch::Spread || fetch == Fetch::Panel)
     ahead = shareOfNext(row, period, firstPanel);
   if (fetch == Fetch::Spread && runTiles > 1)
@@ -381,8 +399,8 @@ void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, 
     if (index % period != 0 || (fetch == Fetch::All && index % 2 != 0))
       return;
     // A loop of single steps asks for a row of a panel several times; that costs less than a loop inside the loop.
-    Value line = b.at(b.at(ahead, b.mul(step, layout.rowBytes / period)),
-                      index / period * layout.rowBytes);
+    Value line = b.at(b.at(ahead, b.mul(step, layout.stepBytes / period)),
+                      index / period * layout.stepBytes);
     if (fetch == Fetch::Spread || fetch == Fetch::Panel)
       return prefetchRow(line);
     for (unsigned panel = 0; panel < fetchedPanels; ++panel)
@@ -409,7 +427,7 @@ Value ContractionEmitter::shareOfNext(Value row, int64_t tiles, int64_t firstPan
   Value tile = b.max(b.sub(b.div(b.sub(row, first), s.rows), fetchFrom), b.i64(0));
   Value panel = b.min(b.div(tile, tiles), b.i64(s.panels - 1));
   Value offset = b.add(b.mul(panel, panelOffset(1)),
-                       b.mul(b.rem(tile, tiles), stepBlock / tiles * layout.rowBytes));
+                       b.mul(b.rem(tile, tiles), stepBlock / tiles * layout.stepBytes));
   return b.at(b.at(next, panelOffset(firstPanel)), offset);
 }
 

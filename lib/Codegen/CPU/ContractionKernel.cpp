@@ -3,6 +3,7 @@
 #include "ContractionKernel.h"
 #include "AmxContraction.h"
 #include "ElementOps.h"
+#include "Tfm/Panels.h"
 #include "Tfm/PrecisionAttr.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
 #include "permalloy/Codegen/CPU/ExprEmitter.h"
@@ -17,6 +18,19 @@ static tfm::LinearOp findRoot(kern::KernelOp kernel) {
   return llvm::hasSingleElement(linears) ? *linears.begin() : tfm::LinearOp();
 }
 
+/// The kept blocks that the weight of a product is made of, or null.
+static tfm::ExpandBlocksOp blocksOf(tfm::LinearOp linear) { return linear.getWeight().getDefiningOp<tfm::ExpandBlocksOp>(); }
+
+/// Why the kernel cannot walk these blocks; empty when it can.
+static std::string whyNotBlocks(tfm::ExpandBlocksOp blocks) {
+  if (!isa<BlockArgument>(blocks.getValues()) || !isa<BlockArgument>(blocks.getRows()))
+    return "an operand of tfm.expand_blocks is computed in the kernel";
+  Type element = getElementTypeOrSelf(blocks.getType());
+  if (!element.isF32() || blocks.blockDepth() != 1)
+    return "blocks of " + std::to_string(blocks.blockDepth()) + " steps of K in this element type are unsupported; those of 1 in f32 are";
+  return "";
+}
+
 std::string permalloy::codegen::whyNotContraction(kern::KernelOp kernel) {
   tfm::LinearOp linear = findRoot(kernel);
   if (!linear)
@@ -24,8 +38,11 @@ std::string permalloy::codegen::whyNotContraction(kern::KernelOp kernel) {
   auto weight = cast<RankedTensorType>(linear.getWeight().getType());
   if (!isComputedInF32(weight.getElementType()) || !weight.hasStaticShape())
     return "tfm.linear is not in f32, f16 or bf16, or its weight has no static size";
-  if (!isa<BlockArgument>(linear.getInput()) || !isa<BlockArgument>(linear.getWeight()))
+  tfm::ExpandBlocksOp blocks = blocksOf(linear);
+  if (!isa<BlockArgument>(linear.getInput()) || !(blocks || isa<BlockArgument>(linear.getWeight())))
     return "an operand of tfm.linear is computed in the kernel";
+  if (std::string reason = blocks ? whyNotBlocks(blocks) : ""; !reason.empty())
+    return reason;
   SmallVector<Value> values(kernel.yielded());
   if (linear.getBias())
     values.push_back(linear.getBias());
@@ -60,7 +77,18 @@ static ContractionSize sizeOf(tfm::LinearOp linear) {
   auto type = cast<RankedTensorType>(linear.getWeight().getType());
   auto precision = linear->getAttrOfType<StringAttr>(kPrecisionAttr);
   bool split = precision && precision == kSplitPrecision && type.getElementType().isF32() && getElementTypeOrSelf(linear.getInput()).isF32();
-  return {type.getDimSize(1), type.getDimSize(0), type.getElementType(), /*gated=*/false, /*grouped=*/false, split};
+  ContractionSize size{type.getDimSize(1), type.getDimSize(0), type.getElementType(), /*gated=*/false, /*grouped=*/false, split};
+  if (auto blocks = blocksOf(linear))
+    size.split = false, size.kept = blocks.kept(), size.slabPanels = blocks.blockColumns() / tfm::kPanelColumns;
+  return size;
+}
+
+/// Steps of K that a worker does, and the default schedule.
+static int64_t depthOf(const ContractionSize &size) { return size.kept ? size.kept : size.k; }
+static ContractionSchedule chooseSchedule(const CpuTarget &target, const ContractionSize &size) {
+  if (size.kept)
+    return ContractionSchedule::chooseSparse(target, size.n, size.kept, size.slabPanels);
+  return ContractionSchedule::choose(target, size.n, size.k, size.element);
 }
 
 LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kernel,
@@ -79,12 +107,11 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
       return failure();
     blockRows = schedule->blockRows, groups = amxGroups(size), scratch = amxScratchBytes(*schedule, size);
   } else {
-    auto choice = ContractionSchedule::choose(target, size.n, size.k, size.element);
-    auto schedule = writeSchedule(kernel, target, contractionSpace(target, size), choice, wanted);
+    auto schedule = writeSchedule(kernel, target, contractionSpace(target, size), chooseSchedule(target, size), wanted);
     if (failed(schedule))
       return failure();
     blockRows = schedule->blockRows, groups = contractionGroups(*schedule, size.n);
-    scratch = contractionScratchBytes(*schedule, size.k, size.element);
+    scratch = contractionScratchBytes(*schedule, depthOf(size), size.element);
   }
   SymbolicShapes shapes;
   for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
@@ -112,6 +139,8 @@ LogicalResult permalloy::codegen::emitScheduledContraction(kern::KernelOp kernel
                                                            const Contraction &contraction) {
   ContractionSize size{contraction.n, contraction.k, contraction.element, contraction.gated,
                        contraction.groups.has_value(), contraction.split};
+  if (contraction.sparse)
+    size.kept = contraction.sparse->kept, size.slabPanels = contraction.sparse->panels;
   if (runsOnAmx(b.target(), size)) {
     auto schedule = readSchedule(kernel, b.target(), amxSpace(size));
     if (succeeded(schedule))
@@ -133,7 +162,8 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   tfm::LinearOp linear = findRoot(kernel);
   auto weightType = cast<RankedTensorType>(linear.getWeight().getType());
-  if (!isa_and_nonnull<tfm::PanelsAttr>(weightType.getEncoding()))
+  tfm::ExpandBlocksOp blocks = blocksOf(linear);
+  if (!blocks && !isa_and_nonnull<tfm::PanelsAttr>(weightType.getEncoding()))
     return linear.emitError("the contraction emitter takes a packed weight, not ")
            << weightType << "; run pack-weights first";
   ContractionSize size = sizeOf(linear);
@@ -153,12 +183,14 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
   };
   Contraction contraction;
   contraction.a = frame.argument(linear.getInput());
-  contraction.weights = frame.argument(linear.getWeight());
+  contraction.weights = frame.argument(blocks ? blocks.getValues() : linear.getWeight());
   contraction.rows = frame.product(linear.getInput(), 0, linear.getInput().getType().getRank() - 1);
   contraction.n = size.n;
   contraction.k = size.k;
   contraction.epilogue = epilogue;
   contraction.element = size.element;
   contraction.split = size.split;
+  if (blocks)
+    contraction.sparse = SparseRows{frame.argument(blocks.getRows()), size.kept, size.slabPanels};
   return emitScheduledContraction(kernel, b, contraction);
 }

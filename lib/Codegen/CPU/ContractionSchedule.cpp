@@ -25,7 +25,7 @@ static constexpr int64_t kWideColumns = 8192, kWideTiles = 4, kWideRows = 1024;
 
 /// f16 and bf16 are not: all their rows of A would have to be widened in scratch.
 static bool takesRuns(const ContractionSize &size) {
-  return size.n >= kWideColumns && !isHalf(size.element) && !size.gated;
+  return size.n >= kWideColumns && !isHalf(size.element) && !size.gated && !size.kept;
 }
 
 /// The default on AVX2: all of K at once, with few enough rows to keep A in a second-level cache, and turns of four steps, in which
@@ -64,6 +64,22 @@ ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t
   schedule.prefetchPeriod = target.isAvx512() ? 4 : 8;
   if (!target.isAvx512() && !isHalf(element) && schedule.runTiles == 1)
     takeAllSteps(schedule, k);
+  return schedule;
+}
+
+ContractionSchedule ContractionSchedule::chooseSparse(const CpuTarget &target, int64_t n, int64_t kept, int64_t slabPanels) {
+  // As the dense product that takes as long: A is passed by in as many pieces, each of a range of K that is longer.
+  ContractionSchedule schedule = choose(target, n, kept);
+  schedule.runTiles = 1;
+  if (!target.isAvx512())
+    return schedule;
+  static constexpr std::pair<unsigned, unsigned> kTiles[] = {{8, 3}, {12, 2}, {24, 1}};
+  for (auto tile : kTiles)
+    if (slabPanels % tile.second == 0) {
+      std::tie(schedule.rows, schedule.panels) = tile;
+      break;
+    }
+  schedule.blockRows = 240;
   return schedule;
 }
 
@@ -112,10 +128,11 @@ Space permalloy::codegen::contractionSpace(const CpuTarget &target, const Contra
     s.rows = rows;
     return s.fits(target, element);
   };
+  auto isWidth = [&](int64_t panels) { return !size.kept || size.slabPanels % panels == 0; };
   Space space;
   int64_t widest = std::min<int64_t>(size.gated ? 2 : 4, panelsOf(size.n));
   space.add("tile_panels", "packed panels of 16 columns side by side in the register tile",
-            &S::panels, Space::Values(llvm::to_vector(llvm::seq<int64_t>(1, widest + 1))));
+            &S::panels, Space::Values(llvm::to_vector(llvm::make_filter_range(llvm::seq<int64_t>(1, widest + 1), isWidth))));
   space.add("tile_rows", "rows of A in the register tile", &S::rows, [=](const S &s) {
     Space::Values values;
     for (unsigned rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28})
@@ -126,7 +143,7 @@ Space permalloy::codegen::contractionSpace(const CpuTarget &target, const Contra
   space.add("block_rows", "rows of A in one tile of the grid", &S::blockRows,
             [wide = takesRuns(size)](const S &s) { return blockHeights(s, wide); });
   space.add("block_steps", "steps of K done for all rows of a block before the next ones",
-            &S::blockSteps, blockLengths(size.k));
+            &S::blockSteps, blockLengths(size.kept ? size.kept : size.k));
   space.add("prefetch_period",
             "steps of K between two prefetches of the weights that come next; 0: none",
             &S::prefetchPeriod, {0, 2, 4, 8, 16});
@@ -134,7 +151,9 @@ Space permalloy::codegen::contractionSpace(const CpuTarget &target, const Contra
           size)) // a row of the tuning database that lacks the parameter is a row of another space
     space.add("run_tiles", "tiles of the grid done for tile_rows rows of A before the next rows",
               &S::runTiles, {1, 2, 3, 4, 6, 8});
-  space.require([=, element = size.element](const S &s) -> std::string {
+  space.require([=, element = size.element, slab = size.kept ? size.slabPanels : 0](const S &s) -> std::string {
+    if (slab && slab % s.panels != 0)
+      return "tile_panels must divide the " + std::to_string(slab) + " panels of a block";
     if (!s.fits(target, element))
       return "a tile of tile_rows x tile_panels does not fit " +
              std::to_string(target.vectorRegisters) + " registers";

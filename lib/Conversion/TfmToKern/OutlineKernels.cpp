@@ -108,7 +108,8 @@ kern::Emitter emitterOf(const Group &group) {
   };
   for (Operation *op : group.ops) {
     if (auto linear = dyn_cast<LinearOp>(op)) {
-      bool packed = isFloat(linear.getResult()) && linear.getWeight().getDefiningOp<GetWeightOp>();
+      Operation *weight = linear.getWeight().getDefiningOp();
+      bool packed = isFloat(linear.getResult()) && isa_and_nonnull<GetWeightOp, ExpandBlocksOp>(weight);
       return packed ? kern::Emitter::Contraction : kern::Emitter::Generic;
     }
     if (auto attention = dyn_cast<AttentionOp>(op)) {

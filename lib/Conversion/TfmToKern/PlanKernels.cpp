@@ -54,6 +54,7 @@ public:
   void copyRanges();
   void copyDecodings();
   void joinEpilogues();
+  void joinBlocks(LinearOp linear, unsigned group);
   void joinWidened(Operation *op, unsigned group);
   void joinCasts(Operation *op, unsigned group);
   void joinSiblings(Operation *op, unsigned group);
@@ -110,9 +111,10 @@ void Planner::copyDecodings() {
 
 /// linear -> add -> ...: each next operation is the only user, elementwise, and of the same shape.
 void Planner::joinEpilogues() {
-  for (auto linear : function.getOps<LinearOp>()) {
+  for (auto linear : llvm::make_early_inc_range(function.getOps<LinearOp>())) {
     unsigned group = newGroup(linear);
     groupOf[linear] = group;
+    joinBlocks(linear, group);
     Operation *last = linear;
     for (Operation *next = onlyUser(last); next; next = onlyUser(last)) {
       if (!(isa<UnaryOp, BinaryOp>(next) || isFloatCast(dyn_cast<CastOp>(next))) || groupOf.contains(next) ||
@@ -126,6 +128,20 @@ void Planner::joinEpilogues() {
     }
     joinCasts(last, group);
   }
+}
+
+/// A product walks the kept blocks of its weight itself; each of several that share them has its own copy.
+void Planner::joinBlocks(LinearOp linear, unsigned group) {
+  auto blocks = linear.getWeight().getDefiningOp<ExpandBlocksOp>();
+  if (!blocks || !blocks.getValues().getDefiningOp<GetWeightOp>() || !blocks.getRows().getDefiningOp<GetWeightOp>())
+    return;
+  if (!blocks->hasOneUse()) {
+    OpBuilder builder(linear);
+    blocks = cast<ExpandBlocksOp>(builder.clone(*blocks));
+    linear.getWeightMutable().assign(blocks.getResult());
+  }
+  groupOf[blocks] = group;
+  ++producers;
 }
 
 /// Other operands of an epilogue that are stored narrow are widened where they are read.

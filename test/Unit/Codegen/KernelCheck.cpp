@@ -69,6 +69,8 @@ KernelCheck::KernelCheck(llvm::StringRef text, llvm::StringRef emitter) {
   if (*kind != kern::Emitter::Contraction)
     return;
   auto pack = [&](auto linear) {
+    if (!mlir::isa<mlir::BlockArgument>(linear.getWeight()))
+      return;
     auto type = mlir::cast<mlir::RankedTensorType>(linear.getWeight().getType());
     linear.getWeight().setType(type.cloneWithEncoding(tfm::PanelsAttr::get(&context)));
   };

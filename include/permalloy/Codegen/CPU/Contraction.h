@@ -29,6 +29,8 @@ struct ContractionSchedule {
   /// The default for C[M, n] = A[M, k] W[k, n] with M unknown; `element` (null: f32) is what A and W hold.
   static ContractionSchedule choose(const CpuTarget &target, int64_t n, int64_t k,
                                     mlir::Type element = {});
+  /// The default for a sparse W: tiles as wide as a slab, where registers suffice.
+  static ContractionSchedule chooseSparse(const CpuTarget &target, int64_t n, int64_t kept, int64_t slabPanels);
   /// Whether the tile's accumulators, one step of B and a broadcast fit the registers; a step of bf16 needs B twice.
   bool fits(const CpuTarget &target, mlir::Type element = {}) const;
 };
@@ -41,6 +43,8 @@ struct ContractionSize {
   bool grouped = false; ///< rows are sorted by the weight that each takes
   /// A and W are f32, and each of their elements may be the sum of two numbers of bf16, 16 bits: "bf16x3" in Precision.h.
   bool split = false;
+  /// Blocks of 1 x 16 * slabPanels of W of which `kept` are stored for each slab of as many panels; 0: W is dense.
+  int64_t kept = 0, slabPanels = 0;
 };
 
 /// All schedules of a contraction; the parameters are documented there.
@@ -67,6 +71,13 @@ struct GroupedRows {
   int64_t repeat = 1;
 };
 
+/// W as of tfm.expand_blocks with blocks of 1 x 16 * panels: a slab of so many panels holds `kept` rows [panels][16].
+struct SparseRows {
+  /// i32 [slabs][kept]: the step of K of each row, ascending.
+  mlir::Value numbers;
+  int64_t kept = 0, panels = 1;
+};
+
 /// C[M, N] = epilogue(A[M, K] W[K, N]); A row-major, W in panels (Panels.h), sums in f32. A of f16 or bf16 is widened into
 /// the worker's scratch, a block of rows at a time; W is widened where it is used. With groups, W is a stack of such
 /// matrices, and the rows of a block, which share one, are gathered into the scratch.
@@ -86,6 +97,8 @@ struct Contraction {
   bool gated = false;
   /// As of ContractionSize.
   bool split = false;
+  /// Sparse weights, of f32 and without groups: the loop over K walks the rows that are kept.
+  std::optional<SparseRows> sparse = {};
 };
 
 /// Tiles of the grid for each block of rows: groups of panels side by side. The grid of a

@@ -37,6 +37,8 @@ struct TileOperands {
   /// What B holds: f32 (null), f16, or bf16 with two steps of K in each 32-bit lane (Panels.h). For the last, a step here is
   /// two of K: `depth` counts pairs, and A's second one is 4 bytes behind the first.
   mlir::Type bElement = {};
+  /// Null: the steps of A follow each other. Else i32 [depth]: step k of B meets the step of A with this number, ascending.
+  mlir::Value steps = {};
   /// Loads only the first lanes of the last vector of B (0: all), where B's rows end there.
   unsigned lastVectorLanes = 0;
 };

@@ -3,6 +3,7 @@
 #include "permalloy/Codegen/CPU/Contraction.h"
 #include "ContractionBlocks.h"
 #include "ContractionLayout.h"
+#include "SparseColumns.h"
 #include "permalloy/Codegen/CPU/MicroKernel.h"
 
 using namespace permalloy;
@@ -20,6 +21,9 @@ static constexpr int64_t kLeastRunRows = 256;
 
 /// Steps in one turn of the loop over K, where registers suffice.
 static constexpr int64_t kUnrolledSteps = 4;
+
+/// Rows of A in a tile of those that are too few for lanes.
+static constexpr int64_t kFewRows = 8;
 
 namespace {
 /// How the weights of an element type lie in memory.
@@ -58,7 +62,8 @@ public:
         aRowBytes(c.groups || isHalf(c.element) ? widenedRowBytes(c.k) : c.k * 4),
         accumulates(stepBlock < layout.rows), runTiles(c.groups ? 1 : s.runTiles),
         productRowBytes(accumulates ? runTiles * rowBytes : rowBytes),
-        products(accumulates ? b.scratch() : b.stackBuffer(s.rows * rowBytes)) {}
+        products(accumulates ? b.scratch() : b.stackBuffer(s.rows * rowBytes)),
+        turned(s.laneColumns ? b.stackBuffer(s.rows * rowBytes) : Value()) {}
 
   void emit();
   void emitGrouped();
@@ -73,6 +78,9 @@ private:
   void openGroup(Value number);
   void zeroProducts();
   void emitStepBlock(Value firstStep);
+  void emitLanes(Value firstStep, int64_t columns);
+  /// Rows of A that are broadcast in a whole tile.
+  int64_t tileRows() const { return s.laneColumns ? kFewRows : s.rows; }
   void emitTileOfRows(Value row, Value firstStep, int64_t columns);
   void emitProducts(unsigned rows, Value row, Value firstStep, int64_t columns, Fetch fetch);
   void emitProduct(unsigned rows, Value row, Value firstStep, int64_t panel, int64_t columns,
@@ -80,7 +88,7 @@ private:
   /// Whether the loop over K takes several steps in a turn: LLVM's scheduler then loads B for the next step ahead, and spills
   /// where the registers do not hold both. Widened elements are ahead too, in numbers that it does not count.
   bool unrolls() const {
-    int64_t vectors = s.panels * kPanelColumns / b.target().lanes(), wanted = (s.rows + 2) * vectors + 1;
+    int64_t vectors = s.panels * kPanelColumns / b.target().lanes(), wanted = (tileRows() + 2) * vectors + 1;
     // 6 x 1 on AVX2 is one register short: LLVM gets by in turns of four steps, and spills in longer ones.
     bool isTight = !b.target().isAvx512() && s.panels == 1 && s.prefetchPeriod <= kUnrolledSteps;
     return !isHalf(c.element) && wanted - (isTight ? 1 : 0) <= b.target().vectorRegisters;
@@ -115,6 +123,8 @@ private:
   bool accumulates;
   int64_t runTiles, productRowBytes;
   Value products;
+  /// Sums of a tile with rows in the lanes.
+  Value turned;
 
   // Groups that are taken together, and runs of them in each block of rows.
   Value together, runs;
@@ -151,6 +161,11 @@ void ContractionEmitter::emit() {
       a = b.at(b.scratch(), accumulates ? s.blockRows * productRowBytes : 0);
       Value isOther = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, block, widened[0]);
       b.ifThen(isOther, [&] { widenRows(); });
+    }
+    if (s.laneColumns) {
+      Value isOther = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, block, widened[0]);
+      Value isMany = b.less(b.i64(kLeastLaneRows - 1), b.sub(last, first));
+      b.ifThen(arith::AndIOp::create(b, isOther, isMany), [&] { packColumns(b, c, s.rows, first, last, b.scratch()); });
     }
     emitRun(b.max(group, b.sub(b.tileBegin(), tile)),
             b.min(b.min(b.add(group, together), b.i64(groups)), b.sub(b.tileEnd(), tile)));
@@ -333,6 +348,8 @@ void ContractionEmitter::emitStepBlock(Value firstStep) {
   if (runTiles == 1)
     return forEachGroup([&](int64_t columns) {
       findNext();
+      if (s.laneColumns)
+        return emitLanes(firstStep, columns);
       b.loop(first, last, s.rows, [&](Value row) { emitTileOfRows(row, firstStep, columns); });
     });
   b.loop(first, last, s.rows, [&](Value row) {
@@ -343,12 +360,28 @@ void ContractionEmitter::emitStepBlock(Value firstStep) {
   });
 }
 
+/// Rows of A in the lanes, or one by one, where they are few.
+void ContractionEmitter::emitLanes(Value firstStep, int64_t columns) {
+  auto each = [&] { b.loop(first, last, kFewRows, [&](Value row) { emitTileOfRows(row, firstStep, columns); }); };
+  b.ifElse(b.less(b.sub(last, first), b.i64(kLeastLaneRows)), each, [&] {
+    Value tiles = b.ceilDiv(b.sub(last, first), s.rows), stride = b.div(b.i64(layout.stepBytes), tiles);
+    b.loop(first, last, s.rows, [&](Value row) {
+      Value done = b.sub(row, first), count = b.min(b.sub(last, row), b.i64(s.rows));
+      Value share = b.mul(b.mul(b.div(done, s.rows), stride), layout.rows);
+      ColumnsTile tile{b.at(b.scratch(), b.mul(done, c.k * 4)), count, panels, steps, b.at(next, share), stride};
+      emitColumnsTile(b, tile, layout.rows, s.rows, s.laneColumns, turned, products);
+      b.loop(b.i64(0), count, 1, [&](Value r) { emitRowEpilogue(b.at(products, b.mul(r, rowBytes)), b.add(row, r), columns); });
+    });
+  });
+}
+
 void ContractionEmitter::emitTileOfRows(Value row, Value firstStep, int64_t columns) {
-  Value count = b.min(b.sub(last, row), b.i64(s.rows));
+  int64_t rows = tileRows();
+  Value count = b.min(b.sub(last, row), b.i64(rows));
   // A tile of fewer rows has its own code: no masks in the loop over K.
-  b.switchOn(b.sub(b.i64(s.rows), count), s.rows, [&](unsigned missing) {
-    if (missing != 0 || !s.prefetchPeriod)
-      return emitProducts(s.rows - missing, row, firstStep, columns, Fetch::Own);
+  b.switchOn(b.sub(b.i64(rows), count), rows, [&](unsigned missing) {
+    if (missing != 0 || !s.prefetchPeriod || s.laneColumns)
+      return emitProducts(rows - missing, row, firstStep, columns, Fetch::Own);
     b.switchOn(fetchForm, 3, [&](unsigned form) {
       emitProducts(s.rows, row, firstStep, columns, static_cast<Fetch>(form));
     });

@@ -83,11 +83,9 @@ static ContractionSize sizeOf(tfm::LinearOp linear) {
   return size;
 }
 
-/// Steps of K that a worker does, and the default schedule.
-static int64_t depthOf(const ContractionSize &size) { return size.kept ? size.kept : size.k; }
 static ContractionSchedule chooseSchedule(const CpuTarget &target, const ContractionSize &size) {
   if (size.kept)
-    return ContractionSchedule::chooseSparse(target, size.n, size.kept, size.slabPanels);
+    return ContractionSchedule::chooseSparse(target, size);
   return ContractionSchedule::choose(target, size.n, size.k, size.element);
 }
 
@@ -111,7 +109,7 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
     if (failed(schedule))
       return failure();
     blockRows = schedule->blockRows, groups = contractionGroups(*schedule, size.n);
-    scratch = contractionScratchBytes(*schedule, depthOf(size), size.element);
+    scratch = size.kept ? sparseScratchBytes(*schedule, size) : contractionScratchBytes(*schedule, size.k, size.element);
   }
   SymbolicShapes shapes;
   for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))

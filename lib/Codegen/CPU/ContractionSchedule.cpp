@@ -67,24 +67,43 @@ ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t
   return schedule;
 }
 
-ContractionSchedule ContractionSchedule::chooseSparse(const CpuTarget &target, int64_t n, int64_t kept, int64_t slabPanels) {
-  // As the dense product that takes as long: A is passed by in as many pieces, each of a range of K that is longer.
-  ContractionSchedule schedule = choose(target, n, kept);
+/// Rows of A that a worker keeps as columns in its scratch: most of an L2 cache of 2 MB.
+static constexpr int64_t kMaxColumnBytes = 7 << 18;
+
+/// One panel wide and on AVX-512: rows of A in the lanes. Else as the dense product of so many steps as are kept, its tile as wide
+/// as divides a slab.
+ContractionSchedule ContractionSchedule::chooseSparse(const CpuTarget &target, const ContractionSize &size) {
+  ContractionSchedule schedule = choose(target, size.n, size.kept);
   schedule.runTiles = 1;
   if (!target.isAvx512())
     return schedule;
-  static constexpr std::pair<unsigned, unsigned> kTiles[] = {{8, 3}, {12, 2}, {24, 1}};
+  static constexpr std::pair<unsigned, unsigned> kTiles[] = {{8, 3}, {12, 2}, {48, 1}};
   for (auto tile : kTiles)
-    if (slabPanels % tile.second == 0) {
+    if (size.slabPanels % tile.second == 0) {
       std::tie(schedule.rows, schedule.panels) = tile;
       break;
     }
   schedule.blockRows = 240;
+  if (schedule.panels == 1) {
+    schedule.laneColumns = 8;
+    schedule.blockSteps = llvm::alignTo(size.kept, 16);
+    schedule.blockRows = std::clamp<int64_t>(kMaxColumnBytes / (size.k * 4) / 48 * 48, 48, 240);
+  }
   return schedule;
+}
+
+int64_t permalloy::codegen::sparseScratchBytes(const ContractionSchedule &schedule, const ContractionSize &size) {
+  if (schedule.laneColumns)
+    return schedule.blockRows * size.k * 4;
+  return contractionScratchBytes(schedule, size.kept);
 }
 
 bool ContractionSchedule::fits(const CpuTarget &target, Type element) const {
   unsigned vectors = panels * kPanelColumns / target.lanes();
+  if (laneColumns) {
+    int64_t vectorsOfRows = rows / target.lanes();
+    return vectorsOfRows > 0 && rows % target.lanes() == 0 && panels == 1 && (laneColumns + 1) * vectorsOfRows + 1 <= target.vectorRegisters;
+  }
   bool pairs = element && element.isBF16();
   // AVX-512 takes a broadcast from memory as an operand when it has only one use; a register is
   // counted all the same.
@@ -133,8 +152,16 @@ Space permalloy::codegen::contractionSpace(const CpuTarget &target, const Contra
   int64_t widest = std::min<int64_t>(size.gated ? 2 : 4, panelsOf(size.n));
   space.add("tile_panels", "packed panels of 16 columns side by side in the register tile",
             &S::panels, Space::Values(llvm::to_vector(llvm::make_filter_range(llvm::seq<int64_t>(1, widest + 1), isWidth))));
+  bool lanes = size.kept && size.slabPanels == 1;
+  if (lanes)
+    space.add("lane_columns", "columns of a panel at a time with rows of A in the lanes; 0: rows of A are broadcast", &S::laneColumns, {0, 8, 16});
   space.add("tile_rows", "rows of A in the register tile", &S::rows, [=](const S &s) {
     Space::Values values;
+    if (s.laneColumns) {
+      for (unsigned rows = target.lanes(); fits(s, rows); rows += target.lanes())
+        values.push_back(rows);
+      return values;
+    }
     for (unsigned rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28})
       if (fits(s, rows))
         values.push_back(rows);
@@ -143,7 +170,9 @@ Space permalloy::codegen::contractionSpace(const CpuTarget &target, const Contra
   space.add("block_rows", "rows of A in one tile of the grid", &S::blockRows,
             [wide = takesRuns(size)](const S &s) { return blockHeights(s, wide); });
   space.add("block_steps", "steps of K done for all rows of a block before the next ones",
-            &S::blockSteps, blockLengths(size.kept ? size.kept : size.k));
+            &S::blockSteps, [=](const S &s) {
+              return s.laneColumns ? Space::Values{int64_t(llvm::alignTo(size.kept, 16))} : blockLengths(size.kept ? size.kept : size.k);
+            });
   space.add("prefetch_period",
             "steps of K between two prefetches of the weights that come next; 0: none",
             &S::prefetchPeriod, {0, 2, 4, 8, 16});
@@ -151,9 +180,11 @@ Space permalloy::codegen::contractionSpace(const CpuTarget &target, const Contra
           size)) // a row of the tuning database that lacks the parameter is a row of another space
     space.add("run_tiles", "tiles of the grid done for tile_rows rows of A before the next rows",
               &S::runTiles, {1, 2, 3, 4, 6, 8});
-  space.require([=, element = size.element, slab = size.kept ? size.slabPanels : 0](const S &s) -> std::string {
+  space.require([=, element = size.element, slab = size.kept ? size.slabPanels : 0, kept = size.kept](const S &s) -> std::string {
     if (slab && slab % s.panels != 0)
       return "tile_panels must divide the " + std::to_string(slab) + " panels of a block";
+    if (s.laneColumns && (s.laneColumns < 0 || s.laneColumns > kPanelColumns || s.blockSteps < kept))
+      return "lane_columns must be at most 16, and block_steps all that are kept";
     if (!s.fits(target, element))
       return "a tile of tile_rows x tile_panels does not fit " +
              std::to_string(target.vectorRegisters) + " registers";

@@ -49,8 +49,9 @@ static SmallVector<Value> emitOuterProduct(KernelBuilder &b, unsigned rows,
   return result;
 }
 
-static Value stepOfA(KernelBuilder &b, const TileOperands &tile, Value k) {
-  if (!tile.steps)
+/// The step of A, or of B, that belongs to step k.
+static Value stepOf(KernelBuilder &b, const TileOperands &tile, Value k, bool ofB) {
+  if (!tile.steps || tile.stepsOfB != ofB)
     return k;
   Value number = b.load(b.getI32Type(), b.at(tile.steps, b.mul(k, 4)), 4);
   return arith::ExtUIOp::create(b, b.getI64Type(), number);
@@ -59,8 +60,8 @@ static Value stepOfA(KernelBuilder &b, const TileOperands &tile, Value k) {
 /// One step of k. The order of operations here is the order in the machine code.
 static SmallVector<Value> emitStep(KernelBuilder &b, unsigned rows, const TileOperands &tile,
                                    Value k, ValueRange accumulators) {
-  SmallVector<Value> bs = loadB(b, tile, b.at(tile.b, b.mul(k, tile.bStepStride)));
-  Value aStep = b.at(tile.a, b.mul(stepOfA(b, tile, k), tile.aStepStride));
+  SmallVector<Value> bs = loadB(b, tile, b.at(tile.b, b.mul(stepOf(b, tile, k, true), tile.bStepStride)));
+  Value aStep = b.at(tile.a, b.mul(stepOf(b, tile, k, false), tile.aStepStride));
   if (!tile.bElement || !tile.bElement.isBF16())
     return emitOuterProduct(b, rows, tile, aStep, bs, accumulators);
   SmallVector<Value> result(accumulators);

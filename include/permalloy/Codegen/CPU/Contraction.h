@@ -8,6 +8,8 @@
 
 namespace permalloy::codegen {
 
+struct ContractionSize;
+
 /// How a contraction runs: the register tile and the cache blocks. What stands in a kernel's
 /// `schedule` attribute; any legal value gives the same bits.
 struct ContractionSchedule {
@@ -25,12 +27,15 @@ struct ContractionSchedule {
   /// Tiles of the grid side by side that are done for a register tile's rows before the next rows, where a block has many: their
   /// weights should stay in the L2 cache, A passes by once for all of them, and rows of the result are written in longer pieces.
   int64_t runTiles = 1;
+  /// Sparse weights in blocks of one panel: columns that are done at a time with rows of A in the lanes (SparseColumns.h);
+  /// `rows` is then a multiple of the lanes, K is not cut. 0: as dense weights.
+  int64_t laneColumns = 0;
 
   /// The default for C[M, n] = A[M, k] W[k, n] with M unknown; `element` (null: f32) is what A and W hold.
   static ContractionSchedule choose(const CpuTarget &target, int64_t n, int64_t k,
                                     mlir::Type element = {});
-  /// The default for a sparse W: tiles as wide as a slab, where registers suffice.
-  static ContractionSchedule chooseSparse(const CpuTarget &target, int64_t n, int64_t kept, int64_t slabPanels);
+  /// The default for a sparse W.
+  static ContractionSchedule chooseSparse(const CpuTarget &target, const ContractionSize &size);
   /// Whether the tile's accumulators, one step of B and a broadcast fit the registers; a step of bf16 needs B twice.
   bool fits(const CpuTarget &target, mlir::Type element = {}) const;
 };
@@ -109,6 +114,7 @@ int64_t contractionGroups(const ContractionSchedule &schedule, int64_t n);
 /// Bytes of scratch that a worker needs.
 int64_t contractionScratchBytes(const ContractionSchedule &schedule, int64_t k,
                                 mlir::Type element = {});
+int64_t sparseScratchBytes(const ContractionSchedule &schedule, const ContractionSize &size);
 
 /// The same three for grouped rows. Any grouping of M rows has at most M / blockRows + min(M, groups) blocks; tiles past the
 /// last block return at once.

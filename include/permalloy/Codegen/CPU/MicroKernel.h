@@ -39,6 +39,8 @@ struct TileOperands {
   mlir::Type bElement = {};
   /// Null: the steps of A follow each other. Else i32 [depth]: step k of B meets the step of A with this number, ascending.
   mlir::Value steps = {};
+  /// The other way round: step k of A meets the step of B with that number.
+  bool stepsOfB = false;
   /// Loads only the first lanes of the last vector of B (0: all), where B's rows end there.
   unsigned lastVectorLanes = 0;
 };

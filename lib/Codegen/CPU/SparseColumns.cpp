@@ -1,0 +1,81 @@
+//===- SparseColumns.cpp - products with lanes along the rows of A -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "SparseColumns.h"
+#include "Tfm/Panels.h"
+#include "permalloy/Codegen/CPU/MicroKernel.h"
+#include "permalloy/Codegen/CPU/Transpose.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+using tfm::kPanelColumns;
+
+/// Steps in one turn of the loop over the kept rows.
+static constexpr unsigned kTurn = 2;
+
+/// Transposes `lanes` rows of A from row `base` on, `width` steps from step `k` on, to lanes `to` of a tile.
+static void packSquare(KernelBuilder &b, const Contraction &c, int64_t tileRows, Value base, Value last, Value k, unsigned width, Value to) {
+  int64_t lanes = b.target().lanes();
+  SmallVector<Value> rows;
+  for (int64_t i = 0; i < lanes; ++i) {
+    Value row = b.min(b.add(base, i), b.sub(last, 1));
+    rows.push_back(b.loadLanes(b.at(b.at(c.a, b.mul(row, c.k * 4)), b.mul(k, 4)), width));
+  }
+  for (auto [i, column] : llvm::enumerate(ArrayRef(emitTranspose(b, rows)).take_front(width)))
+    b.store(column, b.at(to, b.mul(b.add(k, i), tileRows * 4)), lanes * 4);
+}
+
+void permalloy::codegen::packColumns(KernelBuilder &b, const Contraction &c, int64_t tileRows, Value first, Value last, Value to) {
+  int64_t lanes = b.target().lanes(), whole = c.k / lanes * lanes;
+  b.loop(first, last, lanes, [&](Value base) {
+    Value row = b.sub(base, first), within = b.rem(row, tileRows);
+    Value lane = b.at(to, b.add(b.mul(b.sub(row, within), c.k * 4), b.mul(within, 4)));
+    b.loop(b.i64(0), b.i64(whole), lanes, [&](Value k) { packSquare(b, c, tileRows, base, last, k, lanes, lane); });
+    if (whole < c.k)
+      packSquare(b, c, tileRows, base, last, b.i64(whole), c.k - whole, lane);
+  });
+}
+
+/// `columns` columns of the panel from `firstColumn` on, for the first `vectors` vectors of rows.
+static void emitPass(KernelBuilder &b, const ColumnsTile &tile, int64_t kept, int64_t tileRows, int64_t firstColumn, int64_t columns,
+                     unsigned vectors, Value to) {
+  int64_t vectorBytes = b.target().lanes() * 4;
+  TileOperands operands;
+  operands.a = b.at(tile.panel, firstColumn * 4);
+  operands.aRowStride = 4;
+  operands.aStepStride = kPanelColumns * 4;
+  operands.b = tile.a;
+  operands.bStepStride = tileRows * 4;
+  operands.steps = tile.numbers;
+  operands.stepsOfB = true;
+  for (unsigned v = 0; v < vectors; ++v)
+    operands.bVectorOffsets.push_back(v * vectorBytes);
+  auto fetch = [&](Value step, unsigned index) {
+    b.prefetch(b.at(tile.next, b.mul(b.add(step, index), tile.nextStride)));
+  };
+  TileLoop loop{kTurn};
+  if (firstColumn == 0)
+    loop.beforeStep = fetch;
+  SmallVector<Value> sums = emitTile(b, columns, operands, b.i64(kept), zeroTile(b, columns * vectors), loop);
+  storeTile(b, sums, columns, b.at(to, firstColumn * tileRows * 4), tileRows * 4);
+}
+
+void permalloy::codegen::emitColumnsTile(KernelBuilder &b, const ColumnsTile &tile, int64_t kept, int64_t tileRows, int64_t columns,
+                                         Value scratch, Value sums) {
+  int64_t lanes = b.target().lanes(), most = tileRows / lanes;
+  Value vectors = b.ceilDiv(tile.count, lanes);
+  b.switchOn(b.sub(vectors, 1), most, [&](unsigned index) {
+    for (int64_t column = 0; column < kPanelColumns; column += columns)
+      emitPass(b, tile, kept, tileRows, column, std::min(columns, kPanelColumns - column), index + 1, scratch);
+  });
+  b.loop(b.i64(0), vectors, 1, [&](Value v) {
+    for (int64_t column = 0; column < kPanelColumns; column += lanes) {
+      SmallVector<Value> square;
+      for (int64_t i = 0; i < lanes; ++i)
+        square.push_back(b.loadVector(b.at(b.at(scratch, (column + i) * tileRows * 4), b.mul(v, lanes * 4)), lanes * 4));
+      Value to = b.at(sums, b.mul(v, lanes * kPanelColumns * 4));
+      for (auto [i, row] : llvm::enumerate(emitTranspose(b, square)))
+        b.store(row, b.at(to, (i * kPanelColumns + column) * 4), lanes * 4);
+    }
+  });
+}

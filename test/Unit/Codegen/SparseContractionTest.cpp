@@ -206,7 +206,8 @@ protected:
   };
 
   Case makeCase(const Product &p, int64_t copies) {
-    Case result{p, p.schedule(target())};
+    Case result;
+    result.product = p, result.schedule = p.schedule(target());
     if (const char *text = p.kept ? getenv("PERMALLOY_F32") : nullptr)
       sscanf(text, "%u %u %ld %ld %ld %ld", &result.schedule.rows, &result.schedule.panels, &result.schedule.blockRows,
              &result.schedule.blockSteps, &result.schedule.prefetchPeriod, &result.schedule.laneColumns);

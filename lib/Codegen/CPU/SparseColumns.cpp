@@ -21,7 +21,9 @@ static void packSquare(KernelBuilder &b, const Contraction &c, int64_t tileRows,
     Value row = b.min(b.add(base, i), b.sub(last, 1));
     rows.push_back(b.loadLanes(b.at(b.at(c.a, b.mul(row, c.k * 4)), b.mul(k, 4)), width));
   }
-  for (auto [i, column] : llvm::enumerate(ArrayRef(emitTranspose(b, rows)).take_front(width)))
+  SmallVector<Value> columns = emitTranspose(b, rows);
+  columns.truncate(width);
+  for (auto [i, column] : llvm::enumerate(columns))
     b.store(column, b.at(to, b.mul(b.add(k, i), tileRows * 4)), lanes * 4);
 }
 
@@ -74,7 +76,8 @@ void permalloy::codegen::emitColumnsTile(KernelBuilder &b, const ColumnsTile &ti
       for (int64_t i = 0; i < lanes; ++i)
         square.push_back(b.loadVector(b.at(b.at(scratch, (column + i) * tileRows * 4), b.mul(v, lanes * 4)), lanes * 4));
       Value to = b.at(sums, b.mul(v, lanes * kPanelColumns * 4));
-      for (auto [i, row] : llvm::enumerate(emitTranspose(b, square)))
+      square = emitTranspose(b, square);
+      for (auto [i, row] : llvm::enumerate(square))
         b.store(row, b.at(to, (i * kPanelColumns + column) * 4), lanes * 4);
     }
   });

@@ -81,13 +81,17 @@ std::vector<float> randomFloats(size_t count, unsigned seed) {
 
 class SparseContractionTest : public CpuTargetTest {
 protected:
-  /// The product of `m` rows, by a grid in `parts` ranges.
-  std::vector<float> run(const Product &p, const ContractionSchedule &schedule, int64_t m, const std::vector<float> &a, float *weights,
-                         int32_t *rows, int64_t parts = 1) {
+  std::unique_ptr<CompiledKernel> compile(const Product &p, const ContractionSchedule &schedule) {
     KernelModule module;
     build(module, target(), p, schedule);
-    CompiledKernel kernel(module, target());
-    EXPECT_TRUE(bool(kernel));
+    auto kernel = std::make_unique<CompiledKernel>(module, target());
+    EXPECT_TRUE(bool(*kernel));
+    return kernel;
+  }
+
+  /// The product of `m` rows, by a grid in `parts` ranges.
+  std::vector<float> run(CompiledKernel &kernel, const Product &p, const ContractionSchedule &schedule, int64_t m, const std::vector<float> &a,
+                         float *weights, int32_t *rows, int64_t parts = 1) {
     std::vector<float> out(m * p.n + 16, -7.0f);
     std::vector<float> scratch(p.scratchBytes(schedule) / 4 + 16);
     int64_t tiles = llvm::divideCeil(m, schedule.blockRows) * contractionGroups(schedule, p.n);
@@ -103,8 +107,9 @@ protected:
     SCOPED_TRACE("n " + std::to_string(p.n) + " k " + std::to_string(p.k) + " kept " + std::to_string(p.kept) + " tile " +
                  std::to_string(schedule.rows) + "x" + std::to_string(schedule.panels) + " of " + std::to_string(p.slabPanels));
     Weights weights(p, 1);
+    auto kernel = compile(p, schedule);
     for (int64_t m : ms) {
-      std::vector<float> a = randomFloats(m * p.k, 2), out = run(p, schedule, m, a, aligned(weights.values), weights.rows.data(), 3);
+      std::vector<float> a = randomFloats(m * p.k, 2), out = run(*kernel, p, schedule, m, a, aligned(weights.values), weights.rows.data(), 3);
       double worst = 0;
       for (int64_t row = 0; row < m; ++row)
         for (int64_t col = 0; col < p.n; ++col) {
@@ -119,9 +124,9 @@ protected:
 };
 
 TEST_P(SparseContractionTest, DefaultsOverShapes) {
-  const int64_t ms[] = {1, 2, 7, 24, 61, 250};
+  const int64_t ms[] = {1, 7, 24, 61, 250};
   for (int64_t slab : {1, 2, 3})
-    for (Product p : {Product{16, 3, 1, slab}, {15, 16, 16, slab}, {48, 33, 1, slab}, {100, 64, 31, slab}, {161, 70, 35, slab}})
+    for (Product p : {Product{15, 3, 1, slab}, {100, 65, 31, slab}})
       check(p, p.schedule(target()), ms);
   check({96, 1300, 1100, 3}, Product{96, 1300, 1100, 3}.schedule(target()), {1, 30}); // several blocks of K
 }
@@ -143,13 +148,16 @@ TEST_P(SparseContractionTest, DensityOneIsDense) {
     for (int64_t k = 0; k < 130; ++k)
       for (int64_t n = 0; n < 96; ++n)
         aligned(panels)[(n / 16 * 130 + k) * 16 + n % 16] = weights.dense[k * 96 + n];
-    std::vector<float> expected = run(dense, dense.schedule(target()), 29, a, aligned(panels), nullptr);
+    ContractionSchedule whole = dense.schedule(target());
+    std::vector<float> expected = run(*compile(dense, whole), dense, whole, 29, a, aligned(panels), nullptr);
     ContractionSchedule cut = sparse.schedule(target());
     cut.blockSteps = 32, cut.laneColumns = 0, cut.rows = std::min(cut.rows, 6u);
     cut.blockRows = cut.rows * 2;
-    for (const ContractionSchedule &schedule : {sparse.schedule(target()), cut})
+    for (const ContractionSchedule &schedule : {sparse.schedule(target()), cut}) {
+      auto kernel = compile(sparse, schedule);
       for (int64_t parts : {1, 2, 5})
-        EXPECT_EQ(expected, run(sparse, schedule, 29, a, aligned(weights.values), weights.rows.data(), parts));
+        EXPECT_EQ(expected, run(*kernel, sparse, schedule, 29, a, aligned(weights.values), weights.rows.data(), parts));
+    }
   }
 }
 

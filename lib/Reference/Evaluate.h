@@ -144,6 +144,8 @@ llvm::SmallVector<int64_t> ranking(int64_t n, llvm::function_ref<double(int64_t)
 /// Wraps bytes into the range of codes of fewer bits.
 void wrapCodes(tfm::QuantType code, llvm::MutableArrayRef<char> bytes);
 
+/// All floating-point elements, in storage order.
+std::vector<float> floats(const Tensor &tensor);
 /// A packed matrix, or stack of them, as a plain one.
 Tensor unpack(const Tensor &packed);
 

@@ -45,7 +45,7 @@ Result reference::evaluate(tfm::UnpackBitsOp op, Operands in, Scope &) {
   return result;
 }
 
-static std::vector<float> floats(const Tensor &tensor) {
+std::vector<float> reference::floats(const Tensor &tensor) {
   std::vector<float> result(tensor.size());
   for (int64_t i = 0; i < tensor.size(); ++i)
     result[i] = float(tensor.number(i));

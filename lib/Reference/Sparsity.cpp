@@ -3,6 +3,7 @@
 
 #include "Evaluate.h"
 #include "Tfm/Panels.h"
+#include "permalloy/Solvers/WeightSolver.h"
 
 using namespace mlir;
 using namespace permalloy;
@@ -27,26 +28,19 @@ struct BlockGrid {
 };
 } // namespace
 
-/// Keeps the blocks of largest sum of squares (magnitude pruning), the first of equal ones.
-static void pruneByMagnitude(tfm::PruneWeightOp op, const Tensor &weight, Tensor &result) {
-  BlockGrid grid(weight.shape(), op.getBlock());
-  int64_t of = op.getOf().value_or(grid.rows);
-  std::vector<double> norms(of);
-  for (int64_t slab = 0; slab < grid.slabs; ++slab)
-    for (int64_t first = 0; first < grid.rows; first += of) {
-      llvm::fill(norms, 0);
-      for (int64_t row = 0; row < of; ++row)
-        grid.forEach(first + row, slab, [&](int64_t element, int64_t) { norms[row] += weight.number(element) * weight.number(element); });
-      for (int64_t row : ArrayRef(ranking(of, [&](int64_t row) { return norms[row]; }, /*smallest=*/false)).drop_front(op.getKept()))
-        grid.forEach(first + row, slab, [&](int64_t element, int64_t) { result.setNumber(element, 0); });
-    }
-}
-
 Result reference::evaluate(tfm::PruneWeightOp op, Operands in, Scope &scope) {
-  if (op.getSolver() != "magnitude")
-    return scope.fail("no solver '" + op.getSolver() + "'; there is: magnitude");
-  Tensor result = in[0];
-  pruneByMagnitude(op, in[0], result);
+  std::vector<float> weight = floats(in[0]), gram = op.getGram() ? floats(in[1]) : std::vector<float>();
+  BlockGrid grid(in[0].shape(), op.getBlock());
+  solvers::Pattern pattern{solvers::Pattern::Blocks, double(op.getKept()) / grid.rows, grid.depth, grid.columns};
+  if (op.getOf())
+    pattern.kind = solvers::Pattern::NOfM, pattern.n = op.getKept(), pattern.m = *op.getOf();
+  solvers::Solution solution;
+  std::string error = solvers::solve(op.getSolver().str(), {grid.k, grid.n, weight, gram, {}, std::nullopt, pattern}, solution);
+  if (!error.empty())
+    return scope.fail(error);
+  Tensor result(op.getType());
+  for (auto [i, value] : llvm::enumerate(solution.weight))
+    result.setNumber(i, value);
   return result;
 }
 

@@ -8,11 +8,13 @@
 namespace permalloy::solvers {
 
 std::unique_ptr<WeightSolver> makeAbsmax();
+std::unique_ptr<WeightSolver> makeMagnitude();
 std::unique_ptr<WeightSolver> makeRtn();
 
 /// One line for each solver.
 inline constexpr std::unique_ptr<WeightSolver> (*kBuiltins[])() = {
     makeAbsmax,
+    makeMagnitude,
     makeRtn,
 };
 

@@ -14,6 +14,8 @@ namespace permalloy {
 } // namespace permalloy
 
 bool permalloy::isDecodedWeight(Value value) {
+  if (auto blocks = value.getDefiningOp<ExpandBlocksOp>())
+    return blocks.getValues().getDefiningOp<GetWeightOp>() && blocks.getRows().getDefiningOp<GetWeightOp>();
   auto decode = value.getDefiningOp<DequantizeOp>();
   return decode && llvm::all_of(decode->getOperands(), [&](Value operand) {
            Operation *source = operand.getDefiningOp();
@@ -54,7 +56,6 @@ public:
   void copyRanges();
   void copyDecodings();
   void joinEpilogues();
-  void joinBlocks(LinearOp linear, unsigned group);
   void joinWidened(Operation *op, unsigned group);
   void joinCasts(Operation *op, unsigned group);
   void joinSiblings(Operation *op, unsigned group);
@@ -111,10 +112,9 @@ void Planner::copyDecodings() {
 
 /// linear -> add -> ...: each next operation is the only user, elementwise, and of the same shape.
 void Planner::joinEpilogues() {
-  for (auto linear : llvm::make_early_inc_range(function.getOps<LinearOp>())) {
+  for (auto linear : function.getOps<LinearOp>()) {
     unsigned group = newGroup(linear);
     groupOf[linear] = group;
-    joinBlocks(linear, group);
     Operation *last = linear;
     for (Operation *next = onlyUser(last); next; next = onlyUser(last)) {
       if (!(isa<UnaryOp, BinaryOp>(next) || isFloatCast(dyn_cast<CastOp>(next))) || groupOf.contains(next) ||
@@ -128,20 +128,6 @@ void Planner::joinEpilogues() {
     }
     joinCasts(last, group);
   }
-}
-
-/// A product walks the kept blocks of its weight itself; each of several that share them has its own copy.
-void Planner::joinBlocks(LinearOp linear, unsigned group) {
-  auto blocks = linear.getWeight().getDefiningOp<ExpandBlocksOp>();
-  if (!blocks || !blocks.getValues().getDefiningOp<GetWeightOp>() || !blocks.getRows().getDefiningOp<GetWeightOp>())
-    return;
-  if (!blocks->hasOneUse()) {
-    OpBuilder builder(linear);
-    blocks = cast<ExpandBlocksOp>(builder.clone(*blocks));
-    linear.getWeightMutable().assign(blocks.getResult());
-  }
-  groupOf[blocks] = group;
-  ++producers;
 }
 
 /// Other operands of an epilogue that are stored narrow are widened where they are read.

@@ -53,6 +53,10 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
                   "bf16, sums, norms and softmax in f32; auto: bf16 for as many of them as --max-error allows")
       ->check(CLI::IsMember({"f32", "bf16", "auto"}))
       ->capture_default_str();
+  auto *quantize = app->add_option("--quantize", settings.quantize,
+                  "Weights of layers and tables as codes: w8, w4g32, w4g64asym and the like (docs/quantization.md); "
+                  "head=LEVEL behind a comma for layers that give logits, which else keep 8 bits");
+  app->add_option("--solver", settings.solver, "With --quantize: who chooses the codes: rtn, absmax, ...")->needs(quantize);
   app->add_flag("--pack-padding", settings.packPadding,
                 "Compute only the real tokens of a padded batch, found by the attention mask of "
                 "each run; outputs are then 0 at padded positions");
@@ -64,8 +68,9 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
   auto *calibrate = app->add_option("--calibrate", settings.calibrate,
                   "With --precision auto: inputs to measure errors on, an .npz file with their names; default: random ones");
   app->add_option("--plan", settings.plan,
-                  "Precision of each operation from a file, as --print-plan writes it; instead of --precision")
-      ->excludes(precision);
+                  "Level of each operation from a file, as --print-plan writes it; instead of --precision and --quantize")
+      ->excludes(precision)
+      ->excludes(quantize);
   app->final_callback([&settings, maxError, calibrate] {
     for (const CLI::Option *option : {maxError, calibrate})
       if (*option && settings.precision != "auto")
@@ -122,7 +127,7 @@ static CLI::App *addCompile(CLI::App &app, CompileCommand &command) {
       ->check(CLI::IsMember({"alloy", "tfm", "kern", "llvm", "asm"}))
       ->capture_default_str();
   sub->add_option("--print-plan", command.printPlan,
-                  "Write which operation runs in which precision to this file, as JSON for --plan; -: standard output");
+                  "Write the level of each operation to this file, as JSON for --plan; -: standard output");
   sub->add_flag("--time-report", command.timeReport, "Print the time of each phase, and of each pass in them");
   sub->add_flag("--fusion-report", command.fusionReport,
                 "Print what fusion raised and what stopped what it did not");

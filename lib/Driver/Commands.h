@@ -21,7 +21,9 @@ struct CompileSettings {
   std::vector<std::string> dims; ///< "name=4", "name=1..32"
   unsigned jobs = 0;
   std::string precision = "f32"; ///< f32, bf16 or auto
-  std::string plan;              ///< file of a plan instead; empty: none
+  std::string quantize;          ///< format of weights, as QuantizationRequest::parse reads it; empty: as they are
+  std::string solver = "rtn";    ///< of --quantize
+  std::string plan;              ///< file of a plan instead of both; empty: none
   std::string calibrate;         ///< of auto: .npz of inputs; empty: random ones
   double maxError = 1e-2;        ///< of auto: of any output, relative to its largest magnitude
   bool packPadding = false;
@@ -38,7 +40,7 @@ struct CompileCommand {
       output; ///< "-": standard output, for text; empty: beside the model or standard output
   std::string emit = "alloy";
   bool fusionReport = false;
-  std::string printPlan;  ///< file for the plan of precisions; "-": standard output; empty: none
+  std::string printPlan;  ///< file for the plan of levels; "-": standard output; empty: none
   bool timeReport = false;
   bool printIrAfterAll = false;
   std::vector<std::string> printIrAfter; ///< pass flags

@@ -58,6 +58,8 @@ static std::string optionsText(const CompileSettings &settings,
   std::string text = "--target " + joined(targets, ",") + " --precision " + (settings.plan.empty() ? settings.precision : "plan");
   if (settings.plan.empty() && settings.precision == "auto")
     text += " --max-error " + formatNumber(settings.maxError);
+  if (!settings.quantize.empty())
+    text += " --quantize " + settings.quantize + " --solver " + settings.solver;
   for (const std::string &dim : settings.dims)
     text += " --dim " + dim;
   return text + (settings.packPadding ? " --pack-padding" : "");
@@ -168,10 +170,16 @@ static bool emitModule(mlir::ModuleOp module, const CompileCommand &command,
   return compiled && status.ok();
 }
 
-/// What --precision and --plan ask for; nothing after an error, which was reported.
+/// What --precision, --quantize and --plan ask for; nothing after an error, which was reported.
 static std::optional<PrecisionRequest> choosePrecision(const CompileCommand &command) {
   const CompileSettings &settings = command.settings;
   PrecisionRequest request;
+  if (!settings.quantize.empty()) {
+    llvm::Expected<QuantizationRequest> quantization = QuantizationRequest::parse(settings.quantize, settings.solver);
+    if (!quantization)
+      return fail(Status(StatusCode::invalidArgument, "--quantize: " + llvm::toString(quantization.takeError()))), std::nullopt;
+    request.quantization = *quantization;
+  }
   if (settings.plan.empty() && settings.precision == "auto") {
     request.plan = planPrecision(command);
     return request.plan ? std::optional(request) : std::nullopt;
@@ -218,7 +226,7 @@ static CompileOptions makeOptions(const CompileCommand &command, Progress &progr
 
 /// The plan that was carried out, for --print-plan.
 static bool writePlan(const CompileCommand &command, const PrecisionRequest &precision, const CompileReport &report) {
-  PrecisionPlan plan = precision.plan ? *precision.plan : report.precision;
+  PrecisionPlan plan = precision.plan && !precision.quantization ? *precision.plan : report.precision;
   Status status = writeText(command.printPlan, [&](llvm::raw_ostream &os) -> Status {
     os << plan.toJson();
     return Status();
@@ -235,6 +243,7 @@ bool compileModelWith(const CompileCommand &command, bool summary, const Precisi
   CompileOptions options = makeOptions(command, progress, times, *targets);
   options.precision = precision.plan;
   options.allBf16 = precision.allBf16;
+  options.quantization = precision.quantization;
   options.switches = precision.switches;
   CrashReport crash(options.commandLine);
   progress.update("import");

@@ -5,15 +5,17 @@
 
 #include "Commands.h"
 #include "permalloy/Transforms/Precision.h"
+#include "permalloy/Transforms/Quantization.h"
 
 namespace permalloy {
 
 class ToolContext;
 
-/// Which precision a compilation is to have, once --precision and --plan are understood.
+/// Which levels a compilation is to have, once --precision, --quantize and --plan are understood.
 struct PrecisionRequest {
   std::optional<PrecisionPlan> plan; ///< as this plan says
   bool allBf16 = false;              ///< else: all that can be in bf16
+  std::optional<QuantizationRequest> quantization; ///< beside either: weights as codes
   PrecisionPlan *switches = nullptr; ///< else: a switch for each product, listed here
 };
 

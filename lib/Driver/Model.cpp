@@ -21,7 +21,8 @@ bool isArtifact(const std::string &path) {
 
 bool hasNarrowProducts(const Artifact &artifact) {
   const std::string &options = artifact.manifest().options;
-  return options.find("--precision ") != std::string::npos && options.find("--precision f32") == std::string::npos;
+  bool quantized = options.find("--quantize ") != std::string::npos;
+  return quantized || (options.find("--precision ") != std::string::npos && options.find("--precision f32") == std::string::npos);
 }
 
 std::vector<InputTensor> inputTensors(std::span<const NamedArray> arrays) {

@@ -40,8 +40,8 @@ struct OpenModel {
 Result<std::optional<OpenModel>> openModel(const std::string &path, const CompileSettings &settings,
                                            int threads);
 
-/// Whether the artifact was compiled with another precision than f32 for some of its products: `--precision bf16`, auto or a
-/// plan, as the manifest says.
+/// Whether the artifact was compiled with another level than f32 for some of its products: `--precision bf16` or auto,
+/// `--quantize`, or a plan, as the manifest says.
 bool hasNarrowProducts(const Artifact &artifact);
 
 /// Inputs as a session takes them; they refer to `arrays`.

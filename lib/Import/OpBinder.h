@@ -146,6 +146,11 @@ public:
   /// [1, ..., n, ..., 1]: `x` of rank 1 along `axis` of `rank` dimensions.
   mlir::Value alongAxis(mlir::Value x, int64_t axis, int64_t rank);
 
+  /// A weight that is computed from `inputs`, each a weight or a constant, when the artifact is written; null and an error
+  /// that it is unsupported where one is computed while running. Named by the last of them and `suffix`.
+  mlir::Value record(llvm::StringRef suffix, llvm::ArrayRef<mlir::Value> inputs,
+                     llvm::function_ref<mlir::Value(mlir::OpBuilder &, llvm::ArrayRef<mlir::Value>)> build);
+
   //===--- The end ---===//
   llvm::LogicalResult yield(mlir::Value value) { return yield(0, value); }
   llvm::LogicalResult yield(size_t output, mlir::Value value);

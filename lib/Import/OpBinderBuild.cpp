@@ -59,10 +59,10 @@ Value OpBinder::tensor(const onnx::TensorProto &tensor) {
 
 DenseElementsAttr OpBinder::readTensor(const onnx::TensorProto &tensor) {
   auto data = weights.reader.read(tensor);
-  if (data && data->value)
+  if (data && data->value && !data->packedBits)
     return data->value;
   (void)error("the tensor '" + tensor.name() + "' " +
-              (data ? "is too large" : llvm::toString(data.takeError())));
+              (data ? data->packedBits ? "has elements of type " + onnxTypeName(tensor.data_type()) + ", which is unsupported here" : "is too large" : llvm::toString(data.takeError())));
   return {};
 }
 
@@ -234,4 +234,18 @@ Value OpBinder::gatherElements(Value x, Value indices, int64_t axis) {
     return {};
   return create<GatherNDOp>(elementType(x), x, concat(coordinates, rank),
                             builder.getI64IntegerAttr(0));
+}
+
+Value OpBinder::record(StringRef suffix, ArrayRef<Value> inputs, function_ref<Value(OpBuilder &, ArrayRef<Value>)> build) {
+  std::string name = node.name.empty() ? "weight" : node.name;
+  for (Value input : inputs) {
+    Operation *source = input ? input.getDefiningOp() : nullptr;
+    if (hasFailed || !isa_and_nonnull<GetWeightOp, ConstantOp>(source)) {
+      (void)unsupported("a quantized weight that is computed while running");
+      return {};
+    }
+    if (auto weight = dyn_cast<GetWeightOp>(source))
+      name = weight.getWeight().str();
+  }
+  return weights.record(builder, loc, name + suffix.str(), inputs, build);
 }

@@ -38,6 +38,7 @@ struct OpRow {
 // One list for each family, in its own file.
 llvm::ArrayRef<OpRow> elementwiseRows();
 llvm::ArrayRef<OpRow> activationRows();
+llvm::ArrayRef<OpRow> quantizedWeightRows();
 llvm::ArrayRef<OpRow> structureRows();
 llvm::ArrayRef<OpRow> indexingRows();
 llvm::ArrayRef<OpRow> selectionRows();

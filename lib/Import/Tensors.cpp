@@ -63,8 +63,20 @@ static std::string describe(RankedTensorType type) {
   return text;
 }
 
+/// Bits of integers that share bytes; 0 for all others.
+static unsigned packedBits(int32_t onnxType) {
+  switch (onnxType) {
+  case TensorProto::INT4:
+  case TensorProto::UINT4:
+    return 4;
+  default:
+    return 0;
+  }
+}
+
 llvm::Expected<RankedTensorType> TensorReader::typeOf(const TensorProto &tensor, uint64_t &bytes) {
-  Type element = elementTypeOf(tensor.data_type(), context);
+  unsigned packed = packedBits(tensor.data_type());
+  Type element = packed ? IntegerType::get(context, 8, IntegerType::Unsigned) : elementTypeOf(tensor.data_type(), context);
   if (!element)
     return llvm::createStringError("has elements of type " + onnxTypeName(tensor.data_type()) +
                                    ", which is unsupported");
@@ -75,6 +87,13 @@ llvm::Expected<RankedTensorType> TensorReader::typeOf(const TensorProto &tensor,
       return llvm::createStringError("has impossible dimensions (" + Twine(extent) +
                                      " elements along one of them)");
     count = *product;
+  }
+  if (packed) {
+    auto bits = llvm::checkedMul(count, int64_t(packed));
+    if (!bits)
+      return llvm::createStringError("has impossible dimensions (" + Twine(count) + " elements)");
+    bytes = llvm::divideCeil(*bits, 8);
+    return RankedTensorType::get({int64_t(bytes)}, element);
   }
   auto total = llvm::checkedMul(count, int64_t(bytesPerElement(element)));
   if (!total)
@@ -154,6 +173,15 @@ llvm::Expected<TensorData> TensorReader::readExternal(const TensorProto &tensor,
 }
 
 llvm::Expected<TensorData> TensorReader::read(const TensorProto &tensor) {
+  llvm::Expected<TensorData> data = readStored(tensor);
+  if (data && (data->packedBits = packedBits(tensor.data_type()))) {
+    data->isSigned = tensor.data_type() == TensorProto::INT4;
+    data->shape.assign(tensor.dims().begin(), tensor.dims().end());
+  }
+  return data;
+}
+
+llvm::Expected<TensorData> TensorReader::readStored(const TensorProto &tensor) {
   uint64_t needed = 0;
   auto type = typeOf(tensor, needed);
   if (!type)

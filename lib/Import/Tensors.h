@@ -21,6 +21,10 @@ struct TensorData {
   mlir::RankedTensorType type;
   mlir::DenseElementsAttr value; ///< null when `file` is set
   tfm::FileAttr file;
+  /// Of integers of 2 and 4 bits: `type` is that of their bytes, 1-D, and this is what they hold.
+  unsigned packedBits = 0;
+  bool isSigned = false;
+  llvm::SmallVector<int64_t> shape = {};
 };
 
 /// Where the bytes of a tensor with external data are. `path` stands in the model's directory.
@@ -48,6 +52,8 @@ public:
   llvm::Expected<TensorData> read(const onnx::TensorProto &tensor);
 
 private:
+  /// The tensor, or the bytes of one whose elements share them.
+  llvm::Expected<TensorData> readStored(const onnx::TensorProto &tensor);
   /// Type and number of bytes, checked against overflow.
   llvm::Expected<mlir::RankedTensorType> typeOf(const onnx::TensorProto &tensor, uint64_t &bytes);
   llvm::Expected<TensorData> readExternal(const onnx::TensorProto &tensor,

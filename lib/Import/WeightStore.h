@@ -20,9 +20,14 @@ public:
     names.insert(function.getName());
   }
 
-  /// The value of `tensor`; a weight is named `name`, made unique.
+  /// The value of `tensor`; a weight is named `name`, made unique. Integers of 2 and 4 bits are a weight of i8 or ui8, recorded
+  /// as a cast of codes `!tfm.q` of their bits.
   llvm::Expected<mlir::Value> materialize(mlir::OpBuilder &builder, llvm::StringRef name,
                                           const onnx::TensorProto &tensor);
+
+  /// A weight whose body computes `build` of copies of `inputs`, each a weight or a constant; named `name`, made unique.
+  mlir::Value record(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef name, llvm::ArrayRef<mlir::Value> inputs,
+                     llvm::function_ref<mlir::Value(mlir::OpBuilder &, llvm::ArrayRef<mlir::Value>)> build);
 
   /// A name that no symbol of the module has.
   std::string uniqueName(llvm::StringRef name);
@@ -30,6 +35,8 @@ public:
   TensorReader &reader;
 
 private:
+  mlir::Value unpacked(mlir::OpBuilder &builder, mlir::Location loc, llvm::StringRef name, const TensorData &data);
+
   mlir::func::FuncOp function;
   llvm::StringSet<> names;
 };

@@ -71,9 +71,12 @@ LogicalResult lowerPrecision(ModuleOp module, const CompileOptions &options, Pre
     *options.switches = *plan;
     return runPasses(module, options, buildPrecisionPipeline);
   }
-  if (!options.precision && !options.allBf16)
+  if (!options.precision && !options.allBf16 && !options.quantization)
     return success(); // the model's types, strictly
-  if (failed(annotatePrecision(module, options.precision ? *options.precision : uniformPlan(module, /*bf16=*/true))))
+  PrecisionPlan plan = options.precision ? *options.precision : uniformPlan(module, options.allBf16);
+  if (options.quantization)
+    addFormats(module, *options.quantization, plan);
+  if (failed(annotatePrecision(module, plan)))
     return failure();
   chosen = readPrecision(module);
   chosen.splits = hasSplits(options);
@@ -91,7 +94,7 @@ LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitK
   };
   if (failed(runPasses(module, options, fuse)))
     return failure();
-  if (options.precision || options.allBf16 || options.switches)
+  if (options.precision || options.allBf16 || options.switches || options.quantization)
     stages.begin("choose precision");
   if (failed(lowerPrecision(module, options, chosen)))
     return failure();
@@ -150,9 +153,11 @@ bool needsFallback(ArrayRef<TargetImage> images) {
 } // namespace
 
 void permalloy::buildPrecisionPipeline(OpPassManager &passes) {
-  // 1. Operands of marked products; what makes them rounds them where it can.
+  // 1. Weights of marked layers into codes, so that rounding sees what decodes them.
+  passes.addPass(createApplyQuantization());
+  // 2. Operands of marked products; what makes them rounds them where it can.
   passes.addPass(createApplyPrecision());
-  // 2. A value that several products read is cast once, and weights when the artifact is written.
+  // 3. A value that several products read is cast once, and weights when the artifact is written.
   passes.addNestedPass<func::FuncOp>(createCSEPass());
   passes.addPass(createFoldWeights());
 }

@@ -58,6 +58,13 @@ static Stream streamTranspose(tfm::TransposeOp op, Stream input) {
   return streamStrided(cast<RankedTensorType>(op.getType()), input, 0, strides);
 }
 
+/// Integers of a byte plus or less a scalar: how signed codes come of unsigned ones.
+static bool isByteShift(tfm::BinaryOp op) {
+  auto left = cast<RankedTensorType>(op.getLhs().getType()), right = cast<RankedTensorType>(op.getRhs().getType());
+  bool isSum = op.getKind() == tfm::BinaryKind::Add || op.getKind() == tfm::BinaryKind::Sub;
+  return isSum && left.getElementType().isInteger(8) && right.getRank() == 0;
+}
+
 static Tensor tensorOf(const Stream &stream) {
   size_t bytes = stream->count * stream->width;
   return Tensor::view(stream->type, ArrayRef(stream->materialized(), bytes), stream);
@@ -155,6 +162,10 @@ Stream WeightEvaluator::streamOf(Value value) {
     return streamConcat(type, inputs, concat.getAxis());
   if (isa<tfm::PackOp>(op))
     return streamPack(type, inputs[0]);
+  if (auto shift = dyn_cast<tfm::BinaryOp>(op); shift && isByteShift(shift)) {
+    int8_t by = tensorOf(inputs[1]).integer(0);
+    return streamOffset(type, inputs[0], shift.getKind() == tfm::BinaryKind::Sub ? -by : by);
+  }
   if (auto unpack = dyn_cast<tfm::UnpackBitsOp>(op))
     return streamUnpackedBits(type, inputs[0], unpack.getBits());
   if (auto slice = dyn_cast<tfm::SliceOp>(op)) {

@@ -208,6 +208,18 @@ private:
   bool halves; // codes of 4 bits
 };
 
+struct OffsetStream : WeightStream {
+  OffsetStream(RankedTensorType type, Stream input, int8_t offset)
+      : WeightStream(type), input(std::move(input)), offset(offset) {}
+  void read(int64_t begin, int64_t n, char *out) override {
+    input->read(begin, n, out);
+    for (int64_t i = 0; i < n; ++i)
+      out[i] = char(out[i] + offset);
+  }
+  Stream input;
+  int8_t offset;
+};
+
 struct UnpackedBitsStream : WeightStream {
   UnpackedBitsStream(RankedTensorType type, Stream input, int64_t bits)
       : WeightStream(type), input(std::move(input)), bits(bits) {}
@@ -247,4 +259,7 @@ Stream reference::streamPack(RankedTensorType type, Stream input) {
 }
 Stream reference::streamUnpackedBits(RankedTensorType type, Stream input, int64_t bits) {
   return std::make_shared<UnpackedBitsStream>(type, std::move(input), bits);
+}
+Stream reference::streamOffset(RankedTensorType type, Stream input, int8_t offset) {
+  return std::make_shared<OffsetStream>(type, std::move(input), offset);
 }

@@ -44,6 +44,8 @@ Stream streamConcat(mlir::RankedTensorType type, std::vector<Stream> inputs, siz
 /// `#tfm.panels`.
 Stream streamPack(mlir::RankedTensorType type, Stream input);
 
+/// Each byte plus `offset`, wrapping.
+Stream streamOffset(mlir::RankedTensorType type, Stream input, int8_t offset);
 /// Numbers of `bits` bits of bytes, the lowest first.
 Stream streamUnpackedBits(mlir::RankedTensorType type, Stream input, int64_t bits);
 

@@ -43,7 +43,8 @@ def compile(model: Any, output: str | os.PathLike | None = None, **options) -> s
     options  flags of `permalloy compile`: target="x86-64-v3" or a list, dims={"batch": "1..32"}
              (also 4 or (1, 32)), threads=2, and any other by its name with underscores; True
              gives a flag without a value. precision="bf16" rounds the operands of products,
-             precision="auto" with max_error=1e-3 and calibrate="inputs.npz" those that this allows
+             precision="auto" with max_error=1e-3 and calibrate="inputs.npz" those that this allows;
+             quantize="w4g32" stores weights as codes, chosen by solver="rtn"
 
     Raises CompileError with the compiler's message when the model is refused, InvalidArgument when
     an option is.

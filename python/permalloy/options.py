@@ -181,7 +181,7 @@ class SessionOptions(_Options):
 
     def add_session_config_entry(self, key: str, value: str) -> None:
         """Kept and given back. `permalloy.NAME` is an option of permalloy.compile, for example
-        "permalloy.precision": "bf16", "permalloy.pack_padding": "true". Asking for an ORT format model is refused."""
+        "permalloy.precision": "bf16", "permalloy.quantize": "w4g32", "permalloy.pack_padding": "true". Asking for an ORT format model is refused."""
         if key in ("session.load_model_format", "session.save_model_format") and value != "ONNX":
             raise InvalidArgument(f"{key} is '{value}', accepted is 'ONNX'")
         self._add_entry(key, value)

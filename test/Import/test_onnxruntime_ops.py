@@ -13,6 +13,7 @@ import zlib
 import compiled
 import contrib_attention
 import contrib_cases
+import contrib_quantized
 import numpy as np
 import onnx
 import pytest
@@ -21,7 +22,7 @@ from opcase import difference
 
 onnxruntime = pytest.importorskip("onnxruntime")
 TOOL = "permalloy-run-onnx-cases"
-GENERATORS = contrib_cases.GENERATORS | contrib_attention.GENERATORS
+GENERATORS = contrib_cases.GENERATORS | contrib_attention.GENERATORS | contrib_quantized.GENERATORS
 COUNT = 120 if os.environ.get("PERMALLOY_TEST_FULL") == "1" else 32
 # float32 sums of at most a few hundred terms, in another order, of values of order 1.
 RTOL, ATOL = 1e-4, 2e-5

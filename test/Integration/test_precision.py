@@ -34,7 +34,7 @@ def plan_of(path):
 
 def precisions(plan):
     """Of linear layers; attention gains nothing from bf16 where there are no tiles, and auto leaves it then."""
-    return [choice["precision"] for choice in plan["precision"] if choice["kind"] == "linear"]
+    return [choice["level"] for choice in plan["plan"] if choice["kind"] == "linear"]
 
 
 def test_bf16_against_onnxruntime(permalloy, model):
@@ -129,8 +129,8 @@ def test_what_a_router_reads_is_listed(permalloy, tmp_path, options, planned, ru
         "it chooses experts": ("f32", "f32"),
     }
     for reason, (precision, shown) in expected.items():
-        (choice,) = (c for c in plan_of(plan)["precision"] if reason in c.get("reason", ""))
-        assert choice["kind"] == "linear" and choice["precision"] == precision
+        (choice,) = (c for c in plan_of(plan)["plan"] if reason in c.get("reason", ""))
+        assert choice["kind"] == "linear" and choice["level"] == precision
         (line,) = (line for line in err.splitlines() if reason in line)
         assert f'1 linear in {shown}, first "{choice["op"]}"' in line
 
@@ -142,8 +142,8 @@ def test_a_plan_is_edited_and_used_again(permalloy, model, tmp_path):
     )
     plan = plan_of(path)
     assert set(precisions(plan)) == {"bf16"}
-    for choice in plan["precision"][1:]:
-        choice["precision"] = "f32"
+    for choice in plan["plan"][1:]:
+        choice["level"] = "f32"
     path.write_text(json.dumps(plan))
     _, content, result = compiled(permalloy, model, "edited", "--plan", path)
     assert sum("bf16" in step["kernel"] for step in content["steps"]) == 1
@@ -157,12 +157,12 @@ def test_bad_plans_are_refused(refused, model, tmp_path):
         path.write_text(text)
         refused("compile", model, "--plan", path, words=[*words])
 
-    entry = {"op": "nowhere", "kind": "linear", "precision": "bf16"}
-    with_plan(json.dumps({"precision": [entry]}), '"nowhere", which the model has not; it has')
+    entry = {"op": "nowhere", "kind": "linear", "level": "bf16"}
+    with_plan(json.dumps({"plan": [entry]}), '"nowhere", which the model has not; it has')
     with_plan("[" * 200000, "nests too deeply")
     with_plan("[]", "the plan has no list", "a plan looks like")
-    entry["precision"] = "int3"
-    with_plan(json.dumps({"precision": [entry]}), '"int3"', "bf16", "f32")
+    entry["level"] = "int3"
+    with_plan(json.dumps({"plan": [entry]}), '"int3"', "bf16", "f32")
     refused("compile", model, "--plan", tmp_path / "missing.json", words=["missing.json"])
     refused(
         "compile", model, "--precision", "auto", "--max-error", "-1", code=2, words=["--max-error"]

@@ -13,6 +13,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
 #include "permalloy/Transforms/Precision.h"
+#include "permalloy/Transforms/Quantization.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <cstdint>
@@ -32,7 +33,9 @@ struct CompileOptions {
   std::optional<PrecisionPlan> precision;
   /// Instead of a plan: all products that can run in bf16.
   bool allBf16 = false;
-  /// Instead of either: the module gets a switch for each product (see addPrecisionSwitches), listed here; null: no.
+  /// Beside either: weights that stand as codes.
+  std::optional<QuantizationRequest> quantization;
+  /// Instead of all: the module gets a switch for each product (see addPrecisionSwitches), listed here; null: no.
   PrecisionPlan *switches = nullptr;
   /// Threads that generate code; 0: as many as this process may use.
   unsigned jobs = 0;
@@ -82,7 +85,7 @@ struct CompileReport {
   std::string padding;      ///< what packing of padding did, in a sentence; empty: not asked for
 };
 
-/// Appends the passes that carry out the precision that is written on products (see Transforms/Precision.h).
+/// Appends the passes that carry out the levels that are written on operations (see Transforms/Precision.h).
 void buildPrecisionPipeline(mlir::OpPassManager &passes);
 /// Appends the passes from fused `tfm` (see TfmPipeline.h) to kernels, launches and slots.
 void buildKernPipeline(mlir::OpPassManager &passes);

@@ -8,7 +8,8 @@
 //   @w.panels = pack(transpose(@w))      a panel row of 16 floats is read from 16 places of the
 //   mapped file
 //
-// get_weight, cast, transpose, reshape, slice, concat, pack and unpack_bits stream. A transpose or
+// get_weight, cast, transpose, reshape, slice, concat, pack, unpack_bits and sums of bytes with a
+// scalar stream. A transpose or
 // strided slice of something that is itself computed (a cast, say) first writes its input into
 // memory, once; so do quantize_weight, prune_weight and what reads a pruned weight, whatever the size, and the
 // last solves are kept for their other results. Any other operation is interpreted when its operands and result take less than

@@ -53,10 +53,12 @@ public:
   /// Bits per element of a weight [k, n] as stored, with scales.
   virtual double bitsPerWeight(llvm::StringRef level, int64_t k, int64_t n) const = 0;
   /// Why the site cannot take the level; empty where it can.
-  virtual std::string whyNot(llvm::StringRef level, const WeightSite &site) const = 0;
+  virtual std::string whyNot(llvm::StringRef level, WeightSite site) const = 0;
+  /// The level that a site gets where the format chooses by the weight; `level` itself where there is nothing to choose.
+  virtual std::string resolve(llvm::StringRef level, WeightSite) const { return level.str(); }
   /// Rewrites the site: operations that decode in front of it, bodies of weights for what they read. The operation's element
   /// types stay. An error was emitted where it fails.
-  virtual llvm::LogicalResult encode(llvm::StringRef level, llvm::StringRef solver, const WeightSite &site,
+  virtual llvm::LogicalResult encode(llvm::StringRef level, llvm::StringRef solver, WeightSite site,
                                      EncodeContext &context) const = 0;
 };
 

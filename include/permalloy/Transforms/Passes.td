@@ -70,6 +70,8 @@ def ApplyPrecision : TfmPass<"apply-precision", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numLowered", "lowered", "operations whose operands became bf16">];
 }
 
+include "permalloy/Transforms/QuantizationPasses.td"
+
 //===----------------------------------------------------------------------===//
 // Sizes that depend on data
 //===----------------------------------------------------------------------===//

@@ -1,12 +1,14 @@
 //===- Precision.h - which products run in bf16 ------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A plan says for each operation with products (linear layer, attention, mixture of experts) whether its operands are f32 or
-// bf16, or in f32 and multiplied as sums of two numbers of bf16 ("bf16x3", linear layers); sums are f32 in any case. `plan-precision` writes it as attributes, which can be printed and edited, and
-// `apply-precision` carries it out. As a file it is JSON:
+// A plan says for each operation with products (linear layer, attention, mixture of experts) its level (Levels.h): whether its
+// operands are f32 or bf16, or in f32 and multiplied as sums of two numbers of bf16 ("bf16x3", linear layers), and in which format
+// the weight of a layer or of a table is stored; sums are f32 in any case. `plan-precision` and `plan-quantization` write it as
+// attributes, which can be printed and edited, `apply-quantization` and `apply-precision` carry it out. As a file it is JSON:
 //
-//   {"precision": [{"op": "node_linear_3", "kind": "linear", "precision": "bf16"},
-//                  {"op": "node_linear_4", "kind": "linear", "precision": "f32", "reason": "..."}]}
+//   {"plan": [{"op": "node_linear_3", "kind": "linear", "level": "bf16"},
+//             {"op": "node_linear_4", "kind": "linear", "level": "w4g32", "solver": "rtn"},
+//             {"op": "node_linear_5", "kind": "linear", "level": "f32", "reason": "..."}]}
 //
 // An operation is named by the ONNX node that it came from. Operations of one kind and one node (the parts of a projection
 // that was cut) have one line. What a plan leaves out stays f32.
@@ -41,10 +43,14 @@ struct PrecisionWork {
 /// One line of a plan.
 struct PrecisionChoice {
   std::string op;        ///< ONNX node
-  std::string kind;      ///< mnemonic: linear, attention, moe, matmul
+  std::string kind;      ///< mnemonic: linear, attention, moe, matmul, gather
   std::string precision; ///< "f32", "bf16" or "bf16x3"
-  std::string reason;    ///< why not bf16; may be empty
+  std::string reason;    ///< why not what was asked for; may be empty
   unsigned count = 1;    ///< operations of this node
+  std::string format = {}, solver = {}; ///< of the weight (Levels.h); empty: as it is
+  double elements = 0, bits = 0;        ///< of a weight in a format, as read from a module: how many, and bits of all as stored
+
+  std::string level() const; ///< precision and format as one word
   /// As measured by --precision auto: error of the outputs when this alone is bf16, and time saved in microseconds.
   std::optional<double> error = {}, saved = {};
   std::vector<PrecisionWork> work = {}; ///< of a module with switches
@@ -62,7 +68,8 @@ struct PrecisionPlan {
   /// Reads JSON; the message of an error says what a plan looks like.
   static llvm::Expected<PrecisionPlan> parse(llvm::StringRef text);
   std::string toJson() const;
-  /// "bf16: 6 attention, 36 linear" and one line for each reason of those that are f32, where bf16 was asked for.
+  /// One line for each level but f32, "bf16: 6 attention, 36 linear", with the sizes of weights in formats, and one for each
+  /// reason of those that are not what was asked for.
   void print(llvm::raw_ostream &os) const;
   const PrecisionChoice *find(llvm::StringRef op, llvm::StringRef kind) const;
 };
@@ -74,8 +81,8 @@ std::string whyNotBf16(mlir::Operation *op);
 /// The ONNX node that names an operation in a plan.
 std::string precisionName(mlir::Operation *op);
 
-/// Writes kPrecisionAttr on every operation with products. Emits an error where the plan names one that the module has not, or
-/// asks for bf16 where that cannot be.
+/// Writes kPrecisionAttr on every operation with products, kLevelAttr and kSolverAttr where there is a format. Emits an error
+/// where the plan names one that the module has not, or asks for a level that it cannot have.
 llvm::LogicalResult annotatePrecision(mlir::ModuleOp module, const PrecisionPlan &plan);
 /// The plan of all that can and should be in bf16, or of nothing. Routers of experts and attention that they depend on stay
 /// f32; layers that they depend on are bf16x3 where K allows, but the experts of raised mixtures are bf16.

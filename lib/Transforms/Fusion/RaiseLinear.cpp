@@ -14,9 +14,9 @@ using namespace mlir;
 using namespace permalloy;
 using namespace permalloy::tfm;
 
-/// A weight, a constant, or a weight seen through what `fold-weights` records.
+/// A weight, a constant, or a weight seen through what `fold-weights` records or what decodes it.
 static bool isParameter(Value value) {
-  while (isa_and_nonnull<TransposeOp, CastOp, ReshapeOp, SliceOp>(value.getDefiningOp()))
+  while (isa_and_nonnull<TransposeOp, CastOp, ReshapeOp, SliceOp, DequantizeOp>(value.getDefiningOp()))
     value = value.getDefiningOp()->getOperand(0);
   return isa_and_nonnull<GetWeightOp, ConstantOp>(value.getDefiningOp());
 }

@@ -79,6 +79,11 @@ Value Narrower::narrow(Value value) {
   }
   OpBuilder builder(function.getContext());
   builder.setInsertionPointAfterValue(value);
+  if (auto decode = value.getDefiningOp<DequantizeOp>()) { // rounds once, to what is wanted
+    Operation *copy = builder.clone(*decode);
+    copy->getResult(0).setType(withElement(value.getType(), bf16));
+    return casts[value] = copy->getResult(0);
+  }
   if (auto weight = value.getDefiningOp<GetWeightOp>())
     weights.push_back(weight.getWeightAttr().getAttr());
   return casts[value] = CastOp::create(builder, value.getLoc(), withElement(value.getType(), bf16), value);

@@ -5,8 +5,10 @@
 #include "../Cleanup/Assumptions.h"
 #include "Routers.h"
 #include "permalloy/Support/Text.h"
+#include "permalloy/Transforms/Quantization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/Support/Format.h"
 #include "llvm/Support/JSON.h"
 
 using namespace mlir;
@@ -14,7 +16,7 @@ using namespace permalloy;
 using namespace permalloy::tfm;
 
 static constexpr llvm::StringLiteral kShape =
-    R"({"precision": [{"op": NODE, "kind": "linear", "precision": "bf16", "bf16x3" or "f32"}, ...]})";
+    R"({"plan": [{"op": NODE, "kind": "linear", "level": "f32", "bf16", "w4g32", ...}, ...]})";
 
 //===----------------------------------------------------------------------===//
 // As text
@@ -30,12 +32,15 @@ static llvm::Expected<PrecisionChoice> parseChoice(const llvm::json::Value &valu
   PrecisionChoice choice;
   choice.op = text("op");
   choice.kind = text("kind");
-  choice.precision = text("precision");
+  choice.solver = text("solver");
   choice.reason = text("reason");
   if (choice.op.empty() || choice.kind.empty())
     return badPlan("entry " + Twine(index) + " of the plan has no op or no kind");
-  if (choice.precision != "bf16" && choice.precision != "f32" && choice.precision != kSplitPrecision)
-    return badPlan("the plan gives \"" + choice.op + "\" the precision \"" + choice.precision + "\"");
+  llvm::Expected<Level> level = Level::parse(text("level"));
+  if (!level)
+    return badPlan("the plan gives \"" + choice.op + "\" the level \"" + text("level") + "\": " + llvm::toString(level.takeError()));
+  choice.precision = level->precision;
+  choice.format = level->format;
   if (auto error = object->getNumber("error"))
     choice.error = *error;
   if (auto saved = object->getNumber("saved_us"))
@@ -50,9 +55,9 @@ llvm::Expected<PrecisionPlan> PrecisionPlan::parse(StringRef text) {
   if (!value)
     return badPlan("the plan is no JSON: " + llvm::toString(value.takeError()));
   const llvm::json::Object *object = value->getAsObject();
-  const llvm::json::Array *array = object ? object->getArray("precision") : nullptr;
+  const llvm::json::Array *array = object ? object->getArray("plan") : nullptr;
   if (!array)
-    return badPlan("the plan has no list \"precision\"");
+    return badPlan("the plan has no list \"plan\"");
   PrecisionPlan plan;
   for (auto [index, entry] : llvm::enumerate(*array)) {
     llvm::Expected<PrecisionChoice> choice = parseChoice(entry, index);
@@ -74,12 +79,14 @@ std::string PrecisionPlan::toJson() const {
       json.attribute("max_error", *maxError);
     if (error)
       json.attribute("error", *error);
-    json.attributeArray("precision", [&] {
+    json.attributeArray("plan", [&] {
       for (const PrecisionChoice &choice : choices)
         json.object([&] {
           json.attribute("op", choice.op);
           json.attribute("kind", choice.kind);
-          json.attribute("precision", choice.precision);
+          json.attribute("level", choice.level());
+          if (!choice.solver.empty())
+            json.attribute("solver", choice.solver);
           if (choice.error)
             json.attribute("error", *choice.error);
           if (choice.saved)
@@ -92,6 +99,8 @@ std::string PrecisionPlan::toJson() const {
   return text + "\n";
 }
 
+std::string PrecisionChoice::level() const { return Level{precision, format}.str(); }
+
 const PrecisionChoice *PrecisionPlan::find(StringRef op, StringRef kind) const {
   for (const PrecisionChoice &choice : choices)
     if (choice.op == op && choice.kind == kind)
@@ -99,22 +108,48 @@ const PrecisionChoice *PrecisionPlan::find(StringRef op, StringRef kind) const {
   return nullptr;
 }
 
+namespace {
+
+/// What has one level: operations by kind, and their weights.
+struct LevelTotal {
+  std::map<std::string, unsigned> kinds;
+  double elements = 0, bits = 0;
+};
+
+} // namespace
+
+static void printTotal(raw_ostream &os, StringRef level, const LevelTotal &total) {
+  os << level << ": ";
+  llvm::interleaveComma(total.kinds, os, [&](auto &entry) { os << entry.second << ' ' << entry.first; });
+  if (total.kinds.empty())
+    os << "nothing";
+  if (total.elements > 0)
+    os << llvm::format("; %.1f M weights in %.1f MB, %.2f bits each", total.elements / 1e6, total.bits / 8e6, total.bits / total.elements);
+  os << '\n';
+}
+
 void PrecisionPlan::print(raw_ostream &os) const {
-  std::map<std::string, unsigned> narrow;
+  std::map<std::string, LevelTotal> totals;
   using Key = std::pair<std::string, std::string>; // "linear in f32", why
   llvm::MapVector<Key, SmallVector<const PrecisionChoice *>, std::map<Key, unsigned>> reasons;
   auto runsIn = [&](const PrecisionChoice &choice) -> std::string {
-    return splits || choice.precision != kSplitPrecision ? choice.precision : "f32 (bf16x3 on AMX)";
+    return splits || choice.precision != kSplitPrecision ? choice.level() : "f32 (bf16x3 on AMX)";
   };
+  bool anyFormat = llvm::any_of(choices, [](auto &choice) { return !choice.format.empty(); });
+  if (!anyFormat)
+    totals["bf16"];
   for (const PrecisionChoice &choice : choices) {
-    if (choice.precision == "bf16")
-      narrow[choice.kind] += choice.count;
-    else if (!choice.reason.empty())
+    if (choice.precision == "bf16" || !choice.format.empty()) {
+      LevelTotal &total = totals[choice.level()];
+      total.kinds[choice.kind] += choice.count;
+      total.elements += choice.elements;
+      total.bits += choice.bits;
+    }
+    if (!choice.reason.empty() && choice.precision != "bf16")
       reasons[{choice.reason, choice.kind + " in " + runsIn(choice)}].push_back(&choice);
   }
-  os << "bf16: ";
-  llvm::interleaveComma(narrow, os, [&](auto &entry) { os << entry.second << ' ' << entry.first; });
-  os << (narrow.empty() ? "nothing\n" : "\n");
+  for (auto &[level, total] : totals)
+    printTotal(os, level, total);
   for (auto &[group, kept] : reasons) {
     unsigned count = 0;
     for (const PrecisionChoice *choice : kept)
@@ -156,7 +191,7 @@ std::string permalloy::whyNotBf16(Operation *op) {
   if (isa<MatmulOp>(op))
     return "products of two activations outside of attention run in f32";
   if (auto linear = dyn_cast<LinearOp>(op)) {
-    if (!linear.getWeight().getDefiningOp<GetWeightOp>())
+    if (!isa_and_nonnull<GetWeightOp, DequantizeOp>(linear.getWeight().getDefiningOp()))
       return "its weight is no stored tensor of over 1 KB";
   }
   if (auto attention = dyn_cast<AttentionOp>(op)) {
@@ -236,26 +271,57 @@ PrecisionPlan permalloy::uniformPlan(ModuleOp module, bool bf16) {
   return plan;
 }
 
+/// What stands in the attributes of an operation.
+static PrecisionChoice readChoice(Operation *op) {
+  auto text = [&](StringRef name) {
+    auto attribute = op->getAttrOfType<StringAttr>(name);
+    return attribute ? attribute.str() : std::string();
+  };
+  PrecisionChoice choice{precisionName(op), kindOf(op), text(kPrecisionAttr), text(kPrecisionReasonAttr)};
+  if (choice.precision.empty())
+    choice.precision = "f32";
+  choice.format = text(kLevelAttr);
+  choice.solver = text(kSolverAttr);
+  return choice;
+}
+
 PrecisionPlan permalloy::readPrecision(ModuleOp module) {
   PrecisionPlan plan;
-  forEachProduct(module, [&](Operation *op) {
-    auto text = [&](StringRef name) {
-      auto attribute = op->getAttrOfType<StringAttr>(name);
-      return attribute ? attribute.str() : std::string();
-    };
+  auto add = [&](Operation *op) -> PrecisionChoice & {
     for (PrecisionChoice &choice : plan.choices)
-      if (choice.op == precisionName(op) && choice.kind == kindOf(op)) {
-        ++choice.count;
-        return;
-      }
-    plan.choices.push_back({precisionName(op), kindOf(op), text(kPrecisionAttr), text(kPrecisionReasonAttr)});
+      if (choice.op == precisionName(op) && choice.kind == kindOf(op))
+        return ++choice.count, choice;
+    return plan.choices.emplace_back(readChoice(op));
+  };
+  forEachProduct(module, [&](Operation *op) { add(op); });
+  llvm::DenseSet<Operation *> counted; // weights, which several may read
+  forEachSite(module, [&](WeightSite site) {
+    auto level = site.op->getAttrOfType<StringAttr>(kLevelAttr);
+    bool isTable = isa<GatherOp>(site.op);
+    if (!level && !(isTable && site.op->hasAttr(kPrecisionReasonAttr)))
+      return;
+    PrecisionChoice *choice = const_cast<PrecisionChoice *>(plan.find(precisionName(site.op), kindOf(site.op)));
+    if (isTable)
+      choice = &add(site.op);
+    auto type = cast<RankedTensorType>(site.weight.getType());
+    const WeightFormat *format = level ? findWeightFormat(level.getValue()) : nullptr;
+    if (!format || !counted.insert(site.weight).second)
+      return;
+    int64_t k = type.getDimSize(isTable ? 1 : 0), n = type.getDimSize(isTable ? 0 : 1);
+    choice->elements += double(type.getNumElements());
+    choice->bits += double(type.getNumElements()) * format->bitsPerWeight(level.getValue(), k, n);
   });
   return plan;
 }
 
 /// The first choice that no operation has, or nothing.
 static LogicalResult checkNames(ModuleOp module, const PrecisionPlan &plan) {
-  PrecisionPlan known = planWith(module, /*bf16=*/true, whyNotBf16), split = planWith(module, /*bf16=*/true, whyNotSplit);
+  PrecisionPlan known = planWith(module, /*bf16=*/true, whyNotBf16);
+  forEachSite(module, [&](WeightSite site) {
+    if (isa<GatherOp>(site.op) && !known.find(precisionName(site.op), kindOf(site.op)))
+      known.choices.push_back({precisionName(site.op), kindOf(site.op), "f32", "a table is rounded where it is a layer's weight only"});
+  });
+  PrecisionPlan split = planWith(module, /*bf16=*/true, whyNotSplit);
   for (const PrecisionChoice &choice : plan.choices) {
     const PrecisionChoice *own = known.find(choice.op, choice.kind);
     if (!own) {
@@ -264,7 +330,7 @@ static LogicalResult checkNames(ModuleOp module, const PrecisionPlan &plan) {
       diagnostic << "; it has ";
       for (size_t i = 0; i < std::min<size_t>(known.choices.size(), 3); ++i)
         diagnostic << (i ? ", " : "") << known.choices[i].kind << " \"" << known.choices[i].op << "\"";
-      diagnostic << (known.choices.size() > 3 ? " ... (--precision bf16 --print-plan lists them)" : "");
+      diagnostic << (known.choices.size() > 3 ? " ... (--print-plan lists them)" : "");
       return diagnostic;
     }
     if (choice.precision != "f32" && own->precision != "bf16")
@@ -274,6 +340,9 @@ static LogicalResult checkNames(ModuleOp module, const PrecisionPlan &plan) {
     if (choice.precision == kSplitPrecision && parts->precision != "bf16")
       return emitError(module.getLoc()) << "the plan wants " << choice.kind << " \"" << choice.op << "\" in "
                                         << kSplitPrecision << ", but " << parts->reason << "; it accepts bf16 and f32";
+    if (std::string why = choice.format.empty() ? "" : whyNotFormat(module, choice); !why.empty())
+      return emitError(module.getLoc()) << "the plan wants " << choice.kind << " \"" << choice.op << "\" in "
+                                        << choice.format << ", but " << why;
   }
   return success();
 }
@@ -288,6 +357,17 @@ LogicalResult permalloy::annotatePrecision(ModuleOp module, const PrecisionPlan 
     op->setAttr(kPrecisionAttr, builder.getStringAttr(choice ? choice->precision : "f32"));
     if (choice && !narrow && !choice->reason.empty())
       op->setAttr(kPrecisionReasonAttr, builder.getStringAttr(choice->reason));
+  });
+  forEachSite(module, [&](WeightSite site) {
+    const PrecisionChoice *choice = plan.find(precisionName(site.op), kindOf(site.op));
+    if (!choice)
+      return;
+    if (!choice->reason.empty() && isa<GatherOp>(site.op))
+      site.op->setAttr(kPrecisionReasonAttr, builder.getStringAttr(choice->reason));
+    if (choice->format.empty())
+      return;
+    site.op->setAttr(kLevelAttr, builder.getStringAttr(choice->format));
+    site.op->setAttr(kSolverAttr, builder.getStringAttr(choice->solver.empty() ? kDefaultSolver.str() : choice->solver));
   });
   return success();
 }

@@ -1,13 +1,13 @@
 // RUN: permalloy-opt %s --plan-precision --mlir-print-debuginfo=false | FileCheck %s
 // RUN: permalloy-opt %s --plan-precision=precision=f32 | FileCheck %s --check-prefix=F32
 // RUN: permalloy-opt %s --plan-precision --plan-precision | FileCheck %s
-// RUN: echo '{"precision": [{"op": "second", "kind": "linear", "precision": "bf16"}]}' > %t.json
+// RUN: echo '{"plan": [{"op": "second", "kind": "linear", "level": "bf16"}]}' > %t.json
 // RUN: permalloy-opt %s --plan-precision=plan=%t.json | FileCheck %s --check-prefix=PLAN
-// RUN: echo '{"precision": [{"op": "third", "kind": "linear", "precision": "bf16"}]}' > %t.json
+// RUN: echo '{"plan": [{"op": "third", "kind": "linear", "level": "bf16"}]}' > %t.json
 // RUN: not permalloy-opt %s --plan-precision=plan=%t.json 2>&1 | FileCheck %s --check-prefix=UNKNOWN
-// RUN: echo '{"precision": [{"op": "cached", "kind": "attention", "precision": "bf16"}]}' > %t.json
+// RUN: echo '{"plan": [{"op": "cached", "kind": "attention", "level": "bf16"}]}' > %t.json
 // RUN: not permalloy-opt %s --plan-precision=plan=%t.json 2>&1 | FileCheck %s --check-prefix=CANNOT
-// RUN: echo '{"precision": [{"op": "first", "kind": "linear", "precision": "int3"}]}' > %t.json
+// RUN: echo '{"plan": [{"op": "first", "kind": "linear", "level": "int3"}]}' > %t.json
 // RUN: not permalloy-opt %s --plan-precision=plan=%t.json 2>&1 | FileCheck %s --check-prefix=VALUE
 // RUN: echo 'bf16' > %t.json
 // RUN: not permalloy-opt %s --plan-precision=plan=%t.json 2>&1 | FileCheck %s --check-prefix=JSON
@@ -15,8 +15,8 @@
 
 // UNKNOWN: the plan names linear "third", which the model has not; it has linear "first", linear "second", attention "cached" ...
 // CANNOT: the plan wants attention "cached" in bf16, but its keys and values stand in a cache of f32; it accepts f32
-// VALUE: the plan gives "first" the precision "int3"; a plan looks like {"precision":
-// JSON: the plan is no JSON: {{.*}}; a plan looks like {"precision":
+// VALUE: the plan gives "first" the level "int3": level 'int3' is unknown; there are f32, bf16, bf16x3, {{.*}}; a plan looks like {"plan":
+// JSON: the plan is no JSON: {{.*}}; a plan looks like {"plan":
 // MODE: precision 'f8' is unknown; there are f32 and bf16
 
 tfm.weight @w : tensor<32x32xf32> = #tfm.seeded<1, 1.0>
@@ -79,9 +79,9 @@ func.func @top_k(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<32>]}) 
 
 // What a router reads keeps f32, through attention and a residual, too; experts do not, nor what stands behind the last router. A
 // plan may say otherwise.
-// RUN: echo '{"precision": [{"op": "before", "kind": "linear", "precision": "bf16"}, {"op": "choice", "kind": "linear", "precision": "bf16"}]}' > %t.json
+// RUN: echo '{"plan": [{"op": "before", "kind": "linear", "level": "bf16"}, {"op": "choice", "kind": "linear", "level": "bf16"}]}' > %t.json
 // RUN: permalloy-opt %s --plan-precision=plan=%t.json | FileCheck %s --check-prefix=OVERRIDE
-// RUN: echo '{"precision": [{"op": "chosen", "kind": "moe", "precision": "bf16x3"}]}' > %t.json
+// RUN: echo '{"plan": [{"op": "chosen", "kind": "moe", "level": "bf16x3"}]}' > %t.json
 // RUN: not permalloy-opt %s --plan-precision=plan=%t.json 2>&1 | FileCheck %s --check-prefix=SPLIT
 // SPLIT: the plan wants moe "chosen" in bf16x3, but that is for linear layers; it accepts bf16 and f32
 // CHECK-LABEL: @before_router
@@ -196,7 +196,7 @@ func.func @one_name(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<32>]
 }
 
 // Tiles take 32 elements of K at once: a layer in front of a router with another K is f32, and no plan splits it.
-// RUN: echo '{"precision": [{"op": "deep", "kind": "linear", "precision": "bf16x3"}]}' > %t.json
+// RUN: echo '{"plan": [{"op": "deep", "kind": "linear", "level": "bf16x3"}]}' > %t.json
 // RUN: not permalloy-opt %s --plan-precision=plan=%t.json 2>&1 | FileCheck %s --check-prefix=DEEP
 // DEEP: the plan wants linear "deep" in bf16x3, but it sums 40 products, no multiple of 32; it accepts bf16 and f32
 // CHECK-LABEL: @odd_depth

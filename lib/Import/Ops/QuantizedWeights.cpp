@@ -1,0 +1,235 @@
+//===- QuantizedWeights.cpp - weights that stand as codes --------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Codes, scales and zero points of a model keep their values: the weight is tfm.dequantize of them, laid out as [K, N] with
+// groups along K, and a matrix product with it is a layer like any other. What is moved and unpacked is recorded on weights and
+// happens when the artifact is written.
+//
+//===----------------------------------------------------------------------===//
+
+#include "OpTable.h"
+
+using namespace mlir;
+using namespace permalloy;
+using namespace permalloy::tfm;
+
+namespace {
+
+RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
+
+/// Operations of one body, on static tensors.
+struct Body {
+  OpBuilder &builder;
+  Location loc;
+
+  RankedTensorType type(ArrayRef<int64_t> shape, Type element) { return RankedTensorType::get(shape, element); }
+  ArrayAttr dims(ArrayRef<int64_t> extents) {
+    Dims list;
+    for (int64_t extent : extents)
+      list.push_back(DimExprAttr::constant(builder.getContext(), extent));
+    return dimArray(builder.getContext(), list);
+  }
+  Value reshape(Value x, ArrayRef<int64_t> shape) {
+    return ReshapeOp::create(builder, loc, type(shape, typeOf(x).getElementType()), x, Value(), dims(shape), UnitAttr());
+  }
+  Value cast(Value x, Type element) {
+    return typeOf(x).getElementType() == element ? x : CastOp::create(builder, loc, type(typeOf(x).getShape(), element), x).getResult();
+  }
+  Value unpack(Value x, int64_t bits) {
+    SmallVector<int64_t> shape(typeOf(x).getShape());
+    shape.back() *= 8 / bits;
+    return UnpackBitsOp::create(builder, loc, type(shape, typeOf(x).getElementType()), x, builder.getI64IntegerAttr(bits));
+  }
+  /// The first `columns` columns of a matrix.
+  Value take(Value x, int64_t columns) {
+    int64_t rows = typeOf(x).getDimSize(0);
+    if (typeOf(x).getDimSize(1) == columns)
+      return x;
+    return SliceOp::create(builder, loc, type({rows, columns}, typeOf(x).getElementType()), x, Value(), Value(), Value(),
+                           DenseI64ArrayAttr(), dims({0, 0}), dims({rows, columns}), builder.getDenseI64ArrayAttr({1, 1}));
+  }
+  Value transpose(Value x) {
+    ArrayRef<int64_t> shape = typeOf(x).getShape();
+    return TransposeOp::create(builder, loc, type({shape[1], shape[0]}, typeOf(x).getElementType()), x, ArrayRef<int64_t>{1, 0});
+  }
+  Value broadcast(Value x, ArrayRef<int64_t> shape) {
+    if (typeOf(x).getShape() == shape)
+      return x;
+    return BroadcastOp::create(builder, loc, type(shape, typeOf(x).getElementType()), x, Value(), dims(shape));
+  }
+  /// `x` of ui8 less `offset`, as i8.
+  Value signedBytes(Value x, int64_t offset) {
+    Type byte = builder.getIntegerType(8);
+    auto scalar = DenseElementsAttr::get(RankedTensorType::get({}, byte), APInt(8, offset));
+    Value signedX = cast(x, byte), by = ConstantOp::create(builder, loc, scalar);
+    return BinaryOp::create(builder, loc, typeOf(signedX), BinaryKind::Sub, signedX, by);
+  }
+};
+
+/// Scales as tfm.dequantize takes them.
+Type scaleElement(OpBinder &b, Type element) { return element.isF16() ? element : Type(b.builder.getF32Type()); }
+
+//===----------------------------------------------------------------------===//
+// com.microsoft MatMulNBits
+//===----------------------------------------------------------------------===//
+
+/// The attributes of MatMulNBits: a weight [K, N], stored [N, blocks, bytes of a block].
+struct NBits {
+  int64_t k, n, bits, block, blocks;
+
+  NBits(OpBinder &b)
+      : k(b.intAttr("K", 0)), n(b.intAttr("N", 0)), bits(b.intAttr("bits", 4)), block(b.intAttr("block_size", 0)),
+        blocks(block > 0 ? (k + block - 1) / block : 0) {}
+  bool isPossible() const { return k > 0 && n > 0 && block > 0 && k < (1 << 30) && n < (1 << 30); }
+};
+
+bool hasElements(Value value, int64_t count) { return typeOf(value).hasStaticShape() && typeOf(value).getNumElements() == count; }
+
+/// Codes [K, N]: signed where the model has no zero points, since what it then subtracts is half of the range.
+Value codesOf(OpBinder &b, const NBits &p, bool isSigned) {
+  Type code = QuantType::get(b.builder.getContext(), isSigned, p.bits, p.block);
+  return b.record(".codes", b.input(1), [&](OpBuilder &builder, ArrayRef<Value> in) {
+    Body body{builder, b.loc};
+    Value all = body.unpack(body.reshape(in[0], {p.n, p.blocks * p.block * p.bits / 8}), p.bits);
+    all = body.take(all, p.k);
+    if (isSigned)
+      all = body.signedBytes(all, int64_t(1) << (p.bits - 1));
+    return body.cast(body.transpose(all), code);
+  });
+}
+
+/// Zero points [blocks, N] in the type of the scales: packed as the codes are, or numbers.
+Value zerosOf(OpBinder &b, const NBits &p, Type scale) {
+  Value zeros = b.input(3);
+  bool packed = b.elementType(zeros).isUnsignedInteger(8);
+  int64_t bytes = (p.blocks * p.bits + 7) / 8;
+  if (!hasElements(zeros, p.n * (packed ? bytes : p.blocks)) || (!packed && !b.isFloat(zeros))) {
+    (void)b.error("zero points do not fit N " + Twine(p.n) + " and " + Twine(p.blocks) + " blocks");
+    return {};
+  }
+  return b.record(".zeros", zeros, [&](OpBuilder &builder, ArrayRef<Value> in) {
+    Body body{builder, b.loc};
+    Value all = packed ? body.take(body.unpack(body.reshape(in[0], {p.n, bytes}), p.bits), p.blocks) : body.reshape(in[0], {p.n, p.blocks});
+    return body.cast(body.transpose(all), scale);
+  });
+}
+
+LogicalResult importMatMulNBits(OpBinder &b) {
+  NBits p(b);
+  Value x = b.input(0), packed = b.input(1), scales = b.input(2);
+  if (b.failed())
+    return failure();
+  if (!p.isPossible())
+    return b.error("K is " + Twine(p.k) + ", N is " + Twine(p.n) + " and block_size is " + Twine(p.block) + "; they must be positive");
+  if (p.bits != 2 && p.bits != 4 && p.bits != 8)
+    return b.unsupported("bits is " + Twine(p.bits) + "; accepted are 2, 4 and 8");
+  if (p.block * p.bits % 8 != 0)
+    return b.error("a block of " + Twine(p.block) + " codes of " + Twine(p.bits) + " bits ends within a byte");
+  if (b.hasInput(4))
+    return b.unsupported("a permutation of K (g_idx)");
+  if (!b.elementType(packed).isUnsignedInteger(8) || !hasElements(packed, p.n * p.blocks * p.block * p.bits / 8))
+    return b.error("B must be ui8 of " + Twine(p.n) + " x " + Twine(p.blocks) + " blocks of " + Twine(p.block * p.bits / 8) + " bytes");
+  if (!b.isFloat(scales) || !hasElements(scales, p.n * p.blocks))
+    return b.error("scales must be " + Twine(p.n) + " x " + Twine(p.blocks) + " numbers");
+  Type scale = scaleElement(b, b.elementType(scales));
+  Value codes = codesOf(b, p, !b.hasInput(3)), zeros = b.hasInput(3) ? zerosOf(b, p, scale) : Value();
+  Value factors = b.record(".scales", scales, [&](OpBuilder &builder, ArrayRef<Value> in) {
+    Body body{builder, b.loc};
+    return body.cast(body.transpose(body.reshape(in[0], {p.n, p.blocks})), scale);
+  });
+  if (b.failed())
+    return failure();
+  Value weight = b.create<DequantizeOp>(b.elementType(x), codes, factors, zeros, Value());
+  Value result = b.matmul(x, weight);
+  return b.yield(b.hasInput(5) ? b.add(result, b.input(5)) : result);
+}
+
+//===----------------------------------------------------------------------===//
+// DequantizeLinear of stored weights
+//===----------------------------------------------------------------------===//
+
+/// The codes that a weight was unpacked from, or those of its bytes.
+QuantType codeOf(OpBinder &b, Value weight, int64_t group) {
+  bool isSigned = !b.elementType(weight).isUnsignedInteger(8);
+  unsigned bits = 8;
+  if (auto use = weight.getDefiningOp<GetWeightOp>())
+    if (auto stored = SymbolTable::lookupNearestSymbolFrom<WeightOp>(use, use.getWeightAttr()); stored && !stored.getBody().empty())
+      if (auto cast = stored.getBody().front().getTerminator()->getOperand(0).getDefiningOp<CastOp>())
+        if (auto code = dyn_cast<QuantType>(getElementTypeOrSelf(cast.getInput().getType())))
+          bits = code.getBits();
+  return QuantType::get(b.builder.getContext(), isSigned, bits, group);
+}
+
+/// How the scales of a matrix lie: along which axis a group runs, and how long it is.
+struct Grouping {
+  int64_t axis; ///< that becomes K
+  int64_t group;
+};
+
+/// Scales of a scalar, of one axis, or of blocks along an axis; nothing for another shape.
+std::optional<Grouping> groupingOf(OpBinder &b, ArrayRef<int64_t> weight, ArrayRef<int64_t> scales) {
+  int64_t axis = b.intAttr("axis", 1), block = b.intAttr("block_size", 0);
+  axis = axis < 0 ? axis + 2 : axis;
+  if (axis != 0 && axis != 1)
+    return std::nullopt;
+  if (scales.empty() || (scales.size() == 1 && scales[0] == 1))
+    return Grouping{0, weight[0]};
+  if (scales.size() == 1 && scales[0] == weight[axis])
+    return Grouping{1 - axis, weight[1 - axis]};
+  bool blocked = scales.size() == 2 && block > 0 && scales[1 - axis] == weight[1 - axis] && scales[axis] == (weight[axis] + block - 1) / block;
+  return blocked ? std::optional(Grouping{axis, block}) : std::nullopt;
+}
+
+/// Scales or zero points as [groups, N] of `element`.
+Value grouped(OpBinder &b, StringRef suffix, Value part, Grouping grouping, ArrayRef<int64_t> expected, Type element) {
+  return b.record(suffix, part, [&](OpBuilder &builder, ArrayRef<Value> in) {
+    Body body{builder, b.loc};
+    Value all = body.cast(in[0], element);
+    if (typeOf(all).getRank() < 2)
+      all = body.broadcast(body.reshape(all, {1, typeOf(all).getNumElements()}), expected);
+    else if (grouping.axis == 1)
+      all = body.transpose(all);
+    return all;
+  });
+}
+
+LogicalResult importDequantizeLinear(OpBinder &b) {
+  Value codes = b.input(0), scales = b.input(1), zeros = b.optionalInput(2);
+  if (b.failed())
+    return failure();
+  bool isByte = b.elementType(codes).getIntOrFloatBitWidth() == 8, isStatic = typeOf(codes).hasStaticShape() && typeOf(scales).hasStaticShape();
+  if (!isByte || b.rank(codes) != 2 || !isStatic || !isa_and_nonnull<GetWeightOp, ConstantOp>(codes.getDefiningOp()))
+    return b.unsupported("only stored matrices of 4 or 8 bits are dequantized");
+  ArrayRef<int64_t> shape = typeOf(codes).getShape();
+  std::optional<Grouping> grouping = groupingOf(b, shape, typeOf(scales).getShape());
+  if (!grouping)
+    return b.unsupported("scales that are neither one, nor of one axis, nor of blocks along one");
+  if (zeros && typeOf(zeros).getShape() != typeOf(scales).getShape())
+    return b.error("zero points and scales differ in shape");
+  bool transposed = grouping->axis == 1;
+  int64_t k = shape[grouping->axis], n = shape[1 - grouping->axis];
+  Type scale = scaleElement(b, b.elementType(scales));
+  SmallVector<int64_t> expected = {(k + grouping->group - 1) / grouping->group, n};
+  QuantType code = codeOf(b, codes, grouping->group);
+  Value stored = b.record(".codes", codes, [&](OpBuilder &builder, ArrayRef<Value> in) {
+    Body body{builder, b.loc};
+    return body.cast(transposed ? body.transpose(in[0]) : in[0], code);
+  });
+  Value factors = grouped(b, ".scales", scales, *grouping, expected, scale);
+  Value offsets = zeros ? grouped(b, ".zeros", zeros, *grouping, expected, scale) : Value();
+  if (b.failed())
+    return failure();
+  Value weight = b.create<DequantizeOp>(b.elementType(scales), stored, factors, offsets, Value());
+  return b.yield(transposed ? b.transpose(weight, {1, 0}) : weight);
+}
+
+constexpr OpClass C = OpClass::Concept;
+const OpRow rows[] = {
+    {"", "DequantizeLinear", 10, 25, C, importDequantizeLinear},
+    {"com.microsoft", "DequantizeLinear", 1, 1, C, importDequantizeLinear},
+    {"com.microsoft", "MatMulNBits", 1, 1, C, importMatMulNBits},
+};
+
+} // namespace
+
+ArrayRef<OpRow> permalloy::quantizedWeightRows() { return rows; }

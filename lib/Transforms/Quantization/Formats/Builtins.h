@@ -1,0 +1,19 @@
+//===- Builtins.h - the weight formats of the product ------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_LIB_TRANSFORMS_QUANTIZATION_FORMATS_BUILTINS_H
+#define PERMALLOY_LIB_TRANSFORMS_QUANTIZATION_FORMATS_BUILTINS_H
+
+#include "permalloy/Transforms/Levels.h"
+
+namespace permalloy {
+
+std::unique_ptr<WeightFormat> makeAffineFormat();
+
+/// One line for each format.
+inline constexpr std::unique_ptr<WeightFormat> (*kBuiltinFormats[])() = {
+    makeAffineFormat,
+};
+
+} // namespace permalloy
+
+#endif

@@ -137,8 +137,10 @@ class Digits(Task):
         calibration = {"pixel_values": digits.training()[0][:_CALIBRATION]}
         super().__init__("digits", MODELS / "digits.onnx", calibration)
         self.main, self.more_is_better = "accuracy", True
-        feed = {"pixel_values": self.images[:_BATCH]}
-        self.timed = [Timed(f"batch {_BATCH}", self.model, feed)]
+        self.timed = [
+            Timed(f"{count} images", self.model, {"pixel_values": self.images[:count]})
+            for count in (1, _BATCH)
+        ]
 
     def outputs(self, run: Run) -> list[np.ndarray]:
         parts = np.array_split(self.images, max(len(self.images) // _BATCH, 1))
@@ -162,6 +164,9 @@ class Digits(Task):
 # ===---------------------------------------------------------------------------------------=== #
 
 
+_TOKENS = 128
+
+
 class Sentences(Task):
     """all-MiniLM-L6-v2: cosines of embeddings to those of f32. FileNotFoundError without its package."""
 
@@ -177,12 +182,12 @@ class Sentences(Task):
             build_minilm.build(new)
             new.rename(model)
         self.sentences = _lines("sentences.txt")[:sentences]
-        calibration = self._feed(_lines("sentences-calibration.txt"))
+        calibration = self._paragraphs(_lines("sentences-calibration.txt"))
         super().__init__("sentences", model, calibration)
         self.main, self.more_is_better = "worst cosine", True
-        ids = self._feed([" ".join(self.sentences)])["input_ids"][:, :128]
-        feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        self.timed = [Timed("128 tokens", model, feed | {"token_type_ids": np.zeros_like(ids)})]
+        self.timed = [
+            Timed(f"{_TOKENS} tokens", model, self._paragraphs(_lines("sentences.txt"), 1))
+        ]
 
     def outputs(self, run: Run) -> list[np.ndarray]:
         return [run(self._feed([text]))[0].mean(0, dtype=np.float64) for text in self.sentences]
@@ -197,6 +202,12 @@ class Sentences(Task):
             "worst cosine": {"value": worst, "low": worst, "high": worst},
             "mean cosine": stats.bootstrap(stats.mean, [cosines]),
         }
+
+    def _paragraphs(self, texts: list[str], count: int | None = None) -> Feed:
+        """As many texts as there are sentences, of _TOKENS tokens each: what times are taken of."""
+        starts = range(count or len(texts))
+        feed = self._feed([" ".join(texts[i:] + texts[:i]) for i in starts])
+        return {name: np.ascontiguousarray(array[:, :_TOKENS]) for name, array in feed.items()}
 
     def _feed(self, texts: list[str]) -> Feed:
         ids, mask = self._tokens.batch(texts)

@@ -89,7 +89,7 @@ def test_run(tmp_path):
         permalloy.compiler.find_compiler()
     except permalloy.CompileError as error:
         pytest.skip(str(error))
-    command = [sys.executable, ROOT / "benchmarks/quality/run", "--models", "language"]
+    command = [sys.executable, ROOT / "benchmarks/quality/run", "--models", "language", "digits"]
     command += ["--levels", "w99", "--samples", "24", "--pairs", "2", "--work", tmp_path]
     command += ["--out", tmp_path / "quality.json"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
@@ -99,6 +99,8 @@ def test_run(tmp_path):
     language = rows["language, f32, 1 threads"]["quality"]
     assert language["perplexity"]["value"] < 3.5 and language["rise"]["value"] == 0
     assert abs(rows["language, bf16, 1 threads"]["quality"]["rise"]["value"]) < 0.01
+    assert rows["digits, bf16, 1 threads"]["quality"]["accuracy"]["value"] >= 0.9
+    assert rows["digits, bf16, 1 threads"]["bytes"] < rows["digits, f32, 1 threads"]["bytes"]
 
 
 def test_model_equals_onnxruntime(tmp_path):

@@ -8,12 +8,18 @@
 namespace permalloy::solvers {
 
 std::unique_ptr<WeightSolver> makeAbsmax();
+std::unique_ptr<WeightSolver> makeGptq();
+std::unique_ptr<WeightSolver> makeGptqActOrder();
+std::unique_ptr<WeightSolver> makeObs();
 std::unique_ptr<WeightSolver> makeMagnitude();
 std::unique_ptr<WeightSolver> makeRtn();
 
 /// One line for each solver.
 inline constexpr std::unique_ptr<WeightSolver> (*kBuiltins[])() = {
     makeAbsmax,
+    makeGptq,
+    makeGptqActOrder,
+    makeObs,
     makeMagnitude,
     makeRtn,
 };

@@ -4,6 +4,8 @@
 #include "Evaluate.h"
 #include "permalloy/Solvers/WeightSolver.h"
 
+#include <cstring>
+
 using namespace mlir;
 using namespace permalloy;
 using namespace permalloy::reference;
@@ -47,6 +49,10 @@ Result reference::evaluate(tfm::UnpackBitsOp op, Operands in, Scope &) {
 
 std::vector<float> reference::floats(const Tensor &tensor) {
   std::vector<float> result(tensor.size());
+  if (tensor.element() == Element::F32) {
+    std::memcpy(result.data(), tensor.bytes().data(), tensor.bytes().size());
+    return result;
+  }
   for (int64_t i = 0; i < tensor.size(); ++i)
     result[i] = float(tensor.number(i));
   return result;

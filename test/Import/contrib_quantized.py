@@ -44,6 +44,22 @@ def matmul_nbits(rng) -> Case:
     return Case("MatMulNBits", inputs, attributes)
 
 
+def gather_block_quantized(rng) -> Case:
+    bits, block = int(rng.choice([4, 8])), int(rng.choice([16, 32]))
+    rows, columns = int(rng.integers(1, 20)), 16 * int(rng.integers(1, 6))
+    blocks = -(-columns // block)
+    inputs = [
+        Arg(packed(rng.integers(0, 2**bits, (rows, columns)), bits), inline=True),
+        Arg(rng.integers(0, rows, (2, 3)), ("batch", None)),
+        Arg(rng.uniform(0.01, 0.1, (rows, blocks)).astype(np.float32), inline=True),
+    ]
+    if rng.random() < 0.5:
+        zeros = packed(rng.integers(0, 2**bits, (rows, blocks)), bits)
+        inputs.append(Arg(zeros, inline=True))
+    attributes = {"bits": bits, "block_size": block, "gather_axis": 0, "quantize_axis": 1}
+    return Case("GatherBlockQuantized", inputs, attributes)
+
+
 def dequantize_linear(rng) -> Case:
     shape = tuple(int(size) for size in rng.integers(1, 9, 2) * 8)
     axis = int(rng.integers(2))
@@ -70,4 +86,8 @@ def dequantize_linear(rng) -> Case:
     return Case("DequantizeLinear", inputs, attributes, domain="", opset=21)
 
 
-GENERATORS = {"MatMulNBits": matmul_nbits, "DequantizeLinear": dequantize_linear}
+GENERATORS = {
+    "MatMulNBits": matmul_nbits,
+    "GatherBlockQuantized": gather_block_quantized,
+    "DequantizeLinear": dequantize_linear,
+}

@@ -69,28 +69,38 @@ struct Body {
 /// Scales as tfm.dequantize takes them.
 Type scaleElement(OpBinder &b, Type element) { return element.isF16() ? element : Type(b.builder.getF32Type()); }
 
+/// Bits of the elements that a weight was unpacked from, or of its bytes.
+unsigned bitsOf(Value weight) {
+  auto use = weight.getDefiningOp<GetWeightOp>();
+  auto stored = use ? SymbolTable::lookupNearestSymbolFrom<WeightOp>(use, use.getWeightAttr()) : WeightOp();
+  auto cast = stored && !stored.getBody().empty() ? stored.getBody().front().getTerminator()->getOperand(0).getDefiningOp<CastOp>() : CastOp();
+  auto code = cast ? dyn_cast<QuantType>(getElementTypeOrSelf(cast.getInput().getType())) : QuantType();
+  return code ? code.getBits() : 8;
+}
+
 //===----------------------------------------------------------------------===//
-// com.microsoft MatMulNBits
+// com.microsoft: MatMulNBits, GatherBlockQuantized
 //===----------------------------------------------------------------------===//
 
-/// The attributes of MatMulNBits: a weight [K, N], stored [N, blocks, bytes of a block].
+/// A weight [K, N] that is stored as N rows of blocks along K.
 struct NBits {
   int64_t k, n, bits, block, blocks;
+  int64_t stored; ///< bytes of a row; blocks of MatMulNBits are whole
 
-  NBits(OpBinder &b)
-      : k(b.intAttr("K", 0)), n(b.intAttr("N", 0)), bits(b.intAttr("bits", 4)), block(b.intAttr("block_size", 0)),
-        blocks(block > 0 ? (k + block - 1) / block : 0) {}
-  bool isPossible() const { return k > 0 && n > 0 && block > 0 && k < (1 << 30) && n < (1 << 30); }
+  NBits(int64_t k, int64_t n, int64_t bits, int64_t block, bool wholeBlocks)
+      : k(k), n(n), bits(bits), block(block), blocks(block > 0 ? (k + block - 1) / block : 0),
+        stored(((wholeBlocks ? blocks * block : k) * bits + 7) / 8) {}
+  bool isPossible() const { return k > 0 && n > 0 && block > 0 && k < (1 << 30) && n < (1 << 30) && block < (1 << 30); }
 };
 
 bool hasElements(Value value, int64_t count) { return typeOf(value).hasStaticShape() && typeOf(value).getNumElements() == count; }
 
 /// Codes [K, N]: signed where the model has no zero points, since what it then subtracts is half of the range.
-Value codesOf(OpBinder &b, const NBits &p, bool isSigned) {
+Value codesOf(OpBinder &b, Value packed, const NBits &p, bool isSigned) {
   Type code = QuantType::get(b.builder.getContext(), isSigned, p.bits, p.block);
-  return b.record(".codes", b.input(1), [&](OpBuilder &builder, ArrayRef<Value> in) {
+  return b.record(".codes", packed, [&](OpBuilder &builder, ArrayRef<Value> in) {
     Body body{builder, b.loc};
-    Value all = body.unpack(body.reshape(in[0], {p.n, p.blocks * p.block * p.bits / 8}), p.bits);
+    Value all = body.unpack(body.reshape(in[0], {p.n, p.stored}), p.bits);
     all = body.take(all, p.k);
     if (isSigned)
       all = body.signedBytes(all, int64_t(1) << (p.bits - 1));
@@ -99,8 +109,7 @@ Value codesOf(OpBinder &b, const NBits &p, bool isSigned) {
 }
 
 /// Zero points [blocks, N] in the type of the scales: packed as the codes are, or numbers.
-Value zerosOf(OpBinder &b, const NBits &p, Type scale) {
-  Value zeros = b.input(3);
+Value zerosOf(OpBinder &b, Value zeros, const NBits &p, Type scale) {
   bool packed = b.elementType(zeros).isUnsignedInteger(8);
   int64_t bytes = (p.blocks * p.bits + 7) / 8;
   if (!hasElements(zeros, p.n * (packed ? bytes : p.blocks)) || (!packed && !b.isFloat(zeros))) {
@@ -114,50 +123,66 @@ Value zerosOf(OpBinder &b, const NBits &p, Type scale) {
   });
 }
 
-LogicalResult importMatMulNBits(OpBinder &b) {
-  NBits p(b);
-  Value x = b.input(0), packed = b.input(1), scales = b.input(2);
-  if (b.failed())
-    return failure();
+/// tfm.dequantize of packed codes, [K, N]; null after an error.
+Value dequantized(OpBinder &b, const NBits &p, Value packed, Value scales, Value zeros, Type element) {
   if (!p.isPossible())
-    return b.error("K is " + Twine(p.k) + ", N is " + Twine(p.n) + " and block_size is " + Twine(p.block) + "; they must be positive");
+    return (void)b.error("K is " + Twine(p.k) + ", N is " + Twine(p.n) + " and block_size is " + Twine(p.block) + "; they must be positive"), Value();
   if (p.bits != 2 && p.bits != 4 && p.bits != 8)
-    return b.unsupported("bits is " + Twine(p.bits) + "; accepted are 2, 4 and 8");
+    return (void)b.unsupported("bits is " + Twine(p.bits) + "; accepted are 2, 4 and 8"), Value();
   if (p.block * p.bits % 8 != 0)
-    return b.error("a block of " + Twine(p.block) + " codes of " + Twine(p.bits) + " bits ends within a byte");
-  if (b.hasInput(4))
-    return b.unsupported("a permutation of K (g_idx)");
-  if (!b.elementType(packed).isUnsignedInteger(8) || !hasElements(packed, p.n * p.blocks * p.block * p.bits / 8))
-    return b.error("B must be ui8 of " + Twine(p.n) + " x " + Twine(p.blocks) + " blocks of " + Twine(p.block * p.bits / 8) + " bytes");
+    return (void)b.error("a block of " + Twine(p.block) + " codes of " + Twine(p.bits) + " bits ends within a byte"), Value();
+  if (!b.elementType(packed).isUnsignedInteger(8) || !hasElements(packed, p.n * p.stored))
+    return (void)b.error("codes must be ui8 of " + Twine(p.n) + " rows of " + Twine(p.stored) + " bytes"), Value();
   if (!b.isFloat(scales) || !hasElements(scales, p.n * p.blocks))
-    return b.error("scales must be " + Twine(p.n) + " x " + Twine(p.blocks) + " numbers");
+    return (void)b.error("scales must be " + Twine(p.n) + " x " + Twine(p.blocks) + " numbers"), Value();
   Type scale = scaleElement(b, b.elementType(scales));
-  Value codes = codesOf(b, p, !b.hasInput(3)), zeros = b.hasInput(3) ? zerosOf(b, p, scale) : Value();
+  Value codes = codesOf(b, packed, p, !zeros), offsets = zeros ? zerosOf(b, zeros, p, scale) : Value();
   Value factors = b.record(".scales", scales, [&](OpBuilder &builder, ArrayRef<Value> in) {
     Body body{builder, b.loc};
     return body.cast(body.transpose(body.reshape(in[0], {p.n, p.blocks})), scale);
   });
+  return b.failed() ? Value() : b.create<DequantizeOp>(element, codes, factors, offsets, Value());
+}
+
+LogicalResult importMatMulNBits(OpBinder &b) {
+  NBits p(b.intAttr("K", 0), b.intAttr("N", 0), b.intAttr("bits", 4), b.intAttr("block_size", 0), true);
+  Value x = b.input(0), packed = b.input(1), scales = b.input(2);
   if (b.failed())
     return failure();
-  Value weight = b.create<DequantizeOp>(b.elementType(x), codes, factors, zeros, Value());
+  if (b.hasInput(4))
+    return b.unsupported("a permutation of K (g_idx)");
+  Value weight = dequantized(b, p, packed, scales, b.optionalInput(3), b.elementType(x));
+  if (b.failed())
+    return failure();
   Value result = b.matmul(x, weight);
   return b.yield(b.hasInput(5) ? b.add(result, b.input(5)) : result);
+}
+
+/// A gather of rows from a table whose blocks run along them, as one of columns of the transposed table.
+LogicalResult importGatherBlockQuantized(OpBinder &b) {
+  Value table = b.input(0), indices = b.input(1), scales = b.input(2), zeros = b.optionalInput(3);
+  if (b.failed())
+    return failure();
+  int64_t gatherAxis = b.intAttr("gather_axis", 0), axis = b.intAttr("quantize_axis", 1), bits = b.intAttr("bits", 4);
+  if (b.rank(table) != 2 || !typeOf(table).hasStaticShape() || gatherAxis % 2 != 0 || (axis != 1 && axis != -1))
+    return b.unsupported("only rows of matrices in blocks along the rows are gathered");
+  if (!b.elementType(table).isUnsignedInteger(8) || bitsOf(table) != 8)
+    return b.unsupported("only tables of uint8 are gathered from");
+  NBits p(typeOf(table).getDimSize(1) * 8 / std::max<int64_t>(bits, 1), typeOf(table).getDimSize(0), bits, b.intAttr("block_size", 128), false);
+  Value taken = b.gather(dequantized(b, p, table, scales, zeros, b.elementType(scales)), indices, 1);
+  if (b.failed())
+    return failure();
+  Ints perm = llvm::to_vector(llvm::seq<int64_t>(1, b.rank(taken)));
+  perm.push_back(0);
+  return b.yield(b.transpose(taken, perm));
 }
 
 //===----------------------------------------------------------------------===//
 // DequantizeLinear of stored weights
 //===----------------------------------------------------------------------===//
 
-/// The codes that a weight was unpacked from, or those of its bytes.
 QuantType codeOf(OpBinder &b, Value weight, int64_t group) {
-  bool isSigned = !b.elementType(weight).isUnsignedInteger(8);
-  unsigned bits = 8;
-  if (auto use = weight.getDefiningOp<GetWeightOp>())
-    if (auto stored = SymbolTable::lookupNearestSymbolFrom<WeightOp>(use, use.getWeightAttr()); stored && !stored.getBody().empty())
-      if (auto cast = stored.getBody().front().getTerminator()->getOperand(0).getDefiningOp<CastOp>())
-        if (auto code = dyn_cast<QuantType>(getElementTypeOrSelf(cast.getInput().getType())))
-          bits = code.getBits();
-  return QuantType::get(b.builder.getContext(), isSigned, bits, group);
+  return QuantType::get(b.builder.getContext(), !b.elementType(weight).isUnsignedInteger(8), bitsOf(weight), group);
 }
 
 /// How the scales of a matrix lie: along which axis a group runs, and how long it is.
@@ -227,6 +252,7 @@ constexpr OpClass C = OpClass::Concept;
 const OpRow rows[] = {
     {"", "DequantizeLinear", 10, 25, C, importDequantizeLinear},
     {"com.microsoft", "DequantizeLinear", 1, 1, C, importDequantizeLinear},
+    {"com.microsoft", "GatherBlockQuantized", 1, 1, C, importGatherBlockQuantized},
     {"com.microsoft", "MatMulNBits", 1, 1, C, importMatMulNBits},
 };
 

@@ -25,8 +25,9 @@ public:
   Value decode(StringRef name) {
     SmallVector<Type> results = resultTypes();
     SmallVector<WeightOp> parts;
-    for (auto [index, suffix] : llvm::enumerate(ArrayRef<StringRef>{".codes", ".scales", ".zeros"}.take_front(results.size())))
-      parts.push_back(part((name + suffix).str(), index, results));
+    constexpr const char *suffixes[] = {".codes", ".scales", ".zeros"};
+    for (unsigned index = 0; index < results.size(); ++index)
+      parts.push_back(part((name + suffixes[index]).str(), index, results));
     builder.setInsertionPoint(site.op);
     Value codes = get(parts[0]), scales = get(parts[1]), zeros = types.hasZeroPoints ? get(parts[2]) : Value();
     auto type = RankedTensorType::get(shape, getElementTypeOrSelf(site.weight.getType()));

@@ -60,6 +60,20 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
   app->add_flag("--pack-padding", settings.packPadding,
                 "Compute only the real tokens of a padded batch, found by the attention mask of "
                 "each run; outputs are then 0 at padded positions");
+  auto *merge = app->add_option("--merge-tokens", settings.mergeTokens,
+                  "Tokens that each block of an encoder merges into others behind its attention: 13 in each, 16,16,8,0 by block, "
+                  "26..0 falling; prune13 drops them (docs/token-merging.md)");
+  app->add_option("--token-score", settings.tokenScore,
+                  "What chooses them: tome (the most similar keys), strided or random")
+      ->needs(merge)
+      ->capture_default_str();
+  app->add_option("--protect-tokens", settings.protectTokens,
+                  "Leading tokens that stay alone, such as a class token; default: those that the model puts in front or reads")
+      ->needs(merge)
+      ->check(CLI::NonNegativeNumber);
+  app->add_flag("--no-token-sizes", settings.noTokenSizes,
+                "Attention counts a merged token as one, not as many")
+      ->needs(merge);
   auto *maxError = app->add_option("--max-error", settings.maxError,
                   "With --precision auto: largest difference from f32 of any output on the calibration inputs, relative to "
                   "the output's largest magnitude; 0 is f32")

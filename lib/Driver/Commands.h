@@ -27,6 +27,10 @@ struct CompileSettings {
   std::string calibrate;         ///< of auto: .npz of inputs; empty: random ones
   double maxError = 1e-2;        ///< of auto: of any output, relative to its largest magnitude
   bool packPadding = false;
+  std::string mergeTokens;       ///< tokens that each encoder block gives up; empty: none
+  std::string tokenScore = "tome";
+  int64_t protectTokens = -1;    ///< -1: found from the graph
+  bool noTokenSizes = false;
   bool noCache = false;
   std::string database;    ///< tuning database; empty: the default one
   bool noDatabase = false; ///< the compiler's own schedules

@@ -62,6 +62,12 @@ static std::string optionsText(const CompileSettings &settings,
     text += " --quantize " + settings.quantize + " --solver " + settings.solver;
   for (const std::string &dim : settings.dims)
     text += " --dim " + dim;
+  if (!settings.mergeTokens.empty()) {
+    text += " --merge-tokens " + settings.mergeTokens + " --token-score " + settings.tokenScore;
+    if (settings.protectTokens >= 0)
+      text += " --protect-tokens " + std::to_string(settings.protectTokens);
+    text += settings.noTokenSizes ? " --no-token-sizes" : "";
+  }
   return text + (settings.packPadding ? " --pack-padding" : "");
 }
 
@@ -130,6 +136,8 @@ static void printSummary(const CompileCommand &command, const Progress &progress
     printTuned(report);
   if (!report.padding.empty())
     llvm::errs() << "padding: " << report.padding << "\n";
+  if (!report.tokens.empty())
+    llvm::errs() << "tokens: " << report.tokens << "\n";
   llvm::errs() << outputOf(command) << ": " << formatBytes(report.fileSize) << ", "
                << formatCount(report.kernels, "kernel") << " (" << report.kernelsFromCache
                << " from the cache), " << formatCount(report.launches, "step");
@@ -209,6 +217,8 @@ static CompileOptions makeOptions(const CompileCommand &command, Progress &progr
   options.jobs = command.settings.jobs;
   options.cacheDir = command.settings.noCache ? "" : kernelCache();
   options.packPadding = command.settings.packPadding;
+  options.tokens = {command.settings.mergeTokens, command.settings.plan, command.settings.tokenScore, command.settings.protectTokens,
+                    !command.settings.noTokenSizes};
   options.databaseIsRequired = !command.settings.database.empty();
   if (!command.settings.noDatabase)
     options.database = options.databaseIsRequired ? command.settings.database : TuningDatabase::defaultPath();

@@ -7,6 +7,7 @@
 #include "permalloy/Conversion/Passes.h"
 #include "permalloy/Pipelines/TfmPipeline.h"
 #include "permalloy/Transforms/Passes.h"
+#include "permalloy/Transforms/TokenReduction.h"
 
 #include "mlir/Transforms/Passes.h"
 
@@ -83,6 +84,13 @@ LogicalResult lowerPrecision(ModuleOp module, const CompileOptions &options, Pre
   return runPasses(module, options, buildPrecisionPipeline);
 }
 
+/// What apply-token-reduction says of `main`; empty where it did not run.
+std::string tokenReductionOf(ModuleOp module) {
+  auto main = module.lookupSymbol<func::FuncOp>("main");
+  auto text = main ? main->getAttrOfType<StringAttr>(kTokenReductionAttr) : StringAttr();
+  return text ? text.str() : "";
+}
+
 /// Everything before code generation. The fusion report comes between: kernels no longer show what was raised.
 LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitKind until, Stages &stages,
                            PrecisionPlan &chosen, CompileReport *report) {
@@ -90,6 +98,11 @@ LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitK
   auto fuse = [&](OpPassManager &passes) {
     TfmPipelineOptions pipeline;
     pipeline.packPadding = options.packPadding;
+    pipeline.mergeTokens = options.tokens.schedule;
+    pipeline.tokenPlan = options.tokens.plan;
+    pipeline.tokenScore = options.tokens.score;
+    pipeline.protectTokens = options.tokens.protect;
+    pipeline.tokenSizes = options.tokens.countSizes;
     buildTfmPipeline(passes, pipeline);
   };
   if (failed(runPasses(module, options, fuse)))
@@ -108,6 +121,8 @@ LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitK
   if (auto main = module.lookupSymbol<func::FuncOp>("main"); report && main)
     if (auto padding = main->getAttrOfType<StringAttr>(kPaddingAttr))
       report->padding = padding.str();
+  if (report)
+    report->tokens = tokenReductionOf(module);
   if (until == EmitKind::Tfm)
     return success();
   stages.begin("plan kernels");

@@ -78,6 +78,20 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
     manager.addNestedPass<func::FuncOp>(createCanonicalizerPass());
     manager.addNestedPass<func::FuncOp>(createCSEPass());
   }
+  // 11. Fewer tokens, in the blocks that are left with all of theirs.
+  if (!options.mergeTokens.empty() || !options.tokenPlan.empty()) {
+    PlanTokenReductionOptions plan;
+    plan.merge = options.mergeTokens;
+    plan.plan = options.tokenPlan;
+    plan.score = options.tokenScore;
+    plan.protect = options.protectTokens;
+    ApplyTokenReductionOptions apply;
+    apply.sizes = options.tokenSizes;
+    manager.addNestedPass<func::FuncOp>(createPlanTokenReduction(plan));
+    manager.addNestedPass<func::FuncOp>(createApplyTokenReduction(apply));
+    manager.addNestedPass<func::FuncOp>(createCanonicalizerPass());
+    manager.addNestedPass<func::FuncOp>(createCSEPass());
+  }
 }
 
 void permalloy::registerTfmPipeline() {

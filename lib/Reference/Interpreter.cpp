@@ -5,6 +5,7 @@
 #include "Check/Check.h"
 #include "Evaluate.h"
 #include "Kern/Kern.h"
+#include "permalloy/Analysis/SymbolicShapes.h"
 
 using namespace mlir;
 using namespace permalloy;
@@ -20,6 +21,8 @@ std::optional<int64_t> reference::evaluate(tfm::DimExprAttr expr, const Symbols 
     auto it = symbols.find(name);
     if (it != symbols.end())
       return tfm::DimExprAttr::constant(expr.getContext(), it->second);
+    if (auto value = valueOfSharedNumber(name))
+      return tfm::DimExprAttr::constant(expr.getContext(), *value);
     error = ("dimension '" + name + "' of " + expr.str() + " has no value here").str();
     return {};
   });

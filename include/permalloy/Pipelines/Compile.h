@@ -24,6 +24,15 @@
 
 namespace permalloy {
 
+/// Fewer tokens in encoders (Transforms/TokenReduction.h).
+struct TokenOptions {
+  std::string schedule;       ///< tokens that each block gives up: "13", "16,16,8,0", "26..0"; empty: none
+  std::string plan;           ///< file of a plan instead, of which entries of kind "tokens" count; empty: none
+  std::string score = "tome"; ///< what chooses them (Transforms/TokenScore.h)
+  int64_t protect = -1;       ///< leading tokens that stay alone; -1: found from the graph
+  bool countSizes = true;     ///< attention counts a merged token as many
+};
+
 /// How to compile. The defaults are those of the command line.
 struct CompileOptions {
   /// Instruction sets as codegen::CpuTarget::parse takes them; the artifact gets an image for each, and one for AVX-512
@@ -49,6 +58,7 @@ struct CompileOptions {
   std::string commandLine;
   /// Compute the real tokens of padded batches only; outputs are then 0 at padded positions.
   bool packPadding = false;
+  TokenOptions tokens;
   /// Where to print what fusion raised and what stopped an almost-attention; null: nowhere.
   llvm::raw_ostream *fusionReport = nullptr;
   /// Called on every pass manager before it runs: IR printing, timing, crash reproducers.
@@ -83,6 +93,7 @@ struct CompileReport {
   uint64_t fileSize = 0;    ///< bytes
   uint64_t weightBytes = 0; ///< bytes of stored weights
   std::string padding;      ///< what packing of padding did, in a sentence; empty: not asked for
+  std::string tokens;       ///< what merging of tokens did, in a sentence; empty: not asked for
 };
 
 /// Appends the passes that carry out the levels that are written on operations (see Transforms/Precision.h).

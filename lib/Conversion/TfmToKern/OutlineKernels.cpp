@@ -80,7 +80,7 @@ public:
   ArrayAttr scalars() const {
     Dims result;
     for (auto &entry : locals)
-      result.push_back(DimExprAttr::symbol(context, entry.first));
+      result.push_back(resolveSharedNumbers(DimExprAttr::symbol(context, entry.first)));
     return dimArray(context, result);
   }
 
@@ -276,7 +276,8 @@ void Outliner::makeViews(func::FuncOp function) {
   for (Operation &op : llvm::make_early_inc_range(function.getBody().front())) {
     if (auto reshape = dyn_cast<ReshapeOp>(op)) {
       builder.setInsertionPoint(reshape);
-      ArrayAttr dims = dimArray(builder.getContext(), shapes->dims(reshape));
+      Dims resolved = llvm::map_to_vector(shapes->dims(reshape), resolveSharedNumbers);
+      ArrayAttr dims = dimArray(builder.getContext(), resolved);
       auto view = kern::ViewOp::create(builder, reshape.getLoc(), reshape.getType(), reshape.getInput(), dims);
       reshape.replaceAllUsesWith(view.getOutput());
       reshape.erase();

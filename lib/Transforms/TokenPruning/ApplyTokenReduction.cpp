@@ -104,7 +104,7 @@ private:
 Dims TokenReducer::tokenCounts() const {
   Dims result;
   for (const Level &level : levels)
-    result.push_back(level.tokens);
+    result.push_back(resolveSharedNumbers(level.tokens));
   return result;
 }
 
@@ -318,6 +318,9 @@ void TokenReducer::reduce(const Reduction &reduction) {
   Value tokens = atLevel(sum, level, Rows::Grid), keys = atLevel(attention.getKey(), level, Rows::Grid);
   Level next;
   next.tokens = counts.next(reduction.level.count);
+  // Blocks differ in this number alone.
+  if (auto number = next.tokens.asConstant())
+    next.tokens = *number == rows.sequence.asConstant() ? rows.sequence : sharedNumber(builder.getContext(), *number);
   if (next.tokens == levels[level].tokens)
     return;
   TokenSite site{keys, int64_t(attention.getNumKvHeads()), tokens, protectedTokens, next.tokens, reduction.level.prune, loc};

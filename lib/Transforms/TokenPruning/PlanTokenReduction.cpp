@@ -65,8 +65,11 @@ FailureOr<std::vector<TokenChoice>> PlanTokenReduction::fromFile(const EncoderBl
 
 /// A level for each block that can reduce tokens, or those of the plan.
 FailureOr<std::vector<TokenChoice>> PlanTokenReduction::chosen(const EncoderBlocks &blocks) {
-  if (!plan.empty())
-    return fromFile(blocks);
+  if (!plan.empty()) {
+    auto choices = fromFile(blocks);
+    if (failed(choices) || !choices->empty() || merge.empty())
+      return choices;
+  }
   SmallVector<EncoderBlock> reducible = blocks.reducible();
   auto levels = parseTokenSchedule(merge, reducible.size());
   if (!levels)
@@ -109,6 +112,8 @@ void PlanTokenReduction::runOnOperation() {
   auto choices = chosen(blocks);
   if (failed(choices))
     return signalPassFailure();
+  if (choices->empty() && merge.empty())
+    return; // a plan of something else
   explain(blocks);
   if (blocks.rows())
     write(blocks, *choices);

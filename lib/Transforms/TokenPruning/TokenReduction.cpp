@@ -85,9 +85,9 @@ llvm::Expected<std::vector<TokenChoice>> permalloy::parseTokenPlan(StringRef jso
     return wrong("the plan is no JSON: " + llvm::toString(value.takeError()));
   const llvm::json::Object *object = value->getAsObject();
   const llvm::json::Array *array = object ? object->getArray("plan") : nullptr;
-  if (!array)
-    return wrong("the plan has no list \"plan\"");
   std::vector<TokenChoice> choices;
+  if (!array)
+    return choices; // a plan of something else
   for (auto [index, entry] : llvm::enumerate(*array)) {
     const llvm::json::Object *item = entry.getAsObject();
     auto text = [&, item = item](StringRef key) { return item ? item->getString(key).value_or("").str() : std::string(); };

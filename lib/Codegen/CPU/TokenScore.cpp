@@ -15,7 +15,6 @@
 #include "TokenKernels.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 #include <limits>
@@ -129,7 +128,8 @@ void ScoreEmitter::average(Value token, Value row) {
   })[0];
   if (whole < layout.size)
     squares = chunk(b.i64(whole), layout.size - whole, squares);
-  Value length = math::SqrtOp::create(b, vector::ReductionOp::create(b, vector::CombiningKind::ADD, squares));
+  Value sum = vector::ReductionOp::create(b, vector::CombiningKind::ADD, squares);
+  Value length = ops.unary(tfm::UnaryKind::Sqrt, Element::of(b.getF32Type()), sum);
   Value isZero = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, length, b.f32(0));
   Value scale = b.select(isZero, b.f32(0), arith::DivFOp::create(b, b.f32(1), length));
   b.loop(b.i64(0), b.i64(layout.stride), layout.lanes, [&](Value column) {

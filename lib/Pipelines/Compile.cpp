@@ -111,6 +111,7 @@ LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitK
     stages.begin("choose precision");
   if (failed(lowerPrecision(module, options, chosen)))
     return failure();
+  chosen.tokens = readTokenChoices(module);
   auto caches = [&](OpPassManager &passes) { passes.addNestedPass<func::FuncOp>(createPlanCaches()); };
   if (until != EmitKind::Tfm && failed(runPasses(module, options, caches)))
     return failure();

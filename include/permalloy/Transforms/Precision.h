@@ -18,6 +18,7 @@
 #define PERMALLOY_TRANSFORMS_PRECISION_H
 
 #include "Tfm/PrecisionAttr.h"
+#include "permalloy/Transforms/TokenReduction.h"
 #include "Tfm/Tfm.h"
 #include "mlir/IR/BuiltinOps.h"
 
@@ -58,6 +59,8 @@ struct PrecisionChoice {
 
 struct PrecisionPlan {
   std::vector<PrecisionChoice> choices;
+  /// Lines of kind "tokens", which plan-token-reduction reads.
+  std::vector<TokenChoice> tokens = {};
   /// Of --precision auto: what was allowed, and what the whole plan has.
   std::optional<double> maxError, error;
   /// Of a module with switches: what has none and stays f32, with the reason.

@@ -46,7 +46,7 @@ def ApplyTokenReduction : TfmPass<"apply-token-reduction"> {
     Bolya et al.: Token Merging: Your ViT But Faster, 2023.
 
     Attributes of plan-token-reduction are removed; without them nothing changes. The function's `tfm.token_reduction` says what
-    was done, and what not and why.
+    was done, and what not and why, `tfm.token_plan` the level, the score and the reason of each attention.
 
     ```mlir
     %a = tfm.attention %q, %k, %v {..., tfm.tokens = "merge13"} : ...

@@ -10,6 +10,7 @@
 #define PERMALLOY_TRANSFORMS_TOKENREDUCTION_H
 
 #include "Tfm/Tfm.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "llvm/Support/Error.h"
 
 #include <string>
@@ -34,8 +35,11 @@ llvm::Expected<std::vector<TokenLevel>> parseTokenSchedule(llvm::StringRef text,
 struct TokenChoice {
   std::string op; ///< its ONNX node
   TokenLevel level;
-  std::string score; ///< empty: the default
+  std::string score = {};  ///< empty: the default
+  std::string reason = {}; ///< why it gives up none
 };
+/// What apply-token-reduction carried out and left on `main` of `module`; nothing where it did not run.
+std::vector<TokenChoice> readTokenChoices(mlir::ModuleOp module);
 /// The entries of kind "tokens" of {"plan": [...]}; those of other kinds are skipped.
 llvm::Expected<std::vector<TokenChoice>> parseTokenPlan(llvm::StringRef json);
 
@@ -58,7 +62,7 @@ private:
 /// Attributes of an attention and of its function; see plan-token-reduction.
 inline constexpr llvm::StringLiteral kTokensAttr = "tfm.tokens", kTokenScoreAttr = "tfm.token_score",
                                      kTokensReasonAttr = "tfm.tokens_reason", kProtectedAttr = "tfm.protected_tokens",
-                                     kTokenReductionAttr = "tfm.token_reduction";
+                                     kTokenReductionAttr = "tfm.token_reduction", kTokenPlanAttr = "tfm.token_plan";
 
 } // namespace permalloy
 

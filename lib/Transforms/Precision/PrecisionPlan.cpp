@@ -59,7 +59,14 @@ llvm::Expected<PrecisionPlan> PrecisionPlan::parse(StringRef text) {
   if (!array)
     return badPlan("the plan has no list \"plan\"");
   PrecisionPlan plan;
+  auto tokens = parseTokenPlan(text);
+  if (!tokens)
+    return badPlan(llvm::toString(tokens.takeError()));
+  plan.tokens = *tokens;
   for (auto [index, entry] : llvm::enumerate(*array)) {
+    const llvm::json::Object *line = entry.getAsObject();
+    if (line && line->getString("kind") == "tokens")
+      continue;
     llvm::Expected<PrecisionChoice> choice = parseChoice(entry, index);
     if (!choice)
       return choice.takeError();
@@ -91,6 +98,16 @@ std::string PrecisionPlan::toJson() const {
             json.attribute("error", *choice.error);
           if (choice.saved)
             json.attribute("saved_us", *choice.saved);
+          if (!choice.reason.empty())
+            json.attribute("reason", choice.reason);
+        });
+      for (const TokenChoice &choice : tokens)
+        json.object([&] {
+          json.attribute("op", choice.op);
+          json.attribute("kind", "tokens");
+          json.attribute("level", choice.level.str());
+          if (!choice.score.empty())
+            json.attribute("score", choice.score);
           if (!choice.reason.empty())
             json.attribute("reason", choice.reason);
         });

@@ -424,7 +424,13 @@ void ApplyTokenReduction::runOnOperation() {
   if (failed(reductions))
     return signalPassFailure();
   std::map<std::string, std::pair<unsigned, std::string>> reasons;
-  for (const EncoderBlock &block : blocks.all()) {
+  SmallVector<Attribute> plan;
+  for (EncoderBlock block : blocks.all()) {
+    auto written = [&](StringRef name) { return block.attention->getAttrOfType<StringAttr>(name); };
+    auto level = written(kTokensAttr), score = written(kTokenScoreAttr);
+    Builder builder(&getContext());
+    plan.push_back(builder.getStrArrayAttr({nodeName(block.attention->getLoc()), level ? level.getValue() : "merge0",
+                                            score ? score.getValue() : "", block.reason}));
     if (!block.reason.empty()) {
       auto [it, isNew] = reasons.try_emplace(block.reason, 0, nodeName(block.attention->getLoc()));
       ++it->second.first;
@@ -438,5 +444,6 @@ void ApplyTokenReduction::runOnOperation() {
   for (auto &[reason, first] : reasons)
     text += "; " + std::to_string(first.first) + " left, first \"" + first.second + "\": " + reason;
   function->removeAttr(kProtectedAttr);
+  function->setAttr(kTokenPlanAttr, ArrayAttr::get(&getContext(), plan));
   function->setAttr(kTokenReductionAttr, StringAttr::get(&getContext(), text));
 }

@@ -98,7 +98,19 @@ llvm::Expected<std::vector<TokenChoice>> permalloy::parseTokenPlan(StringRef jso
     auto level = TokenLevel::parse(text("level"));
     if (!level)
       return wrong("the plan's \"" + text("op") + "\": " + llvm::toString(level.takeError()));
-    choices.push_back({text("op"), *level, text("score")});
+    choices.push_back({text("op"), *level, text("score"), text("reason")});
+  }
+  return choices;
+}
+
+std::vector<TokenChoice> permalloy::readTokenChoices(mlir::ModuleOp module) {
+  std::vector<TokenChoice> choices;
+  mlir::Operation *main = module.lookupSymbol("main");
+  auto plan = main ? main->getAttrOfType<mlir::ArrayAttr>(kTokenPlanAttr) : mlir::ArrayAttr();
+  for (mlir::Attribute entry : plan ? plan.getValue() : llvm::ArrayRef<mlir::Attribute>()) {
+    auto text = [&](unsigned i) { return mlir::cast<mlir::StringAttr>(mlir::cast<mlir::ArrayAttr>(entry)[i]).str(); };
+    if (auto level = TokenLevel::parse(text(1)))
+      choices.push_back({text(0), *level, text(2), text(3)});
   }
   return choices;
 }

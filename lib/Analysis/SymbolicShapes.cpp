@@ -27,22 +27,6 @@ bool permalloy::isDerived(DimExprAttr expr) {
   return derived;
 }
 
-DimExprAttr permalloy::sharedNumber(MLIRContext *context, int64_t value) {
-  return DimExprAttr::symbol(context, "=" + std::to_string(value));
-}
-
-std::optional<int64_t> permalloy::valueOfSharedNumber(StringRef name) {
-  int64_t value = 0;
-  return name.consume_front("=") && !name.getAsInteger(10, value) ? std::optional(value) : std::nullopt;
-}
-
-DimExprAttr permalloy::resolveSharedNumbers(DimExprAttr expr) {
-  return expr.substitute([&](StringRef name) -> DimExprAttr {
-    auto value = valueOfSharedNumber(name);
-    return value ? DimExprAttr::constant(expr.getContext(), *value) : DimExprAttr();
-  });
-}
-
 DimExprAttr SymbolicShapes::fresh(MLIRContext *context) {
   return DimExprAttr::symbol(context, "_" + std::to_string(freshCount++));
 }

@@ -5,7 +5,7 @@
 #include "Check/Check.h"
 #include "Evaluate.h"
 #include "Kern/Kern.h"
-#include "permalloy/Analysis/SymbolicShapes.h"
+#include "permalloy/Analysis/SharedNumbers.h"
 
 using namespace mlir;
 using namespace permalloy;

@@ -132,7 +132,7 @@ def match(keys: np.ndarray, remove: int, protected: int) -> np.ndarray:
     even, odd = np.arange(protected, n)[np.arange(protected, n) % 2 == 0], np.arange(protected, n)
     odd = odd[odd % 2 == 1]
     scores = metric[even] @ metric[odd].T
-    best, target = scores.max(1), scores.argmax(1)
+    best, target = scores.max(1, initial=-np.inf), scores.argmax(1) if len(odd) else even
     gone = np.argsort(-best, kind="stable")[:remove]
     stays = np.setdiff1d(np.arange(len(even)), gone)
     place = np.empty(n, np.int64)

@@ -67,13 +67,6 @@ bool isDataSymbol(llvm::StringRef name);
 bool dependsOnData(tfm::DimExprAttr expr);
 /// What the names of data symbols begin with.
 inline constexpr llvm::StringLiteral kDataSymbolPrefix = "data:";
-/// A number that kernels take as an argument instead of knowing it, so that layers that differ in nothing else share them: a
-/// symbol that is named after its value, `#tfm.dim<"=184">`. `outline-kernels` puts the number into their launches.
-tfm::DimExprAttr sharedNumber(mlir::MLIRContext *context, int64_t value);
-/// The value of such a symbol.
-std::optional<int64_t> valueOfSharedNumber(llvm::StringRef name);
-/// `expr` with numbers for such symbols.
-tfm::DimExprAttr resolveSharedNumbers(tfm::DimExprAttr expr);
 /// The expression mentions no fresh symbol, so it can be evaluated when its symbols are bound.
 bool isDerived(tfm::DimExprAttr expr);
 

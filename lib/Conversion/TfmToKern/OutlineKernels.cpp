@@ -1,6 +1,7 @@
 //===- OutlineKernels.cpp - planned groups into kernels ----------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+#include "permalloy/Analysis/SharedNumbers.h"
 #include "permalloy/Analysis/SymbolicShapes.h"
 #include "permalloy/Conversion/Passes.h"
 #include "llvm/ADT/MapVector.h"

@@ -10,6 +10,7 @@
 #include "../Cleanup/Assumptions.h"
 #include "../Rewriting.h"
 #include "EncoderBlocks.h"
+#include "permalloy/Analysis/SharedNumbers.h"
 #include "permalloy/Transforms/Passes.h"
 #include "permalloy/Transforms/TokenReduction.h"
 #include "permalloy/Transforms/TokenScore.h"

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 #: Measured when no level is named.
 DEFAULT = (
     "f32", "bf16", "w8", "w8g64", "w4g128", "w4g32", "w4g32+gptq", "w4g32asym", "w8a8",
-    "block50", "block50+obs", "block50w8a8", "merge4", "merge8", "budget0.7", "budget0.5",
+    "block50", "block50+obs", "block50w8a8", "merge8", "merge20..0", "budget0.7", "budget0.5",
 )  # fmt: skip
 _PRECISIONS = ("f32", "bf16", "auto")
 #: Solvers, and the plain one that each is held against.
 _SOLVERS = {"rtn": "", "gptq": "rtn", "magnitude": "", "obs": "magnitude"}
+#: What chooses the tokens that merge; the one that it is held against stands last.
+_SCORES = ("tome", "strided", "random")
 #: Those whose statistics need inputs.
 _CALIBRATED = ("gptq", "obs")
 
@@ -32,6 +34,9 @@ class Level:
     def plain(self) -> str:
         """The level that does the same without the method's point, or ""."""
         parts = self.name.split("+")
+        merges = any(part.startswith(("merge", "prune")) for part in parts)
+        if merges and not any(part in _SCORES for part in parts):
+            return f"{self.name}+{_SCORES[-1]}"
         kept = [part for part in parts if not _SOLVERS.get(part)]
         return "+".join(kept) if len(kept) < len(parts) else ""
 
@@ -52,8 +57,10 @@ def _flags(part: str) -> list[str]:
         return ["--precision", part]
     if part in _SOLVERS:
         return ["--solver", part] + (["--calibrate", "{calibration}"] * (part in _CALIBRATED))
-    if found := re.fullmatch(r"merge(\d+)", part):
-        return ["--merge-tokens", found[1]]
+    if re.fullmatch(r"(merge|prune)[\d.,]+", part):
+        return ["--merge-tokens", part.removeprefix("merge")]
+    if part in _SCORES:
+        return ["--token-score", part]
     if found := re.fullmatch(r"budget(\d*\.?\d+)", part):
         return ["--budget", f"latency={found[1]}x", "--calibrate", "{calibration}"]
     if found := re.fullmatch(r"plan=(.+)", part):

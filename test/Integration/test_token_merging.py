@@ -120,12 +120,19 @@ def test_pruning(compiled):
 
 
 def test_plan(compiled, permalloy, tmp_path):
-    """A plan names attentions by a node; here the second block's."""
-    names = [node.name for node in small_vit.model(CLASS, small_vit.weights(CLASS)).graph.node if node.op_type == "Softmax"]
+    """A plan is printed, edited and taken; a line of it that the model does not have is refused."""
     plan = tmp_path / "plan.json"
-    plan.write_text(json.dumps({"plan": [{"op": names[1], "kind": "tokens", "level": "merge9"}]}))
+    compiled(CLASS, "--merge-tokens", "5", "--print-plan", plan)
+    lines = json.loads(plan.read_text())["plan"]
+    assert [line["level"] for line in lines if line["kind"] == "tokens"] == ["merge5"] * 4
+    for line, level in zip(lines, ("merge0", "merge9", "merge0", "merge4")):
+        line["level"] = level
+    plan.write_text(json.dumps({"plan": lines}))
     engines, values = compiled(CLASS, "--plan", plan)
-    check(engines, values, CLASS, draw(CLASS, 2), [0, 9, 0, 0])
+    check(engines, values, CLASS, draw(CLASS, 2), [0, 9, 0, 4])
+    plan.write_text(json.dumps({"plan": [lines[0] | {"op": "nothing"}]}))
+    said = permalloy("compile", tmp_path / "vit.onnx", "--plan", plan, "-o", tmp_path / "x.alloy", code=1).err
+    assert 'the model has no attention "nothing"' in said
 
 
 def test_says_what_it_did(compiled, permalloy, tmp_path):

@@ -22,7 +22,7 @@ struct TokenSite {
   int64_t heads = 1;           ///< of the keys
   mlir::Value tokens;          ///< [batch, n, width] that will be merged
   int64_t protectedTokens = 0; ///< leading ones that must stay, alone and in place
-  tfm::DimExprAttr kept;       ///< tokens that stay; n - kept <= (n - protectedTokens) / 2
+  tfm::DimExprAttr kept;       ///< tokens that stay, perhaps a shared number (SharedNumbers.h); n - kept <= (n - protectedTokens) / 2
   bool prune = false;          ///< the others are dropped, not merged
   mlir::Location loc;
 };

@@ -1,5 +1,6 @@
 //===- ToyScoreTest.cpp - a score of tokens in one file ---------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Analysis/SharedNumbers.h"
 #include "permalloy/Transforms/Passes.h"
 #include "permalloy/Transforms/TokenScore.h"
 
@@ -18,7 +19,7 @@ struct FrontScore : TokenScore {
   std::string name() const override { return "front"; }
   Value build(OpBuilder &builder, SymbolicShapes &shapes, const TokenSite &site) const override {
     tfm::Dims dims = shapes.dims(site.tokens);
-    int64_t n = *dims[1].asConstant(), removed = n - *site.kept.asConstant();
+    int64_t n = *dims[1].asConstant(), removed = n - *resolveSharedNumbers(site.kept).asConstant();
     SmallVector<int64_t> map;
     for (int64_t i = 0, next = 0; i < n; ++i) {
       int64_t free = i - site.protectedTokens;

@@ -31,18 +31,18 @@ TEST_P(TokenKernelTest, Score) {
     for (const char *size : sizes)
       kernel.run(target(), size, Tolerance{0, 0});
   };
-  check(score(12, 64, 1, "n - 13"), {"b=1,n=197", "b=2,n=50", "b=3,n=27"});
+  check(score(12, 64, 1, "n + -13"), {"b=1,n=197", "b=2,n=50", "b=3,n=27"});
   check(score(1, 1, 0, "n"), {"b=1,n=1", "b=2,n=2"});
   check(score(2, 20, 0, "(n + 1) floordiv 2"), {"b=1,n=1", "b=2,n=2", "b=1,n=3", "b=1,n=33", "b=1,n=66"});
-  check(score(3, 8, 2, "n - 2"), {"b=2,n=6", "b=1,n=7", "b=1,n=40"});
-  check(score(2, 24, 3, "n - 1", /*prune=*/true), {"b=2,n=5", "b=1,n=6", "b=1,n=70"});
+  check(score(3, 8, 2, "n + -2"), {"b=2,n=6", "b=1,n=7", "b=1,n=40"});
+  check(score(2, 24, 3, "n + -1", /*prune=*/true), {"b=2,n=5", "b=1,n=6", "b=1,n=70"});
   for (const char *half : {"f16", "bf16"})
-    check(score(4, 16, 1, "n - 8", false, half), {"b=2,n=65"});
+    check(score(4, 16, 1, "n + -8", false, half), {"b=2,n=65"});
 }
 
 /// Equal products, tokens of zeros, and numbers that are none.
 TEST_P(TokenKernelTest, ScoreOfTies) {
-  KernelCheck kernel(score(1, 4, 1, "n - 5"), "tokens");
+  KernelCheck kernel(score(1, 4, 1, "n + -5"), "tokens");
   ASSERT_TRUE(bool(kernel));
   for (double value : {1.0, 0.0, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()})
     kernel.run(target(), "b=1,n=43", Tolerance{0, 0}, [&](llvm::MutableArrayRef<Tensor> inputs) {

@@ -31,8 +31,8 @@ the importer covers.
 | control | graphs inside: inlined when the choice is known, else functions of `tfm.if` and `tfm.while` |
 | unsupported | refused at import; all such nodes of a model are named at once |
 
-Element types: bool, 8 to 64-bit integers with and without sign, float16, bfloat16, float, double. Scan, sequences, strings, 4-bit
-integers and 8-bit floats are unsupported. Functions of the model are inlined. Axes, sizes of splits and the like must not depend on
+Element types: bool, 8 to 64-bit integers with and without sign, float16, bfloat16, float, double; stored tensors of 4-bit integers.
+Scan, sequences, strings and 8-bit floats are unsupported. Functions of the model are inlined. Axes, sizes of splits and the like must not depend on
 data; shapes may. Branches of an If that is decided while running must give equal shapes, and values that a Loop carries must keep
 theirs.
 """

@@ -62,3 +62,40 @@ func.func @test_unmerge() {
   check.expect_equal %r, %e : tensor<2x3x2xf32>
   return
 }
+
+// What merging keeps: the sum of sizes, and of sizes times tokens.
+func.func @test_merging_preserves_sums() {
+  %x = tfm.constant dense<[[[1.0], [2.0], [4.0], [8.0], [16.0], [32.0]]]> : tensor<1x6x1xf32>
+  %sizes = tfm.constant dense<[[1.0, 2.0, 1.0, 3.0, 1.0, 1.0]]> : tensor<1x6xf32>
+  %k = tfm.constant dense<[[[1.0, 0.1], [0.2, 1.0], [1.0, 0.3], [1.0, 0.2], [0.1, 1.0], [0.9, 1.0]]]> : tensor<1x6x2xf32>
+  %map = tfm.token_score %k to #tfm.dim<3> {num_heads = 1 : i64, protected_tokens = 0 : i64} : (tensor<1x6x2xf32>) -> tensor<1x6xi64>
+  %y = tfm.token_merge %x to #tfm.dim<3> by %map sizes %sizes : (tensor<1x6x1xf32>, tensor<1x6xi64>, tensor<1x6xf32>) -> tensor<1x3x1xf32>
+  %s = tfm.token_merge %sizes to #tfm.dim<3> by %map {sum} : (tensor<1x6xf32>, tensor<1x6xi64>) -> tensor<1x3xf32>
+  %column = tfm.reshape %s dims [#tfm.dim<1>, #tfm.dim<3>, #tfm.dim<1>] : (tensor<1x3xf32>) -> tensor<1x3x1xf32>
+  %weighted = tfm.binary mul %y, %column : (tensor<1x3x1xf32>, tensor<1x3x1xf32>) -> tensor<1x3x1xf32>
+  %total = tfm.reduce sum %s axes [1] : (tensor<1x3xf32>) -> tensor<1xf32>
+  %sum = tfm.reduce sum %weighted axes [1] : (tensor<1x3x1xf32>) -> tensor<1x1xf32>
+  %nine = tfm.constant dense<[9.0]> : tensor<1xf32>
+  %all = tfm.constant dense<[[81.0]]> : tensor<1x1xf32>
+  check.expect_close %total, %nine {rtol = 1.0e-6 : f64} : tensor<1xf32>
+  check.expect_close %sum, %all {rtol = 1.0e-6 : f64} : tensor<1x1xf32>
+  return
+}
+
+// Attention to a key that stands for two is attention to both; tokens that were equal come back as they were.
+func.func @test_sizes_stand_for_tokens() {
+  %k = tfm.constant dense<[[[1.0, 0.5], [1.0, 0.5], [-0.5, 1.0], [0.3, -2.0]]]> : tensor<1x4x2xf32>
+  %q = tfm.constant dense<[[[0.7, -0.4]]]> : tensor<1x1x2xf32>
+  %map = tfm.token_score %k to #tfm.dim<3> {num_heads = 1 : i64, protected_tokens = 0 : i64} : (tensor<1x4x2xf32>) -> tensor<1x4xi64>
+  %merged = tfm.token_merge %k to #tfm.dim<3> by %map : (tensor<1x4x2xf32>, tensor<1x4xi64>) -> tensor<1x3x2xf32>
+  %one = tfm.constant dense<1.0> : tensor<1x4xf32>
+  %sizes = tfm.token_merge %one to #tfm.dim<3> by %map {sum} : (tensor<1x4xf32>, tensor<1x4xi64>) -> tensor<1x3xf32>
+  %log = tfm.unary log %sizes : (tensor<1x3xf32>) -> tensor<1x3xf32>
+  %mask = tfm.reshape %log dims [#tfm.dim<1>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<3>] : (tensor<1x3xf32>) -> tensor<1x1x1x3xf32>
+  %few = tfm.attention %q, %merged, %merged mask %mask {num_heads = 1 : i64, num_kv_heads = 1 : i64, scale = 1.0 : f32} : (tensor<1x1x2xf32>, tensor<1x3x2xf32>, tensor<1x3x2xf32>, tensor<1x1x1x3xf32>) -> tensor<1x1x2xf32>
+  %all = tfm.attention %q, %k, %k {num_heads = 1 : i64, num_kv_heads = 1 : i64, scale = 1.0 : f32} : (tensor<1x1x2xf32>, tensor<1x4x2xf32>, tensor<1x4x2xf32>) -> tensor<1x1x2xf32>
+  %back = tfm.token_unmerge %merged by %map : (tensor<1x3x2xf32>, tensor<1x4xi64>) -> tensor<1x4x2xf32>
+  check.expect_close %few, %all {rtol = 1.0e-6 : f64} : tensor<1x1x2xf32>
+  check.expect_equal %back, %k : tensor<1x4x2xf32>
+  return
+}

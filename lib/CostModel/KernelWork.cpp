@@ -28,6 +28,7 @@ private:
   DimExprAttr bytesOf(Value value);
   DimExprAttr liveBytes(Value cache, DimExprAttr length);
   DimExprAttr bytesRead(Value argument);
+  DimExprAttr bytesGathered(Value argument, tfm::DequantizeOp decode);
 
   kern::KernelOp kernel;
   SymbolicShapes shapes;
@@ -92,6 +93,9 @@ DimExprAttr WorkCounter::flops() {
 }
 
 DimExprAttr WorkCounter::bytesOf(Value value) {
+  auto type = cast<RankedTensorType>(value.getType());
+  if (isa<tfm::QuantType>(type.getElementType()) && type.getEncoding()) // of 4 bits perhaps
+    return number(reference::storageBytes(type));
   return times(reference::elementBytes(reference::elementOf(getElementTypeOrSelf(value.getType()))), shapes.numElements(value));
 }
 
@@ -104,10 +108,29 @@ DimExprAttr WorkCounter::liveBytes(Value cache, DimExprAttr length) {
   return bytes;
 }
 
+/// Of codes or scales of a weight, the part that gathers of the decoded weight take; null where something else reads it.
+DimExprAttr WorkCounter::bytesGathered(Value argument, tfm::DequantizeOp decode) {
+  DimExprAttr taken = number(0);
+  for (OpOperand &use : decode->getUses()) {
+    if (!isa<tfm::GatherOp>(use.getOwner()) || use.getOperandNumber() != 0)
+      return {};
+    taken = DimExprAttr::add(taken, shapes.numElements(use.getOwner()->getResult(0)));
+  }
+  auto type = cast<RankedTensorType>(argument.getType()), whole = cast<RankedTensorType>(decode.getType());
+  if (!whole.hasStaticShape())
+    return {};
+  return DimExprAttr::ceilDiv(DimExprAttr::mul(taken, number(reference::storageBytes(type))), number(whole.getNumElements()));
+}
+
 DimExprAttr WorkCounter::bytesRead(Value argument) {
   DimExprAttr sum = number(0);
   for (OpOperand &use : argument.getUses()) {
     Operation *user = use.getOwner();
+    auto decode = dyn_cast<tfm::DequantizeOp>(user);
+    if (DimExprAttr gathered = decode ? bytesGathered(argument, decode) : DimExprAttr()) {
+      sum = DimExprAttr::add(sum, gathered);
+      continue;
+    }
     if (isa<tfm::KvAppendOp>(user) && use.getOperandNumber() == 0)
       continue; // the result is its memory
     auto attention = dyn_cast<tfm::AttentionOp>(user);

@@ -5,6 +5,8 @@
 #include "ElementOps.h"
 #include "Tfm/Panels.h"
 #include "Tfm/PrecisionAttr.h"
+#include "WeightOnly.h"
+#include "WeightOnlyKernel.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
 #include "permalloy/Codegen/CPU/ExprEmitter.h"
 
@@ -39,7 +41,10 @@ std::string permalloy::codegen::whyNotContraction(kern::KernelOp kernel) {
   if (!isComputedInF32(weight.getElementType()) || !weight.hasStaticShape())
     return "tfm.linear is not in f32, f16 or bf16, or its weight has no static size";
   tfm::ExpandBlocksOp blocks = blocksOf(linear);
-  if (!isa<BlockArgument>(linear.getInput()) || !(blocks || isa<BlockArgument>(linear.getWeight())))
+  tfm::DequantizeOp decode = decodingOf(linear);
+  if (std::string reason = decode ? whyNotWeightOnly(decode) : ""; !reason.empty())
+    return reason;
+  if (!isa<BlockArgument>(linear.getInput()) || !(blocks || decode || isa<BlockArgument>(linear.getWeight())))
     return "an operand of tfm.linear is computed in the kernel";
   if (std::string reason = blocks ? whyNotBlocks(blocks) : ""; !reason.empty())
     return reason;
@@ -75,6 +80,11 @@ static tfm::DimExprAttr rowsOf(SymbolicShapes &shapes, Value input) {
 
 static ContractionSize sizeOf(tfm::LinearOp linear) {
   auto type = cast<RankedTensorType>(linear.getWeight().getType());
+  if (tfm::DequantizeOp decode = decodingOf(linear)) {
+    ContractionSize size{type.getDimSize(1), type.getDimSize(0), getElementTypeOrSelf(linear.getInput())};
+    size.coded = codeFormatOf(decode);
+    return size;
+  }
   auto precision = linear->getAttrOfType<StringAttr>(kPrecisionAttr);
   bool split = precision && precision == kSplitPrecision && type.getElementType().isF32() && getElementTypeOrSelf(linear.getInput()).isF32();
   ContractionSize size{type.getDimSize(1), type.getDimSize(0), type.getElementType(), /*gated=*/false, /*grouped=*/false, split};
@@ -99,7 +109,14 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
   tfm::LinearOp linear = findRoot(kernel);
   ContractionSize size = sizeOf(linear);
   int64_t blockRows, groups, scratch;
-  if (runsOnAmx(target, size)) {
+  if (size.coded) {
+    auto choice = WeightOnlySchedule::choose(target, size);
+    auto schedule = writeSchedule(kernel, target, weightOnlySpace(target, size), choice, wanted);
+    if (failed(schedule))
+      return failure();
+    blockRows = schedule->blockRows, groups = weightOnlyGroups(*schedule, size.n);
+    scratch = weightOnlyScratchBytes(*schedule, target, size);
+  } else if (runsOnAmx(target, size)) {
     auto schedule = writeSchedule(kernel, target, amxSpace(size), AmxSchedule::choose(size), wanted);
     if (failed(schedule))
       return failure();
@@ -128,6 +145,8 @@ std::unique_ptr<ScheduleSpace> permalloy::codegen::contractionKernelSpace(kern::
   if (isGroupedKernel(kernel))
     return groupedKernelSpace(kernel, target);
   ContractionSize size = sizeOf(findRoot(kernel));
+  if (size.coded)
+    return std::make_unique<ScheduleSpaceOf<WeightOnlySchedule>>(weightOnlySpace(target, size));
   if (runsOnAmx(target, size))
     return std::make_unique<ScheduleSpaceOf<AmxSchedule>>(amxSpace(size));
   return std::make_unique<ScheduleSpaceOf<ContractionSchedule>>(contractionSpace(target, size));
@@ -139,6 +158,12 @@ LogicalResult permalloy::codegen::emitScheduledContraction(kern::KernelOp kernel
                        contraction.groups.has_value(), contraction.split};
   if (contraction.sparse)
     size.kept = contraction.sparse->kept, size.slabPanels = contraction.sparse->panels;
+  if (contraction.coded) {
+    auto schedule = readSchedule(kernel, b.target(), weightOnlySpace(b.target(), size));
+    if (succeeded(schedule))
+      emitWeightOnly(b, contraction, *schedule);
+    return schedule;
+  }
   if (runsOnAmx(b.target(), size)) {
     auto schedule = readSchedule(kernel, b.target(), amxSpace(size));
     if (succeeded(schedule))
@@ -161,7 +186,8 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
   tfm::LinearOp linear = findRoot(kernel);
   auto weightType = cast<RankedTensorType>(linear.getWeight().getType());
   tfm::ExpandBlocksOp blocks = blocksOf(linear);
-  if (!blocks && !isa_and_nonnull<tfm::PanelsAttr>(weightType.getEncoding()))
+  tfm::DequantizeOp decode = decodingOf(linear);
+  if (!blocks && !decode && !isa_and_nonnull<tfm::PanelsAttr>(weightType.getEncoding()))
     return linear.emitError("the contraction emitter takes a packed weight, not ")
            << weightType << "; run pack-weights first";
   ContractionSize size = sizeOf(linear);
@@ -181,7 +207,14 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
   };
   Contraction contraction;
   contraction.a = frame.argument(linear.getInput());
-  contraction.weights = frame.argument(blocks ? blocks.getValues() : linear.getWeight());
+  if (decode) {
+    auto coded = codedWeightOf(frame, decode);
+    if (failed(coded))
+      return failure();
+    contraction.coded = *coded;
+  } else {
+    contraction.weights = frame.argument(blocks ? blocks.getValues() : linear.getWeight());
+  }
   contraction.rows = frame.product(linear.getInput(), 0, linear.getInput().getType().getRank() - 1);
   contraction.n = size.n;
   contraction.k = size.k;

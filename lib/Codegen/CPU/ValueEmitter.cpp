@@ -309,7 +309,7 @@ Value ValueEmitter::compute(Value tensor, const Site &site) {
   return llvm::TypeSwitch<Operation *, Value>(tensor.getDefiningOp())
       .Case<tfm::ConstantOp, tfm::DimValuesOp, tfm::ShapeOfOp, tfm::RangeOp, tfm::ReshapeOp, tfm::BroadcastOp,
             tfm::TransposeOp, tfm::GatherOp, tfm::GatherNDOp, tfm::SliceOp, tfm::ConcatOp, tfm::PackOp, tfm::CastOp,
-            tfm::UnaryOp, tfm::BinaryOp, tfm::CompareOp, tfm::SelectOp, tfm::QuantizeOp, tfm::ReduceOp, tfm::LayerNormOp,
+            tfm::UnaryOp, tfm::BinaryOp, tfm::CompareOp, tfm::SelectOp, tfm::QuantizeOp, tfm::DequantizeOp, tfm::ReduceOp, tfm::LayerNormOp,
             tfm::RmsNormOp, tfm::RotaryOp, tfm::SoftmaxOp, tfm::MatmulOp, tfm::LinearOp, tfm::AttentionOp,
             tfm::TopKOp, tfm::ScatterOp>([&](auto op) { return emit(op, site); })
       .Default([&](Operation *op) { return unsupportedHere(op, "operation " + op->getName().getStringRef()); });

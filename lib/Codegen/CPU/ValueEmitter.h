@@ -144,6 +144,9 @@ private:
   Value exactAt(Value tensor, const Site &site);
   Value emitPower(tfm::BinaryOp op, Value x);
 
+  // ValueCodes.cpp
+  Value emit(tfm::DequantizeOp op, const Site &site);
+
   // ValueRotary.cpp
   Value emit(tfm::RotaryOp op, const Site &site);
 

@@ -66,14 +66,17 @@ KernelCheck::KernelCheck(llvm::StringRef text, llvm::StringRef emitter) {
     return;
   }
   kernel = makeKernel(function(), *kind);
+  auto packValue = [&](mlir::Value value) {
+    if (mlir::isa_and_nonnull<mlir::BlockArgument>(value))
+      value.setType(mlir::cast<mlir::RankedTensorType>(value.getType()).cloneWithEncoding(tfm::PanelsAttr::get(&context)));
+  };
+  if (*kind != kern::Emitter::Generic) // which is tested with codes of a byte each
+    for (auto decode : kernel.getBlock().getOps<tfm::DequantizeOp>())
+      for (mlir::Value part : {mlir::Value(decode.getCodes()), mlir::Value(decode.getScales()), mlir::Value(decode.getZeroPoints())})
+        packValue(part);
   if (*kind != kern::Emitter::Contraction)
     return;
-  auto pack = [&](auto linear) {
-    if (!mlir::isa<mlir::BlockArgument>(linear.getWeight()))
-      return;
-    auto type = mlir::cast<mlir::RankedTensorType>(linear.getWeight().getType());
-    linear.getWeight().setType(type.cloneWithEncoding(tfm::PanelsAttr::get(&context)));
-  };
+  auto pack = [&](auto linear) { packValue(linear.getWeight()); };
   llvm::for_each(kernel.getBlock().getOps<tfm::LinearOp>(), pack);
   llvm::for_each(kernel.getBlock().getOps<tfm::GroupedLinearOp>(), pack);
 }
@@ -84,12 +87,17 @@ static std::vector<char> packPanels(const reference::Tensor &matrix) {
   int64_t k = shape[0], n = shape[1], stack = matrix.size() / std::max<int64_t>(k * n, 1);
   mlir::Type type = matrix.elementType();
   size_t width = reference::elementBytes(matrix.element());
-  int64_t size = tfm::panelElements(type, k, n);
-  std::vector<char> panels(stack * size * width);
+  int64_t size = tfm::panelElements(type, k, n), bits = tfm::panelBits(type);
+  std::vector<char> panels(stack * tfm::panelBytes(type, k, n));
   for (int64_t i = 0; i < stack; ++i)
     for (int64_t row = 0; row < k; ++row)
       for (int64_t column = 0; column < n; ++column) {
         int64_t position = tfm::panelPosition(type, tfm::panelDepth(type, k), row, column);
+        if (bits == 4) {
+          position += i * size;
+          panels[position / 2] |= (matrix.bytes()[(i * k + row) * n + column] & 15) << position % 2 * 4;
+          continue;
+        }
         memcpy(&panels[(i * size + position) * width],
                matrix.bytes().data() + ((i * k + row) * n + column) * width, width);
       }

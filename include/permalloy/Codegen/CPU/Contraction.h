@@ -40,6 +40,27 @@ struct ContractionSchedule {
   bool fits(const CpuTarget &target, mlir::Type element = {}) const;
 };
 
+/// What the codes of a weight are; see tfm.dequantize.
+struct CodeFormat {
+  bool isSigned = false;
+  unsigned bits = 0;
+  /// What a code takes in a panel: 4 or 8 bits.
+  int64_t storedBits = 0;
+  /// Steps of K that share a scale.
+  int64_t group = 0;
+  /// What scales, and zero points, are: f16 or f32.
+  mlir::Type scales = {};
+  bool hasZeroPoints = false, hasCodebook = false;
+};
+
+/// A weight as codes and scales: base addresses, all of them packed (Panels.h) but the codebook.
+struct CodedWeight {
+  CodeFormat format;
+  mlir::Value codes, scales;
+  mlir::Value zeroPoints = {}, codebook = {}; ///< may be null
+  llvm::SmallVector<float> table = {};        ///< the codebook, where it is known
+};
+
 /// What of a contraction its schedules depend on.
 struct ContractionSize {
   int64_t n = 0, k = 0;
@@ -50,6 +71,7 @@ struct ContractionSize {
   bool split = false;
   /// Blocks of 1 x 16 * slabPanels of W of which `kept` are stored for each slab of as many panels; 0: W is dense.
   int64_t kept = 0, slabPanels = 0;
+  std::optional<CodeFormat> coded = {}; ///< the weight is codes and scales, and `element` is that of A alone
 };
 
 /// All schedules of a contraction; the parameters are documented there.
@@ -104,6 +126,8 @@ struct Contraction {
   bool split = false;
   /// Sparse weights, of f32 and without groups: the loop over K walks the rows that are kept.
   std::optional<SparseRows> sparse = {};
+  /// Instead of `weights`; `element` is then that of A alone.
+  std::optional<CodedWeight> coded = {};
 };
 
 /// Tiles of the grid for each block of rows: groups of panels side by side. The grid of a

@@ -368,7 +368,7 @@ void ContractionEmitter::emitLanes(Value firstStep, int64_t columns) {
     b.loop(first, last, s.rows, [&](Value row) {
       Value done = b.sub(row, first), count = b.min(b.sub(last, row), b.i64(s.rows));
       Value share = b.mul(b.mul(b.div(done, s.rows), stride), layout.rows);
-      ColumnsTile tile{b.at(b.scratch(), b.mul(done, c.k * 4)), count, panels, steps, b.at(next, share), stride};
+      ColumnsTile tile{b.at(b.scratch(), b.mul(done, c.k * 4)), count, panels, steps, b.at(next, share), stride, isLongTile(c.k)};
       emitColumnsTile(b, tile, layout.rows, s.rows, s.laneColumns, turned, products);
       b.loop(b.i64(0), count, 1, [&](Value r) { emitRowEpilogue(b.at(products, b.mul(r, rowBytes)), b.add(row, r), columns); });
     });

@@ -5,6 +5,8 @@
 #include "permalloy/Codegen/CPU/MicroKernel.h"
 #include "permalloy/Codegen/CPU/Transpose.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
 using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
@@ -12,6 +14,11 @@ using tfm::kPanelColumns;
 
 /// Steps in one turn of the loop over the kept rows.
 static constexpr unsigned kTurn = 2;
+
+/// From how many steps of K on the columns of a tile are fetched ahead, by how many kept rows: no prefetcher follows the gaps of a
+/// list, and of 600 KB too few lines are near. A C++ prototype of 128 x 768 x 3072 takes 2.65 ms without, 2.23 with, and at 768
+/// steps the same either way.
+static constexpr int64_t kLongDepth = 1024, kColumnsAhead = 8;
 
 /// Transposes `lanes` rows of A from row `base` on, `width` steps from step `k` on, to lanes `to` of a tile.
 static void packSquare(KernelBuilder &b, const Contraction &c, int64_t tileRows, Value base, Value last, Value k, unsigned width, Value to) {
@@ -53,11 +60,17 @@ static void emitPass(KernelBuilder &b, const ColumnsTile &tile, int64_t kept, in
   for (unsigned v = 0; v < vectors; ++v)
     operands.bVectorOffsets.push_back(v * vectorBytes);
   auto fetch = [&](Value step, unsigned index) {
-    b.prefetch(b.at(tile.next, b.mul(b.add(step, index), tile.nextStride)));
+    if (firstColumn == 0)
+      b.prefetch(b.at(tile.next, b.mul(b.add(step, index), tile.nextStride)));
+    if (!tile.isLong)
+      return;
+    Value ahead = b.min(b.add(step, index + kColumnsAhead), b.i64(kept - 1));
+    Value number = arith::ExtUIOp::create(b, b.getI64Type(), b.load(b.getI32Type(), b.at(tile.numbers, b.mul(ahead, 4)), 4));
+    for (int64_t offset : operands.bVectorOffsets)
+      b.prefetch(b.at(tile.a, b.add(b.mul(number, tileRows * 4), offset)), 1);
   };
   TileLoop loop{kTurn};
-  if (firstColumn == 0)
-    loop.beforeStep = fetch;
+  loop.beforeStep = fetch;
   SmallVector<Value> sums = emitTile(b, columns, operands, b.i64(kept), zeroTile(b, columns * vectors), loop);
   storeTile(b, sums, columns, b.at(to, firstColumn * tileRows * 4), tileRows * 4);
 }
@@ -82,3 +95,5 @@ void permalloy::codegen::emitColumnsTile(KernelBuilder &b, const ColumnsTile &ti
     }
   });
 }
+
+bool permalloy::codegen::isLongTile(int64_t k) { return k >= kLongDepth; }

@@ -35,7 +35,11 @@ struct ColumnsTile {
   mlir::Value numbers; ///< i32 [kept]
   /// What to fetch meanwhile: from `next` on `nextStride` bytes (i64) for each step.
   mlir::Value next, nextStride;
+  bool isLong = false; ///< see isLongTile
 };
+
+/// Whether a tile of `k` steps is too large to stay near: its columns are then fetched ahead.
+bool isLongTile(int64_t k);
 
 /// Writes the sums to `sums`, f32 [tileRows][16]; `scratch` has as many bytes. `columns` are done in a pass.
 void emitColumnsTile(KernelBuilder &b, const ColumnsTile &tile, int64_t kept, int64_t tileRows, int64_t columns, mlir::Value scratch,

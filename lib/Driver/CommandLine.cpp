@@ -56,7 +56,12 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
   auto *quantize = app->add_option("--quantize", settings.quantize,
                   "Weights of layers and tables as codes: w8, w4g32, w4g64asym and the like (docs/quantization.md); "
                   "head=LEVEL behind a comma for layers that give logits, which else keep 8 bits");
-  app->add_option("--solver", settings.solver, "With --quantize: who chooses the codes: rtn, absmax, ...")->needs(quantize);
+  auto *sparsify = app->add_option("--sparsify", settings.quantize,
+                  "Blocks of the weights of layers left out, where that is faster: block50 keeps 50% of those of 1 x 16 elements "
+                  "(docs/sparsity.md); instead of --quantize")
+      ->excludes(quantize);
+  auto *solver = app->add_option("--solver", settings.solver,
+                  "With --quantize: who chooses the codes: rtn, absmax, ...; with --sparsify, what stays: magnitude, obs");
   app->add_flag("--pack-padding", settings.packPadding,
                 "Compute only the real tokens of a padded batch, found by the attention mask of "
                 "each run; outputs are then 0 at padded positions");
@@ -84,8 +89,11 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
   app->add_option("--plan", settings.plan,
                   "Level of each operation from a file, as --print-plan writes it; instead of --precision and --quantize")
       ->excludes(precision)
-      ->excludes(quantize);
-  app->final_callback([&settings, maxError, calibrate] {
+      ->excludes(quantize)
+      ->excludes(sparsify);
+  app->final_callback([&settings, maxError, calibrate, solver] {
+    if (*solver && settings.quantize.empty())
+      throw CLI::ValidationError("--solver", "counts with --quantize or --sparsify only, which are not given");
     for (const CLI::Option *option : {maxError, calibrate})
       if (*option && settings.precision != "auto")
         throw CLI::ValidationError(option->get_name(), "counts with --precision auto only, which is not given");

@@ -50,6 +50,8 @@ public:
   virtual std::string names() const = 0;
   /// Whether `level` is a name of this format, without a precision.
   virtual bool accepts(llvm::StringRef level) const = 0;
+  /// Who solves where nobody is named.
+  virtual std::string defaultSolver() const { return kDefaultSolver.str(); }
   /// Bits per element of a weight [k, n] as stored, with scales.
   virtual double bitsPerWeight(llvm::StringRef level, int64_t k, int64_t n) const = 0;
   /// Why the site cannot take the level; empty where it can.

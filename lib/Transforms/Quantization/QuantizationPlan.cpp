@@ -147,7 +147,7 @@ void permalloy::addFormats(ModuleOp module, const QuantizationRequest &request, 
       addReason(choice, why);
     } else if (!kept.contains(key)) {
       choice.format = findWeightFormat(format)->resolve(format, site);
-      choice.solver = request.solver;
+      choice.solver = request.solver == kDefaultSolver ? findWeightFormat(format)->defaultSolver() : request.solver;
     }
   });
   for (PrecisionChoice &choice : plan.choices)

@@ -8,10 +8,12 @@
 namespace permalloy {
 
 std::unique_ptr<WeightFormat> makeAffineFormat();
+std::unique_ptr<WeightFormat> makeBlockFormat();
 
 /// One line for each format.
 inline constexpr std::unique_ptr<WeightFormat> (*kBuiltinFormats[])() = {
     makeAffineFormat,
+    makeBlockFormat,
 };
 
 } // namespace permalloy

@@ -80,8 +80,11 @@ void permalloy::codegen::emitColumnsTile(KernelBuilder &b, const ColumnsTile &ti
   int64_t lanes = b.target().lanes(), most = tileRows / lanes;
   Value vectors = b.ceilDiv(tile.count, lanes);
   b.switchOn(b.sub(vectors, 1), most, [&](unsigned index) {
-    for (int64_t column = 0; column < kPanelColumns; column += columns)
-      emitPass(b, tile, kept, tileRows, column, std::min(columns, kPanelColumns - column), index + 1, scratch);
+    // One vector of rows has registers, and chains of products to hide their latency, for the whole panel.
+    bool isWhole = index == 0 && kPanelColumns + 2 <= b.target().vectorRegisters;
+    int64_t width = isWhole ? kPanelColumns : columns;
+    for (int64_t column = 0; column < kPanelColumns; column += width)
+      emitPass(b, tile, kept, tileRows, column, std::min(width, kPanelColumns - column), index + 1, scratch);
   });
   b.loop(b.i64(0), vectors, 1, [&](Value v) {
     for (int64_t column = 0; column < kPanelColumns; column += lanes) {

@@ -1,6 +1,7 @@
 //===- AnalyticalModelTest.cpp - latency of a kernel that was not measured *- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/CostModel/AnalyticalModel.h"
+#include "permalloy/CostModel/KernelWork.h"
 
 #include "mlir/Parser/Parser.h"
 #include "gtest/gtest.h"
@@ -68,6 +69,25 @@ TEST_F(AnalyticalModelTest, KnowsGoodTiles) {
   Machine avx2;
   avx2.lanes = 8;
   EXPECT_GT(linear(512, 768, 768, tile(1, 6), avx2), 1.8 * linear(512, 768, 768, tile(3, 8)));
+}
+
+/// What is not kept is neither multiplied nor read.
+TEST_F(AnalyticalModelTest, KeptBlocks) {
+  kern::KernelOp kernel = parse(R"mlir(kern.kernel @k contraction attributes {arg_dims = [[#tfm.dim<d0>, #tfm.dim<768>], [#tfm.dim<48>, #tfm.dim<384>, #tfm.dim<16>], [#tfm.dim<48>, #tfm.dim<384>]], symbols = ["d0"]} {
+  ^bb0(%x: tensor<?x768xf32>, %v: tensor<48x384x16xf32>, %r: tensor<48x384xi32>):
+    %w = tfm.expand_blocks %v, %r {block = array<i64: 1, 16>, shape = array<i64: 768, 768>} : (tensor<48x384x16xf32>, tensor<48x384xi32>) -> tensor<768x768xf32>
+    %0 = tfm.linear %x, %w : (tensor<?x768xf32>, tensor<768x768xf32>) -> tensor<?x768xf32>
+    kern.yield %0 : tensor<?x768xf32>
+  })mlir");
+  reference::Symbols symbols;
+  symbols["d0"] = 128;
+  std::string error;
+  KernelWork work = workOf(kernel);
+  EXPECT_EQ(2 * 128 * 768 * 384, *reference::evaluate(work.flops, symbols, error));
+  EXPECT_EQ(4 * (2 * 128 * 768 + 48 * 384 * 17), *reference::evaluate(work.bytes, symbols, error));
+  double sparse = estimateCost(kernel, {}, symbols, Machine())->cycles();
+  EXPECT_LT(sparse, 0.6 * linear(128, 768, 768));
+  EXPECT_GT(sparse, 0.45 * linear(128, 768, 768));
 }
 
 TEST_F(AnalyticalModelTest, AttentionGrowsAndCausalityHalvesIt) {

@@ -78,6 +78,7 @@ private:
   void openGroup(Value number);
   void zeroProducts();
   void emitStepBlock(Value firstStep);
+  void packLanes(Value block);
   void emitLanes(Value firstStep, int64_t columns);
   /// Rows of A that are broadcast in a whole tile.
   int64_t tileRows() const { return s.laneColumns ? kFewRows : s.rows; }
@@ -162,11 +163,8 @@ void ContractionEmitter::emit() {
       Value isOther = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, block, widened[0]);
       b.ifThen(isOther, [&] { widenRows(); });
     }
-    if (s.laneColumns) {
-      Value isOther = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, block, widened[0]);
-      Value isMany = b.less(b.i64(kLeastLaneRows - 1), b.sub(last, first));
-      b.ifThen(arith::AndIOp::create(b, isOther, isMany), [&] { packColumns(b, c, s.rows, first, last, b.scratch()); });
-    }
+    if (s.laneColumns)
+      b.ifThen(b.less(b.i64(kLeastLaneRows - 1), b.sub(last, first)), [&] { packLanes(block); });
     emitRun(b.max(group, b.sub(b.tileBegin(), tile)),
             b.min(b.min(b.add(group, together), b.i64(groups)), b.sub(b.tileEnd(), tile)));
     return SmallVector<Value>{block};
@@ -360,6 +358,15 @@ void ContractionEmitter::emitStepBlock(Value firstStep) {
   });
 }
 
+/// The rows [first, last) as columns, unless a call before this one in the same launch left them in the scratch.
+void ContractionEmitter::packLanes(Value block) {
+  Value number = b.add(block, 1);
+  b.ifElse(b.equal(b.load(b.getI64Type(), b.scratch(), 8), number), [] {}, [&] {
+    b.store(number, b.scratch(), 8);
+    packColumns(b, c, s.rows, first, last, b.at(b.scratch(), kColumnsOffset));
+  });
+}
+
 /// Rows of A in the lanes, or one by one, where they are few.
 void ContractionEmitter::emitLanes(Value firstStep, int64_t columns) {
   auto each = [&] { b.loop(first, last, kFewRows, [&](Value row) { emitTileOfRows(row, firstStep, columns); }); };
@@ -368,7 +375,7 @@ void ContractionEmitter::emitLanes(Value firstStep, int64_t columns) {
     b.loop(first, last, s.rows, [&](Value row) {
       Value done = b.sub(row, first), count = b.min(b.sub(last, row), b.i64(s.rows));
       Value share = b.mul(b.mul(b.div(done, s.rows), stride), layout.rows);
-      ColumnsTile tile{b.at(b.scratch(), b.mul(done, c.k * 4)), count, panels, steps, b.at(next, share), stride, isLongTile(c.k)};
+      ColumnsTile tile{b.at(b.at(b.scratch(), kColumnsOffset), b.mul(done, c.k * 4)), count, panels, steps, b.at(next, share), stride, isLongTile(c.k)};
       emitColumnsTile(b, tile, layout.rows, s.rows, s.laneColumns, turned, products);
       b.loop(b.i64(0), count, 1, [&](Value r) { emitRowEpilogue(b.at(products, b.mul(r, rowBytes)), b.add(row, r), columns); });
     });

@@ -1,6 +1,7 @@
 //===- ContractionSchedule.cpp - how a contraction may run --------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "ContractionLayout.h"
+#include "SparseColumns.h"
 #include "permalloy/Codegen/CPU/Contraction.h"
 
 #include "llvm/ADT/Sequence.h"
@@ -95,7 +96,7 @@ ContractionSchedule ContractionSchedule::chooseSparse(const CpuTarget &target, c
 
 int64_t permalloy::codegen::sparseScratchBytes(const ContractionSchedule &schedule, const ContractionSize &size) {
   if (schedule.laneColumns)
-    return schedule.blockRows * size.k * 4;
+    return kColumnsOffset + schedule.blockRows * size.k * 4;
   return contractionScratchBytes(schedule, size.kept);
 }
 

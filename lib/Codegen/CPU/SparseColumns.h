@@ -21,6 +21,10 @@
 
 namespace permalloy::codegen {
 
+/// Where columns stand in the scratch, behind the number, plus one, of the block of rows that they are of: the runtime sets it to 0
+/// when a worker begins with a launch.
+inline constexpr int64_t kColumnsOffset = 64;
+
 /// Fewer rows are broadcast one by one.
 inline constexpr int64_t kLeastLaneRows = 16;
 

@@ -230,6 +230,7 @@ protected:
   void time(Case &c, int64_t turn, int64_t m, std::vector<float> &a, std::vector<float> &out, std::vector<float> &scratch) {
     Weights &weights = *c.copies[turn % c.copies.size()];
     int64_t tiles = llvm::divideCeil(m, c.schedule.blockRows) * contractionGroups(c.schedule, c.product.n);
+    memset(aligned(scratch), 0, sizeof(int64_t)); // a launch of its own
     double begin = threadSeconds();
     (*c.kernel)({a.data(), aligned(weights.values), weights.rows.data(), out.data()}, {m}, 0, tiles, aligned(scratch));
     c.seconds = std::min(c.seconds, threadSeconds() - begin);

@@ -68,9 +68,9 @@ ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t
   return schedule;
 }
 
-/// Rows of A that a worker keeps as columns in its scratch: 128 x 768 x 3072 takes 2.14 ms with 0.6 MB of them, though weights then
-/// pass by three times, and 2.63 with all 1.5 MB.
-static constexpr int64_t kMaxColumnBytes = 3 << 18;
+/// Rows of A that a worker keeps as columns in its scratch: 128 x 768 x 3072 takes 2.24 ms with 96 rows (1.2 MB), though weights
+/// then pass by twice, 2.28 with all 128 and with 48; a second-level cache has 2 MB.
+static constexpr int64_t kMaxColumnBytes = 5 << 18;
 
 /// One panel wide and on AVX-512: rows of A in the lanes. Else as the dense product of so many steps as are kept, its tile as wide
 /// as divides a slab.

@@ -20,9 +20,9 @@ using namespace permalloy::tfm;
 
 static constexpr llvm::StringLiteral kDefaultPruner = "magnitude";
 
-/// Kept percent above which blocks of one panel are not faster than the dense kernel, and above which wider ones are not: the
+/// Kept percent above which blocks are not faster than the dense kernel, and where blocks of one panel have so many steps of K: the
 /// break-even of docs/sparsity.md, measured for 1, 16 and 128 rows.
-static constexpr int64_t kMostKept = 80, kMostKeptWide = 85;
+static constexpr int64_t kMostKept = 80, kLongDepth = 1024, kMostKeptLong = 70;
 
 namespace {
 
@@ -120,7 +120,7 @@ public:
       return "its table is read by rows; blocks are left out of layers only";
     if (!type.getElementType().isF32())
       return "blocks are unsupported in elements other than f32";
-    int64_t most = blocks.columns == kPanelColumns ? kMostKept : kMostKeptWide;
+    int64_t most = blocks.columns == kPanelColumns && type.getDimSize(0) > kLongDepth ? kMostKeptLong : kMostKept;
     if (blocks.percent > most)
       return std::to_string(blocks.percent) + "% of the blocks take longer than all of a dense weight; at most " + std::to_string(most) +
              "% are faster";

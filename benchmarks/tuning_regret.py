@@ -5,7 +5,7 @@
     benchmarks/tuning_regret.py DATABASE.jsonl [--least 8]
 
 Regret is time(chosen) / time(best) - 1 at one kernel and size, over the schedules that were measured there. Rows that did not
-pass the noise gate are left out. `analytical` chooses by `estimate_ns`, `random` is the mean over all schedules.
+pass the noise gate are left out. `estimate` chooses by `estimate_ns`, what the prior of that time said, `random` is the mean over all schedules.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def regrets(rows):
         result["default"] = defaults[-1]["median_ns"] / best - 1
     if all(row["estimate_ns"] for row in rows):
         chosen = min(rows, key=lambda row: (row["estimate_ns"], not row["default"]))
-        result["analytical"] = chosen["median_ns"] / best - 1
+        result["estimate"] = chosen["median_ns"] / best - 1
         errors = [abs(math.log(row["estimate_ns"] / row["median_ns"])) for row in rows]
         result["error of the estimate"] = math.exp(statistics.mean(errors)) - 1
         result["rank correlation"] = spearman(rows)

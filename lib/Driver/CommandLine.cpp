@@ -25,6 +25,7 @@ struct Parsed {
   VerifyCommand verify;
   InspectCommand inspect;
   TuneCommand tune;
+  ExplainCommand explain;
 };
 } // namespace
 
@@ -107,6 +108,10 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
   app->add_flag("--no-database", settings.noDatabase,
                 "Take the compiler's own schedules, whatever was measured")
       ->excludes(database);
+  app->add_option("--cost-model", settings.costModel,
+                  "What looks for faster schedules where none were measured: trees (trained on measured kernels; FILE.trees: "
+                  "on others), prior (a roofline), or none")
+      ->capture_default_str();
 }
 
 static void addVerbose(CLI::App *app, bool &verbose) {
@@ -257,6 +262,7 @@ static CLI::App *addTune(CLI::App &app, TuneCommand &command) {
   sub->add_option("--precision", command.settings.precision, "Whose kernels of the models: f32 or bf16, as `compile` takes it")
       ->check(CLI::IsMember({"f32", "bf16"}))
       ->capture_default_str();
+  sub->add_option("--quantize", command.settings.quantize, "And of which level, as `compile` takes it: w4g32, w8a8, ...");
   sub->add_option("--minutes", command.minutes, "How long to measure")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -269,6 +275,22 @@ static CLI::App *addTune(CLI::App &app, TuneCommand &command) {
       ->capture_default_str();
   sub->add_flag("--list-space", command.listSpace,
                 "Print the parameters of each kernel's schedules with their values, and measure nothing");
+  sub->add_flag("--calibrate", command.calibrate,
+                "Measure what this CPU can do (peaks and bandwidths, a few seconds) for the cost model, and nothing else");
+  sub->add_option("--features", command.features,
+                  "Write the rows of --database as features of the cost model (CSV; -: standard output), and measure nothing");
+  return sub;
+}
+
+static CLI::App *addExplain(CLI::App &app, ExplainCommand &command) {
+  CLI::App *sub = app.add_subcommand("explain", "Say where a model's time goes and why: per kernel what binds it, what the cost model "
+                                                "predicts, its schedule and what was rejected");
+  sub->add_option("model", command.model, "The model, .onnx; of a compiled one, .alloy, a roofline only")->required();
+  addCompileSettings(sub, command.settings);
+  sub->add_option("--dim", command.inputs.sizes, kSizeHelp)->allow_extra_args(false);
+  sub->add_flag("--measure", command.measure, "Compile and run the model too, on random inputs and one thread, and show measured times");
+  sub->add_option("--json", command.json, "Write everything as JSON to this file; -: standard output, instead of the text");
+  sub->add_option("--html", command.html, "Write a page with charts to this file: one file that needs no network");
   return sub;
 }
 
@@ -297,6 +319,7 @@ static std::vector<std::pair<CLI::App *, std::function<int()>>> declare(CLI::App
           {addVerify(app, parsed.verify), [&] { return runVerify(parsed.verify); }},
           {addBench(app, parsed.bench), [&] { return runBench(parsed.bench); }},
           {addTune(app, parsed.tune), [&] { return runTune(parsed.tune); }},
+          {addExplain(app, parsed.explain), [&] { return runExplain(parsed.explain); }},
           {addInspect(app, parsed.inspect), [&] { return runInspect(parsed.inspect); }},
           {addImport(app, parsed.import), [&] { return runImport(parsed.import); }}};
 }

@@ -34,6 +34,7 @@ struct CompileSettings {
   bool noCache = false;
   std::string database;    ///< tuning database; empty: the default one
   bool noDatabase = false; ///< the compiler's own schedules
+  std::string costModel = "none"; ///< what chooses schedules that were not measured: prior, trees or none
   bool verbose = false;
 };
 
@@ -115,8 +116,21 @@ struct TuneCommand {
   unsigned rows = 0;                ///< stop after so many; 0: no such limit
   uint64_t seed = 0;
   bool listSpace = false;
+  bool calibrate = false;   ///< measure the constants of the machine, also where they are known, and nothing else
+  std::string features; ///< file for the rows of the database as features; empty: measure
 };
 int runTune(const TuneCommand &command);
+/// `--features`: what the cost model is trained on.
+int printFeatures(const TuneCommand &command);
+
+struct ExplainCommand {
+  CompileSettings settings; ///< one target
+  InputSettings inputs;     ///< `sizes`; what else is given is for --measure
+  std::string model;        ///< .onnx, or .alloy
+  bool measure = false;
+  std::string json, html;   ///< files; "-": standard output; empty: none
+};
+int runExplain(const ExplainCommand &command);
 
 struct InspectCommand {
   std::string artifact;

@@ -99,7 +99,7 @@ static void printTuned(const CompileReport &report) {
   table.alignRight({3});
   for (const TunedKernel &kernel : report.tuned)
     table.row({kernel.kernel, kernel.target, kernel.schedule, formatNumber(kernel.gain) + "x",
-               "measured at " + joined(kernel.shapes, "; ")});
+               kernel.shapes.empty() ? "predicted" : "measured at " + joined(kernel.shapes, "; ")});
   table.print(llvm::errs());
   if (report.outdatedRows)
     llvm::errs() << "  tuning database: " << formatCount(report.outdatedRows, "row")
@@ -141,8 +141,11 @@ static void printSummary(const CompileCommand &command, const Progress &progress
   llvm::errs() << outputOf(command) << ": " << formatBytes(report.fileSize) << ", "
                << formatCount(report.kernels, "kernel") << " (" << report.kernelsFromCache
                << " from the cache), " << formatCount(report.launches, "step");
-  if (!report.tuned.empty())
-    llvm::errs() << ", " << formatCount(report.tuned.size(), "measured schedule");
+  size_t predicted = llvm::count_if(report.tuned, [](const TunedKernel &kernel) { return kernel.shapes.empty(); });
+  if (size_t measured = report.tuned.size() - predicted)
+    llvm::errs() << ", " << formatCount(measured, "measured schedule");
+  if (predicted)
+    llvm::errs() << ", " << formatCount(predicted, "predicted schedule");
   llvm::errs() << "\n";
   if (!report.precision.choices.empty() && !command.fusionReport)
     report.precision.print(llvm::errs());
@@ -222,6 +225,7 @@ static CompileOptions makeOptions(const CompileCommand &command, Progress &progr
   options.databaseIsRequired = !command.settings.database.empty();
   if (!command.settings.noDatabase)
     options.database = options.databaseIsRequired ? command.settings.database : TuningDatabase::defaultPath();
+  options.costModel = command.settings.costModel == "none" ? "" : command.settings.costModel;
   options.fusionReport = command.fusionReport ? &llvm::errs() : nullptr;
   options.progress = [&progress](llvm::StringRef stage, unsigned done, unsigned total) {
     progress.update(stage.str(), done, total);
@@ -269,6 +273,29 @@ bool compileModelWith(const CompileCommand &command, bool summary, const Precisi
   if (summary && command.emit == "alloy")
     printSummary(command, progress, times, report);
   return command.printPlan.empty() || !summary || writePlan(command, precision, report);
+}
+
+std::optional<ProgramPrice> priceModel(const CompileCommand &command, const PriceRequest &request, std::string *plan) {
+  std::optional<PrecisionRequest> precision = choosePrecision(command);
+  Result<std::vector<std::string>> targets = resolveTargets(command.settings.targets);
+  if (!precision || !targets.ok())
+    return targets.ok() ? std::nullopt : (fail(targets.status()), std::nullopt);
+  Progress progress;
+  PassTimes times;
+  CompileOptions options = makeOptions(command, progress, times, *targets);
+  options.precision = precision->plan, options.allBf16 = precision->allBf16, options.quantization = precision->quantization;
+  ToolContext context(command.settings.jobs);
+  mlir::OwningOpRef<mlir::ModuleOp> module = importModel(command.model, command.settings.dims, context.get());
+  if (!module)
+    return std::nullopt;
+  CompileReport report;
+  Result<ProgramPrice> price = priceProgram(*module, options, request, &report);
+  if (!price.ok())
+    return fail(price.status()), std::nullopt;
+  progress.finish();
+  if (plan && !report.precision.choices.empty())
+    *plan = report.precision.toJson();
+  return std::move(*price);
 }
 
 bool compileModel(const CompileCommand &command, bool summary) {

@@ -4,6 +4,7 @@
 #define PERMALLOY_LIB_DRIVER_COMPILEMODEL_H
 
 #include "Commands.h"
+#include "permalloy/Pipelines/Price.h"
 #include "permalloy/Transforms/Precision.h"
 #include "permalloy/Transforms/Quantization.h"
 
@@ -21,6 +22,10 @@ struct PrecisionRequest {
 
 /// Compiles with that precision rather than that of the settings, in a context of the caller's.
 bool compileModelWith(const CompileCommand &command, bool summary, const PrecisionRequest &precision, ToolContext &context);
+
+/// Prices what compileModel would make of `command.model` (Pipelines/Price.h); `plan`, if not null, becomes the plan that was carried
+/// out, as JSON, where there is one. Nothing after an error, which was reported.
+std::optional<ProgramPrice> priceModel(const CompileCommand &command, const PriceRequest &request, std::string *plan = nullptr);
 
 /// Compiles `command.model` as `permalloy compile` does, with a closing line about the file if
 /// `summary`. False after an error, which was reported.

@@ -4,22 +4,12 @@
 #include "ImportModel.h"
 #include "Report.h"
 
-#include "permalloy/Analysis/SymbolicShapes.h"
-#include "permalloy/Artifact/Expressions.h"
-#include "permalloy/Pipelines/Compile.h"
+#include "permalloy/Pipelines/Price.h"
 #include "permalloy/Support/Progress.h"
 
 #include "mlir/Parser/Parser.h"
 
 namespace permalloy {
-
-/// Whether an expression mentions a size that depends on data.
-static bool dependsOnData(const artifact::ArtifactContents &launches, uint32_t index) {
-  const artifact::Expr &expr = launches.program.expressions[index];
-  if (expr.op == artifact::ExprOp::symbol)
-    return isDataSymbol(launches.manifest.symbols[static_cast<size_t>(expr.value)].name);
-  return expr.op != artifact::ExprOp::constant && (dependsOnData(launches, expr.lhs) || dependsOnData(launches, expr.rhs));
-}
 
 bool ModelKernels::add(const std::string &model, const CompileSettings &settings, const std::vector<Sizes> &sizes) {
   Progress progress;
@@ -29,6 +19,12 @@ bool ModelKernels::add(const std::string &model, const CompileSettings &settings
   artifact::ArtifactContents launches;
   CompileOptions options;
   options.allBf16 = settings.precision == "bf16";
+  if (!settings.quantize.empty()) {
+    llvm::Expected<QuantizationRequest> quantization = QuantizationRequest::parse(settings.quantize, settings.solver);
+    if (!quantization)
+      return fail("--quantize: " + llvm::toString(quantization.takeError())), false;
+    options.quantization = *quantization;
+  }
   if (!module || llvm::failed(compileToLaunches(*module, options, launches)))
     return false;
   for (const Sizes &some : sizes)
@@ -49,49 +45,30 @@ Status ModelKernels::addLaunches(const artifact::ArtifactContents &launches, mli
   Result<std::vector<int64_t>> symbols = symbolValues(launches.manifest, sizes);
   if (!symbols.ok())
     return symbols.status();
-  // Caches have room for twice of what they hold.
-  size_t bound = launches.manifest.inputSymbols().size();
-  int64_t largest = 1;
-  for (size_t i = 0; i < bound; ++i)
-    largest = std::max(largest, (*symbols)[i]);
-  for (size_t i = bound; i < symbols->size(); ++i)
-    (*symbols)[i] = 2 * largest;
-  std::vector<int64_t> values;
-  PERMALLOY_TRY(artifact::evaluateAll(launches.program.expressions, launches.manifest.symbols, *symbols, values));
   size_t weightBytes = 0;
-  for (const artifact::Step &step : launches.program.steps) {
-    if (step.kind != artifact::StepKind::launch ||
-        llvm::any_of(step.scalars, [&](uint32_t scalar) { return dependsOnData(launches, scalar); }))
-      continue;
-    auto kernel = module.lookupSymbol<kern::KernelOp>(launches.program.kernels[step.kernel].name);
-    std::vector<int64_t> scalars;
-    for (uint32_t scalar : step.scalars)
-      scalars.push_back(values[scalar]);
-    if (!kernel)
-      continue;
+  Result<size_t> left = forEachLaunch(launches, module, std::move(*symbols), [&](size_t, kern::KernelOp kernel, const reference::Symbols &values) {
     weightBytes += packedBytes(kernel);
-    addLaunch(kernel, scalars);
-  }
+    addLaunch(kernel, values);
+  });
+  if (!left.ok())
+    return left.status();
   mostWeightBytes = std::max(mostWeightBytes, weightBytes);
   return {};
 }
 
-void ModelKernels::addLaunch(kern::KernelOp kernel, const std::vector<int64_t> &scalars) {
+void ModelKernels::addLaunch(kern::KernelOp kernel, const reference::Symbols &symbols) {
   KernelIdentity identity = identityOf(kernel);
   auto [entry, isNew] = known.try_emplace(identity.id, all.size());
   if (isNew) {
     modules.push_back(mlir::parseSourceString<mlir::ModuleOp>(identity.text, &context));
     all.push_back({*modules.back()->getOps<kern::KernelOp>().begin(), {}});
   }
-  reference::Symbols symbols;
-  for (auto [symbol, value] : llvm::zip(kernel.getSymbols(), scalars))
-    symbols[mlir::cast<mlir::StringAttr>(symbol).getValue()] = value;
   std::vector<reference::Symbols> &sizes = all[entry->second].sizes;
   auto isSame = [&](const reference::Symbols &other) {
     return llvm::all_of(symbols, [&](const auto &item) { return other.lookup(item.getKey()) == item.getValue(); });
   };
   if (llvm::none_of(sizes, isSame))
-    sizes.push_back(std::move(symbols));
+    sizes.push_back(symbols);
 }
 
 } // namespace permalloy

@@ -26,7 +26,7 @@ public:
 
 private:
   Status addLaunches(const artifact::ArtifactContents &launches, mlir::ModuleOp module, const Sizes &sizes);
-  void addLaunch(kern::KernelOp kernel, const std::vector<int64_t> &scalars);
+  void addLaunch(kern::KernelOp kernel, const reference::Symbols &symbols);
 
   mlir::MLIRContext &context;
   std::vector<mlir::OwningOpRef<mlir::ModuleOp>> modules;

@@ -40,9 +40,7 @@ static std::string rate(double work, double seconds, const char *unit) {
   return work > 0 && seconds > 0 ? formatNumber(work / seconds / 1e9, 3) + unit : "";
 }
 
-/// Median nanoseconds of each step over a few runs.
-static Result<std::vector<double>> measureSteps(OpenModel &model,
-                                                std::span<const NamedArray> inputs) {
+Result<std::vector<double>> measureSteps(OpenModel &model, std::span<const NamedArray> inputs) {
   size_t count = model.artifact().program().steps.size();
   std::vector<std::vector<double>> times(count);
   std::vector<int64_t> nanoseconds(count);

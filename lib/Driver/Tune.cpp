@@ -6,6 +6,7 @@
 #include "permalloy/Artifact/CpuFeatures.h"
 #include "permalloy/Codegen/Common/ObjectEmission.h"
 #include "permalloy/Codegen/KernelEmitter.h"
+#include "permalloy/Measure/Calibration.h"
 #include "permalloy/Measure/Corpus.h"
 #include "permalloy/Support/Text.h"
 
@@ -178,7 +179,25 @@ static int listSpaces(const TuneCommand &command, const codegen::CpuTarget &targ
   return 0;
 }
 
+/// `--calibrate`: the constants of the cost model's roofline.
+static int calibrateMachine() {
+  Result<MachineRates> rates = measure::calibrateOnce(/*again=*/true);
+  if (!rates.ok())
+    return fail(rates.status());
+  Table table;
+  table.alignRight({1});
+  for (const MachineRates::Field &field : MachineRates::fields())
+    table.row({field.name, formatNumber((*rates).*field.member, 4), field.unit, field.meaning});
+  table.print(llvm::outs());
+  llvm::errs() << MachineRates::defaultPath() << ": " << rates->source << "\n";
+  return finishOutput(0);
+}
+
 int runTune(const TuneCommand &command) {
+  if (!command.features.empty())
+    return printFeatures(command);
+  if (command.calibrate)
+    return calibrateMachine();
   if (command.settings.targets.size() != 1)
     return fail("--target: tune one target at a time");
   llvm::Expected<codegen::CpuTarget> target = codegen::CpuTarget::parse(command.settings.targets.front());
@@ -194,6 +213,9 @@ int runTune(const TuneCommand &command) {
   std::string path = command.settings.database.empty() ? TuningDatabase::defaultPath() : command.settings.database;
   if (path.empty())
     return fail("there is no folder for the tuning database; set HOME or XDG_DATA_HOME, or give --database FILE");
+  if (command.settings.database.empty()) // the constants lie beside the default database
+    if (Result<MachineRates> rates = measure::calibrateOnce(); !rates.ok())
+      warn("the constants of this machine are not kept: " + rates.status().message());
   Result<TuningWriter> writer = TuningWriter::open(path);
   if (!writer.ok())
     return fail(writer.status());

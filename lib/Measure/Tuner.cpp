@@ -3,7 +3,7 @@
 #include "permalloy/Measure/Tuner.h"
 #include "permalloy/Artifact/CpuFeatures.h"
 #include "permalloy/Codegen/KernelEmitter.h"
-#include "permalloy/CostModel/AnalyticalModel.h"
+#include "permalloy/CostModel/Prior.h"
 #include "permalloy/CostModel/KernelWork.h"
 #include "permalloy/Measure/Candidate.h"
 #include "permalloy/Runtime/ThreadPool.h"
@@ -383,11 +383,8 @@ Status Tuner::append(TaskState &state, const Prepared &prepared, size_t size, co
   row.codeBytes = candidate.codeBytes;
   KernelWork work = workOf(*state.kernel);
   row.flops = valueOf(work.flops, symbols), row.bytes = valueOf(work.bytes, symbols);
-  Machine machine;
-  machine.lanes = options.target->lanes();
-  machine.hasAmx = options.target->hasAmx();
-  if (auto estimate = estimateCost(*state.kernel, row.schedule, symbols, machine))
-    row.estimateNs = estimate->nanoseconds(machine);
+  if (auto facts = factsOf(*state.kernel, symbols))
+    row.estimateNs = estimateCost(*facts, row.schedule, Machine(rates, unitsOf(row.target))).nanoseconds();
   row.compiler = "permalloy " PERMALLOY_VERSION ", LLVM " LLVM_VERSION_STRING;
   row.date = today();
   ++counts.measured;

@@ -240,11 +240,15 @@ LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions
   return success();
 }
 
-LogicalResult permalloy::compileToLaunches(ModuleOp module, const CompileOptions &options, artifact::ArtifactContents &contents) {
+LogicalResult permalloy::compileToLaunches(ModuleOp module, const CompileOptions &options, artifact::ArtifactContents &contents,
+                                           CompileReport *report) {
   Stages stages(options, nullptr);
   PrecisionPlan chosen;
-  return failure(failed(runFrontHalf(module, options, EmitKind::Kern, stages, chosen, nullptr)) ||
-                 failed(buildArtifact(module, {}, options.commandLine, contents)));
+  if (failed(runFrontHalf(module, options, EmitKind::Kern, stages, chosen, nullptr)))
+    return failure();
+  if (report)
+    report->precision = std::move(chosen);
+  return buildArtifact(module, {}, options.commandLine, contents);
 }
 
 LogicalResult permalloy::compileToText(ModuleOp module, const CompileOptions &options, EmitKind kind, raw_ostream &out,

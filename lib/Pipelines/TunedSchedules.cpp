@@ -1,6 +1,7 @@
 //===- TunedSchedules.cpp - measured schedules for a compilation -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "TunedSchedules.h"
+#include "ScheduleChoice.h"
 #include "permalloy/Artifact/Hash.h"
 #include "permalloy/Codegen/KernelEmitter.h"
 
@@ -13,6 +14,12 @@ using namespace mlir;
 
 FailureOr<TunedSchedules> TunedSchedules::load(ModuleOp module, const CompileOptions &options) {
   TunedSchedules result;
+  if (!options.costModel.empty()) {
+    Result<std::unique_ptr<CostModel>> model = CostModel::named(options.costModel, MachineRates::of());
+    if (!model.ok())
+      return emitError(module.getLoc()) << model.status().message();
+    result.model = std::move(*model);
+  }
   if (options.database.empty() || (!options.databaseIsRequired && !llvm::sys::fs::exists(options.database)))
     return result;
   llvm::StringSet<> structures;
@@ -30,15 +37,6 @@ FailureOr<TunedSchedules> TunedSchedules::load(ModuleOp module, const CompileOpt
     if (auto file = llvm::MemoryBuffer::getFile(options.database))
       result.hash = hash128((*file)->getBufferStart(), (*file)->getBufferSize()).hex().substr(0, 16);
   return result;
-}
-
-static NamedNumbers numbersOf(DictionaryAttr schedule) {
-  NamedNumbers numbers;
-  for (NamedAttribute entry : schedule)
-    if (auto value = dyn_cast<IntegerAttr>(entry.getValue()))
-      numbers.push_back({entry.getName().str(), value.getInt()});
-  llvm::sort(numbers);
-  return numbers;
 }
 
 /// The name of the code of `kernel`, a text of the database, with a schedule; empty where it can have none.
@@ -74,22 +72,59 @@ bool TunedSchedules::isCurrent(const TuningRow &row, const codegen::CpuTarget &t
   return false;
 }
 
-LogicalResult TunedSchedules::apply(kern::KernelOp kernel, const codegen::CpuTarget &target) {
-  auto space = database.rows().empty() ? nullptr : codegen::scheduleSpace(kernel, target);
-  if (!space)
-    return success();
-  auto valuesOf = [&](const NamedNumbers &schedule) {
-    auto values = space->values(schedule);
-    return values ? std::optional(*values) : (llvm::consumeError(values.takeError()), std::nullopt);
-  };
+std::optional<TunedSchedule> TunedSchedules::measured(kern::KernelOp kernel, const codegen::CpuTarget &target,
+                                                      const codegen::ScheduleSpace &space) {
   ScheduleQuery query{identityOf(kernel).structure, sizesOf(kernel, {}), target.name.str(), Cpu::host().kind(),
                       numbersOf(kernel.getScheduleAttr())};
-  query.isLegal = [&](const NamedNumbers &schedule) { return valuesOf(schedule).has_value(); };
+  query.isLegal = [&](const NamedNumbers &schedule) {
+    auto values = space.values(schedule);
+    return values ? true : (llvm::consumeError(values.takeError()), false);
+  };
   query.isCurrent = [&](const TuningRow &row) { return isCurrent(row, target); };
-  auto best = database.choose(query);
-  if (!best)
+  return database.choose(query);
+}
+
+/// What was measured has the last word, also where it says that the default is best.
+LogicalResult TunedSchedules::predict(kern::KernelOp kernel, const codegen::CpuTarget &target, const codegen::ScheduleSpace &space) {
+  std::string structure = identityOf(kernel).structure;
+  bool wasMeasured = llvm::any_of(database.rows(), [&](const TuningRow &row) {
+    return row.target == target.name && row.cpu == Cpu::host().kind() && database.kernels().at(row.kernel).structure == structure;
+  });
+  auto values = space.values(kernel.getScheduleAttr());
+  if (!values)
+    return kernel.emitError(llvm::toString(values.takeError()));
+  if (wasMeasured)
     return success();
-  auto values = *valuesOf(best->schedule);
-  kernels.push_back({kernel.getSymName().str(), target.name.str(), space->str(values), best->shapes, best->gain});
-  return codegen::setSchedule(kernel, target, space->attribute(kernel.getContext(), values));
+  auto chosen = chooseSchedule(space, *values, usualFacts(kernel), *model, target.name.str());
+  if (!chosen)
+    return success();
+  kernels.push_back({kernel.getSymName().str(), target.name.str(), space.str(chosen->values), {}, std::exp(chosen->gain.gain)});
+  return codegen::setSchedule(kernel, target, space.attribute(kernel.getContext(), chosen->values));
+}
+
+LogicalResult TunedSchedules::apply(kern::KernelOp kernel, const codegen::CpuTarget &target) {
+  auto space = database.rows().empty() && !model ? nullptr : codegen::scheduleSpace(kernel, target);
+  if (!space)
+    return success();
+  auto best = measured(kernel, target, *space);
+  if (!best)
+    return model ? predict(kernel, target, *space) : success();
+  auto values = space->values(best->schedule);
+  if (!values)
+    return kernel.emitError(llvm::toString(values.takeError()));
+  kernels.push_back({kernel.getSymName().str(), target.name.str(), space->str(*values), best->shapes, best->gain});
+  return codegen::setSchedule(kernel, target, space->attribute(kernel.getContext(), *values));
+}
+
+std::string TunedSchedules::commandLine() const {
+  auto predicted = [](const TunedKernel &kernel) { return kernel.shapes.empty(); };
+  std::string text = llvm::all_of(kernels, predicted) ? "" : " --database " + hash;
+  return text + (llvm::any_of(kernels, predicted) ? " --cost-model " + model->kind() : "");
+}
+
+std::string TunedSchedules::originOf(StringRef kernel, StringRef target) const {
+  for (const TunedKernel &tuned : kernels)
+    if (tuned.kernel == kernel && tuned.target == target)
+      return tuned.shapes.empty() ? "predicted" : "measured";
+  return "default";
 }

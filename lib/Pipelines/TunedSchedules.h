@@ -5,6 +5,8 @@
 
 #include "permalloy/Codegen/CPU/Target.h"
 #include "permalloy/Codegen/KernelContext.h"
+#include "permalloy/Codegen/ScheduleSpace.h"
+#include "permalloy/CostModel/CostModel.h"
 #include "permalloy/CostModel/TuningDatabase.h"
 #include "permalloy/Pipelines/Compile.h"
 
@@ -17,20 +19,26 @@ public:
   /// default database must not keep anything from compiling.
   static llvm::FailureOr<TunedSchedules> load(mlir::ModuleOp module, const CompileOptions &options);
 
-  /// Replaces the schedule of a kernel, which is the default, where another one was measured as faster.
+  /// Replaces the schedule of a kernel, which is the default, where another one was measured as faster, or else where the cost
+  /// model is sure that one is.
   llvm::LogicalResult apply(kern::KernelOp kernel, const codegen::CpuTarget &target);
 
   const std::vector<TunedKernel> &used() const { return kernels; }
   /// Rows that were of interest but measured with other code than this compiler generates.
   unsigned outdatedRows() const { return outdated.size(); }
-  /// " --database HASH" of the file where any of it was used: what the artifact's bytes depend on.
-  std::string commandLine() const { return kernels.empty() ? "" : " --database " + hash; }
+  /// " --database HASH" of the file where any of it was used, and " --cost-model KIND": what the artifact's bytes depend on.
+  std::string commandLine() const;
+  /// Where the schedule of a kernel comes from: "default", "measured" or "predicted".
+  std::string originOf(llvm::StringRef kernel, llvm::StringRef target) const;
 
 private:
   bool isCurrent(const TuningRow &row, const codegen::CpuTarget &target);
+  std::optional<TunedSchedule> measured(kern::KernelOp kernel, const codegen::CpuTarget &target, const codegen::ScheduleSpace &space);
+  llvm::LogicalResult predict(kern::KernelOp kernel, const codegen::CpuTarget &target, const codegen::ScheduleSpace &space);
 
   TuningDatabase database;
   std::string hash;
+  std::unique_ptr<CostModel> model; ///< null: none
   /// Names of the code that measured kernels get today (codegen::codeOf), by kernel, target and schedule; empty: none.
   llvm::StringMap<std::string> codes;
   std::unique_ptr<codegen::KernelContext> context; ///< made when the first is wanted

@@ -41,7 +41,7 @@ struct TuningRow {
   unsigned instructions = 0, spills = 0; ///< of the function; in its innermost loops
   unsigned codeBytes = 0;
   int64_t flops = -1, bytes = -1; ///< KernelWork; -1: unknown
-  double estimateNs = 0;          ///< what the analytical model said; 0: it does not know this emitter
+  double estimateNs = 0;          ///< what the prior said; 0: a size depends on data
   std::string compiler, date;
 
   /// What makes a measurement the same as another.

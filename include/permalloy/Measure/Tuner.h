@@ -3,6 +3,7 @@
 #ifndef PERMALLOY_MEASURE_TUNER_H
 #define PERMALLOY_MEASURE_TUNER_H
 
+#include "permalloy/CostModel/MachineRates.h"
 #include "permalloy/CostModel/TuningDatabase.h"
 #include "permalloy/Measure/CandidateCompiler.h"
 #include "permalloy/Measure/KernelBuffers.h"
@@ -82,6 +83,7 @@ private:
   TuningProgress counts;
   WeightArena arena;
   DriftReference reference;
+  MachineRates rates = MachineRates::of();
   CandidateCompiler compiler;
 };
 

@@ -54,6 +54,8 @@ struct CompileOptions {
   /// there counts as empty unless `databaseIsRequired`.
   std::string database;
   bool databaseIsRequired = false;
+  /// The cost model that looks for a schedule where none was measured (CostModel::make); empty: none does.
+  std::string costModel;
   /// The options as the user would type them, for the artifact's manifest (no paths, no times).
   std::string commandLine;
   /// Compute the real tokens of padded batches only; outputs are then 0 at padded positions.
@@ -72,12 +74,12 @@ struct CompileOptions {
 /// LLVM IR; their assembly (the last two for the most demanding target).
 enum class EmitKind { Tfm, Kern, Llvm, Asm };
 
-/// A kernel that got a measured schedule.
+/// A kernel that got a measured or a predicted schedule.
 struct TunedKernel {
   std::string kernel, target;
   std::string schedule;            ///< "tile_panels=3 tile_rows=8 ..."
-  std::vector<std::string> shapes; ///< the sizes that it was measured at, "d0=1 d1=128"
-  double gain = 1;                 ///< measured time of the default by that of this schedule
+  std::vector<std::string> shapes; ///< the sizes that it was measured at, "d0=1 d1=128"; none: the cost model chose it
+  double gain = 1;                 ///< time of the default by that of this schedule
 };
 
 /// What a compilation made.
@@ -111,7 +113,7 @@ llvm::LogicalResult compileToArtifact(mlir::ModuleOp module, const CompileOption
 /// The kernels of `module`, which is changed, and their launches, without schedules and code: fills manifest and program, whose
 /// steps have no grids.
 llvm::LogicalResult compileToLaunches(mlir::ModuleOp module, const CompileOptions &options,
-                                      artifact::ArtifactContents &contents);
+                                      artifact::ArtifactContents &contents, CompileReport *report = nullptr);
 
 /// Compiles `module` as far as `kind` and prints the result.
 llvm::LogicalResult compileToText(mlir::ModuleOp module, const CompileOptions &options,

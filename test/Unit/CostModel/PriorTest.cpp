@@ -1,7 +1,7 @@
-//===- AnalyticalModelTest.cpp - latency of a kernel that was not measured *- C++ -*-===//
+//===- PriorTest.cpp - a roofline with the schedule in it ---------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "permalloy/CostModel/AnalyticalModel.h"
 #include "permalloy/CostModel/KernelWork.h"
+#include "permalloy/CostModel/Prior.h"
 
 #include "mlir/Parser/Parser.h"
 #include "gtest/gtest.h"
@@ -10,9 +10,9 @@ using namespace permalloy;
 
 namespace {
 
-class AnalyticalModelTest : public testing::Test {
+class PriorTest : public testing::Test {
 protected:
-  AnalyticalModelTest() { context.loadDialect<tfm::TfmDialect, kern::KernDialect>(); }
+  PriorTest() { context.loadDialect<tfm::TfmDialect, kern::KernDialect>(); }
 
   kern::KernelOp parse(const std::string &text) {
     modules.push_back(mlir::parseSourceString<mlir::ModuleOp>(text, &context));
@@ -20,7 +20,7 @@ protected:
   }
 
   /// Cycles of a linear layer in f32.
-  double linear(int64_t m, int64_t n, int64_t k, NamedNumbers schedule = {}, Machine machine = {}) {
+  double linear(int64_t m, int64_t n, int64_t k, NamedNumbers schedule = {}, Machine machine = avx512()) {
     std::string width = std::to_string(n), depth = std::to_string(k);
     std::string x = "tensor<?x" + depth + "xf32>", w = "tensor<" + depth + "x" + width + "xf32, #tfm.panels>", y = "tensor<?x" + width + "xf32>";
     kern::KernelOp kernel = parse("kern.kernel @k contraction attributes {arg_dims = [[#tfm.dim<d0>, #tfm.dim<" + depth + ">], [#tfm.dim<" +
@@ -28,10 +28,13 @@ protected:
                                   "):\n  %0 = tfm.linear %x, %w : (" + x + ", " + w + ") -> " + y + "\n  kern.yield %0 : " + y + "\n}");
     reference::Symbols symbols;
     symbols["d0"] = m;
-    auto estimate = estimateCost(kernel, schedule, symbols, machine);
-    EXPECT_TRUE(estimate.has_value());
-    return estimate ? estimate->cycles() : 0;
+    auto facts = factsOf(kernel, symbols);
+    EXPECT_TRUE(facts.has_value());
+    return facts ? estimateCost(*facts, schedule, machine).cycles() : 0;
   }
+
+  /// A machine whatever this one is.
+  static Machine avx512() { return Machine(MachineRates::committed("GenuineIntel-6-167-926136e5"), unitsOf("x86-64-v4")); }
 
   mlir::MLIRContext context;
   std::vector<mlir::OwningOpRef<mlir::ModuleOp>> modules;
@@ -41,7 +44,7 @@ NamedNumbers tile(int64_t panels, int64_t rows) {
   return {{"block_rows", 240 / rows * rows}, {"block_steps", 768}, {"prefetch_period", 8}, {"tile_panels", panels}, {"tile_rows", rows}};
 }
 
-TEST_F(AnalyticalModelTest, GrowsWithEveryDimension) {
+TEST_F(PriorTest, GrowsWithEveryDimension) {
   for (int64_t m : {1, 8, 100, 500})
     for (int64_t n : {64, 768}) {
       EXPECT_LT(linear(m, n, 768), linear(m + 20, n, 768));
@@ -50,15 +53,15 @@ TEST_F(AnalyticalModelTest, GrowsWithEveryDimension) {
     }
 }
 
-TEST_F(AnalyticalModelTest, LiesAboveTheRoofline) {
-  Machine machine;
+TEST_F(PriorTest, LiesAboveTheRoofline) {
+  Machine machine = avx512();
   double products = 512.0 * 768 * 768 / machine.lanes / machine.fmaPorts;
   EXPECT_GT(linear(512, 768, 768, tile(3, 8)), products);
   EXPECT_LT(linear(512, 768, 768, tile(3, 8)), 1.5 * products);
   EXPECT_GT(linear(1, 4096, 4096), 4096.0 * 4096 * 4 / machine.memoryBytes);
 }
 
-TEST_F(AnalyticalModelTest, KnowsGoodTiles) {
+TEST_F(PriorTest, KnowsGoodTiles) {
   // 1 x 1 waits for its sums, 12 x 1 for its broadcasts.
   EXPECT_LT(linear(512, 768, 768, tile(3, 8)), linear(512, 768, 768, tile(1, 12)));
   EXPECT_LT(linear(512, 768, 768, tile(1, 12)), 0.5 * linear(512, 768, 768, tile(1, 1)));
@@ -66,13 +69,12 @@ TEST_F(AnalyticalModelTest, KnowsGoodTiles) {
   EXPECT_LT(linear(512, 96, 768, tile(2, 12)), linear(512, 96, 768, tile(4, 6)));
   // Where memory decides, tiles do not matter.
   EXPECT_NEAR(linear(1, 4096, 4096, tile(3, 8)) / linear(1, 4096, 4096, tile(2, 12)), 1, 0.05);
-  Machine avx2;
-  avx2.lanes = 8;
+  Machine avx2(MachineRates::committed(""), unitsOf("x86-64-v3"));
   EXPECT_GT(linear(512, 768, 768, tile(1, 6), avx2), 1.8 * linear(512, 768, 768, tile(3, 8)));
 }
 
 /// What is not kept is neither multiplied nor read.
-TEST_F(AnalyticalModelTest, KeptBlocks) {
+TEST_F(PriorTest, KeptBlocks) {
   kern::KernelOp kernel = parse(R"mlir(kern.kernel @k contraction attributes {arg_dims = [[#tfm.dim<d0>, #tfm.dim<768>], [#tfm.dim<48>, #tfm.dim<384>, #tfm.dim<16>], [#tfm.dim<48>, #tfm.dim<384>]], symbols = ["d0"]} {
   ^bb0(%x: tensor<?x768xf32>, %v: tensor<48x384x16xf32>, %r: tensor<48x384xi32>):
     %w = tfm.expand_blocks %v, %r {block = array<i64: 1, 16>, shape = array<i64: 768, 768>} : (tensor<48x384x16xf32>, tensor<48x384xi32>) -> tensor<768x768xf32>
@@ -85,12 +87,12 @@ TEST_F(AnalyticalModelTest, KeptBlocks) {
   KernelWork work = workOf(kernel);
   EXPECT_EQ(2 * 128 * 768 * 384, *reference::evaluate(work.flops, symbols, error));
   EXPECT_EQ(4 * (2 * 128 * 768 + 48 * 384 * 17), *reference::evaluate(work.bytes, symbols, error));
-  double sparse = estimateCost(kernel, {}, symbols, Machine())->cycles();
+  double sparse = estimateCost(*factsOf(kernel, symbols), {}, avx512()).cycles();
   EXPECT_LT(sparse, 0.6 * linear(128, 768, 768));
   EXPECT_GT(sparse, 0.45 * linear(128, 768, 768));
 }
 
-TEST_F(AnalyticalModelTest, AttentionGrowsAndCausalityHalvesIt) {
+TEST_F(PriorTest, AttentionGrowsAndCausalityHalvesIt) {
   auto attention = [&](int64_t queries, int64_t keys, const char *causal) {
     std::string q = "tensor<1x?x768xf32>";
     kern::KernelOp kernel = parse(
@@ -101,17 +103,25 @@ TEST_F(AnalyticalModelTest, AttentionGrowsAndCausalityHalvesIt) {
     reference::Symbols symbols;
     symbols["d0"] = queries;
     symbols["d1"] = keys;
-    return estimateCost(kernel, {{"block_keys", 128}, {"tile_keys", 8}, {"tile_queries", 8}}, symbols, Machine())->cycles();
+    return estimateCost(*factsOf(kernel, symbols), {{"block_keys", 128}, {"query_vectors", 2}, {"tile_keys", 8}, {"tile_queries", 8}}, avx512()).cycles();
   };
   EXPECT_LT(attention(128, 128, ""), attention(256, 256, ""));
   EXPECT_LT(attention(1, 128, ""), attention(1, 512, ""));
   EXPECT_NEAR(attention(1024, 1024, "causal, ") / attention(1024, 1024, ""), 0.5, 0.05);
 }
 
-TEST_F(AnalyticalModelTest, SaysNothingOfOthers) {
+TEST_F(PriorTest, AnswersForRowsAndNamesWhatBindsThem) {
   kern::KernelOp row = parse("kern.kernel @k row attributes {arg_dims = [[#tfm.dim<d0>]], symbols = [\"d0\"]} {\n^bb0(%x: tensor<?xf32>):\n"
                              "  %0 = tfm.unary relu %x : (tensor<?xf32>) -> tensor<?xf32>\n  kern.yield %0 : tensor<?xf32>\n}");
-  EXPECT_FALSE(estimateCost(row, {}, {}, Machine()).has_value());
+  EXPECT_FALSE(factsOf(row, {}).has_value());
+  auto at = [&](int64_t size) {
+    reference::Symbols symbols;
+    symbols["d0"] = size;
+    return estimateCost(*factsOf(row, symbols), {}, avx512());
+  };
+  EXPECT_LT(at(1000).cycles(), at(100000).cycles());
+  EXPECT_STREQ(at(16).bound(), "launch");
+  EXPECT_STREQ(at(4 << 20).bound(), "L3");
 }
 
 } // namespace

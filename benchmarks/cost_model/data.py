@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Rows of tuning databases as arrays: what the compiler computes of them, cleaned and grouped.
+
+A *group* is one kernel at one size; its rows are schedules. A *structure* is what `docs/tuning.md` calls so: a kernel without the
+sizes that runs differ in. Splits are made of structures or of families (files), never of rows.
+"""
+
+import csv
+import gzip
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+STEADY_MAD, STEADY_DRIFT = 0.03, 0.05
+
+
+@dataclass
+class Rows:
+    """Sorted by group. Arrays have an entry a row; `features` and `names` are as permalloy prints them."""
+
+    names: list
+    feature_hash: int
+    features: np.ndarray  # f32
+    time: np.ndarray  # nanoseconds, disturbances taken out where the default was measured by turns
+    prior: np.ndarray  # nanoseconds
+    noise: np.ndarray  # median distance from the median / median
+    default: np.ndarray  # bool
+    group: np.ndarray  # number of the kernel and size
+    kernel: np.ndarray  # number
+    structure: np.ndarray  # number
+    kind: np.ndarray  # "contraction f32"
+    family: np.ndarray  # name of the file
+    schedule: np.ndarray  # text
+    cpu: str = ""
+
+    def take(self, mask):
+        fields = "features time prior noise default group kernel structure kind family schedule"
+        some = {name: getattr(self, name)[mask] for name in fields.split()}
+        return Rows(self.names, self.feature_hash, cpu=self.cpu, **some)
+
+    @property
+    def y(self):
+        return np.log(self.time / self.prior)
+
+    def groups(self, least=1):
+        """Index arrays of the groups with at least `least` schedules."""
+        order = np.argsort(self.group, kind="stable")
+        starts = np.flatnonzero(np.diff(self.group[order], prepend=-1))
+        return [g for g in np.split(order, starts[1:]) if len(g) >= least]
+
+
+def feature_lines(permalloy, database):
+    """The CSV that `permalloy tune --features` prints of a database, which may be compressed."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder, "rows.jsonl")
+        opener = gzip.open if str(database).endswith(".gz") else open
+        with opener(database, "rb") as source, open(plain, "wb") as target:
+            shutil.copyfileobj(source, target)
+        table = Path(folder, "rows.csv")
+        subprocess.run(
+            [permalloy, "tune", "--features", table, "--database", plain],
+            check=True, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        return table.read_text().splitlines()
+
+
+def family_of(path):
+    """tuning-intel-xeon-amx.jsonl.gz -> "corpus"; tuning-intel-xeon-amx-bert.jsonl.gz -> "bert"."""
+    name = Path(path).name.split(".")[0]
+    return name.rsplit("-", 1)[-1] if name.count("-") > 3 else "corpus"
+
+
+def measured_time(records):
+    """One time of a schedule's measurements, and whether it is steady. Those by turns with the default count, if there are any:
+    both slowed down alike, so the quotient is what the schedule gains."""
+    steady = [
+        r for r in records if r["mad"] <= STEADY_MAD * r["time"] and abs(r["drift"] - 1) <= STEADY_DRIFT
+    ]
+    return steady or None
+
+
+def load(permalloy, databases):
+    """Rows of all files together; noisy rows are left out, equal measurements joined."""
+    names, feature_hash, cpus, records = None, None, {}, {}
+    for database in databases:
+        lines = feature_lines(permalloy, database)
+        feature_hash = int(lines[0].split("feature_hash=")[1].split()[0], 16)
+        header = lines[1].split(",")
+        first = header.index("prior_ns") + 1
+        names = header[first:]
+        for cells in csv.reader(lines[2:]):
+            r = dict(zip(header[:first], cells))
+            key = (r["kernel"], r["symbols"], r["target"], r["schedule"])
+            cpus[r["cpu"]] = cpus.get(r["cpu"], 0) + 1
+            records.setdefault(key, []).append({
+                "time": float(r["median_ns"]), "mad": float(r["mad_ns"]), "drift": float(r["drift"]),
+                "usual": float(r["default_ns"]), "prior": float(r["prior_ns"]), "default": r["default"] == "1",
+                "structure": r["structure"], "kind": f"{r['emitter']} {kind_of(cells, header)}",
+                "family": family_of(database), "features": np.array(cells[first:], np.float32),
+            })  # fmt: skip
+    cpu = max(cpus, key=cpus.get)
+    return assemble(names, feature_hash, records, cpu)
+
+
+def kind_of(cells, header):
+    bits = max(float(cells[header.index(n)]) == 16 for n in ("input_bits", "key_bits"))
+    return "bf16" if bits else "f32"
+
+
+def assemble(names, feature_hash, records, cpu):
+    usual = {}  # of each group: the default's time
+    for key, rows in records.items():
+        steady = measured_time(rows)
+        if steady and any(r["default"] for r in rows):
+            usual[key[:3]] = np.exp(np.mean([np.log(r["time"]) for r in steady]))
+    kept = []
+    for key, rows in records.items():
+        steady = measured_time(rows)
+        if not steady:
+            continue
+        turns = [r for r in steady if r["usual"] > 0 and not r["default"]]
+        if turns and key[:3] in usual:
+            time = usual[key[:3]] * np.exp(np.mean([np.log(r["time"] / r["usual"]) for r in turns]))
+        else:
+            time = np.exp(np.mean([np.log(r["time"]) for r in steady]))
+        noise = np.mean([r["mad"] / r["time"] for r in steady])
+        kept.append((key, time, noise, any(r["default"] for r in rows), steady[-1]))
+    kept.sort(key=lambda entry: entry[0][:3])
+    number = lambda values: np.unique(values, return_inverse=True)[1]  # noqa: E731
+    last = [entry[4] for entry in kept]
+    return Rows(
+        names, feature_hash,
+        features=np.stack([r["features"] for r in last]),
+        time=np.array([entry[1] for entry in kept]),
+        prior=np.array([r["prior"] for r in last]),
+        noise=np.array([entry[2] for entry in kept]),
+        default=np.array([entry[3] for entry in kept]),
+        group=number(["|".join(entry[0][:3]) for entry in kept]),
+        kernel=number([entry[0][0] for entry in kept]),
+        structure=number([r["structure"] for r in last]),
+        kind=np.array([r["kind"] for r in last]),
+        family=np.array([r["family"] for r in last]),
+        schedule=np.array([entry[0][3] for entry in kept]),
+        cpu=cpu,
+    )  # fmt: skip
+
+
+def repeats(permalloy, databases):
+    """Quotients of the slowest and the fastest of measurements of the same, steady ones: the noise floor."""
+    values = {}
+    for database in databases:
+        lines = feature_lines(permalloy, database)
+        header = lines[1].split(",")
+        at = {name: header.index(name) for name in ("kernel", "symbols", "schedule", "mad_ns", "median_ns", "drift")}
+        for cells in csv.reader(lines[2:]):
+            time = float(cells[at["median_ns"]])
+            if float(cells[at["mad_ns"]]) <= STEADY_MAD * time and abs(float(cells[at["drift"]]) - 1) <= STEADY_DRIFT:
+                key = (family_of(database), *(cells[at[n]] for n in ("kernel", "symbols", "schedule")))
+                values.setdefault(key, []).append(time)
+    return np.array([max(v) / min(v) for v in values.values() if len(v) > 1])

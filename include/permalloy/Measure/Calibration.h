@@ -1,0 +1,21 @@
+//===- Calibration.h - the constants of this machine's roofline --*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_MEASURE_CALIBRATION_H
+#define PERMALLOY_MEASURE_CALIBRATION_H
+
+#include "permalloy/CostModel/MachineRates.h"
+
+namespace permalloy::measure {
+
+/// Measures what one core can do, with small loops of about 20 ms each (a second in all): multiply-adds in registers for every unit
+/// that this CPU has and Linux grants, exponentials, reads from each level of the hierarchy, and calls of an empty function. The
+/// best of several tries counts. What cannot be measured here keeps the value of MachineRates::of.
+MachineRates calibrate();
+
+/// The same, once per kind of CPU: writes MachineRates::defaultPath, where a file that is there is left alone unless `again`. Returns
+/// the constants that count from now on.
+Result<MachineRates> calibrateOnce(bool again = false);
+
+} // namespace permalloy::measure
+
+#endif // PERMALLOY_MEASURE_CALIBRATION_H

@@ -1,0 +1,118 @@
+//===- MachineRates.cpp - what a core of a machine can do at most *- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/CostModel/MachineRates.h"
+#include "permalloy/CostModel/TuningDatabase.h"
+
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/MemoryBuffer.h"
+
+using namespace permalloy;
+
+static constexpr int64_t kVersion = 1;
+
+static constexpr MachineRates::Field kFields[] = {
+    {"avx2_gflops", "GFLOP/s", "f32 multiply-adds in AVX2 registers", &MachineRates::avx2Gflops},
+    {"avx512_gflops", "GFLOP/s", "f32 multiply-adds in AVX-512 registers", &MachineRates::avx512Gflops},
+    {"amx_bf16_gflops", "GFLOP/s", "tiles of bf16", &MachineRates::amxBf16Gflops},
+    {"amx_int8_gops", "GOP/s", "tiles of int8", &MachineRates::amxInt8Gops},
+    {"vnni_gops", "GOP/s", "int8 dot products in AVX-512 registers", &MachineRates::vnniGops},
+    {"avx2_int8_gops", "GOP/s", "int8 products in AVX2 registers", &MachineRates::avx2Int8Gops},
+    {"exp_per_ns", "1e9/s", "exponentials of f32", &MachineRates::exps},
+    {"l1_gbps", "GB/s", "reads from the first-level cache", &MachineRates::l1},
+    {"l2_gbps", "GB/s", "reads from the second-level cache", &MachineRates::l2},
+    {"l3_gbps", "GB/s", "reads from the third-level cache", &MachineRates::l3},
+    {"memory_gbps", "GB/s", "reads from memory", &MachineRates::memory},
+    {"launch_ns", "ns", "from one step of a program to the next", &MachineRates::launchNs},
+};
+
+std::span<const MachineRates::Field> MachineRates::fields() { return kFields; }
+
+/// Measured by `permalloy tune --calibrate` on the machines that were at hand.
+static MachineRates seen(const char *kind) {
+  MachineRates rates;
+  rates.cpu = kind;
+  rates.avx2Gflops = 107, rates.avx512Gflops = 214, rates.amxBf16Gflops = 3150, rates.amxInt8Gops = 6300;
+  rates.vnniGops = 855, rates.avx2Int8Gops = 214, rates.exps = 2.7;
+  rates.l1 = 350, rates.l2 = 130, rates.l3 = 26, rates.memory = 15.2, rates.launchNs = 100;
+  rates.l1Bytes = 48 << 10, rates.l2Bytes = 2 << 20, rates.l3Bytes = 480u << 20;
+  return rates;
+}
+
+static const MachineRates &xeonAmx() {
+  static const MachineRates rates = seen("GenuineIntel-6-167-926136e5");
+  return rates;
+}
+
+MachineRates MachineRates::committed(const std::string &kind) {
+  MachineRates rates = xeonAmx();
+  rates.source = rates.cpu == kind ? "committed, of " + rates.cpu : "assumed, those of " + rates.cpu;
+  rates.cpu = kind;
+  return rates;
+}
+
+std::string MachineRates::defaultPath(const Cpu &cpu) {
+  std::string path = TuningDatabase::defaultPath(cpu);
+  size_t end = path.rfind(".jsonl");
+  return end == std::string::npos ? "" : path.substr(0, end) + ".rates.json";
+}
+
+MachineRates MachineRates::of(const Cpu &cpu) {
+  if (std::string path = defaultPath(cpu); !path.empty())
+    if (auto file = llvm::MemoryBuffer::getFile(path))
+      if (auto rates = parse((*file)->getBuffer().str()); rates.ok() && rates->cpu == cpu.kind())
+        return *rates;
+  MachineRates rates = committed(cpu.kind());
+  auto has = [&](const char *feature) { return llvm::StringRef(" " + cpu.features + " ").contains(" " + std::string(feature) + " "); };
+  if (!has("avx512f"))
+    rates.avx512Gflops = 0, rates.vnniGops = 0;
+  if (!has("avx512vnni"))
+    rates.vnniGops = 0;
+  if (!has("amx-bf16"))
+    rates.amxBf16Gflops = rates.amxInt8Gops = 0;
+  for (auto [own, known] : {std::pair(&rates.l1Bytes, cpu.l1Bytes), {&rates.l2Bytes, cpu.l2Bytes}, {&rates.l3Bytes, cpu.l3Bytes}})
+    *own = known ? known : *own;
+  return rates;
+}
+
+std::string MachineRates::toJson() const {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  llvm::json::OStream out(os);
+  out.object([&] {
+    out.attribute("permalloy", "rates");
+    out.attribute("version", kVersion);
+    out.attribute("cpu", cpu);
+    out.attribute("source", source);
+    for (const Field &field : kFields)
+      out.attribute(field.name, this->*field.member);
+    out.attribute("l1_bytes", int64_t(l1Bytes));
+    out.attribute("l2_bytes", int64_t(l2Bytes));
+    out.attribute("l3_bytes", int64_t(l3Bytes));
+  });
+  return text + "\n";
+}
+
+Result<MachineRates> MachineRates::parse(const std::string &json) {
+  auto bad = [](const std::string &why) { return Status(StatusCode::invalidArgument, "no constants of a machine: " + why); };
+  auto value = llvm::json::parse(json);
+  if (!value)
+    return bad(llvm::toString(value.takeError()));
+  const llvm::json::Object *object = value->getAsObject();
+  if (!object || object->getString("permalloy") != "rates")
+    return bad("\"permalloy\" is not \"rates\"");
+  if (object->getInteger("version") != kVersion)
+    return bad("version is not " + std::to_string(kVersion));
+  MachineRates rates;
+  rates.cpu = object->getString("cpu").value_or("").str();
+  rates.source = object->getString("source").value_or("").str();
+  for (const Field &field : kFields) {
+    auto number = object->getNumber(field.name);
+    if (!number || !(*number >= 0))
+      return bad("\"" + std::string(field.name) + "\" is no number of at least 0");
+    rates.*field.member = *number;
+  }
+  rates.l1Bytes = uint64_t(object->getInteger("l1_bytes").value_or(0));
+  rates.l2Bytes = uint64_t(object->getInteger("l2_bytes").value_or(0));
+  rates.l3Bytes = uint64_t(object->getInteger("l3_bytes").value_or(0));
+  return rates;
+}

@@ -1,0 +1,125 @@
+//===- Trees.cpp - boosted trees from a flat file ----------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/CostModel/Trees.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+
+using namespace permalloy;
+
+namespace {
+/// Reads on until the bytes end; then everything is zero and `cut` says so.
+class Reader {
+public:
+  explicit Reader(std::string_view bytes) : bytes(bytes) {}
+
+  template <typename T> T number() {
+    T value = {};
+    take(&value, sizeof value);
+    return value;
+  }
+  std::string text(size_t size) {
+    std::string value(size, '\0');
+    take(value.data(), size);
+    return value.c_str();
+  }
+  void take(void *to, size_t size) {
+    if (size > bytes.size()) {
+      cut = true;
+      return;
+    }
+    std::memcpy(to, bytes.data(), size);
+    bytes.remove_prefix(size);
+  }
+  size_t left() const { return bytes.size(); }
+  bool cut = false;
+
+private:
+  std::string_view bytes;
+};
+} // namespace
+
+static std::string hex(uint64_t value) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+Result<Trees> Trees::parse(std::string_view bytes, std::string_view targetKind, uint64_t featureHash, size_t features) {
+  auto bad = [](const std::string &why) { return Status(StatusCode::invalidArgument, "cost model: " + why); };
+  Reader in(bytes);
+  char magic[8] = {};
+  in.take(magic, sizeof magic);
+  if (std::memcmp(magic, "PMTREES1", sizeof magic) != 0)
+    return bad("the file does not begin with \"PMTREES1\", so it holds no trees");
+  if (uint32_t version = in.number<uint32_t>(); version != kTreesVersion)
+    return bad("the trees have version " + std::to_string(version) + ", this compiler reads version " + std::to_string(kTreesVersion));
+  uint32_t count = in.number<uint32_t>();
+  uint64_t hash = in.number<uint64_t>();
+  std::string target = in.text(32);
+  Trees trees;
+  trees.cpuKind = in.text(64);
+  if (target != targetKind)
+    return bad("the trees are for target kind '" + target + "', not '" + std::string(targetKind) + "'");
+  if (hash != featureHash || count != features)
+    return bad("the trees were trained on " + std::to_string(count) + " features with hash " + hex(hash) + ", this compiler computes " +
+               std::to_string(features) + " with hash " + hex(featureHash) + "; train them anew (benchmarks/cost_model/train.py)");
+  for (double &scale : trees.scales)
+    scale = in.number<double>();
+  uint32_t members = in.number<uint32_t>();
+  if (in.number<uint32_t>() != kHeads || members == 0 || members > 64 || in.cut)
+    return bad("the trees' header is damaged");
+  trees.heads.resize(members * kHeads);
+  for (std::vector<Tree> &head : trees.heads) {
+    uint32_t size = in.number<uint32_t>();
+    if (in.cut || size > in.left())
+      return bad("the file is cut short");
+    head.resize(size);
+  }
+  for (std::vector<Tree> &head : trees.heads)
+    for (Tree &tree : head) {
+      uint32_t inner = in.number<uint32_t>();
+      if (in.cut || inner > INT16_MAX || inner * sizeof(Node) + (inner + 1) * sizeof(double) > in.left())
+        return bad("the file is cut short");
+      tree = {uint32_t(trees.nodes.size()), uint32_t(trees.leaves.size()), inner};
+      for (uint32_t i = 0; i < inner; ++i) {
+        Node node = {in.number<uint16_t>(), in.number<int16_t>(), in.number<int16_t>(), in.number<uint16_t>(), in.number<float>()};
+        // Children come behind their parents, so every walk ends.
+        for (int32_t child : {node.left, node.right})
+          if (child >= 0 ? child <= int32_t(i) || child >= int32_t(inner) : -1 - child > int32_t(inner))
+            return bad("a tree is damaged");
+        if (node.feature >= features)
+          return bad("a tree is damaged");
+        trees.nodes.push_back(node);
+      }
+      for (uint32_t i = 0; i <= inner; ++i)
+        trees.leaves.push_back(in.number<double>());
+    }
+  if (in.left() != 0)
+    return bad("the file goes on behind its last tree");
+  return trees;
+}
+
+double Trees::predict(size_t member, Head head, std::span<const float> row) const {
+  double sum = 0;
+  for (const Tree &tree : heads[member * kHeads + head]) {
+    int32_t at = tree.inner ? 0 : -1;
+    while (at >= 0) {
+      const Node &node = nodes[tree.nodes + uint32_t(at)];
+      at = row[node.feature] <= node.threshold ? node.left : node.right;
+    }
+    sum += leaves[tree.leaves + uint32_t(-1 - at)];
+  }
+  return sum;
+}
+
+void Trees::predict(Head head, std::span<const float> row, double &mean, double &deviation) const {
+  double sum = 0, squares = 0, count = double(members());
+  for (size_t member = 0; member < members(); ++member) {
+    double value = predict(member, head, row);
+    sum += value, squares += value * value;
+  }
+  mean = sum / count;
+  deviation = std::sqrt(std::max(squares / count - mean * mean, 0.0));
+}

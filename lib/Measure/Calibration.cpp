@@ -1,0 +1,210 @@
+//===- Calibration.cpp - the constants of this machine's roofline *- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Measure/Calibration.h"
+#include "permalloy/Artifact/CpuFeatures.h"
+#include "permalloy/Measure/Timing.h"
+#include "permalloy/Runtime/Memory.h"
+
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <ctime>
+#include <immintrin.h>
+
+using namespace permalloy;
+
+static constexpr double kBudgetNs = 20e6;
+static volatile float sink; // so that nothing is optimised away
+
+/// Twelve chains of an instruction in registers 0 to 11: two units of latency 4 need eight. In asm, since compilers merge or spill
+/// chains that are written as loops. All values are zero.
+#define CHAIN(OP, R, N) OP " %%" R "12, %%" R "12, %%" R #N "\n"
+#define CHAINS(OP, R)                                                                                                          \
+  CHAIN(OP, R, 0) CHAIN(OP, R, 1) CHAIN(OP, R, 2) CHAIN(OP, R, 3) CHAIN(OP, R, 4) CHAIN(OP, R, 5) CHAIN(OP, R, 6) CHAIN(OP, R, 7) \
+  CHAIN(OP, R, 8) CHAIN(OP, R, 9) CHAIN(OP, R, 10) CHAIN(OP, R, 11)
+#define RUN_CHAINS(OP, R, STEPS)                                                                                               \
+  asm volatile("vzeroall\n0:\n" CHAINS(OP, R) "dec %0\njnz 0b\nvzeroupper"                                                      \
+               : "+r"(STEPS)                                                                                                   \
+               :                                                                                                               \
+               : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", \
+                 "xmm13", "xmm14", "xmm15")
+
+static constexpr long kSteps = 20000;
+static constexpr double kChains = 12;
+
+/// Loops that return how much they did.
+static double fmaAvx2() {
+  long steps = kSteps;
+  RUN_CHAINS("vfmadd231ps", "ymm", steps);
+  return kSteps * kChains * 8 * 2;
+}
+
+static double fmaAvx512() {
+  long steps = kSteps;
+  RUN_CHAINS("vfmadd231ps", "zmm", steps);
+  return kSteps * kChains * 16 * 2;
+}
+
+static double dotVnni() {
+  long steps = kSteps;
+  RUN_CHAINS("vpdpbusd", "zmm", steps);
+  return kSteps * kChains * 64 * 2;
+}
+
+/// Products of bytes in pairs, sums of pairs, and the sum: three instructions for 32 products.
+static double dotAvx2() {
+  long steps = kSteps;
+  RUN_CHAINS("vpmaddubsw", "ymm", steps);
+  return kSteps * kChains / 3 * 32 * 2;
+}
+
+namespace {
+/// 8 tiles of 16 rows of 64 bytes.
+struct TileConfig {
+  uint8_t palette = 1, startRow = 0, reserved[14] = {};
+  uint16_t bytesPerRow[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+} // namespace
+
+#define TILE_LOOP(DOT)                                                                                                         \
+  TileConfig config;                                                                                                           \
+  alignas(64) static const uint8_t zeros[1024] = {};                                                                           \
+  alignas(64) uint8_t result[1024];                                                                                            \
+  _tile_loadconfig(&config);                                                                                                   \
+  _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);                                                                  \
+  _tile_loadd(4, zeros, 64), _tile_loadd(5, zeros, 64), _tile_loadd(6, zeros, 64), _tile_loadd(7, zeros, 64);                  \
+  for (long i = 0; i < kSteps; ++i) {                                                                                          \
+    DOT(0, 4, 6);                                                                                                              \
+    DOT(1, 4, 7);                                                                                                              \
+    DOT(2, 5, 6);                                                                                                              \
+    DOT(3, 5, 7);                                                                                                              \
+  }                                                                                                                            \
+  _tile_stored(0, result, 64);                                                                                                 \
+  _tile_release();                                                                                                             \
+  sink = result[0];
+
+__attribute__((target("amx-tile,amx-bf16"))) static double tilesBf16() {
+  TILE_LOOP(_tile_dpbf16ps)
+  return kSteps * 4.0 * 16 * 16 * 32 * 2;
+}
+
+__attribute__((target("amx-tile,amx-int8"))) static double tilesInt8() {
+  TILE_LOOP(_tile_dpbssd)
+  return kSteps * 4.0 * 16 * 16 * 64 * 2;
+}
+
+/// A polynomial as the emitters have it: reduction, six products, scaling.
+__attribute__((target("avx2,fma"))) static double exponentials() {
+  __m256 values[4], sums[4];
+  for (int i = 0; i < 4; ++i)
+    values[i] = _mm256_set1_ps(-0.1f * float(i)), sums[i] = _mm256_setzero_ps();
+  for (long step = 0; step < kSteps; ++step)
+    for (int i = 0; i < 4; ++i) {
+      __m256 whole = _mm256_round_ps(values[i], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), rest = _mm256_sub_ps(values[i], whole);
+      __m256 p = _mm256_set1_ps(1.5e-4f);
+      for (float c : {1.3e-3f, 9.6e-3f, 5.5e-2f, 0.24f, 0.69f, 1.0f})
+        p = _mm256_fmadd_ps(p, rest, _mm256_set1_ps(c));
+      __m256i scaled = _mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_cvtps_epi32(whole), 23));
+      sums[i] = _mm256_add_ps(sums[i], _mm256_castsi256_ps(scaled));
+      values[i] = _mm256_add_ps(values[i], _mm256_set1_ps(1e-6f));
+    }
+  sink = _mm256_cvtss_f32(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])));
+  return kSteps * 4.0 * 8;
+}
+
+/// Reads `bytes` once, a quarter of a kilobyte at a time.
+static double readCached(const std::byte *memory, size_t bytes) {
+  size_t left = bytes / 256;
+  double done = double(left) * 256;
+  asm volatile("0:\n"
+               "vmovaps (%0), %%ymm0\nvmovaps 32(%0), %%ymm1\nvmovaps 64(%0), %%ymm2\nvmovaps 96(%0), %%ymm3\n"
+               "vmovaps 128(%0), %%ymm4\nvmovaps 160(%0), %%ymm5\nvmovaps 192(%0), %%ymm6\nvmovaps 224(%0), %%ymm7\n"
+               "add $256, %0\ndec %1\njnz 0b\nvzeroupper"
+               : "+r"(memory), "+r"(left)
+               :
+               : "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7");
+  return done;
+}
+
+/// Reads `bytes` as four streams with a prefetch 1 KiB ahead: one stream stops at the end of each small page.
+__attribute__((target("avx2"))) static double readAll(const std::byte *memory, size_t bytes) {
+  constexpr size_t kStreams = 4, kStep = 256, kAhead = 1024, kLine = 64;
+  size_t part = bytes / kStreams / kStep * kStep;
+  __m256i sums[8];
+  for (__m256i &sum : sums)
+    sum = _mm256_setzero_si256();
+  for (size_t at = 0; at < part; at += kStep)
+    for (size_t stream = 0; stream < kStreams; ++stream) {
+      const char *p = reinterpret_cast<const char *>(memory) + stream * part + at;
+      for (size_t line = 0; line < kStep; line += kLine)
+        _mm_prefetch(p + kAhead + line, _MM_HINT_T0);
+      for (int i = 0; i < 8; ++i)
+        sums[i] = _mm256_add_epi32(sums[i], _mm256_load_si256(reinterpret_cast<const __m256i *>(p + 32 * i)));
+    }
+  for (int i = 1; i < 8; ++i)
+    sums[0] = _mm256_add_epi32(sums[0], sums[i]);
+  sink = float(_mm256_extract_epi32(sums[0], 0));
+  return double(part * kStreams);
+}
+
+/// What `loop` does in a nanosecond, at best.
+static double rateOf(llvm::function_ref<double()> loop, measure::DriftReference &reference) {
+  double done = 0;
+  measure::Timing timing = measure::timeCalls([&] { done = loop(); }, reference, [] { return false; }, kBudgetNs);
+  return done / timing.minNs;
+}
+
+static double readRate(const Mapping &memory, size_t bytes, measure::DriftReference &reference) {
+  bool cached = bytes <= Cpu::host().l2Bytes; // there the loop's own instructions count
+  return rateOf([&] { return cached ? readCached(memory.data(), bytes) : readAll(memory.data(), bytes); }, reference);
+}
+
+static std::string today() {
+  std::time_t now = std::time(nullptr);
+  char text[16];
+  std::tm utc;
+  ::gmtime_r(&now, &utc);
+  std::strftime(text, sizeof text, "%Y-%m-%d", &utc);
+  return text;
+}
+
+MachineRates measure::calibrate() {
+  const Cpu &cpu = Cpu::host();
+  MachineRates rates = MachineRates::committed(cpu.kind());
+  rates.l1Bytes = cpu.l1Bytes, rates.l2Bytes = cpu.l2Bytes, rates.l3Bytes = cpu.l3Bytes;
+  DriftReference reference;
+  auto has = [&](const char *feature) { return llvm::StringRef(" " + cpu.features + " ").contains(" " + std::string(feature) + " "); };
+  bool avx512 = has("avx512f"), tiles = has("amx-bf16") && has("amx-int8") && requestAmxPermission();
+  rates.avx2Gflops = rateOf(fmaAvx2, reference);
+  rates.avx2Int8Gops = rateOf(dotAvx2, reference);
+  rates.avx512Gflops = avx512 ? rateOf(fmaAvx512, reference) : 0;
+  rates.vnniGops = has("avx512vnni") ? rateOf(dotVnni, reference) : 0;
+  rates.amxBf16Gflops = tiles ? rateOf(tilesBf16, reference) : 0;
+  rates.amxInt8Gops = tiles ? rateOf(tilesInt8, reference) : 0;
+  rates.exps = rateOf(exponentials, reference) * (avx512 ? 2 : 1); // measured in AVX2 registers
+  constexpr size_t kMost = size_t(256) << 20;
+  if (Result<Mapping> memory = Mapping::anonymous(kMost); memory.ok()) {
+    std::fill_n(memory->data(), kMost, std::byte(1));
+    rates.l1 = readRate(*memory, std::max<size_t>(cpu.l1Bytes / 2, 8 << 10), reference);
+    rates.l2 = readRate(*memory, std::max<size_t>(cpu.l2Bytes / 2, 64 << 10), reference);
+    rates.l3 = readRate(*memory, std::clamp<size_t>(cpu.l3Bytes / 4, 1 << 20, 16 << 20), reference);
+    rates.memory = readRate(*memory, kMost, reference);
+  }
+  rates.source = "measured " + today();
+  return rates;
+}
+
+Result<MachineRates> measure::calibrateOnce(bool again) {
+  std::string path = MachineRates::defaultPath();
+  if (path.empty() || (!again && llvm::sys::fs::exists(path)))
+    return MachineRates::of();
+  MachineRates rates = calibrate();
+  std::error_code error = llvm::sys::fs::create_directories(llvm::sys::path::parent_path(path));
+  llvm::raw_fd_ostream os(path, error);
+  if (error)
+    return Status(StatusCode::ioError, path + ": " + error.message());
+  os << rates.toJson();
+  return rates;
+}

@@ -1,0 +1,229 @@
+//===- Price.cpp - what a program takes, predicted ---------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Pipelines/Price.h"
+#include "CompileKernels.h"
+#include "ScheduleChoice.h"
+
+#include "permalloy/Analysis/SymbolicShapes.h"
+#include "permalloy/Artifact/Expressions.h"
+#include "permalloy/Codegen/KernelEmitter.h"
+#include "permalloy/Reference/Tensor.h"
+
+#include <cmath>
+#include <map>
+
+using namespace mlir;
+using namespace permalloy;
+using namespace permalloy::artifact;
+
+/// Whether an expression mentions a size that depends on data.
+static bool mentionsData(const ArtifactContents &launches, uint32_t index) {
+  const Expr &expr = launches.program.expressions[index];
+  if (expr.op == ExprOp::symbol)
+    return isDataSymbol(launches.manifest.symbols[size_t(expr.value)].name);
+  return expr.op != ExprOp::constant && (mentionsData(launches, expr.lhs) || mentionsData(launches, expr.rhs));
+}
+
+Result<size_t> permalloy::forEachLaunch(const ArtifactContents &launches, ModuleOp module, std::vector<int64_t> symbols,
+                                        function_ref<void(size_t, kern::KernelOp, const reference::Symbols &)> visit) {
+  // What no input gives: capacities of caches.
+  size_t bound = launches.manifest.inputSymbols().size();
+  int64_t largest = 1;
+  for (size_t i = 0; i < bound; ++i)
+    largest = std::max(largest, symbols[i]);
+  for (size_t i = bound; i < symbols.size(); ++i)
+    symbols[i] = 2 * largest;
+  std::vector<int64_t> values;
+  PERMALLOY_TRY(evaluateAll(launches.program.expressions, launches.manifest.symbols, symbols, values));
+  size_t left = 0;
+  for (auto [index, step] : llvm::enumerate(launches.program.steps)) {
+    if (step.kind != StepKind::launch)
+      continue;
+    auto kernel = module.lookupSymbol<kern::KernelOp>(launches.program.kernels[step.kernel].name);
+    if (!kernel || llvm::any_of(step.scalars, [&](uint32_t scalar) { return mentionsData(launches, scalar); })) {
+      ++left;
+      continue;
+    }
+    reference::Symbols sizes;
+    for (auto [symbol, scalar] : llvm::zip(kernel.getSymbols(), step.scalars))
+      sizes[cast<StringAttr>(symbol).getValue()] = values[scalar];
+    visit(index, kernel, sizes);
+  }
+  return left;
+}
+
+/// Of the unit that a kernel's products run on.
+static double peakOf(const KernelFacts &facts, const NamedNumbers &schedule, const MachineRates &rates, const TargetUnits &units) {
+  Machine machine(rates, units);
+  bool onTiles = parameterOf(schedule, "epilogue_rows", 0) > 0 || (facts.heads > 0 && facts.keyBits == 16 && !parameterOf(schedule, "query_vectors", 0));
+  if (onTiles && machine.amxGflops > 0)
+    return facts.isInteger ? rates.amxInt8Gops : machine.amxGflops;
+  return machine.peakGflops * (facts.isInteger ? machine.int8PerFma : 1);
+}
+
+namespace {
+/// Which operands have left the second-level cache since the program touched them last. Kernels are measured with everything but
+/// weights in the caches; in a program the weights of the launches between drive that out. Distances are bytes moved; what a launch
+/// touches counts as touched in its middle.
+class Reuse {
+public:
+  explicit Reuse(double l2Bytes) : most(kPart * l2Bytes) {}
+
+  /// Bytes of the operands of a launch, which moves `moved`, that come from further away. `bytes` has an entry for each operand.
+  double coldBytes(const Step &step, ArrayRef<double> bytes, double moved);
+
+private:
+  /// Of the cache, what a reuse may be apart.
+  static constexpr double kPart = 0.5;
+  double most, position = 0;
+  std::map<std::pair<OperandKind, uint32_t>, double> touched;
+};
+
+/// Prices the launches of one program; equal launches are asked for once.
+class Pricer {
+public:
+  Pricer(ScheduledKernels &kernels, const TunedSchedules &tuned, const PriceRequest &request, ProgramPrice &price)
+      : kernels(kernels), tuned(tuned), request(request), price(price), target(kernels.target.name.str()) {}
+
+  void add(size_t index, const Step &step, kern::KernelOp kernel, const reference::Symbols &symbols);
+  void sum();
+
+private:
+  std::optional<LaunchPrice> priceOf(kern::KernelOp kernel, const reference::Symbols &symbols);
+
+  ScheduledKernels &kernels;
+  const TunedSchedules &tuned;
+  const PriceRequest &request;
+  ProgramPrice &price;
+  std::string target;
+  Reuse reuse{double(request.model->rates().l2Bytes)};
+  struct Known {
+    std::optional<LaunchPrice> price;
+    SmallVector<double> operandBytes;
+  };
+  llvm::StringMap<Known> known;
+};
+} // namespace
+
+double Reuse::coldBytes(const Step &step, ArrayRef<double> bytes, double moved) {
+  double cold = 0;
+  for (auto [operand, size] : llvm::zip(step.operands, bytes)) {
+    if (operand.kind == OperandKind::weight)
+      continue;
+    auto last = touched.find({operand.kind, operand.index});
+    // A cache was last read a whole run ago; appending a row brings little of it.
+    bool far = operand.kind == OperandKind::cache || (last != touched.end() && position - last->second > most);
+    cold += far ? size : 0;
+  }
+  for (const Operand &operand : step.operands)
+    touched[{operand.kind, operand.index}] = position + moved / 2;
+  position += moved;
+  return cold;
+}
+
+/// Bytes of each buffer of a kernel: arguments, then results.
+static SmallVector<double> operandBytesOf(kern::KernelOp kernel, const reference::Symbols &symbols) {
+  SymbolicShapes shapes;
+  for (BlockArgument argument : kernel.getBlock().getArguments())
+    shapes.setDims(argument, kern::argDims(kernel, argument.getArgNumber()));
+  SmallVector<double> bytes;
+  auto add = [&](Value value) {
+    std::string error;
+    auto elements = reference::evaluate(shapes.numElements(value), symbols, error);
+    auto type = cast<RankedTensorType>(value.getType());
+    bytes.push_back(type.getEncoding() ? 0 : double(elements.value_or(0)) * double(reference::elementBytes(reference::elementOf(type.getElementType()))));
+  };
+  for (BlockArgument argument : kernel.getBlock().getArguments())
+    add(argument);
+  for (Value result : kernel.yielded())
+    add(result);
+  return bytes;
+}
+
+std::optional<LaunchPrice> Pricer::priceOf(kern::KernelOp kernel, const reference::Symbols &symbols) {
+  auto facts = factsOf(kernel, symbols);
+  if (!facts)
+    return std::nullopt;
+  LaunchPrice launch;
+  launch.kernel = kernel.getSymName().str();
+  launch.emitter = kern::stringifyEmitter(kernel.getEmitter()).str();
+  launch.dtype = facts->dtype;
+  launch.schedule = kernel.getScheduleAttr() ? numbersOf(kernel.getScheduleAttr()) : NamedNumbers();
+  launch.origin = tuned.originOf(launch.kernel, target);
+  CostAnswer answer = request.model->predict(*facts, launch.schedule, target);
+  launch.us = answer.us, launch.sigma = answer.sigma, launch.prior = answer.prior;
+  launch.flops = facts->flops, launch.bytes = facts->bytes;
+  launch.peakGflops = peakOf(*facts, launch.schedule, request.model->rates(), unitsOf(target));
+  auto space = request.rejected ? codegen::scheduleSpace(kernel, kernels.target) : nullptr;
+  if (!space)
+    return launch;
+  if (auto values = space->values(kernel.getScheduleAttr()))
+    launch.rejected = rankedNeighbours(*space, *values, *facts, *request.model, target, request.rejected);
+  else
+    llvm::consumeError(values.takeError());
+  return launch;
+}
+
+void Pricer::add(size_t index, const Step &step, kern::KernelOp kernel, const reference::Symbols &symbols) {
+  std::string key = kernel.getSymName().str();
+  for (auto symbol : kernel.getSymbols().getAsRange<StringAttr>())
+    key += " " + std::to_string(symbols.lookup(symbol.getValue()));
+  auto [entry, isNew] = known.try_emplace(key);
+  if (isNew)
+    entry->second = {priceOf(kernels.module->lookupSymbol<kern::KernelOp>(kernel.getSymName()), symbols), operandBytesOf(kernel, symbols)};
+  if (!entry->second.price) {
+    ++price.unpriced;
+    return;
+  }
+  LaunchPrice launch = *entry->second.price;
+  launch.step = index, launch.name = step.name;
+  launch.coldBytes = std::min(reuse.coldBytes(step, entry->second.operandBytes, launch.bytes), launch.bytes);
+  const MachineRates &rates = request.model->rates();
+  launch.us += launch.coldBytes * (1 / rates.memory - 1 / rates.l2) / 1e3;
+  price.launches.push_back(std::move(launch));
+}
+
+void Pricer::sum() {
+  llvm::StringMap<double> deviations;
+  for (const LaunchPrice &launch : price.launches) {
+    price.us += launch.us;
+    deviations[launch.kernel] += launch.us * launch.sigma;
+  }
+  double squares = 0;
+  for (const auto &entry : deviations)
+    squares += entry.second * entry.second;
+  price.sigma = price.us > 0 ? std::sqrt(squares) / price.us : 0;
+}
+
+Result<ProgramPrice> permalloy::priceProgram(ModuleOp module, const CompileOptions &options, const PriceRequest &request, CompileReport *report) {
+  auto failed = [](const std::string &what) { return Status(StatusCode::invalidArgument, what); };
+  auto target = codegen::CpuTarget::parse(request.target);
+  if (!target)
+    return failed(llvm::toString(target.takeError()));
+  ArtifactContents launches;
+  if (llvm::failed(compileToLaunches(module, options, launches, report)))
+    return failed("the program cannot be compiled, so it has no price");
+  auto tuned = TunedSchedules::load(module, options);
+  if (llvm::failed(tuned))
+    return failed("the tuning database cannot be read");
+  auto kernels = scheduleKernels(module, *target, *tuned);
+  if (llvm::failed(kernels))
+    return failed("a kernel has no schedule, so the program has no price");
+  Result<std::vector<int64_t>> symbols = request.sizes(launches.manifest);
+  if (!symbols.ok())
+    return symbols.status();
+  ProgramPrice price;
+  price.model = request.model->kind(), price.rates = request.model->rates();
+  price.hasBranches = llvm::any_of(launches.program.steps, [](const Step &step) {
+    return step.kind != StepKind::launch && step.kind != StepKind::copy && step.kind != StepKind::bind;
+  });
+  Pricer pricer(*kernels, *tuned, request, price);
+  Result<size_t> left = forEachLaunch(launches, module, std::move(*symbols), [&](size_t step, kern::KernelOp kernel, const reference::Symbols &sizes) {
+    pricer.add(step, launches.program.steps[step], kernel, sizes);
+  });
+  if (!left.ok())
+    return left.status();
+  price.unpriced += *left;
+  pricer.sum();
+  return price;
+}

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""`permalloy explain`: text, JSON and the page, which a headless browser draws where there is one."""
+
+import json
+import math
+import re
+import shutil
+import subprocess
+
+import pytest
+import small_bert
+from smallbert import Config, Options
+
+SIZES = ("--dim", "batch=1", "--dim", "sequence=16")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("explain") / "model.onnx"
+    small_bert.write(path, Config(), Options("dyn18"))
+    return path
+
+
+def explain(permalloy, model, *options):
+    return json.loads(permalloy("explain", model, *SIZES, "--json", "-", *options).out)
+
+
+def check(report):
+    """What every report promises."""
+    assert report["permalloy"] == "explain" and report["version"] == 1
+    assert report["threads"] == 1 and report["sizes"] == {"batch": 1, "sequence": 16}
+    launches = report["launches"]
+    assert math.isclose(report["predicted_us"], sum(launch["predicted_us"] for launch in launches), rel_tol=1e-9)
+    low, high = report["interval_us"]
+    assert 0 < low < report["predicted_us"] < high
+    for launch in launches:
+        low, high = launch["interval_us"]
+        assert 0 < low < launch["predicted_us"] < high
+        assert launch["bound"] in ("compute", "L2", "L3", "memory", "overhead", "launch")
+        assert launch["flops"] >= 0 and launch["bytes"] > 0
+
+
+@pytest.mark.parametrize("kind", ["prior", "trees"])
+def test_prices_every_launch(permalloy, model, kind):
+    report = explain(permalloy, model, "--cost-model", kind)
+    check(report)
+    assert report["cost_model"] == kind
+    contractions = [launch for launch in report["launches"] if launch["emitter"] == "contraction"]
+    assert contractions and all(launch["schedule"] and launch["nodes"] for launch in contractions)
+    assert all(launch["schedule_origin"] in ("default", "predicted") for launch in contractions)
+    assert any(launch["rejected"] for launch in contractions)
+    for launch in contractions:
+        for other in launch["rejected"]:
+            assert other["schedule"].keys() == launch["schedule"].keys() and other["schedule"] != launch["schedule"]
+
+
+def test_more_work_takes_longer(permalloy, model):
+    few = explain(permalloy, model)["predicted_us"]
+    many = json.loads(permalloy("explain", model, "--dim", "batch=8", "--dim", "sequence=64", "--json", "-").out)
+    assert many["predicted_us"] > 2 * few
+
+
+def test_measured_beside_predicted(permalloy, model):
+    report = explain(permalloy, model, "--measure")
+    check(report)
+    assert report["measured_us"] > 0
+    assert all(launch["measured_us"] >= 0 for launch in report["launches"])
+    text = permalloy("explain", model, *SIZES, "--measure").out
+    assert re.search(r"predicted .* 90% between .*; measured .* % off", text), text
+
+
+def test_text_names_kernels_and_schedules(permalloy, model):
+    text = permalloy("explain", model, *SIZES).out
+    assert "kernels:" in text and "schedules:" in text and "rejected: " in text
+    assert "constants of the machine: " in text
+
+
+def test_a_plan_is_shown(permalloy, model):
+    report = explain(permalloy, model, "--precision", "bf16")
+    lines = next(value for value in report["plan"].values() if isinstance(value, list))
+    assert lines and all("op" in line for line in lines)
+
+
+def test_an_artifact_gets_a_roofline(permalloy, model, tmp_path):
+    path = tmp_path / "model.alloy"
+    permalloy("compile", model, "-o", path)
+    report = explain(permalloy, path)
+    assert report["cost_model"] == "roofline" and "explain the .onnx" in report["note"]
+    check(report)
+
+
+def test_refuses_what_it_cannot_explain(permalloy, model):
+    assert "one size at a time" in permalloy("explain", model, "--dim", "batch=1,2", code=1).err
+    assert "one target at a time" in permalloy("explain", model, "--target", "x86-64-v3,x86-64-v4", code=1).err
+    assert "nowhere" in permalloy("explain", model, "--dim", "nowhere=3", code=1).err
+
+
+def page_of(permalloy, model, tmp_path, *options):
+    path = tmp_path / "report.html"
+    permalloy("explain", model, *SIZES, "--html", path, *options)
+    return path
+
+
+def test_the_page_needs_nothing_else(permalloy, model, tmp_path):
+    page = page_of(permalloy, model, tmp_path).read_text()
+    data = re.search(r'<script id="report" type="application/json">(.*?)</script>', page, re.S).group(1)
+    check(json.loads(data))
+    assert not re.search(r'(src|href)=|url\(|https?://', page)
+
+
+def test_a_browser_draws_it(permalloy, model, tmp_path):
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if not browser:
+        pytest.skip("no chromium to draw the page with")
+    page = page_of(permalloy, model, tmp_path, "--precision", "bf16", "--measure")
+    dom = subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile", "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    ).stdout  # fmt: skip
+    assert 'data-drawn="yes"' in dom
+    for part in ("bars", "gap", "roofline"):
+        assert re.search(rf'<div id="{part}"><svg.*?<(rect|circle)', dom, re.S), part
+    assert dom.count("<tr>") > 10 and "NaN" not in dom

@@ -1,6 +1,7 @@
 //===- OutlineKernels.cpp - planned groups into kernels ----------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+#include "Tfm/Panels.h"
 #include "permalloy/Analysis/SharedNumbers.h"
 #include "permalloy/Analysis/SymbolicShapes.h"
 #include "permalloy/Conversion/Passes.h"
@@ -101,6 +102,18 @@ void localizeAttributes(Operation *op, SymbolMap &symbols) {
   }
 }
 
+/// Whether products decode the weight on their way: whole rows of panels lie in a group, and a codebook fits registers.
+bool decodesInProduct(Value weight) {
+  if (!isDecodedWeight(weight) || cast<RankedTensorType>(weight.getType()).getRank() != 2)
+    return false;
+  auto decode = weight.getDefiningOp<DequantizeOp>();
+  auto code = cast<QuantType>(getElementTypeOrSelf(decode.getCodes().getType()));
+  Value zeros = decode.getZeroPoints(), codebook = decode.getCodebook();
+  bool wholeRows = code.getGroup() % panelPairing(code) == 0 || code.getGroup() >= cast<RankedTensorType>(weight.getType()).getDimSize(0);
+  bool oneType = !zeros || getElementTypeOrSelf(zeros.getType()) == getElementTypeOrSelf(decode.getScales().getType());
+  return wholeRows && oneType && (!codebook || (code.getBits() <= 4 && getElementTypeOrSelf(codebook.getType()).isF32()));
+}
+
 kern::Emitter emitterOf(const Group &group) {
   // Stored as f32, f16 or bf16, computed in f32.
   auto isFloat = [](Value value) {
@@ -110,7 +123,8 @@ kern::Emitter emitterOf(const Group &group) {
   for (Operation *op : group.ops) {
     if (auto linear = dyn_cast<LinearOp>(op)) {
       Operation *weight = linear.getWeight().getDefiningOp();
-      bool packed = isFloat(linear.getResult()) && isa_and_nonnull<GetWeightOp, ExpandBlocksOp>(weight);
+      bool packed = isFloat(linear.getResult()) &&
+                    (isa_and_nonnull<GetWeightOp, ExpandBlocksOp>(weight) || decodesInProduct(linear.getWeight()));
       return packed ? kern::Emitter::Contraction : kern::Emitter::Generic;
     }
     if (auto attention = dyn_cast<AttentionOp>(op)) {

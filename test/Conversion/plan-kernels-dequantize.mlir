@@ -4,7 +4,7 @@
 // A weight that stands as codes is decoded in each kernel that reads it; codes and scales are packed, once. A codebook is no part of
 // the panels.
 
-// CHECK-DAG: kern.kernel @linear_w4_{{[0-9]+}}
+// CHECK-DAG: kern.kernel @linear_w4_{{[0-9]+}} contraction
 // CHECK-DAG: tensor<64x48x!tfm.q<s4, group 32>, #tfm.panels>, %{{[a-z0-9]+}}: tensor<2x48xf16, #tfm.panels>
 // CHECK-DAG: tensor<64x48x!tfm.q<u4, group 64>, #tfm.panels>
 // CHECK-DAG: tfm.weight @codes.panels

@@ -39,7 +39,7 @@ int64_t flopsPerElement(StringRef op) {
   return llvm::StringSwitch<int64_t>(op)
       .Case("layer_norm", 8)
       .Cases({"rms_norm", "softmax"}, 5)
-      .Case("rotary", 3)
+      .Cases({"rotary", "quantize"}, 3)
       .Cases({"unary", "binary", "compare", "select"}, 1)
       .Default(0);
 }

@@ -42,8 +42,8 @@ static constexpr const char *kSizeHelp =
 static void addCompileSettings(CLI::App *app, CompileSettings &settings,
                                const char *jobs = "--jobs") {
   app->add_option("--target", settings.targets,
-                  "Instruction sets, comma separated: host, x86-64-v3 (AVX2), x86-64-v4 (AVX-512), "
-                  "sapphirerapids (AVX-512 and AMX); "
+                  "Instruction sets, comma separated: host, x86-64-v3 (AVX2), alderlake (AVX2 and VNNI), "
+                  "x86-64-v4 (AVX-512), icelake-server (AVX-512 and VNNI), sapphirerapids (AVX-512 and AMX); "
                   "the file carries code for each and picks when it is loaded")
       ->delimiter(',')
       ->capture_default_str();

@@ -16,7 +16,7 @@ std::vector<const OpRow *> permalloy::allOpRows() {
         matmulRows,      normalizationRows, attentionRows, fusedAttentionRows, constantRows,
         controlRows,     convolutionRows,   rotaryRows,    selectionRows,      groupQueryRows,
         paddingRows,     fusedRotaryRows,   einsumRows,    spatialRows,        cacheUpdateRows,
-        groupNormRows,   expertRows, quantizedWeightRows})
+        groupNormRows,   expertRows,        quantizedWeightRows, integerRows})
     for (const OpRow &row : family())
       rows.push_back(&row);
   return rows;

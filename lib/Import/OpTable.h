@@ -59,6 +59,7 @@ llvm::ArrayRef<OpRow> einsumRows();
 llvm::ArrayRef<OpRow> spatialRows();
 llvm::ArrayRef<OpRow> cacheUpdateRows();
 llvm::ArrayRef<OpRow> groupNormRows();
+llvm::ArrayRef<OpRow> integerRows();
 
 /// Every row.
 std::vector<const OpRow *> allOpRows();

@@ -32,6 +32,7 @@ void permalloy::buildTfmPipeline(OpPassManager &manager, const TfmPipelineOption
   functions.addPass(createFoldConstants());
   functions.addPass(createSinkBroadcasts());
   tidy();
+  functions.addPass(createFoldQdq());
   // 3. Norms, rotary embeddings and activations are raised as they were written, before layout moves a number of theirs.
   if (options.raise) {
     functions.addPass(createRaiseLayerNorm());

@@ -73,6 +73,53 @@ def ApplyPrecision : TfmPass<"apply-precision", "::mlir::ModuleOp"> {
 include "permalloy/Transforms/QuantizationPasses.td"
 
 //===----------------------------------------------------------------------===//
+// Integers
+//===----------------------------------------------------------------------===//
+
+def ApplyDynamicQuantization : TfmPass<"apply-dynamic-quantization", "::mlir::ModuleOp"> {
+  let summary = "compute the layers of level w8a8 in 8-bit integers";
+  let description = [{
+    A linear layer with `tfm.level = "w8a8"` and a stored weight becomes a product of codes of 8 bits: those of the input's rows are
+    found while running, each row with its own scale, those of the weight's columns when the artifact is written. Layers that read
+    one value read the same codes once `cse` ran. A layer whose weight is computed is an error.
+
+    ```mlir
+    %0 = tfm.linear %x, %w bias %b {tfm.level = "w8a8"} : (tensor<?x64xf32>, tensor<64x32xf32>, tensor<32xf32>) -> tensor<?x32xf32>
+    ```
+    becomes
+    ```mlir
+    %m = ... largest magnitude of each row
+    %q = tfm.quantize ... {symmetric} : (tensor<?x64xf32>) -> tensor<?x64xi8>
+    %s = tfm.linear %q, %codes : (tensor<?x64xi8>, tensor<64x32xi8>) -> tensor<?x32xi32>
+    %f = tfm.cast %s
+    %0 = %f * %m / 127 * %scales + %b
+    ```
+  }];
+  let statistics = [Statistic<"numLayers", "layers", "layers in 8-bit integers">];
+}
+
+def FoldQdq : TfmPass<"fold-qdq"> {
+  let summary = "multiply codes, not the numbers that they stand for";
+  let description = [{
+    A matrix product of two dequantized factors, (codes - zero point) * scale with codes of 8 bits, becomes an integer product
+    and one multiplication by the product of the scales. Where the only reader quantizes it by one scale, that scale is divided
+    into the factor. The first factor has one scale, the second, a matrix, one or one for each column.
+
+    Left alone: factors with other scales, and codes of other widths.
+
+    ```mlir
+    %0 = tfm.matmul %x, %w   // %x = f32(i32(%a) - %za) * %sa, %w = f32(i32(%b)) * %sb
+    ```
+    becomes
+    ```mlir
+    %s = tfm.linear %a, %b : (tensor<?x64xui8>, tensor<64x32xi8>) -> tensor<?x32xi32>
+    %0 = f32(%s - %za * colsum(%b)) * (%sa * %sb)
+    ```
+  }];
+  let statistics = [Statistic<"numFolded", "folded", "products of codes">];
+}
+
+//===----------------------------------------------------------------------===//
 // Sizes that depend on data
 //===----------------------------------------------------------------------===//
 

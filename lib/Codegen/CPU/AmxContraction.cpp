@@ -13,7 +13,7 @@ using namespace permalloy::codegen;
 using namespace mlir;
 using tfm::kPanelColumns;
 
-static constexpr int64_t kLineBytes = 64, kTileBytes = AmxTiles::kBytes, kSteps = AmxTiles::kSteps;
+static constexpr int64_t kLineBytes = 64, kTileBytes = AmxTiles::kBytes;
 /// Rows and columns of C in registers, and bytes of its rows.
 static constexpr int64_t kBlock = AmxSchedule::kBlock, kRowBytes = kBlock * 4;
 /// How far ahead a few rows fetch their weights, which come from memory.
@@ -36,8 +36,9 @@ struct Pending {
 class AmxContractionEmitter {
 public:
   AmxContractionEmitter(KernelBuilder &b, const Contraction &c, const AmxSchedule &s)
-      : b(b), c(c), s(s), tiles(b), memory(s, c.k, c.split), wholeSteps(c.k / kSteps), tailSteps(c.k % kSteps),
-        blockSteps(s.blockSteps / kSteps), panelBytes((c.split ? c.k : llvm::divideCeil(c.k, 2)) * kLineBytes),
+      : b(b), c(c), s(s), tiles(b), tileSteps(amxSteps(c.element)), elementBytes(c.split ? 4 : kLineBytes / tileSteps),
+        memory(s, c.k, tileSteps, c.split), wholeSteps(c.k / tileSteps), tailSteps(c.k % tileSteps),
+        blockSteps(s.blockSteps / tileSteps), panelBytes(llvm::divideCeil(c.k, 4 / elementBytes) * kLineBytes),
         groups(llvm::divideCeil(panelsOf(c.n), 2)),
         secondPanel(c.gated ? panelsOf(c.n) / 2 * panelBytes : panelBytes),
         lastColumns(c.gated ? kBlock : c.n - (groups - 1) * kBlock), groupPairs(s.groupPairs) {}
@@ -72,8 +73,10 @@ private:
   const Contraction &c;
   const AmxSchedule &s;
   AmxTiles tiles;
+  /// Steps of K in a tile, and bytes of an element.
+  int64_t tileSteps, elementBytes;
   AmxScratch memory;
-  /// Steps of 32, the rest of K, and steps in a block of K.
+  /// Steps of whole tiles, the rest of K, and steps in a block of K.
   int64_t wholeSteps, tailSteps, blockSteps;
   int64_t panelBytes, groups, secondPanel, lastColumns, groupPairs;
 
@@ -170,7 +173,7 @@ void AmxContractionEmitter::packAllRows() {
                   c.groups->repeat);
     Value tile = b.mul(b.div(local, AmxTiles::kRows), memory.tiles * kTileBytes);
     Value to = b.at(b.at(packed, tile), b.mul(b.rem(local, AmxTiles::kRows), kLineBytes));
-    packRow(b.at(c.a, b.mul(row, c.k * (c.split ? 4 : 2))), to);
+    packRow(b.at(c.a, b.mul(row, c.k * elementBytes)), to);
   });
 }
 
@@ -230,23 +233,23 @@ void AmxContractionEmitter::packRow(Value from, Value to) {
     return;
   }
   b.loop(b.i64(0), b.i64(wholeSteps), 1, [&](Value step) {
-    b.store(b.loadVector(b.at(from, b.mul(step, kLineBytes)), 2), b.at(to, b.mul(step, kTileBytes)), kLineBytes);
+    b.store(b.loadVector(b.at(from, b.mul(step, kLineBytes)), elementBytes), b.at(to, b.mul(step, kTileBytes)), kLineBytes);
   });
   if (tailSteps == 0)
     return;
-  auto type = VectorType::get(kSteps, b.getI16Type());
-  SmallVector<bool> bits(kSteps);
+  auto type = VectorType::get(tileSteps, b.getIntegerType(8 * elementBytes));
+  SmallVector<bool> bits(tileSteps);
   std::fill_n(bits.begin(), tailSteps, true);
-  auto maskType = VectorType::get(kSteps, b.getI1Type());
+  auto maskType = VectorType::get(tileSteps, b.getI1Type());
   Value mask = arith::ConstantOp::create(b, DenseElementsAttr::get(maskType, ArrayRef<bool>(bits)));
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-  Value rest = LLVM::MaskedLoadOp::create(b, type, b.at(from, wholeSteps * kLineBytes), mask, zero, 2);
+  Value rest = LLVM::MaskedLoadOp::create(b, type, b.at(from, wholeSteps * kLineBytes), mask, zero, elementBytes);
   b.store(rest, b.at(to, wholeSteps * kTileBytes), kLineBytes);
 }
 
 /// Where K ends within a tile, the panels' last rows are copied, zeros behind them: memory there is not the panels'.
 void AmxContractionEmitter::keepLastRows() {
-  int64_t rows = llvm::divideCeil(tailSteps, 2);
+  int64_t rows = llvm::divideCeil(tailSteps, 4 / elementBytes);
   for (auto [index, panel] : llvm::enumerate(SmallVector<Value, 2>{panels, second}))
     for (int64_t row = 0; row < AmxTiles::kRows; ++row) {
       Value value = row < rows ? b.loadVector(b.at(panel, wholeSteps * kTileBytes + row * kLineBytes), kLineBytes)
@@ -428,26 +431,31 @@ Value AmxContractionEmitter::streamed(Value step) {
   return b.at(panels, offset);
 }
 
-/// 32 steps of K: one or two tiles of A times two of B.
+/// One step of tiles along K: one or two of A times two of B.
 void AmxContractionEmitter::emitStep(bool wide, Value aTile, Value panel0, Value panel1,
                                      ArrayRef<std::function<void()>> between) {
   auto host = [&](unsigned place) {
     if (!between.empty())
       between[place]();
   };
+  auto multiply = [&](unsigned c, unsigned a, unsigned b) {
+    if (this->c.isIntegral())
+      return tiles.multiplyIntegers(c, a, b, this->c.signedRows, !this->c.element.isUnsignedInteger());
+    tiles.multiply(c, a, b);
+  };
   tiles.load(kB, panel0, stride);
   tiles.loadStream(kA, aTile, stride);
-  tiles.multiply(kC, kA, kB);
+  multiply(kC, kA, kB);
   host(0);
   tiles.load(kB + 1, panel1, stride);
-  tiles.multiply(kC + 1, kA, kB + 1);
+  multiply(kC + 1, kA, kB + 1);
   host(1);
   if (!wide)
     return;
   tiles.loadStream(kA + 1, b.at(aTile, memory.tiles * kTileBytes), stride);
-  tiles.multiply(kC + 2, kA + 1, kB);
+  multiply(kC + 2, kA + 1, kB);
   host(2);
-  tiles.multiply(kC + 3, kA + 1, kB + 1);
+  multiply(kC + 3, kA + 1, kB + 1);
   host(3);
 }
 
@@ -484,7 +492,8 @@ void AmxContractionEmitter::emitEpilogueVector(const Pending &pending, Value row
     site.second = b.loadVector(b.at(from, kLineBytes), kLineBytes);
   if (c.groups)
     site.group = pending.group;
-  c.epilogue(site, b.loadVector(b.at(from, at * 4), kLineBytes));
+  Type type = c.isIntegral() ? b.intVectorType() : b.vectorType();
+  c.epilogue(site, b.load(type, b.at(from, at * 4), kLineBytes));
 }
 
 void permalloy::codegen::emitAmxContraction(KernelBuilder &b, const Contraction &contraction,

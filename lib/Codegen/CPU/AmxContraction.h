@@ -1,4 +1,4 @@
-//===- AmxContraction.h - matrix products of bf16 on tiles -------*- C++ -*-===//
+//===- AmxContraction.h - matrix products of bf16 and i8 on tiles *- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The contraction of Contraction.h for targets with AMX, A and W bf16. Blocks of 32 x 32 of C stand in four tile registers:
@@ -15,6 +15,8 @@
 //
 // Where C is wide, pieces of 128 bytes of rows that lie far apart cost more than the products. Then several pairs of panels are
 // taken together, rows outside and pairs inside, and it is A that stays in the first cache.
+//
+// 8-bit integers take the same loops with tiles of 64 steps, A as [rows/16][K/64][16][64], and sums of i32.
 //
 // Tile stores go to the same 4 KB again and again, and vector units work while the tile unit does. Up to 16 rows there is one
 // tile of A, and the loop waits for the weights: what it costs is their way from memory. The method and what each step of it

@@ -17,10 +17,10 @@ struct AmxSchedule {
 
   /// Rows of A in one tile of the grid, a multiple of 32; packed, they should stay in the L2 cache.
   int64_t blockRows = 0;
-  /// Steps of K, a multiple of 32, done for all rows of a block before the next ones. Less than K: the products accumulate in
+  /// Steps of K, a multiple of a tile's, done for all rows of a block before the next ones. Less than K: the products accumulate in
   /// scratch.
   int64_t blockSteps = 0;
-  /// Rows of the last block's epilogue in 32 steps of K.
+  /// Rows of the last block's epilogue in one step of tiles along K.
   int64_t epilogueRows = 0;
   /// Pairs of panels done for 32 rows of A before the next 32 rows; more than 1 needs all of K in one block. For wide C: pieces of
   /// its rows then follow one another. Panels come from the L2 cache, rows of A stay in the first one. Grouped rows have no such
@@ -36,7 +36,7 @@ struct AmxSchedule {
 /// A worker's scratch: which rows are packed, these rows, their sums between blocks of K, one block of C, the last rows of the
 /// panels or, of a split product, a pair of panels in bf16. Offsets in bytes, each 64-byte aligned.
 struct AmxScratch {
-  AmxScratch(const AmxSchedule &s, int64_t k, bool split);
+  AmxScratch(const AmxSchedule &s, int64_t k, int64_t tileSteps, bool split);
 
   /// Tiles of A for 16 rows: along K, the last one maybe partly zero; split: high parts, then low parts.
   int64_t tiles;
@@ -45,7 +45,10 @@ struct AmxScratch {
   int64_t packed, sums, products, lastRows, halves, bytes;
 };
 
-/// Whether a contraction runs on tiles: one of bf16, or one of f32 that may be split.
+/// Steps of K in a tile: 32 of bf16 (as which f32 is split), 64 of 8-bit integers.
+int64_t amxSteps(mlir::Type element);
+
+/// Whether a contraction runs on tiles: one of bf16 or of 8-bit integers, or one of f32 that may be split.
 bool runsOnAmx(const CpuTarget &target, const ContractionSize &size);
 
 /// All schedules of a contraction on AMX; the parameters are documented there.

@@ -50,3 +50,7 @@ void AmxTiles::store(unsigned tile, Value pointer, Value stride) {
 }
 
 void AmxTiles::multiply(unsigned c, unsigned a, unsigned b) { call("tdpbf16ps", {c, a, b}); }
+
+void AmxTiles::multiplyIntegers(unsigned c, unsigned a, unsigned b, bool aSigned, bool bSigned) {
+  call(aSigned ? (bSigned ? "tdpbssd" : "tdpbsud") : (bSigned ? "tdpbusd" : "tdpbuud"), {c, a, b});
+}

@@ -8,6 +8,7 @@
 //   C[16][16] f32 += A[16][32] bf16 * B[32][16] bf16        tdpbf16ps C, A, B: 16 cycles
 //
 // where row p of the register B holds rows 2 p and 2 p + 1 of the matrix, interleaved: 16 rows of a panel (Panels.h).
+// 8-bit integers stand in fours: C i32 += A[16][64] * B[64][16], tdpbssd and, for unsigned ones, tdpbsud, tdpbusd, tdpbuud.
 // Products of bf16 are exact in f32; the sums round to nearest even, in the instruction's order, and subnormals are zero.
 //
 //===----------------------------------------------------------------------===//
@@ -24,8 +25,8 @@ class AmxTiles {
 public:
   using Value = mlir::Value;
   static constexpr unsigned kTiles = 8, kRows = 16, kRowBytes = 64, kBytes = kRows * kRowBytes;
-  /// Steps of K in one product of bf16.
-  static constexpr int64_t kSteps = 32;
+  /// Steps of K in one product of bf16, and of one of 8-bit integers.
+  static constexpr int64_t kSteps = 32, kIntegerSteps = 64;
 
   /// Rows and bytes of a row of one tile.
   struct Shape {
@@ -50,6 +51,8 @@ public:
   void store(unsigned tile, Value pointer, Value stride);
   /// c += a * b in bf16.
   void multiply(unsigned c, unsigned a, unsigned b);
+  /// c += a * b in integers: 8 bits each, signed or not, sums in i32.
+  void multiplyIntegers(unsigned c, unsigned a, unsigned b, bool aSigned, bool bSigned);
 
 private:
   void call(llvm::StringRef name, llvm::ArrayRef<unsigned> tiles, llvm::ArrayRef<Value> operands = {});

@@ -3,6 +3,7 @@
 #include "permalloy/Codegen/CPU/Contraction.h"
 #include "ContractionBlocks.h"
 #include "ContractionLayout.h"
+#include "IntegerProduct.h"
 #include "SparseColumns.h"
 #include "permalloy/Codegen/CPU/MicroKernel.h"
 
@@ -59,11 +60,15 @@ public:
         groups(groupedContractionGroups(s, c.n, c.gated)),
         groupColumns(gridPanels(s, c.gated) * kPanelColumns), rowBytes(groupColumns * 4),
         stepBlock(std::min<int64_t>(llvm::divideCeil(s.blockSteps, layout.pairing), layout.rows)),
-        aRowBytes(c.groups || isHalf(c.element) ? widenedRowBytes(c.k) : c.k * 4),
+        integers(b, c.k, c.signedRows, c.element && !c.element.isUnsignedInteger()),
+        aRowBytes(c.isIntegral() ? integerRowBytes(c.k) : c.groups || isHalf(c.element) ? widenedRowBytes(c.k) : c.k * 4),
         accumulates(stepBlock < layout.rows), runTiles(c.groups ? 1 : s.runTiles),
         productRowBytes(accumulates ? runTiles * rowBytes : rowBytes),
         products(accumulates ? b.scratch() : b.stackBuffer(s.rows * rowBytes)),
-        turned(s.laneColumns ? b.stackBuffer(s.rows * rowBytes) : Value()) {}
+        turned(s.laneColumns ? b.stackBuffer(s.rows * rowBytes) : Value()) {
+    if (c.isIntegral())
+      initialSums = b.stackBuffer(rowBytes);
+  }
 
   void emit();
   void emitGrouped();
@@ -72,10 +77,13 @@ private:
   void gatherRows();
   Value runOf(Value index);
   void emitRun(Value from, Value to);
+  /// Whether rows of A stand in scratch, in another form.
+  bool copiesRows() const { return isHalf(c.element) || c.isIntegral(); }
   void widenRows();
   void widenRow(Value from, Value to);
   void forEachGroup(function_ref<void(int64_t columns)> body);
   void openGroup(Value number);
+  void findInitialSums(int64_t columns);
   void zeroProducts();
   void emitStepBlock(Value firstStep);
   void packLanes(Value block);
@@ -92,12 +100,12 @@ private:
     int64_t vectors = s.panels * kPanelColumns / b.target().lanes(), wanted = (tileRows() + 2) * vectors + 1;
     // 6 x 1 on AVX2 is one register short: LLVM gets by in turns of four steps, and spills in longer ones.
     bool isTight = !b.target().isAvx512() && s.panels == 1 && s.prefetchPeriod <= kUnrolledSteps;
-    return !isHalf(c.element) && wanted - (isTight ? 1 : 0) <= b.target().vectorRegisters;
+    return !isHalf(c.element) && !(c.isIntegral() && integers.widens()) && wanted - (isTight ? 1 : 0) <= b.target().vectorRegisters;
   }
   void prefetchRow(Value row);
   Value shareOfNext(Value row, int64_t tiles, int64_t firstPanel);
   Value nextRowsOr(Value share, Value row, const TileOperands &operands);
-  SmallVector<Value> initialTile(unsigned rows, unsigned vectors, Value tile);
+  SmallVector<Value> initialTile(unsigned rows, unsigned vectors, Value tile, int64_t firstPanel);
   /// Where panel `index` of a tile of the grid begins, behind its first one.
   int64_t panelOffset(int64_t index) {
     return (c.gated ? index * (panelsOf(c.n) / 2) : index) * layout.bytes;
@@ -120,12 +128,16 @@ private:
   const ContractionSchedule &s;
   PanelLayout layout;
   /// `stepBlock` counts rows of a panel: steps of K, or pairs of them.
-  int64_t groups, groupColumns, rowBytes, stepBlock, aRowBytes;
+  int64_t groups, groupColumns, rowBytes, stepBlock;
+  IntegerProduct integers;
+  int64_t aRowBytes;
   bool accumulates;
   int64_t runTiles, productRowBytes;
   Value products;
   /// Sums of a tile with rows in the lanes.
   Value turned;
+  /// Of integers: what the sums of the columns of the group begin at.
+  Value initialSums;
 
   // Groups that are taken together, and runs of them in each block of rows.
   Value together, runs;
@@ -158,7 +170,7 @@ void ContractionEmitter::emit() {
     first = b.mul(block, height);
     last = b.min(b.add(first, height), c.rows);
     a = b.at(c.a, b.mul(first, c.k * 4));
-    if (isHalf(c.element)) {
+    if (copiesRows()) {
       a = b.at(b.scratch(), accumulates ? s.blockRows * productRowBytes : 0);
       Value isOther = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, block, widened[0]);
       b.ifThen(isOther, [&] { widenRows(); });
@@ -187,6 +199,8 @@ void ContractionEmitter::widenRows() {
 }
 
 void ContractionEmitter::widenRow(Value from, Value to) {
+  if (c.isIntegral())
+    return integers.packRow(from, to);
   ElementOps ops(b);
   Element e = Element::of(c.element ? c.element : b.getF32Type());
   int64_t lanes = b.target().lanes(), whole = c.k / lanes * lanes;
@@ -284,6 +298,8 @@ void ContractionEmitter::emitRun(Value from, Value to) {
   fetchFrom = b.i64(0);
   if (runTiles > 1) // late: what is fetched early would not stay in the cache beside this run's weights
     fetchFrom = b.select(b.less(b.i64(1), together), b.max(b.sub(wholeTiles, sharing), fetchFrom), fetchFrom);
+  if (c.isIntegral())
+    forEachGroup([&](int64_t columns) { findInitialSums(columns); });
   if (!accumulates)
     return emitStepBlock(b.i64(0));
   zeroProducts();
@@ -327,13 +343,23 @@ Value ContractionEmitter::sparseTile(Value number) {
   return b.at(b.at(weights, b.mul(slab, layout.slabBytes)), b.mul(b.rem(panel, layout.slabPanels), layout.bytes));
 }
 
+void ContractionEmitter::findInitialSums(int64_t columns) {
+  int64_t lanes = b.target().lanes();
+  for (int64_t col = 0; col < columns; col += lanes) {
+    Value panel = b.at(panels, panelOffset(col / kPanelColumns) + col % kPanelColumns * layout.columnBytes);
+    b.store(integers.initial(panel, layout.rows), b.at(initialSums, col * 4), lanes * 4);
+  }
+}
+
 void ContractionEmitter::zeroProducts() {
   int64_t vectorBytes = b.target().lanes() * 4;
   Value used = b.mul(b.sub(runLast, runFirst), rowBytes);
   b.loop(first, last, 1, [&](Value row) {
     Value to = b.at(products, b.mul(b.sub(row, first), productRowBytes));
-    b.loop(b.i64(0), used, vectorBytes,
-           [&](Value offset) { b.store(b.splat(0), b.at(to, offset), vectorBytes); });
+    b.loop(b.i64(0), used, vectorBytes, [&](Value offset) {
+      Value start = c.isIntegral() ? b.loadVector(b.at(initialSums, offset), vectorBytes) : b.splat(0);
+      b.store(start, b.at(to, offset), vectorBytes);
+    });
   });
 }
 
@@ -413,7 +439,8 @@ void ContractionEmitter::emitProducts(unsigned rows, Value row, Value firstStep,
 void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, int64_t firstPanel,
                                      int64_t columns, Fetch fetch) {
   TileOperands operands;
-  operands.aStepStride = layout.pairing * 4;
+  operands.aStepStride = c.isIntegral() ? 4 : layout.pairing * 4;
+  operands.integers = c.isIntegral() ? &integers : nullptr;
   operands.aRowStride = aRowBytes;
   operands.a = b.at(a, b.mul(b.sub(row, first), aRowBytes));
   if (c.sparse)
@@ -452,7 +479,7 @@ void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, 
   Value depth =
       divides ? b.i64(stepBlock) : b.min(b.sub(b.i64(layout.rows), firstStep), b.i64(stepBlock));
   Value tile = b.at(tileAt(row), firstPanel * kPanelColumns * 4);
-  SmallVector<Value> init = initialTile(rows, operands.bVectorOffsets.size(), tile);
+  SmallVector<Value> init = initialTile(rows, operands.bVectorOffsets.size(), tile, firstPanel);
   storeTile(b, emitTile(b, rows, operands, depth, init, loop), rows, tile, productRowBytes);
 }
 
@@ -476,13 +503,15 @@ Value ContractionEmitter::shareOfNext(Value row, int64_t tiles, int64_t firstPan
 Value ContractionEmitter::nextRowsOr(Value share, Value row, const TileOperands &operands) {
   Value isEarly = b.less(b.div(b.sub(row, first), s.rows), fetchFrom);
   Value otherwise = operands.b;
-  if (!accumulates && !isHalf(c.element))
+  if (!accumulates && !copiesRows())
     otherwise = b.at(b.at(a, b.mul(b.add(b.sub(row, first), s.rows), aRowBytes)),
                      b.mul(b.sub(group, runFirst), layout.bytes / s.prefetchPeriod));
   return b.select(isEarly, otherwise, share);
 }
 
-SmallVector<Value> ContractionEmitter::initialTile(unsigned rows, unsigned vectors, Value tile) {
+SmallVector<Value> ContractionEmitter::initialTile(unsigned rows, unsigned vectors, Value tile, int64_t firstPanel) {
+  if (!accumulates && c.isIntegral()) // each row the same
+    return loadTile(b, rows, vectors, b.at(initialSums, firstPanel * kPanelColumns * 4), 0);
   if (!accumulates)
     return zeroTile(b, rows * vectors);
   return loadTile(b, rows, vectors, tile, productRowBytes);
@@ -495,7 +524,8 @@ void ContractionEmitter::emitRowEpilogue(Value from, Value row, int64_t columns)
     row = b.load(b.getI64Type(), b.at(c.groups->table, b.mul(b.add(row, c.groups->count + 1), 8)), 8);
   for (int64_t col = 0; col < (c.gated ? half : columns); col += lanes) {
     unsigned valid = std::min(lanes, columns - col);
-    auto productAt = [&](int64_t at) { return b.loadVector(b.at(from, at * 4), lanes * 4); };
+    Type type = c.isIntegral() ? b.intVectorType() : b.vectorType();
+    auto productAt = [&](int64_t at) { return b.load(type, b.at(from, at * 4), lanes * 4); };
     Value second = c.gated ? productAt(half + col) : Value();
     c.epilogue({row, b.add(column, col), valid, second, weight}, productAt(col));
   }

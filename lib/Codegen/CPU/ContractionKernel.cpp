@@ -38,8 +38,8 @@ std::string permalloy::codegen::whyNotContraction(kern::KernelOp kernel) {
   if (!linear)
     return "it has no tfm.linear, or several";
   auto weight = cast<RankedTensorType>(linear.getWeight().getType());
-  if (!isComputedInF32(weight.getElementType()) || !weight.hasStaticShape())
-    return "tfm.linear is not in f32, f16 or bf16, or its weight has no static size";
+  if (!(isComputedInF32(weight.getElementType()) || linear.isIntegral()) || !weight.hasStaticShape())
+    return "tfm.linear is not in f32, f16, bf16 or 8-bit integers, or its weight has no static size";
   tfm::ExpandBlocksOp blocks = blocksOf(linear);
   tfm::DequantizeOp decode = decodingOf(linear);
   if (std::string reason = decode ? whyNotWeightOnly(decode) : ""; !reason.empty())
@@ -196,7 +196,8 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
     ExprSite place{site.row, site.column, site.lanes};
     if (Value bias = linear.getBias())
       product = b.addf(product, expressions.emitVector(bias, place));
-    product = emitActivation(b, linear.getActivation(), product);
+    if (!linear.isIntegral())
+      product = emitActivation(b, linear.getActivation(), product);
     Value position = b.add(b.mul(site.row, size.n), site.column);
     for (auto [index, value] : llvm::enumerate(kernel.yielded())) {
       Element e = Element::of(value);
@@ -220,6 +221,7 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
   contraction.k = size.k;
   contraction.epilogue = epilogue;
   contraction.element = size.element;
+  contraction.signedRows = !getElementTypeOrSelf(linear.getInput()).isUnsignedInteger();
   contraction.split = size.split;
   if (blocks)
     contraction.sparse = SparseRows{frame.argument(blocks.getRows()), size.kept, size.slabPanels};

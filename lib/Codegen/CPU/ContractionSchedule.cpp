@@ -1,6 +1,7 @@
 //===- ContractionSchedule.cpp - how a contraction may run --------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "ContractionLayout.h"
+#include "IntegerProduct.h"
 #include "SparseColumns.h"
 #include "permalloy/Codegen/CPU/Contraction.h"
 
@@ -26,7 +27,7 @@ static constexpr int64_t kWideColumns = 8192, kWideTiles = 4, kWideRows = 1024;
 
 /// f16 and bf16 are not: all their rows of A would have to be widened in scratch.
 static bool takesRuns(const ContractionSize &size) {
-  return size.n >= kWideColumns && !isHalf(size.element) && !size.gated && !size.kept;
+  return size.n >= kWideColumns && !isHalf(size.element) && !size.gated && !size.kept && !size.isIntegral();
 }
 
 /// The default on AVX2: all of K at once, with few enough rows to keep A in a second-level cache, and turns of four steps, in which
@@ -37,12 +38,19 @@ static void takeAllSteps(ContractionSchedule &schedule, int64_t k) {
   schedule.prefetchPeriod = 4;
 }
 
+static bool isInteger(Type element) { return element && element.isInteger(8); }
+
+/// A step of B stands in registers twice: as stored, and half of it widened.
+static bool widensPairs(const CpuTarget &target, Type element) {
+  return element && (element.isBF16() || (isInteger(element) && !target.hasVnni()));
+}
+
 ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t n, int64_t k,
                                                 Type element) {
   ContractionSchedule schedule;
   k = std::max<int64_t>(k, 1); // products of no steps have a block all the same
   int64_t panels = panelsOf(n);
-  bool pairs = element && element.isBF16();
+  bool pairs = widensPairs(target, element);
   if (!target.isAvx512())
     std::tie(schedule.rows, schedule.panels) = std::pair(pairs ? 5u : 6u, 1u);
   else if (panels == 1)
@@ -53,7 +61,9 @@ ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t
     std::tie(schedule.rows, schedule.panels) = std::pair(8u, 3u);
   // Blocks of K of equal length, short enough that 240 rows of A, and the panels of this block and
   // the next, stay in an L2 cache of 2 MB.
-  int64_t blocks = k <= kMaxWholeSteps ? 1 : llvm::divideCeil(k, kMaxBlockSteps);
+  // A step of integers is a quarter as long.
+  int64_t longer = isInteger(element) ? 4 : 1;
+  int64_t blocks = k <= kMaxWholeSteps * longer ? 1 : llvm::divideCeil(k, kMaxBlockSteps * longer);
   schedule.blockSteps = llvm::divideCeil(llvm::divideCeil(k, blocks), 16) * 16;
   int64_t blockRows = 240;
   if (takesRuns({n, k, element}) && blocks == 1)
@@ -63,7 +73,7 @@ ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t
         std::clamp(kMaxWidenedBytes / widenedRowBytes(k), int64_t(schedule.rows), blockRows);
   schedule.blockRows = blockRows / schedule.rows * schedule.rows;
   schedule.prefetchPeriod = target.isAvx512() ? 4 : 8;
-  if (!target.isAvx512() && !isHalf(element) && schedule.runTiles == 1)
+  if (!target.isAvx512() && !isHalf(element) && !isInteger(element) && schedule.runTiles == 1)
     takeAllSteps(schedule, k);
   return schedule;
 }
@@ -106,7 +116,7 @@ bool ContractionSchedule::fits(const CpuTarget &target, Type element) const {
     int64_t vectorsOfRows = rows / target.lanes();
     return vectorsOfRows > 0 && rows % target.lanes() == 0 && panels == 1 && (laneColumns + 1) * vectorsOfRows + 1 <= target.vectorRegisters;
   }
-  bool pairs = element && element.isBF16();
+  bool pairs = widensPairs(target, element);
   // AVX-512 takes a broadcast from memory as an operand when it has only one use; a register is
   // counted all the same.
   return rows > 0 && panels > 0 &&
@@ -213,6 +223,8 @@ int64_t permalloy::codegen::contractionScratchBytes(const ContractionSchedule &s
   int64_t steps = llvm::alignTo(schedule.blockSteps, element ? tfm::panelPairing(element) : 1);
   int64_t products =
       steps < k ? schedule.blockRows * schedule.runTiles * schedule.panels * kPanelColumns * 4 : 0;
+  if (isInteger(element))
+    return products + schedule.blockRows * integerRowBytes(k);
   return products + (isHalf(element) ? schedule.blockRows * widenedRowBytes(k) : 0);
 }
 

@@ -32,7 +32,7 @@ static bool hasVectorForm(Operation *op) {
     return ElementOps::hasVectorForm(binary.getKind(), Element::of(binary.getLhs()));
   if (auto cast = dyn_cast<tfm::CastOp>(op))
     return ElementOps::castHasVectorForm(Element::of(cast.getInput()), Element::of(cast.getResult()));
-  return isa<tfm::CompareOp, tfm::SelectOp, tfm::ConstantOp, tfm::BroadcastOp>(op);
+  return isa<tfm::CompareOp, tfm::SelectOp, tfm::QuantizeOp, tfm::ConstantOp, tfm::BroadcastOp>(op);
 }
 
 /// The last dimension of an operand is 1 or, as its type shows, the result's: lanes are neighbours or all alike.

@@ -3,6 +3,7 @@
 #include "permalloy/Codegen/CPU/MicroKernel.h"
 
 #include "ElementOps.h"
+#include "IntegerProduct.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Matchers.h"
@@ -14,7 +15,7 @@ using namespace mlir;
 static SmallVector<Value> loadB(KernelBuilder &b, const TileOperands &tile, Value bStep) {
   ElementOps ops(b);
   Type stored = tile.bElement ? tile.bElement : b.getF32Type();
-  Element e = Element::of(stored.isBF16() ? b.getI32Type() : stored);
+  Element e = Element::of(stored.isBF16() || tile.integers ? b.getI32Type() : stored);
   unsigned vectors = tile.bVectorOffsets.size();
   SmallVector<Value> bs;
   for (auto [v, offset] : llvm::enumerate(tile.bVectorOffsets)) {
@@ -62,6 +63,8 @@ static SmallVector<Value> emitStep(KernelBuilder &b, unsigned rows, const TileOp
                                    Value k, ValueRange accumulators) {
   SmallVector<Value> bs = loadB(b, tile, b.at(tile.b, b.mul(stepOf(b, tile, k, true), tile.bStepStride)));
   Value aStep = b.at(tile.a, b.mul(stepOf(b, tile, k, false), tile.aStepStride));
+  if (tile.integers)
+    return tile.integers->step(rows, tile.aRowStride, aStep, bs, accumulators);
   if (!tile.bElement || !tile.bElement.isBF16())
     return emitOuterProduct(b, rows, tile, aStep, bs, accumulators);
   SmallVector<Value> result(accumulators);
@@ -72,9 +75,12 @@ static SmallVector<Value> emitStep(KernelBuilder &b, unsigned rows, const TileOp
   return result;
 }
 
-SmallVector<Value> permalloy::codegen::emitTile(KernelBuilder &b, unsigned rows,
-                                                const TileOperands &tile, Value depth,
-                                                ValueRange init, TileLoop loop) {
+static SmallVector<Value> bitcast(KernelBuilder &b, ValueRange values, Type type) {
+  return llvm::map_to_vector(values, [&](Value value) { return LLVM::BitcastOp::create(b, type, value).getResult(); });
+}
+
+static SmallVector<Value> emitLoops(KernelBuilder &b, unsigned rows, const TileOperands &tile, Value depth, ValueRange init,
+                                    TileLoop loop) {
   auto step = [&](Value k, ValueRange accumulators) {
     return emitStep(b, rows, tile, k, accumulators);
   };
@@ -94,6 +100,13 @@ SmallVector<Value> permalloy::codegen::emitTile(KernelBuilder &b, unsigned rows,
   if (loop.unroll == 1 || (matchPattern(rest, m_ConstantInt(&remainder)) && remainder == 0))
     return result;
   return b.loop(whole, depth, 1, result, step);
+}
+
+SmallVector<Value> permalloy::codegen::emitTile(KernelBuilder &b, unsigned rows, const TileOperands &tile, Value depth,
+                                                ValueRange init, TileLoop loop) {
+  if (!tile.integers)
+    return emitLoops(b, rows, tile, depth, init, loop);
+  return bitcast(b, emitLoops(b, rows, tile, depth, bitcast(b, init, b.intVectorType()), loop), b.vectorType());
 }
 
 SmallVector<Value> permalloy::codegen::zeroTile(KernelBuilder &b, unsigned count) {

@@ -19,18 +19,23 @@ static constexpr StringRef kAvx512Features[] = {"avx2",     "fma",      "bmi",  
 static constexpr StringRef kSapphireRapidsFeatures[] = {
     "avx512vnni", "avx512bf16", "avx512fp16", "amx-tile", "amx-bf16", "amx-int8"};
 
+static constexpr StringRef kAvx512VnniFeatures[] = {"avx512vnni"};
+static constexpr StringRef kAvxVnniFeatures[] = {"avxvnni"};
+
 // Skylake-SP's timing model is the most complete AVX-512 one that fits the whole family; Haswell's
 // is that of AVX2. Neither changes what is legal.
 static const CpuTarget kTargets[] = {
     {"sapphirerapids", 512, 32, "x86-64-v4", "skylake-avx512", kAvx512Features,
      kSapphireRapidsFeatures},
+    {"icelake-server", 512, 32, "x86-64-v4", "skylake-avx512", kAvx512Features, kAvx512VnniFeatures},
     {"x86-64-v4", 512, 32, "x86-64-v4", "skylake-avx512", kAvx512Features, {}},
+    {"alderlake", 256, 16, "x86-64-v3", "haswell", kAvx2Features, kAvxVnniFeatures},
     {"x86-64-v3", 256, 16, "x86-64-v3", "haswell", kAvx2Features, {}},
 };
 
 llvm::ArrayRef<CpuTarget> CpuTarget::all() { return kTargets; }
 
-const CpuTarget &CpuTarget::withoutAmx() { return kTargets[1]; }
+const CpuTarget &CpuTarget::withoutAmx() { return kTargets[2]; }
 
 bool CpuTarget::supportedByHost() const {
   // getHostCPUFeatures reads cpuid and XCR0 (the operating system saves the wide registers).

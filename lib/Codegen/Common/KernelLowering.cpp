@@ -27,15 +27,15 @@ void permalloy::codegen::registerKernelDialects(DialectRegistry &registry) {
 }
 
 /// Whether `type` is a vector that one register holds: 1-D, and as many lanes as the register has
-/// of its element. What is narrower may follow the lanes of 32 or 64 bits too, masks (i1) also those of 16.
+/// of its element. What is narrower may follow the lanes of 32 or 64 bits too, masks (i1) also those of 8 and 16.
 static bool fitsRegister(VectorType type, const CpuTarget &target) {
   if (type.getRank() != 1 || type.isScalable())
     return false;
   unsigned bits = type.getElementTypeBitWidth();
   int64_t lanes = type.getNumElements();
-  if (bits >= 16 && lanes * bits == target.vectorBits)
+  if (bits >= 8 && lanes * bits == target.vectorBits)
     return true;
-  if (bits == 1 && lanes * 16 == target.vectorBits)
+  if (bits == 1 && (lanes * 16 == target.vectorBits || lanes * 8 == target.vectorBits))
     return true;
   return bits < 32 && (lanes * 32 == target.vectorBits || lanes * 64 == target.vectorBits);
 }

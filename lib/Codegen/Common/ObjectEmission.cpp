@@ -54,7 +54,7 @@ static Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const CpuTar
 /// Which intrinsics need which feature, by the beginning of their names.
 static constexpr std::pair<StringRef, StringRef> kIntrinsicFeatures[] = {
     {"llvm.x86.avx512bf16.", "avx512bf16"}, {"llvm.x86.avx512fp16.", "avx512fp16"},
-    {"llvm.x86.avx512.vpdpb", "avx512vnni"}, {"llvm.x86.ldtilecfg", "amx-tile"},
+    {"llvm.x86.avx512.vpdpbusd.256", "avxvnni"}, {"llvm.x86.avx512.vpdpb", "avx512vnni"}, {"llvm.x86.ldtilecfg", "amx-tile"},
     {"llvm.x86.tile", "amx-tile"},           {"llvm.x86.tdpbf16ps", "amx-bf16"},
     {"llvm.x86.tdpb", "amx-int8"}};
 

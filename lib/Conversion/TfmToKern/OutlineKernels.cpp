@@ -114,6 +114,13 @@ bool decodesInProduct(Value weight) {
   return wholeRows && oneType && (!codebook || (code.getBits() <= 4 && getElementTypeOrSelf(codebook.getType()).isF32()));
 }
 
+/// The largest magnitude of each row, kept as a column: what the codes of the row are relative to.
+bool isRowMagnitude(Operation *op) {
+  auto reduce = dyn_cast<ReduceOp>(op);
+  return reduce && reduce.getKind() == ReduceKind::AbsMax && reduce.getKeepDims() &&
+         reduce.getAxes() == ArrayRef<int64_t>{cast<RankedTensorType>(reduce.getInput().getType()).getRank() - 1};
+}
+
 kern::Emitter emitterOf(const Group &group) {
   // Stored as f32, f16 or bf16, computed in f32.
   auto isFloat = [](Value value) {
@@ -123,7 +130,7 @@ kern::Emitter emitterOf(const Group &group) {
   for (Operation *op : group.ops) {
     if (auto linear = dyn_cast<LinearOp>(op)) {
       Operation *weight = linear.getWeight().getDefiningOp();
-      bool packed = isFloat(linear.getResult()) &&
+      bool packed = (isFloat(linear.getResult()) || linear.isIntegral()) &&
                     (isa_and_nonnull<GetWeightOp, ExpandBlocksOp>(weight) || decodesInProduct(linear.getWeight()));
       return packed ? kern::Emitter::Contraction : kern::Emitter::Generic;
     }
@@ -138,11 +145,13 @@ kern::Emitter emitterOf(const Group &group) {
       return kern::Emitter::Tokens;
     if (isa<GroupedLinearOp>(op))
       return kern::Emitter::Contraction;
-    if (isa<MatmulOp, ReduceOp, ScatterOp, KvAppendOp>(op))
+    if (isa<MatmulOp, ScatterOp, KvAppendOp>(op) || (isa<ReduceOp>(op) && !isRowMagnitude(op)))
       return kern::Emitter::Generic;
   }
+  // Codes of 8 bits are a result of the row whose magnitude they are relative to.
+  auto isCode = [](Value value) { return isa<QuantizeOp>(value.getDefiningOp()); };
   bool rows = !group.outputs.empty() && llvm::all_of(group.outputs, [&](Value value) {
-    return isFloat(value) && cast<RankedTensorType>(value.getType()).getRank() > 0;
+    return (isFloat(value) || isCode(value)) && cast<RankedTensorType>(value.getType()).getRank() > 0;
   });
   return rows ? kern::Emitter::Row : kern::Emitter::Generic;
 }
@@ -153,11 +162,13 @@ std::string rootName(const Group &group) {
     std::string name = op->getName().stripDialect().str();
     if (isa<LinearOp, MatmulOp, AttentionOp, GroupedLinearOp>(op)) {
       Type element = getElementTypeOrSelf(op->getOperand(0).getType());
-      name += element.isBF16() ? "_bf16" : element.isF16() ? "_f16" : "";
+      name += element.isBF16() ? "_bf16" : element.isF16() ? "_f16" : element.isInteger(8) ? "_i8" : "";
       if (auto decode = op->getOperand(1).getDefiningOp<DequantizeOp>())
         name += "_w" + std::to_string(cast<QuantType>(getElementTypeOrSelf(decode.getCodes().getType())).getBits());
       return name;
     }
+    if (isRowMagnitude(op))
+      return "quantize";
     if (isa<LayerNormOp, RmsNormOp, RotaryOp, SoftmaxOp, ReduceOp, KvAppendOp, GroupByOp, PrefixCountOp, TokenScoreOp, TokenMergeOp, TokenUnmergeOp>(op))
       return name;
   }

@@ -29,7 +29,7 @@ bool isSource(Operation *op) { return isa<ConstantOp, GetWeightOp>(op); }
 
 bool isDecoding(Operation *op) { return op->getNumResults() == 1 && isDecodedWeight(op->getResult(0)); }
 
-bool isElementwise(Operation *op) { return isa<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp>(op); }
+bool isElementwise(Operation *op) { return isa<UnaryOp, BinaryOp, CompareOp, SelectOp, CastOp, QuantizeOp>(op); }
 
 /// Its value at an index follows from a few values of its operands, so a consumer can compute it in place.
 bool isPullable(Operation *op) {
@@ -46,6 +46,21 @@ bool isFloatCast(CastOp cast) {
   return cast && isNarrow(cast.getInput()) && isNarrow(cast.getResult());
 }
 
+/// What the kernel of `linear` may go on with, on the registers of its products: elementwise operations, of f32 as registers have
+/// it; of integers also their products, the conversion to f32 and codes.
+bool isEpilogueStep(Operation *op, LinearOp linear) {
+  if (!isElementwise(op))
+    return false;
+  Type element = getElementTypeOrSelf(op->getResult(0).getType());
+  if (auto cast = dyn_cast<CastOp>(op)) {
+    bool widens = linear.isIntegral() && getElementTypeOrSelf(cast.getInput().getType()).isInteger(32) && element.isF32();
+    return isFloatCast(cast) || widens;
+  }
+  if (isa<QuantizeOp>(op))
+    return true;
+  return isa<UnaryOp, BinaryOp>(op) && (isa<FloatType>(element) || (linear.isIntegral() && element.isInteger(32)));
+}
+
 /// Roots that read each operand element many times: producers are stored, not recomputed.
 bool rereadsOperands(Operation *op) { return isa<LinearOp, MatmulOp, AttentionOp, TopKOp, ScatterOp, GroupByOp, GroupedLinearOp, PrefixCountOp, TokenScoreOp, TokenMergeOp, TokenUnmergeOp>(op); }
 
@@ -60,6 +75,7 @@ public:
   void joinCasts(Operation *op, unsigned group);
   void joinSiblings(Operation *op, unsigned group);
   void joinRouters();
+  void joinCodes();
   void joinProducers();
   void write();
 
@@ -117,9 +133,7 @@ void Planner::joinEpilogues() {
     groupOf[linear] = group;
     Operation *last = linear;
     for (Operation *next = onlyUser(last); next; next = onlyUser(last)) {
-      if (!(isa<UnaryOp, BinaryOp>(next) || isFloatCast(dyn_cast<CastOp>(next))) || groupOf.contains(next) ||
-          !isa<FloatType>(getElementTypeOrSelf(next->getResult(0).getType())) ||
-          !shapes.equalShapes(next->getResult(0), linear.getResult()))
+      if (!isEpilogueStep(next, linear) || groupOf.contains(next) || !shapes.equalShapes(next->getResult(0), linear.getResult()))
         break;
       groupOf[next] = group;
       joinWidened(next, group);
@@ -182,6 +196,50 @@ void Planner::joinRouters() {
     groupOf[choice] = group;
     for (Operation *part : parts)
       groupOf[part] = group;
+  }
+}
+
+/// The magnitude of each row, kept as a column, and all that follows from the row, it and constants alone: scale and codes.
+static SmallVector<Operation *> codeParts(ReduceOp magnitude) {
+  SmallVector<Operation *> parts = {magnitude};
+  auto isPart = [&](Value value) { return llvm::is_contained(parts, value.getDefiningOp()); };
+  auto isKnown = [&](Value value) { return value == magnitude.getInput() || value.getDefiningOp<ConstantOp>() || isPart(value); };
+  for (Operation *op = magnitude->getNextNode(); op; op = op->getNextNode())
+    if (isElementwise(op) && llvm::all_of(op->getOperands(), isKnown) && llvm::any_of(op->getOperands(), isPart))
+      parts.push_back(op);
+  return parts;
+}
+
+/// A norm and the codes of its rows are one kernel, which has a row at hand. Where something else makes the rows, it stores them, and
+/// their codes are a kernel.
+void Planner::joinCodes() {
+  SmallVector<ReduceOp> magnitudes;
+  for (auto reduce : function.getOps<ReduceOp>()) {
+    int64_t last = cast<RankedTensorType>(reduce.getInput().getType()).getRank() - 1;
+    if (reduce.getKind() == ReduceKind::AbsMax && reduce.getKeepDims() && reduce.getAxes() == ArrayRef<int64_t>{last})
+      magnitudes.push_back(reduce);
+  }
+  for (ReduceOp magnitude : magnitudes) {
+    SmallVector<Operation *> parts = codeParts(magnitude);
+    bool isTaken = llvm::any_of(parts, [&](Operation *part) { return groupOf.contains(part); });
+    if (isTaken || !llvm::any_of(parts, llvm::IsaPred<QuantizeOp>))
+      continue;
+    Operation *place = magnitude, *norm = magnitude.getInput().getDefiningOp();
+    bool hasNorm = norm && isa<LayerNormOp, RmsNormOp>(norm) && !groupOf.contains(norm);
+    unsigned group = newGroup(hasNorm ? norm : magnitude);
+    if (hasNorm)
+      groupOf[place = norm] = group;
+    for (Operation *part : parts) { // the launch stands where its last operation stood, before all readers
+      for (Value operand : part->getOperands())
+        if (auto constant = operand.getDefiningOp<ConstantOp>(); constant && place->isBeforeInBlock(constant))
+          constant->moveBefore(place);
+      groupOf[part] = group;
+      if (part != place)
+        part->moveAfter(place);
+      place = part;
+    }
+    if (hasNorm)
+      joinCasts(norm, group);
   }
 }
 
@@ -250,6 +308,7 @@ struct PlanKernels : permalloy::impl::PlanKernelsBase<PlanKernels> {
     planner.copyDecodings();
     planner.joinEpilogues();
     planner.joinRouters();
+    planner.joinCodes();
     planner.joinProducers();
     planner.write();
     numGroups += planner.groups;

@@ -7,7 +7,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "OpTable.h"
+#include "Integers.h"
 
 using namespace mlir;
 using namespace permalloy;
@@ -224,11 +224,14 @@ LogicalResult importDequantizeLinear(OpBinder &b) {
     return failure();
   bool isByte = b.elementType(codes).getIntOrFloatBitWidth() == 8, isStatic = typeOf(codes).hasStaticShape() && typeOf(scales).hasStaticShape();
   if (!isByte || b.rank(codes) != 2 || !isStatic || !isa_and_nonnull<GetWeightOp, ConstantOp>(codes.getDefiningOp()))
-    return b.unsupported("only stored matrices of 4 or 8 bits are dequantized");
+    return importDequantizedValues(b);
   ArrayRef<int64_t> shape = typeOf(codes).getShape();
   std::optional<Grouping> grouping = groupingOf(b, shape, typeOf(scales).getShape());
   if (!grouping)
     return b.unsupported("scales that are neither one, nor of one axis, nor of blocks along one");
+  auto known = zeros ? b.constantInts(zeros) : std::nullopt;
+  if (known && llvm::all_of(*known, [](int64_t zero) { return zero == 0; }))
+    zeros = Value();
   if (zeros && typeOf(zeros).getShape() != typeOf(scales).getShape())
     return b.error("zero points and scales differ in shape");
   bool transposed = grouping->axis == 1;
@@ -250,7 +253,7 @@ LogicalResult importDequantizeLinear(OpBinder &b) {
 
 constexpr OpClass C = OpClass::Concept;
 const OpRow rows[] = {
-    {"", "DequantizeLinear", 10, 25, C, importDequantizeLinear},
+    {"", "DequantizeLinear", 10, 28, C, importDequantizeLinear},
     {"com.microsoft", "DequantizeLinear", 1, 1, C, importDequantizeLinear},
     {"com.microsoft", "GatherBlockQuantized", 1, 1, C, importGatherBlockQuantized},
     {"com.microsoft", "MatMulNBits", 1, 1, C, importMatMulNBits},

@@ -50,7 +50,10 @@ void FoldWeights::runOnOperation() {
 /// A kind that has a streaming evaluator, over weights and constants, at least one of them a
 /// weight, with a static result.
 bool FoldWeights::isFoldable(Operation *op) const {
-  if (!isa<CastOp, TransposeOp, ReshapeOp, ConcatOp, SliceOp>(op) ||
+  // Sums of columns of quantized weights are interpreted.
+  auto reduce = dyn_cast<ReduceOp>(op);
+  bool isSum = reduce && isa<IntegerType>(getElementTypeOrSelf(reduce.getType()));
+  if (!(isa<CastOp, TransposeOp, ReshapeOp, ConcatOp, SliceOp>(op) || isSum) ||
       !cast<RankedTensorType>(op->getResult(0).getType()).hasStaticShape())
     return false;
   bool anyWeight =

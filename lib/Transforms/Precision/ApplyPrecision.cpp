@@ -176,6 +176,14 @@ void Narrower::narrowResults() {
   }
 }
 
+/// A kernel that begins with a layer stores the value.
+static bool isStoredByLayer(Value value) {
+  Operation *op = value.getDefiningOp();
+  while (op && isa<UnaryOp, BinaryOp, CastOp>(op))
+    op = op->getOperand(0).getDefiningOp();
+  return isa_and_nonnull<LinearOp>(op);
+}
+
 /// [batch, sequence, heads * size] that `value`, [batch, heads, sequence, size], was split from; null where it was not, or
 /// where no layer stored it so.
 static Value packedRows(Value value, SymbolicShapes &shapes) {
@@ -183,7 +191,7 @@ static Value packedRows(Value value, SymbolicShapes &shapes) {
   if (!transpose || transpose.getPerm() != ArrayRef<int64_t>{0, 2, 1, 3})
     return {};
   auto split = transpose.getInput().getDefiningOp<ReshapeOp>();
-  if (!split || !split.getInput().getDefiningOp<LinearOp>() || typeOf(split.getInput()).getRank() != 3)
+  if (!split || !isStoredByLayer(split.getInput()) || typeOf(split.getInput()).getRank() != 3)
     return {};
   Dims from = shapes.dims(split.getInput()), to = shapes.dims(split);
   bool splits = from[0] == to[0] && from[1] == to[1] && from[2] == DimExprAttr::mul(to[2], to[3]);

@@ -91,6 +91,10 @@ struct ApplyQuantization : permalloy::impl::ApplyQuantizationBase<ApplyQuantizat
     if (failed(format->encode(level, solver ? solver.getValue() : StringRef(kDefaultSolver), site, context)))
       return failure();
     ++numEncoded;
+    if (linear && linear->use_empty()) { // replaced as a whole
+      linear.erase();
+      linear = {};
+    }
     if (use->use_empty())
       use.erase();
     if (auto decode = linear ? linear.getWeight().getDefiningOp<DequantizeOp>() : DequantizeOp())

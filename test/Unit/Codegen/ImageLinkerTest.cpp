@@ -90,7 +90,7 @@ TEST(CpuTargetTest, ParsesNames) {
   EXPECT_EQ("x86-64-v4", llvm::cantFail(CpuTarget::parse("x86-64-v4")).name);
   auto unknown = CpuTarget::parse("pentium");
   ASSERT_FALSE(bool(unknown));
-  EXPECT_EQ("unknown CPU target 'pentium'; supported are host, sapphirerapids, x86-64-v4, x86-64-v3",
+  EXPECT_EQ("unknown CPU target 'pentium'; supported are host, sapphirerapids, icelake-server, x86-64-v4, alderlake, x86-64-v3",
             llvm::toString(unknown.takeError()));
 }
 

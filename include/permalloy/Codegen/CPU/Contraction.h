@@ -72,6 +72,9 @@ struct ContractionSize {
   /// Blocks of 1 x 16 * slabPanels of W of which `kept` are stored for each slab of as many panels; 0: W is dense.
   int64_t kept = 0, slabPanels = 0;
   std::optional<CodeFormat> coded = {}; ///< the weight is codes and scales, and `element` is that of A alone
+
+  /// A and W are 8-bit integers.
+  bool isIntegral() const { return element && element.isInteger(8); }
 };
 
 /// All schedules of a contraction; the parameters are documented there.
@@ -116,8 +119,10 @@ struct Contraction {
   int64_t k = 0;
   /// Computes from the product and stores: called once for each vector of a row of the tile.
   llvm::function_ref<void(const EpilogueSite &site, mlir::Value product)> epilogue;
-  /// f32 (null), f16 or bf16: what A and W hold.
+  /// f32 (null), f16 or bf16: what A and W hold. Or i8 or ui8, what W holds: the product that the epilogue gets is then i32.
   mlir::Type element = {};
+  /// Of 8-bit integers: whether A's are signed.
+  bool signedRows = true;
   std::optional<GroupedRows> groups = {};
   /// The product has two halves, whose columns the epilogue gets side by side: it runs over the first N / 2 columns, which
   /// are whole panels.
@@ -128,6 +133,8 @@ struct Contraction {
   std::optional<SparseRows> sparse = {};
   /// Instead of `weights`; `element` is then that of A alone.
   std::optional<CodedWeight> coded = {};
+
+  bool isIntegral() const { return element && element.isInteger(8); }
 };
 
 /// Tiles of the grid for each block of rows: groups of panels side by side. The grid of a

@@ -25,6 +25,8 @@
 
 namespace permalloy::codegen {
 
+class IntegerProduct;
+
 /// Where a tile's operands lie. All strides in bytes and constant.
 struct TileOperands {
   mlir::Value a;
@@ -41,6 +43,9 @@ struct TileOperands {
   mlir::Value steps = {};
   /// The other way round: step k of A meets the step of B with that number.
   bool stepsOfB = false;
+  /// Where B holds 8-bit integers, four steps of K in each 32-bit lane, what multiplies them: a step here is four of K, accumulators
+  /// are i32 whose bits stand in vectors of f32.
+  IntegerProduct *integers = nullptr;
   /// Loads only the first lanes of the last vector of B (0: all), where B's rows end there.
   unsigned lastVectorLanes = 0;
 };

@@ -4,6 +4,7 @@
 #define PERMALLOY_CODEGEN_CPU_TARGET_H
 
 #include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
@@ -15,8 +16,8 @@ namespace permalloy::codegen {
 /// them; the runtime picks the best one that the machine has. Targets are a closed table: a kernel
 /// compiled for a name means the same on every machine that compiles it.
 struct CpuTarget {
-  /// The name users write: "x86-64-v3" (AVX2 and FMA), "x86-64-v4" (AVX-512 F, BW, CD, DQ, VL), or
-  /// "sapphirerapids" (besides these BF16 and FP16 conversions, VNNI, and AMX tiles).
+  /// The name users write: "x86-64-v3" (AVX2 and FMA), "alderlake" (besides these VNNI), "x86-64-v4" (AVX-512 F, BW, CD, DQ,
+  /// VL), "icelake-server" (besides these VNNI), or "sapphirerapids" (BF16 and FP16 conversions and AMX tiles, too).
   llvm::StringRef name;
   /// Bits of the widest vector register, which every vector value in a kernel fills exactly.
   unsigned vectorBits;
@@ -34,8 +35,10 @@ struct CpuTarget {
   /// Values of 32 bits in a register: 8 or 16.
   unsigned lanes() const { return vectorBits / 32; }
   bool isAvx512() const { return vectorBits == 512; }
-  /// AMX tiles of bf16, and vector conversion to bf16 (avx512bf16).
-  bool hasAmx() const { return !extraFeatures.empty(); }
+  /// AMX tiles of bf16 and 8-bit integers, and vector conversion to bf16 (avx512bf16).
+  bool hasAmx() const { return hasExtra("amx-tile"); }
+  /// vpdpbusd, in registers of vectorBits.
+  bool hasVnni() const { return hasExtra(isAvx512() ? "avx512vnni" : "avxvnni"); }
   /// Whether the running machine (cpuid and XCR0, never the CPU's name) can execute this target.
   bool supportedByHost() const;
 
@@ -46,6 +49,9 @@ struct CpuTarget {
   static llvm::Expected<CpuTarget> parse(llvm::StringRef name);
   /// What runs in place of a target with AMX where Linux refuses the tile state: "x86-64-v4".
   static const CpuTarget &withoutAmx();
+
+private:
+  bool hasExtra(llvm::StringRef feature) const { return llvm::is_contained(extraFeatures, feature); }
 };
 
 } // namespace permalloy::codegen

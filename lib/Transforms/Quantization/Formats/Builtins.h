@@ -9,11 +9,13 @@ namespace permalloy {
 
 std::unique_ptr<WeightFormat> makeAffineFormat();
 std::unique_ptr<WeightFormat> makeBlockFormat();
+std::unique_ptr<WeightFormat> makeDynamicInt8Format();
 
 /// One line for each format.
 inline constexpr std::unique_ptr<WeightFormat> (*kBuiltinFormats[])() = {
     makeAffineFormat,
     makeBlockFormat,
+    makeDynamicInt8Format,
 };
 
 } // namespace permalloy

@@ -1,0 +1,25 @@
+//===- DynamicQuantization.h - a layer in 8-bit integers ---------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_LIB_TRANSFORMS_QUANTIZATION_DYNAMICQUANTIZATION_H
+#define PERMALLOY_LIB_TRANSFORMS_QUANTIZATION_DYNAMICQUANTIZATION_H
+
+#include "Tfm/Tfm.h"
+
+#include "mlir/IR/SymbolTable.h"
+
+namespace permalloy {
+
+/// The level of such a layer.
+inline constexpr llvm::StringLiteral kDynamicLevel = "w8a8";
+
+/// Why a layer cannot compute in 8-bit integers; empty where it can.
+std::string whyNotDynamic(tfm::LinearOp linear);
+
+/// Replaces the result of the layer, which nobody reads then: the rows of its input become codes of 8 bits, each with a scale of its own that is found while running, the
+/// columns of its weight codes that are found when the artifact is written, and what is left of the layer are elementwise operations on
+/// the sums. Layers that read one value share its codes.
+void quantizeDynamically(tfm::LinearOp linear, mlir::SymbolTable &symbols);
+
+} // namespace permalloy
+
+#endif

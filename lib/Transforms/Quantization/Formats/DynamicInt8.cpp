@@ -1,0 +1,36 @@
+//===- DynamicInt8.cpp - weights and inputs in 8-bit integers ----*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// w8a8: codes of 8 bits with one scale of f32 for each column of the weight and, found while running, for each row of the input.
+// It is a format of layers alone: a table's rows are not multiplied.
+//
+//===----------------------------------------------------------------------===//
+
+#include "../DynamicQuantization.h"
+#include "Builtins.h"
+
+using namespace mlir;
+using namespace permalloy;
+
+namespace {
+
+class DynamicInt8Format : public WeightFormat {
+public:
+  std::string names() const override { return kDynamicLevel.str(); }
+  bool accepts(StringRef level) const override { return level == kDynamicLevel; }
+  double bitsPerWeight(StringRef, int64_t k, int64_t) const override { return 8 + 32.0 / double(k); }
+
+  std::string whyNot(StringRef, WeightSite site) const override {
+    auto linear = dyn_cast<tfm::LinearOp>(site.op);
+    return linear ? whyNotDynamic(linear) : "w8a8 is for products, and this takes rows of a table";
+  }
+
+  LogicalResult encode(StringRef, StringRef, WeightSite site, EncodeContext &context) const override {
+    quantizeDynamically(cast<tfm::LinearOp>(site.op), context.symbols);
+    return success();
+  }
+};
+
+} // namespace
+
+std::unique_ptr<WeightFormat> permalloy::makeDynamicInt8Format() { return std::make_unique<DynamicInt8Format>(); }

@@ -1,0 +1,27 @@
+// RUN: permalloy-opt %s --check-interpret -o /dev/null
+// RUN: permalloy-opt %s --apply-dynamic-quantization --check-interpret -o /dev/null
+
+// A layer of level w8a8 is within a percent of the layer; rows of zeros give the bias.
+tfm.weight @w : tensor<256x32xf32> = #tfm.seeded<1, 0.02>
+tfm.weight @x : tensor<6x256xf32> = #tfm.seeded<2, 1.0>
+tfm.weight @b : tensor<32xf32> = #tfm.seeded<3, 0.02>
+
+func.func @test_close() {
+  %w = tfm.get_weight @w : tensor<256x32xf32>
+  %x = tfm.get_weight @x : tensor<6x256xf32>
+  %b = tfm.get_weight @b : tensor<32xf32>
+  %0 = tfm.linear %x, %w bias %b {tfm.level = "w8a8"} : (tensor<6x256xf32>, tensor<256x32xf32>, tensor<32xf32>) -> tensor<6x32xf32>
+  %1 = tfm.linear %x, %w bias %b : (tensor<6x256xf32>, tensor<256x32xf32>, tensor<32xf32>) -> tensor<6x32xf32>
+  check.expect_close %0, %1 {rtol = 0.0 : f64, atol = 4.0e-03 : f64} : tensor<6x32xf32>
+  return
+}
+
+func.func @test_zero_rows() {
+  %w = tfm.get_weight @w : tensor<256x32xf32>
+  %x = tfm.constant dense<0.0> : tensor<1x256xf32>
+  %b = tfm.get_weight @b : tensor<32xf32>
+  %0 = tfm.linear %x, %w bias %b {tfm.level = "w8a8"} : (tensor<1x256xf32>, tensor<256x32xf32>, tensor<32xf32>) -> tensor<1x32xf32>
+  %e = tfm.reshape %b dims [#tfm.dim<1>, #tfm.dim<32>] : (tensor<32xf32>) -> tensor<1x32xf32>
+  check.expect_equal %0, %e : tensor<1x32xf32>
+  return
+}

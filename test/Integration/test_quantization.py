@@ -37,7 +37,9 @@ def verified(permalloy, model, *options):
     return [output for line in lines for output in json.loads(line)["outputs"]]
 
 
-@pytest.mark.parametrize(("level", "cosine"), [("w8", 0.9995), ("w8g64asym", 0.9995), ("w4g32", 0.97)])
+@pytest.mark.parametrize(
+    ("level", "cosine"), [("w8", 0.9995), ("w8g64asym", 0.9995), ("w4g32", 0.97)]
+)
 def test_against_onnxruntime(permalloy, model, level, cosine):
     for output in verified(permalloy, model, "--quantize", level, "--tolerance", "1"):
         assert output["cosine"] >= cosine
@@ -78,7 +80,9 @@ def test_plan_is_printed_edited_and_taken_back(permalloy, model, tmp_path):
 def test_solvers_differ(permalloy, model):
     errors = {}
     for solver in ("rtn", "absmax"):
-        outputs = verified(permalloy, model, "--quantize", "w4g64", "--solver", solver, "--tolerance", "1")
+        outputs = verified(
+            permalloy, model, "--quantize", "w4g64", "--solver", solver, "--tolerance", "1"
+        )
         errors[solver] = np.mean([output["relative_error"] for output in outputs])
     assert errors["rtn"] != errors["absmax"]
 

@@ -39,6 +39,23 @@ static constexpr const char *kSizeHelp =
     "for what dimensions of token ids, masks and past keys stand for. Default: 2 for the batch, 16 "
     "for others, past + sequence for total";
 
+/// Options of the search for a plan; returns --budget.
+static CLI::Option *addSearch(CLI::App *app, CompileSettings &settings) {
+  CLI::Option *budget = app->add_option("--budget", settings.budget,
+                  "Choose the level of each operation so that a run takes this share of f32's latency, with the least error on "
+                  "the --calibrate inputs: latency=0.6x (docs/precision.md)");
+  app->add_option("--max-drop", settings.maxDrop,
+                  "With --budget: fail where more of the quality is lost; alone: the fastest plan that loses no more. 1%: of the "
+                  "perplexity (logits) or of the cosine (other outputs)");
+  app->add_option("--levels", settings.levels, "Of --budget and --max-drop: levels to choose from, comma separated")->delimiter(',');
+  app->add_option("--search-minutes", settings.searchMinutes, "Of --budget: how long to improve the plan by measuring whole plans")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app->add_option("--search-state", settings.searchState,
+                  "Of --budget and --max-drop: file for all measurements; the same command goes on from it");
+  return budget;
+}
+
 static void addCompileSettings(CLI::App *app, CompileSettings &settings,
                                const char *jobs = "--jobs") {
   app->add_option("--target", settings.targets,
@@ -86,18 +103,21 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   auto *calibrate = app->add_option("--calibrate", settings.calibrate,
-                  "With --precision auto: inputs to measure errors on, an .npz file with their names; default: random ones");
-  app->add_option("--plan", settings.plan,
-                  "Level of each operation from a file, as --print-plan writes it; instead of --precision and --quantize")
-      ->excludes(precision)
-      ->excludes(quantize)
-      ->excludes(sparsify);
+                  "With --precision auto, --budget and --max-drop: inputs to measure errors on, an .npz file with their names; "
+                  "default with auto: random ones");
+  auto *plan = app->add_option("--plan", settings.plan,
+                  "Level of each operation from a file, as --print-plan writes it; instead of --precision and --quantize");
+  plan->excludes(precision)->excludes(quantize)->excludes(sparsify);
+  CLI::Option *search = addSearch(app, settings);
+  search->excludes(precision)->excludes(quantize)->excludes(sparsify)->excludes(plan);
   app->final_callback([&settings, maxError, calibrate, solver] {
-    if (*solver && settings.quantize.empty())
-      throw CLI::ValidationError("--solver", "counts with --quantize or --sparsify only, which are not given");
-    for (const CLI::Option *option : {maxError, calibrate})
-      if (*option && settings.precision != "auto")
-        throw CLI::ValidationError(option->get_name(), "counts with --precision auto only, which is not given");
+    bool searches = !settings.budget.empty() || !settings.maxDrop.empty();
+    if (*solver && settings.quantize.empty() && !searches)
+      throw CLI::ValidationError("--solver", "counts with --quantize, --sparsify, --budget or --max-drop only, which are not given");
+    if (*maxError && settings.precision != "auto")
+      throw CLI::ValidationError(maxError->get_name(), "counts with --precision auto only, which is not given");
+    if (*calibrate && settings.precision != "auto" && !searches)
+      throw CLI::ValidationError(calibrate->get_name(), "counts with --precision auto, --budget or --max-drop only, none of which is given");
     if (std::isnan(settings.maxError))
       throw CLI::ValidationError(maxError->get_name(), "is not a number");
   });

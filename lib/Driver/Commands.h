@@ -26,6 +26,11 @@ struct CompileSettings {
   std::string plan;              ///< file of a plan instead of both; empty: none
   std::string calibrate;         ///< of auto: .npz of inputs; empty: random ones
   double maxError = 1e-2;        ///< of auto: of any output, relative to its largest magnitude
+  std::string budget;            ///< "latency=0.6x" of f32; empty: none
+  std::string maxDrop;           ///< "1%" of the quality, with or without a budget; empty: none
+  std::vector<std::string> levels; ///< of the search for either; empty: all there are
+  double searchMinutes = 2;      ///< of its refinement
+  std::string searchState;       ///< file of its measurements, to go on from; empty: none
   bool packPadding = false;
   std::string mergeTokens;       ///< tokens that each encoder block gives up; empty: none
   std::string tokenScore = "tome";

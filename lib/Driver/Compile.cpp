@@ -1,6 +1,7 @@
 //===- Compile.cpp - `permalloy compile` -------------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "AutoPrecision.h"
+#include "Budget.h"
 #include "CompileModel.h"
 #include "CrashReport.h"
 #include "ImportModel.h"
@@ -60,6 +61,10 @@ static std::string optionsText(const CompileSettings &settings,
     text += " --max-error " + formatNumber(settings.maxError);
   if (!settings.quantize.empty())
     text += " --quantize " + settings.quantize + " --solver " + settings.solver;
+  if (!settings.budget.empty())
+    text += " --budget " + settings.budget;
+  if (!settings.maxDrop.empty())
+    text += " --max-drop " + settings.maxDrop;
   for (const std::string &dim : settings.dims)
     text += " --dim " + dim;
   if (!settings.mergeTokens.empty()) {
@@ -185,6 +190,10 @@ static bool emitModule(mlir::ModuleOp module, const CompileCommand &command,
 static std::optional<PrecisionRequest> choosePrecision(const CompileCommand &command) {
   const CompileSettings &settings = command.settings;
   PrecisionRequest request;
+  if (!settings.budget.empty() || !settings.maxDrop.empty()) {
+    request.plan = planWithinBudget(command);
+    return request.plan ? std::optional(request) : std::nullopt;
+  }
   if (!settings.quantize.empty()) {
     llvm::Expected<QuantizationRequest> quantization = QuantizationRequest::parse(settings.quantize, settings.solver);
     if (!quantization)
@@ -269,6 +278,8 @@ bool compileModelWith(const CompileCommand &command, bool summary, const Precisi
   CompileReport report;
   if (!emitModule(*module, command, options, report))
     return false;
+  if (precision.carriedOut)
+    *precision.carriedOut = report.precision;
   progress.finish();
   if (summary && command.emit == "alloy")
     printSummary(command, progress, times, report);

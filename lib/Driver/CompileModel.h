@@ -18,6 +18,7 @@ struct PrecisionRequest {
   bool allBf16 = false;              ///< else: all that can be in bf16
   std::optional<QuantizationRequest> quantization; ///< beside either: weights as codes
   PrecisionPlan *switches = nullptr; ///< else: a switch for each product, listed here
+  PrecisionPlan *carriedOut = nullptr; ///< gets the plan that was carried out
 };
 
 /// Compiles with that precision rather than that of the settings, in a context of the caller's.

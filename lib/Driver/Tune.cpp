@@ -1,5 +1,6 @@
 //===- Tune.cpp - `permalloy tune` -------------------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Interrupt.h"
 #include "ModelKernels.h"
 #include "Report.h"
 
@@ -10,29 +11,13 @@
 #include "permalloy/Measure/Corpus.h"
 #include "permalloy/Support/Text.h"
 
-#include <atomic>
 #include <chrono>
-#include <csignal>
 #include <unistd.h>
 
 namespace permalloy {
 
 /// Kernels of the corpus that are tuned together, and how long.
 static constexpr unsigned kCorpusBatch = 16, kCorpusRounds = 2;
-
-static std::atomic<bool> interrupted{false};
-
-/// The first interrupt ends the measurement at hand, the second the process.
-static void stopOnInterrupt() {
-  struct sigaction action = {};
-  action.sa_handler = [](int) { interrupted = true; };
-  action.sa_flags = SA_RESETHAND;
-  for (int signal : {SIGINT, SIGTERM}) {
-    struct sigaction old;
-    if (::sigaction(signal, nullptr, &old) == 0 && old.sa_handler != SIG_IGN)
-      ::sigaction(signal, &action, nullptr);
-  }
-}
 
 namespace {
 
@@ -48,7 +33,7 @@ private:
   using Clock = std::chrono::steady_clock;
 
   bool shouldStop() const {
-    return interrupted || Clock::now() >= end || (command.rows && measuredBefore + measured >= command.rows);
+    return wasInterrupted() || Clock::now() >= end || (command.rows && measuredBefore + measured >= command.rows);
   }
   measure::TuningOptions options(unsigned rounds);
   void show(const measure::TuningProgress &progress);

@@ -1,0 +1,40 @@
+//===- Budget.h - `--budget latency=0.6x --max-drop 1%` ----------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Finds a level for each site (linear layer, attention, mixture of experts), by measurements on calibration inputs
+// (BudgetTrial.h says what divergence and latency are):
+//
+//   1. Every level is compiled for the whole model. That says which sites it may have, and what each step takes; the steps of
+//      a site's nodes are its cost, what no site accounts for is shared by the sites that changed.
+//   2. Each site alone at each of its levels gives its divergence.
+//   3. Dynamic programming (Search/DynamicProgram.h) takes the plan of least summed divergence within the budget.
+//   4. Evolution (Search/Evolution.h) goes on from there with the divergence of whole plans, compiled and run, for
+//      --search-minutes.
+//   5. The plan is compiled and timed in turns with f32. Where it is slower than predicted and than the budget, the budget of
+//      the search is tightened and 3 repeated.
+//
+// With --max-drop alone 3 to 5 become: the cheapest plan of those that no other beats whose measured drop is within the limit.
+// All measurements go into the state file, from which the same command goes on. Ctrl-C ends the step at hand: what was found
+// by then is compiled.
+//
+//===----------------------------------------------------------------------===//
+#ifndef PERMALLOY_LIB_DRIVER_BUDGET_H
+#define PERMALLOY_LIB_DRIVER_BUDGET_H
+
+#include "CompileModel.h"
+
+#include "permalloy/Artifact/Status.h"
+
+namespace permalloy {
+
+/// The plan for `command.model` under its settings; nothing after an error, which was reported.
+std::optional<PrecisionPlan> planWithinBudget(const CompileCommand &command);
+
+/// The share of f32's latency in "latency=0.6x", "latency=60%".
+Result<double> parseBudget(const std::string &text);
+/// "1%" or "0.01".
+Result<double> parseShare(const std::string &text);
+
+} // namespace permalloy
+
+#endif

@@ -1,0 +1,244 @@
+//===- BudgetTrial.cpp - forms of a model, judged ----------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "BudgetTrial.h"
+
+#include "Compare.h"
+#include "ImportModel.h"
+#include "Report.h"
+#include "Statistics.h"
+
+#include "permalloy/Support/Text.h"
+
+#include <chrono>
+#include <cmath>
+
+namespace permalloy {
+
+static constexpr int kThreads = 1;
+/// Runs of which a step's least time counts, and turns of two programs.
+static constexpr int kStepRuns = 15, kTurns = 21;
+
+static bool isFloat(artifact::DType type) {
+  return type == artifact::DType::f32 || type == artifact::DType::f16 || type == artifact::DType::bf16 || type == artifact::DType::f64;
+}
+
+double BudgetTrial::dropOf(double divergence) const { return logits ? std::expm1(divergence) : divergence; }
+
+std::optional<TrialProgram> BudgetTrial::compile(const PrecisionRequest &request) const {
+  TrialProgram program;
+  Result<TempFolder> folder = TempFolder::create();
+  if (!folder.ok())
+    return fail(folder.status()), std::nullopt;
+  CompileCommand part = command;
+  part.output = folder->file("model.alloy");
+  part.emit = "alloy";
+  part.fusionReport = false;
+  PrecisionRequest own = request;
+  own.carriedOut = &program.plan;
+  ToolContext context(command.settings.jobs);
+  if (!compileModelWith(part, /*summary=*/false, own, context))
+    return std::nullopt;
+  Result<std::optional<OpenModel>> opened = openModel(part.output, command.settings, kThreads);
+  if (!opened.ok())
+    return fail(opened.status()), std::nullopt;
+  program.model = std::move(**opened);
+  program.model.folder = std::move(*folder);
+  return program;
+}
+
+//===----------------------------------------------------------------------===//
+// Calibration inputs
+//===----------------------------------------------------------------------===//
+
+/// Part `index` of the leading axis.
+static Array sampleOf(const Array &array, int64_t index) {
+  Array part{array.dtype, array.dims, {}};
+  size_t bytes = array.data.size() / array.dims.front();
+  part.dims.front() = 1;
+  part.data.assign(array.data.begin() + index * bytes, array.data.begin() + (index + 1) * bytes);
+  return part;
+}
+
+/// Where all inputs have the same leading axis, each part of it is a sample; else the file is one sample.
+bool BudgetTrial::readFeeds() {
+  const std::string &path = command.settings.calibrate;
+  Result<std::vector<NamedArray>> given = readNpz(path);
+  if (!given.ok())
+    return fail(given.status()), false;
+  Feed all;
+  for (const artifact::TensorInfo &input : f32.model.artifact().manifest().inputs) {
+    auto found = std::find_if(given->begin(), given->end(), [&](const NamedArray &entry) { return entry.name == input.name; });
+    if (found == given->end())
+      return fail(Status(StatusCode::invalidArgument, "input '" + input.name + "' is missing in '" + path + "' (--calibrate)")), false;
+    asType(found->array, input.dtype);
+    all.push_back(*found);
+  }
+  auto leading = [](const NamedArray &entry) { return entry.array.dims.empty() ? 0 : entry.array.dims.front(); };
+  int64_t count = all.empty() ? 0 : leading(all.front());
+  bool splits = count > 0 && std::all_of(all.begin(), all.end(), [&](const NamedArray &entry) { return leading(entry) == count; });
+  for (int64_t i = 0; splits && i < count; ++i) {
+    Feed &feed = feeds.emplace_back();
+    for (const NamedArray &entry : all)
+      feed.push_back({entry.name, sampleOf(entry.array, i)});
+  }
+  if (!splits)
+    feeds.push_back(std::move(all));
+  return true;
+}
+
+bool BudgetTrial::open() {
+  std::optional<TrialProgram> program = compile({});
+  if (!program)
+    return false;
+  f32 = std::move(*program);
+  for (const artifact::TensorInfo &output : f32.model.artifact().manifest().outputs)
+    logits |= output.name == "logits" && isFloat(output.dtype);
+  if (!readFeeds())
+    return false;
+  for (const Feed &feed : feeds) {
+    std::optional<std::vector<Rows>> rows = rowsOf(f32.model, feed);
+    if (!rows)
+      return false;
+    expected.push_back(std::move(*rows));
+  }
+  if (expected.front().empty())
+    return fail("--budget compares floating-point outputs, and this model has none"), false;
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Divergence
+//===----------------------------------------------------------------------===//
+
+static void toLogProbabilities(std::span<float> row) {
+  float most = *std::max_element(row.begin(), row.end());
+  double sum = 0;
+  for (float value : row)
+    sum += std::exp(double(value) - most);
+  for (float &value : row)
+    value -= most + float(std::log(sum));
+}
+
+std::optional<std::vector<BudgetTrial::Rows>> BudgetTrial::rowsOf(OpenModel &model, const Feed &feed) {
+  Result<std::vector<NamedArray>> outputs = model.run(feed);
+  if (!outputs.ok())
+    return fail(outputs.status()), std::nullopt;
+  std::vector<Rows> result;
+  for (size_t i = 0; i < outputs->size(); ++i) {
+    const auto &[name, array] = (*outputs)[i];
+    if (!isFloat(array.dtype) || (logits && name != "logits") || array.elements() == 0)
+      continue;
+    Rows &rows = result.emplace_back(Rows{i, array.dims.empty() ? 1 : array.dims.back(), {}});
+    rows.values.resize(array.elements());
+    for (uint64_t at = 0; at < rows.values.size(); ++at)
+      rows.values[at] = float(elementAt(array, at));
+    for (size_t at = 0; logits && at < rows.values.size(); at += rows.width)
+      toLogProbabilities({rows.values.data() + at, size_t(rows.width)});
+  }
+  return result;
+}
+
+static double kullbackLeibler(const float *actual, const float *expected, int64_t width) {
+  double sum = 0;
+  for (int64_t i = 0; i < width; ++i)
+    sum += std::exp(double(expected[i])) * (double(expected[i]) - actual[i]);
+  return sum;
+}
+
+static double oneMinusCosine(const float *actual, const float *expected, int64_t width) {
+  double product = 0, mine = 0, theirs = 0;
+  for (int64_t i = 0; i < width; ++i) {
+    product += double(actual[i]) * expected[i];
+    mine += double(actual[i]) * actual[i];
+    theirs += double(expected[i]) * expected[i];
+  }
+  if (mine == 0 || theirs == 0)
+    return mine == theirs ? 0 : 1;
+  return 1 - product / std::sqrt(mine * theirs);
+}
+
+double BudgetTrial::divergenceOf(const Feed &feed, const Rows &actual, const Rows &expected) const {
+  if (actual.values.size() != expected.values.size())
+    return HUGE_VAL;
+  size_t count = expected.values.size() / expected.width;
+  const Array *mask = nullptr;
+  for (const NamedArray &entry : feed)
+    if (entry.name == "attention_mask" && entry.array.elements() == count)
+      mask = &entry.array;
+  double sum = 0, counted = 0;
+  for (size_t row = 0; row < count; ++row) {
+    if (mask && elementAt(*mask, row) == 0)
+      continue;
+    const float *mine = actual.values.data() + row * expected.width, *theirs = expected.values.data() + row * expected.width;
+    sum += logits ? kullbackLeibler(mine, theirs, expected.width) : oneMinusCosine(mine, theirs, expected.width);
+    ++counted;
+  }
+  return counted > 0 ? sum / counted : 0;
+}
+
+std::optional<double> BudgetTrial::divergence(TrialProgram &program, unsigned samples) {
+  samples = std::min<unsigned>(samples, feeds.size());
+  double sum = 0;
+  for (unsigned i = 0; i < samples; ++i) {
+    std::optional<std::vector<Rows>> rows = rowsOf(program.model, feeds[i]);
+    if (!rows)
+      return std::nullopt;
+    double error = 0;
+    for (size_t output = 0; output < rows->size(); ++output)
+      error += divergenceOf(feeds[i], (*rows)[output], expected[i][output]) / double(rows->size());
+    sum += error;
+  }
+  // Rounding alone may give less than nothing, which would read as a gain.
+  return std::isfinite(sum) ? std::max(sum / samples, 0.0) : HUGE_VAL;
+}
+
+//===----------------------------------------------------------------------===//
+// Times
+//===----------------------------------------------------------------------===//
+
+std::optional<std::vector<StepTime>> BudgetTrial::stepTimes(TrialProgram &program) {
+  const std::vector<artifact::Step> &steps = program.model.artifact().program().steps;
+  std::vector<int64_t> nanoseconds(steps.size());
+  std::vector<double> least(steps.size(), HUGE_VAL);
+  for (int i = 0; i < kStepRuns; ++i) {
+    if (auto outputs = program.model.run(feeds.front(), nanoseconds); !outputs.ok())
+      return fail(outputs.status()), std::nullopt;
+    for (size_t step = 0; step < steps.size(); ++step)
+      least[step] = std::min(least[step], double(nanoseconds[step]));
+  }
+  std::vector<StepTime> result;
+  for (size_t step = 0; step < steps.size(); ++step) {
+    StepTime &time = result.emplace_back(StepTime{{}, least[step] * 1e-3});
+    llvm::SmallVector<llvm::StringRef> nodes;
+    llvm::StringRef(steps[step].name).split(nodes, " + ");
+    for (llvm::StringRef node : nodes)
+      time.nodes.push_back(node.str());
+  }
+  return result;
+}
+
+std::optional<Latency> BudgetTrial::latency(TrialProgram &program) {
+  using Clock = std::chrono::steady_clock;
+  auto seconds = [&](TrialProgram &which) -> double {
+    auto start = Clock::now();
+    auto outputs = which.model.run(feeds.front());
+    return outputs.ok() ? std::chrono::duration<double>(Clock::now() - start).count() : -1;
+  };
+  std::vector<double> mine, theirs, ratios;
+  for (int turn = 0; turn < kTurns; ++turn) {
+    // The one that is second finds warm caches of the other's: they change places.
+    for (int second : {0, 1}) {
+      bool own = (turn + second) % 2;
+      TrialProgram &which = own ? program : f32;
+      seconds(which);
+      double least = seconds(which);
+      if (least < 0)
+        return fail("a run failed that had worked before"), std::nullopt;
+      (own ? mine : theirs).push_back(least * 1e6);
+    }
+    ratios.push_back(mine.back() / theirs.back());
+  }
+  return Latency{median(mine), median(theirs), median(ratios)};
+}
+
+} // namespace permalloy

@@ -5,7 +5,6 @@
 #include "Compare.h"
 #include "ImportModel.h"
 #include "Report.h"
-#include "Statistics.h"
 
 #include "permalloy/Support/Text.h"
 
@@ -224,21 +223,21 @@ std::optional<Latency> BudgetTrial::latency(TrialProgram &program) {
     auto outputs = which.model.run(feeds.front());
     return outputs.ok() ? std::chrono::duration<double>(Clock::now() - start).count() : -1;
   };
-  std::vector<double> mine, theirs, ratios;
-  for (int turn = 0; turn < kTurns; ++turn) {
+  Latency result{HUGE_VAL, HUGE_VAL, 0};
+  for (int turn = 0; turn < kTurns; ++turn)
     // The one that is second finds warm caches of the other's: they change places.
     for (int second : {0, 1}) {
       bool own = (turn + second) % 2;
       TrialProgram &which = own ? program : f32;
       seconds(which);
-      double least = seconds(which);
-      if (least < 0)
+      double time = seconds(which);
+      if (time < 0)
         return fail("a run failed that had worked before"), std::nullopt;
-      (own ? mine : theirs).push_back(least * 1e6);
+      double &least = own ? result.us : result.reference;
+      least = std::min(least, time * 1e6);
     }
-    ratios.push_back(mine.back() / theirs.back());
-  }
-  return Latency{median(mine), median(theirs), median(ratios)};
+  result.ratio = result.us / result.reference;
+  return result;
 }
 
 } // namespace permalloy

@@ -30,10 +30,10 @@ struct StepTime {
   double us = 0;
 };
 
-/// Medians of turns.
+/// The least times of turns: of all that a busy machine gives they are the nearest to what a quiet one does.
 struct Latency {
   double us = 0, reference = 0; ///< of a run of this program, and of f32
-  double ratio = 0;             ///< of the two, median of pairs
+  double ratio = 0;             ///< of the two
 };
 
 class BudgetTrial {

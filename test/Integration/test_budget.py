@@ -9,7 +9,7 @@ import small_bert
 from smallbert import Config, Options
 from whole_models import bert_feed
 
-CONFIG = Config(hidden_size=128, num_attention_heads=4, intermediate_size=256, num_hidden_layers=2)
+CONFIG = Config(hidden_size=128, num_attention_heads=4, intermediate_size=256, num_hidden_layers=1)
 
 
 @pytest.fixture

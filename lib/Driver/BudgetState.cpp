@@ -65,7 +65,8 @@ PrecisionPlan BudgetState::planOf(const search::Plan &plan, const std::string &s
     } else {
       choice.precision = llvm::toString(parsed.takeError());
     }
-    choice.solver = choice.format.empty() ? "" : solver;
+    if (const WeightFormat *format = choice.format.empty() ? nullptr : findWeightFormat(choice.format))
+      choice.solver = solver == kDefaultSolver ? format->defaultSolver() : solver;
     choice.error = level.error;
     choice.saved = f32.us - level.us;
     if (plan[i] == 0)

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +22,8 @@ static std::string directoryOf(const std::string &path) {
 }
 
 OutputFile::~OutputFile() {
+  if (mapped_)
+    ::munmap(mapped_, mappedSize_);
   if (fd_ >= 0)
     ::close(fd_);
   if (!temporary_.empty())
@@ -93,6 +96,20 @@ Status OutputFile::seek(uint64_t position) {
   PERMALLOY_TRY(flush());
   flushed_ = position;
   return {};
+}
+
+Result<std::byte *> OutputFile::map(uint64_t size) {
+  PERMALLOY_TRY(flush());
+  // Reserved, not only made longer: a full disk is an error here rather than a signal at some store.
+  errno = ::posix_fallocate(fd_, 0, static_cast<off_t>(size));
+  if (errno != 0)
+    return failure("write");
+  void *data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
+  if (data == MAP_FAILED)
+    return failure("map");
+  mapped_ = data;
+  mappedSize_ = flushed_ = size;
+  return static_cast<std::byte *>(data);
 }
 
 bool OutputFile::nameUnnamed(const std::string &name) {

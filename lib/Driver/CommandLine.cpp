@@ -103,8 +103,10 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   auto *calibrate = app->add_option("--calibrate", settings.calibrate,
-                  "With --precision auto, --budget and --max-drop: inputs to measure errors on, an .npz file with their names; "
-                  "default with auto: random ones");
+                  "Inputs of the model, an .npz file with their names and samples along the first dimension: what solvers "
+                  "calibrate on, and what --precision auto, --budget and --max-drop measure errors on (default with auto: random ones)");
+  auto *statistics = app->add_option("--statistics", settings.statistics,
+                  "Keep the statistics that --calibrate collects for solvers in this file; without --calibrate, read them from it");
   auto *plan = app->add_option("--plan", settings.plan,
                   "Level of each operation from a file, as --print-plan writes it; instead of --precision and --quantize");
   plan->excludes(precision)->excludes(quantize)->excludes(sparsify);
@@ -116,8 +118,10 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
       throw CLI::ValidationError("--solver", "counts with --quantize, --sparsify, --budget or --max-drop only, which are not given");
     if (*maxError && settings.precision != "auto")
       throw CLI::ValidationError(maxError->get_name(), "counts with --precision auto only, which is not given");
-    if (*calibrate && settings.precision != "auto" && !searches)
-      throw CLI::ValidationError(calibrate->get_name(), "counts with --precision auto, --budget or --max-drop only, none of which is given");
+    bool solves = !settings.quantize.empty() || !settings.plan.empty() || !settings.statistics.empty();
+    if (*calibrate && settings.precision != "auto" && !solves && !searches)
+      throw CLI::ValidationError(calibrate->get_name(), "counts with --precision auto, --quantize, --sparsify, --plan, --statistics, --budget "
+                                                        "or --max-drop, none of which is given");
     if (std::isnan(settings.maxError))
       throw CLI::ValidationError(maxError->get_name(), "is not a number");
   });

@@ -25,6 +25,7 @@ struct CompileSettings {
   std::string solver = "rtn";    ///< of --quantize
   std::string plan;              ///< file of a plan instead of both; empty: none
   std::string calibrate;         ///< of auto: .npz of inputs; empty: random ones
+  std::string statistics;        ///< file of statistics to keep, or without `calibrate` to read; empty: none
   double maxError = 1e-2;        ///< of auto: of any output, relative to its largest magnitude
   std::string budget;            ///< "latency=0.6x" of f32; empty: none
   std::string maxDrop;           ///< "1%" of the quality, with or without a budget; empty: none

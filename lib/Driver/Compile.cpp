@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "AutoPrecision.h"
 #include "Budget.h"
+#include "Calibrate.h"
 #include "CompileModel.h"
 #include "CrashReport.h"
 #include "ImportModel.h"
@@ -19,12 +20,12 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
+#include <cmath>
 #include <sys/stat.h>
 
 namespace permalloy {
 
-/// $XDG_CACHE_HOME/permalloy/kernels, or below ~/.cache; empty when there is no such place.
-static std::string kernelCache() {
+std::string cacheFolder(const std::string &name) {
   const char *base = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
   std::string folder;
   if (base && base[0] == '/')
@@ -36,7 +37,7 @@ static std::string kernelCache() {
   if (!createFolders(folder).ok())
     return "";
   ::chmod(folder.c_str(), 0700);
-  return folder + "/kernels";
+  return folder + "/" + name;
 }
 
 /// Targets by their own names, "host" resolved, each once; what the file says must not depend on
@@ -133,12 +134,27 @@ static void printTimes(const CompileCommand &command, const Progress &progress, 
   table.print(llvm::errs());
 }
 
+/// What solvers did to the outputs of layers on the samples, the worst first.
+static void printSolved(std::vector<SolvedLayer> solved) {
+  llvm::sort(solved, [](const auto &a, const auto &b) { return a.relativeError > b.relativeError; });
+  Table table("  ");
+  table.alignRight({1});
+  double squares = 0;
+  for (const SolvedLayer &weight : solved) {
+    table.row({weight.layer, formatNumber(100 * weight.relativeError) + "%", weight.solver});
+    squares += weight.relativeError * weight.relativeError / solved.size();
+  }
+  if (!solved.empty())
+    llvm::errs() << "error of layers' outputs on the calibration, " << formatNumber(100 * std::sqrt(squares)) << "% (root mean square):\n";
+  table.print(llvm::errs());
+}
+
 static void printSummary(const CompileCommand &command, const Progress &progress,
                          const PassTimes &passes, const CompileReport &report) {
   if (command.settings.verbose || command.timeReport)
     printTimes(command, progress, passes);
   if (command.settings.verbose)
-    printTuned(report);
+    printTuned(report), printSolved(report.solved);
   if (!report.padding.empty())
     llvm::errs() << "padding: " << report.padding << "\n";
   if (!report.tokens.empty())
@@ -227,7 +243,7 @@ static CompileOptions makeOptions(const CompileCommand &command, Progress &progr
   options.commandLine = optionsText(command.settings, targets);
   options.targets = std::move(targets);
   options.jobs = command.settings.jobs;
-  options.cacheDir = command.settings.noCache ? "" : kernelCache();
+  options.cacheDir = command.settings.noCache ? "" : cacheFolder("kernels");
   options.packPadding = command.settings.packPadding;
   options.tokens = {command.settings.mergeTokens, command.settings.plan, command.settings.tokenScore, command.settings.protectTokens,
                     !command.settings.noTokenSizes};
@@ -268,6 +284,9 @@ bool compileModelWith(const CompileCommand &command, bool summary, const Precisi
   options.allBf16 = precision.allBf16;
   options.quantization = precision.quantization;
   options.switches = precision.switches;
+  options.calibration = precision.calibration;
+  options.statistics = precision.statistics;
+  options.measureSolves = command.settings.verbose;
   CrashReport crash(options.commandLine);
   progress.update("import");
   mlir::OwningOpRef<mlir::ModuleOp> module =
@@ -309,10 +328,50 @@ std::optional<ProgramPrice> priceModel(const CompileCommand &command, const Pric
   return std::move(*price);
 }
 
+/// The name of a solver that reads a gram, of those that a compilation runs; empty where none does.
+static std::string solverWithGram(const PrecisionRequest &request) {
+  auto needs = [](const std::string &name) {
+    const solvers::WeightSolver *solver = solvers::findSolver(name);
+    return solver && solver->needs() == solvers::Statistics::gram;
+  };
+  if (request.quantization && needs(request.quantization->solver))
+    return request.quantization->solver;
+  for (const PrecisionChoice &choice : request.plan ? request.plan->choices : std::vector<PrecisionChoice>())
+    if (needs(choice.solver))
+      return choice.solver;
+  return "";
+}
+
+/// The statistics that a compilation reads; nothing after an error, which was reported.
+static std::optional<solvers::Statistics> statisticsLevel(const CompileSettings &settings, const PrecisionRequest &request) {
+  std::string solver = solverWithGram(request);
+  bool given = !settings.statistics.empty() || !settings.calibrate.empty();
+  if (!solver.empty() && !given)
+    return fail(Status(StatusCode::invalidArgument, "solver '" + solver + "' needs samples of the model's inputs: --calibrate FILE.npz, or "
+                                                                          "--statistics FILE that an earlier calibration kept")),
+           std::nullopt;
+  if (!solver.empty() || !settings.statistics.empty())
+    return solvers::Statistics::gram;
+  bool solves = request.quantization || (request.plan && !settings.plan.empty());
+  if (settings.calibrate.empty() || !solves)
+    return solvers::Statistics::none;
+  return settings.verbose ? solvers::Statistics::gram : solvers::Statistics::channel; // -v reports errors
+}
+
 bool compileModel(const CompileCommand &command, bool summary) {
   std::optional<PrecisionRequest> precision = choosePrecision(command);
+  if (!precision)
+    return false;
+  std::optional<StatisticsSource> statistics; // lives until the artifact is written
+  if (std::optional<solvers::Statistics> level = statisticsLevel(command.settings, *precision); level && *level != solvers::Statistics::none) {
+    if (!(statistics = calibrate(command, *level)))
+      return false;
+    precision->statistics = statistics->path;
+  } else if (!level) {
+    return false;
+  }
   ToolContext context(command.settings.jobs);
-  return precision && compileModelWith(command, summary, *precision, context);
+  return compileModelWith(command, summary, *precision, context);
 }
 
 int runCompile(const CompileCommand &command) {

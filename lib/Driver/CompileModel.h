@@ -5,6 +5,7 @@
 
 #include "Commands.h"
 #include "permalloy/Pipelines/Price.h"
+#include "permalloy/Transforms/Calibration.h"
 #include "permalloy/Transforms/Precision.h"
 #include "permalloy/Transforms/Quantization.h"
 
@@ -19,6 +20,8 @@ struct PrecisionRequest {
   std::optional<QuantizationRequest> quantization; ///< beside either: weights as codes
   PrecisionPlan *switches = nullptr; ///< else: a switch for each product, listed here
   PrecisionPlan *carriedOut = nullptr; ///< gets the plan that was carried out
+  std::vector<CalibrationValue> *calibration = nullptr; ///< else: a model that returns what layers read, listed here
+  std::string statistics;                               ///< file of statistics for solvers; may be empty
 };
 
 /// Compiles with that precision rather than that of the settings, in a context of the caller's.
@@ -27,6 +30,9 @@ bool compileModelWith(const CompileCommand &command, bool summary, const Precisi
 /// Prices what compileModel would make of `command.model` (Pipelines/Price.h); `plan`, if not null, becomes the plan that was carried
 /// out, as JSON, where there is one. Nothing after an error, which was reported.
 std::optional<ProgramPrice> priceModel(const CompileCommand &command, const PriceRequest &request, std::string *plan = nullptr);
+
+/// $XDG_CACHE_HOME/permalloy/NAME, or below ~/.cache, whose parent was made; empty when there is no such place.
+std::string cacheFolder(const std::string &name);
 
 /// Compiles `command.model` as `permalloy compile` does, with a closing line about the file if
 /// `summary`. False after an error, which was reported.

@@ -21,8 +21,11 @@ namespace permalloy {
 /// Fills in what is written to a file from a module after plan-slots; used once.
 class ArtifactBuilder {
 public:
-  ArtifactBuilder(mlir::ModuleOp module, llvm::ArrayRef<TargetImage> targets, artifact::ArtifactContents &contents)
-      : module(module), symbolTable(module), targets(targets), contents(contents), exprs(contents.program.expressions) {}
+  ArtifactBuilder(mlir::ModuleOp module, llvm::ArrayRef<TargetImage> targets, artifact::ArtifactContents &contents,
+                  std::vector<reference::SolvedWeight> *solved)
+      : module(module), symbolTable(module), targets(targets), contents(contents), exprs(contents.program.expressions) {
+    evaluator->report = solved;
+  }
 
   llvm::LogicalResult run(mlir::func::FuncOp main);
 

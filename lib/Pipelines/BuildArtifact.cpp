@@ -245,7 +245,7 @@ static void addModelInfo(ModuleOp module, ModelInfo &info) {
 }
 
 LogicalResult permalloy::buildArtifact(ModuleOp module, ArrayRef<TargetImage> targets, StringRef commandLine,
-                                       ArtifactContents &contents) {
+                                       ArtifactContents &contents, std::vector<reference::SolvedWeight> *solved) {
   auto main = module.lookupSymbol<func::FuncOp>("main");
   if (!main)
     return module.emitError("has no function 'main'");
@@ -253,5 +253,5 @@ LogicalResult permalloy::buildArtifact(ModuleOp module, ArrayRef<TargetImage> ta
   contents.manifest.producerVersion = PERMALLOY_VERSION;
   contents.manifest.options = commandLine.str();
   addModelInfo(module, contents.manifest.model);
-  return ArtifactBuilder(module, targets, contents).run(main);
+  return ArtifactBuilder(module, targets, contents, solved).run(main);
 }

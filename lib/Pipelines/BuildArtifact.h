@@ -5,6 +5,7 @@
 
 #include "Kern/Kern.h"
 #include "permalloy/Artifact/Writer.h"
+#include "permalloy/Reference/WeightEvaluator.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/StringMap.h"
@@ -23,9 +24,11 @@ struct TargetImage {
 
 /// Fills manifest, program, images and weight sources from `module`: its function `main` consists of launches, views, weights
 /// and constants after plan-slots. `targets` go from the least to the most demanding. The weight sources refer to the module,
-/// which must live until the artifact is written. Errors are emitted as diagnostics.
+/// which must live until the artifact is written, as must `solved`, where weights that solvers make from statistics are listed
+/// then (null: nowhere). Errors are emitted as diagnostics.
 llvm::LogicalResult buildArtifact(mlir::ModuleOp module, llvm::ArrayRef<TargetImage> targets, llvm::StringRef commandLine,
-                                  artifact::ArtifactContents &contents);
+                                  artifact::ArtifactContents &contents,
+                                  std::vector<reference::SolvedWeight> *solved = nullptr);
 
 } // namespace permalloy
 

@@ -65,6 +65,15 @@ bool hasSplits(const CompileOptions &options) {
 
 /// Decides apart from the pass that applies; what was decided goes to the report.
 LogicalResult lowerPrecision(ModuleOp module, const CompileOptions &options, PrecisionPlan &chosen) {
+  if (options.calibration) {
+    auto values = addCalibrationOutputs(module);
+    if (failed(values))
+      return failure();
+    *options.calibration = *values;
+    return success();
+  }
+  if (!options.statistics.empty() && failed(attachStatistics(module, options.statistics)))
+    return failure();
   if (options.switches) {
     auto plan = addPrecisionSwitches(module);
     if (failed(plan))
@@ -222,7 +231,9 @@ LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions
   }
   stages.begin("write");
   artifact::ArtifactContents contents;
-  if (failed(buildArtifact(module, images, options.commandLine + tuned->commandLine(), contents)))
+  std::vector<reference::SolvedWeight> solved; // filled while weights are written
+  if (failed(buildArtifact(module, images, options.commandLine + tuned->commandLine(), contents,
+                           report && options.measureSolves ? &solved : nullptr)))
     return failure();
   artifact::WriteReport written;
   if (Status status = artifact::writeArtifact(path.str(), contents, &written); !status.ok())
@@ -233,6 +244,8 @@ LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions
     report->kernelsFromCache = fromCache;
     report->tuned = tuned->used();
     report->outdatedRows = tuned->outdatedRows();
+    for (const reference::SolvedWeight &weight : solved)
+      report->solved.push_back({precisionName(weight.op), weight.op->getAttrOfType<StringAttr>("solver").str(), weight.relativeError});
     report->launches = contents.program.steps.size();
     report->fileSize = written.fileSize;
     report->weightBytes = written.weightBytes;

@@ -3,6 +3,7 @@
 
 #include "permalloy/Reference/WeightEvaluator.h"
 #include "WeightStream.h"
+#include "permalloy/Solvers/Moments.h"
 
 using namespace mlir;
 using namespace permalloy;
@@ -104,6 +105,32 @@ static void describe(Value value, llvm::raw_ostream &os) {
   os << ')' << value.getType();
 }
 
+/// The weight [K, N] that a solve stands for.
+static std::vector<float> changedWeight(Operation *op, ArrayRef<Tensor> operands, ArrayRef<Tensor> results) {
+  if (isa<tfm::PruneWeightOp>(op))
+    return floats(results[0]);
+  auto quantize = cast<tfm::QuantizeWeightOp>(op);
+  int64_t n = results[0].shape().back(), group = cast<tfm::QuantType>(results[0].elementType()).getGroup();
+  std::vector<float> scales = floats(results[1]), zeros = quantize.getZeroPoints() ? floats(results[2]) : std::vector<float>();
+  std::vector<float> table = quantize.getCodebook() ? floats(operands.back()) : std::vector<float>(), weight(results[0].size());
+  for (int64_t i = 0; i < int64_t(weight.size()); ++i) {
+    int64_t at = i / n / group * n + i % n, code = int64_t(results[0].integer(i));
+    weight[i] = ((table.empty() ? float(code) : table[code]) - (zeros.empty() ? 0 : zeros[at])) * scales[at];
+  }
+  return weight;
+}
+
+void WeightEvaluator::addToReport(Operation *op, ArrayRef<Tensor> operands, ArrayRef<Tensor> results) {
+  auto quantize = dyn_cast<tfm::QuantizeWeightOp>(op);
+  auto prune = dyn_cast<tfm::PruneWeightOp>(op);
+  bool hasGram = (quantize && quantize.getGram()) || (prune && prune.getGram());
+  if (!hasGram || operands[0].shape().size() != 2)
+    return;
+  int64_t k = operands[0].shape()[0], n = operands[0].shape()[1];
+  double error = solvers::relativeLayerError(floats(operands[1]), floats(operands[0]), changedWeight(op, operands, results), k, n);
+  report->push_back({op, error});
+}
+
 Stream WeightEvaluator::solved(OpResult result) {
   Operation *op = result.getOwner();
   std::string problem;
@@ -129,6 +156,8 @@ Stream WeightEvaluator::solved(OpResult result) {
     op->emitError(error);
     return nullptr;
   }
+  if (report)
+    addToReport(op, operands, *results);
   if (solves.size() == kKeptSolves)
     solves.pop_front();
   solves.push_back({problem, *results});

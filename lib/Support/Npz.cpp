@@ -55,24 +55,92 @@ static Status readEntry(zip_t *zip, zip_uint64_t index, const std::string &path,
   return {};
 }
 
-Result<std::vector<NamedArray>> readNpz(const std::string &path) {
+static Result<Zip> openZip(const std::string &path) {
   // Opened first by ourselves: libzip says "no such file" of a folder, too.
   if (Result<std::vector<std::byte>> start = readFileStart(path, 4); !start.ok())
     return start.status();
   int code = 0;
   Zip zip(zip_open(path.c_str(), ZIP_RDONLY, &code));
-  if (!zip) {
-    zip_error_t error;
-    zip_error_init_with_code(&error, code);
-    Status status = invalid(path, zip_error_strerror(&error));
-    zip_error_fini(&error);
-    return status;
-  }
-  std::vector<NamedArray> arrays(static_cast<size_t>(zip_get_num_entries(zip.get(), 0)));
+  if (zip)
+    return zip;
+  zip_error_t error;
+  zip_error_init_with_code(&error, code);
+  Status status = invalid(path, zip_error_strerror(&error));
+  zip_error_fini(&error);
+  return status;
+}
+
+Result<std::vector<NamedArray>> readNpz(const std::string &path) {
+  Result<Zip> zip = openZip(path);
+  if (!zip.ok())
+    return zip.status();
+  std::vector<NamedArray> arrays(static_cast<size_t>(zip_get_num_entries(zip->get(), 0)));
   for (size_t i = 0; i < arrays.size(); ++i)
-    if (Status status = readEntry(zip.get(), i, path, arrays[i]); !status.ok())
+    if (Status status = readEntry(zip->get(), i, path, arrays[i]); !status.ok())
       return status;
   return arrays;
+}
+
+//===-- Piece by piece ----------------------------------------------------===//
+
+struct NpzStream::State {
+  struct Entry {
+    std::string name;
+    NpyHeader header;
+    ZipFile file;
+  };
+  std::string path;
+  Zip zip;
+  std::vector<Entry> entries;
+};
+
+NpzStream::NpzStream(std::unique_ptr<State> state) : state(std::move(state)) {}
+NpzStream::NpzStream(NpzStream &&) noexcept = default;
+NpzStream::~NpzStream() = default;
+size_t NpzStream::size() const { return state->entries.size(); }
+const std::string &NpzStream::name(size_t index) const { return state->entries[index].name; }
+const NpyHeader &NpzStream::header(size_t index) const { return state->entries[index].header; }
+
+/// More than any header of an array that a model takes.
+static constexpr size_t kLongestHeader = 1 << 16;
+
+Result<NpzStream> NpzStream::open(const std::string &path) {
+  Result<Zip> zip = openZip(path);
+  if (!zip.ok())
+    return zip.status();
+  auto state = std::make_unique<State>();
+  state->path = path;
+  state->zip = std::move(*zip);
+  for (zip_int64_t i = 0, end = zip_get_num_entries(state->zip.get(), 0); i < end; ++i) {
+    auto index = static_cast<zip_uint64_t>(i);
+    std::string name = zip_get_name(state->zip.get(), index, 0);
+    // Once for the header, and again up to where the elements begin.
+    ZipFile start(zip_fopen_index(state->zip.get(), index, 0)), file(zip_fopen_index(state->zip.get(), index, 0));
+    std::vector<std::byte> bytes(kLongestHeader);
+    zip_int64_t count = start ? zip_fread(start.get(), bytes.data(), bytes.size()) : -1;
+    if (count < 0 || !file)
+      return invalid(path, "entry '" + name + "': " + zip_strerror(state->zip.get()));
+    bytes.resize(static_cast<size_t>(count));
+    Result<NpyHeader> header = parseNpyHeader(bytes, path + ":" + name);
+    if (!header.ok())
+      return header.status();
+    if (header->fortranOrder && header->dims.size() > 1)
+      return invalid(path, "entry '" + name + "' is in Fortran order, which is read as a whole only; save numpy.ascontiguousarray of it");
+    auto offset = static_cast<zip_uint64_t>(header->dataOffset);
+    if (zip_fread(file.get(), bytes.data(), offset) != static_cast<zip_int64_t>(offset))
+      return invalid(path, "entry '" + name + "' is truncated or altered");
+    if (name.ends_with(".npy"))
+      name.resize(name.size() - 4);
+    state->entries.push_back({std::move(name), std::move(*header), std::move(file)});
+  }
+  return NpzStream(std::move(state));
+}
+
+Status NpzStream::read(size_t index, std::byte *data, size_t size) {
+  State::Entry &entry = state->entries[index];
+  if (zip_fread(entry.file.get(), data, size) != static_cast<zip_int64_t>(size))
+    return invalid(state->path, "entry '" + entry.name + "' is truncated or altered");
+  return {};
 }
 
 /// Adds `bytes`, which must live until the archive is closed.

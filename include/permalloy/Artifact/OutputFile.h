@@ -29,6 +29,9 @@ public:
   /// Continues at `position`, which may be earlier than what was written.
   Status seek(uint64_t position);
   uint64_t position() const { return flushed_ + buffer_.size(); }
+  /// Makes room for `size` bytes, zero where nothing was written, and maps them: what is stored there is in the file. Continues
+  /// behind them. Once for a file; valid until its end.
+  Result<std::byte *> map(uint64_t size);
   /// Cuts the file at the current position, synchronises it and puts it in place of `path`.
   Status commit();
 
@@ -42,6 +45,8 @@ private:
   std::string temporary_; ///< to be removed unless committed; empty while unnamed
   int fd_ = -1;
   uint64_t flushed_ = 0; ///< file offset of the buffer's first byte
+  void *mapped_ = nullptr;
+  uint64_t mappedSize_ = 0;
   std::vector<std::byte> buffer_;
 };
 

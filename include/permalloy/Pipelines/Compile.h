@@ -12,6 +12,7 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
+#include "permalloy/Transforms/Calibration.h"
 #include "permalloy/Transforms/Precision.h"
 #include "permalloy/Transforms/Quantization.h"
 #include "llvm/Support/raw_ostream.h"
@@ -46,6 +47,12 @@ struct CompileOptions {
   std::optional<QuantizationRequest> quantization;
   /// Instead of all: the module gets a switch for each product (see addPrecisionSwitches), listed here; null: no.
   PrecisionPlan *switches = nullptr;
+  /// Instead of the model: one that returns what its linear layers read, listed here (see addCalibrationOutputs); null: no.
+  std::vector<CalibrationValue> *calibration = nullptr;
+  /// Statistics of what linear layers read, for solvers: a file that StatisticsWriter wrote; empty: none.
+  std::string statistics;
+  /// Measure what solvers do to layers that have statistics.
+  bool measureSolves = false;
   /// Threads that generate code; 0: as many as this process may use.
   unsigned jobs = 0;
   /// Folder of the kernel cache; empty: no cache.
@@ -82,6 +89,12 @@ struct TunedKernel {
   double gain = 1;                 ///< time of the default by that of this schedule
 };
 
+/// What a solver did to a layer whose inputs it knew.
+struct SolvedLayer {
+  std::string layer, solver; ///< ONNX node, name
+  double relativeError = 0;  ///< |X (W - W')| / |X W|, X the inputs of the calibration
+};
+
 /// What a compilation made.
 struct CompileReport {
   /// Wall time of each stage in the order they ran.
@@ -91,6 +104,8 @@ struct CompileReport {
   std::vector<TunedKernel> tuned;
   unsigned outdatedRows = 0;     ///< of the tuning database, of interest but measured with other code
   unsigned launches = 0;
+  /// Layers that were solved with statistics, where CompileOptions asked for it.
+  std::vector<SolvedLayer> solved;
   PrecisionPlan precision;       ///< of each product, where CompileOptions asked for bf16
   uint64_t fileSize = 0;    ///< bytes
   uint64_t weightBytes = 0; ///< bytes of stored weights

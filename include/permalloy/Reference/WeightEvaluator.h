@@ -35,6 +35,12 @@ using ByteSink = std::function<llvm::LogicalResult(llvm::ArrayRef<char>)>;
 /// Elements in storage order, computed when read. Internal to the evaluator.
 class WeightStream;
 
+/// What a solver made of a weight whose layer's inputs it knew.
+struct SolvedWeight {
+  mlir::Operation *op = nullptr; ///< the quantize_weight or prune_weight
+  double relativeError = 0;      ///< |X (W - W')| / |X W|, X the inputs of the calibration
+};
+
 /// Evaluates the weights of one module; keeps their files mapped while it lives. Not thread-safe.
 class WeightEvaluator {
 public:
@@ -47,10 +53,14 @@ public:
   /// The content hash of a weight: xxh3-128 of its bytes.
   llvm::FailureOr<Hash128> hash(tfm::WeightOp weight);
 
+  /// Where to list weights that are solved with a gram; null: nowhere, which saves a product of the size of a solve's.
+  std::vector<SolvedWeight> *report = nullptr;
+
 private:
   std::shared_ptr<WeightStream> streamOf(tfm::WeightOp weight);
   std::shared_ptr<WeightStream> streamOf(mlir::Value value);
   std::shared_ptr<WeightStream> solved(mlir::OpResult result);
+  void addToReport(mlir::Operation *op, llvm::ArrayRef<Tensor> operands, llvm::ArrayRef<Tensor> results);
   std::shared_ptr<WeightStream> interpreted(mlir::Operation *op,
                                             llvm::ArrayRef<std::shared_ptr<WeightStream>> inputs);
 

@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -59,6 +60,26 @@ Status writeNpy(const std::string &path, const Array &array);
 
 /// The arrays of an .npz file, in its order, without ".npy" in their names.
 Result<std::vector<NamedArray>> readNpz(const std::string &path);
+/// An .npz file whose arrays are read piece by piece, for data that need not fit into memory.
+class NpzStream {
+public:
+  /// Reads what stands before the elements of each array. Arrays in Fortran order of more than one dimension are refused.
+  static Result<NpzStream> open(const std::string &path);
+  NpzStream(NpzStream &&) noexcept;
+  ~NpzStream();
+
+  size_t size() const;
+  const std::string &name(size_t index) const;
+  const NpyHeader &header(size_t index) const;
+  /// The next `size` bytes of the elements of array `index`.
+  Status read(size_t index, std::byte *data, size_t size);
+
+private:
+  struct State;
+  explicit NpzStream(std::unique_ptr<State> state);
+  std::unique_ptr<State> state;
+};
+
 /// Writes an uncompressed .npz file, complete or not at all.
 Status writeNpz(const std::string &path, std::span<const NamedArray> arrays);
 

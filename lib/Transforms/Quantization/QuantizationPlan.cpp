@@ -128,6 +128,12 @@ static PrecisionChoice &choiceOf(PrecisionPlan &plan, WeightSite site) {
   return plan.choices.back();
 }
 
+/// Whether the solver reads a gram that the site has not: one of a table, or of a layer that no calibration saw.
+static bool lacksGram(WeightSite site, StringRef solver) {
+  const solvers::WeightSolver *found = solvers::findSolver(solver.str());
+  return found && found->needs() == solvers::Statistics::gram && !site.op->hasAttr(kGramAttr);
+}
+
 static void addReason(PrecisionChoice &choice, StringRef why) {
   if (!StringRef(choice.reason).contains(why))
     choice.reason += (choice.reason.empty() ? "" : "; ") + why.str();
@@ -147,7 +153,12 @@ void permalloy::addFormats(ModuleOp module, const QuantizationRequest &request, 
       addReason(choice, why);
     } else if (!kept.contains(key)) {
       choice.format = findWeightFormat(format)->resolve(format, site);
-      choice.solver = request.solver == kDefaultSolver ? findWeightFormat(format)->defaultSolver() : request.solver;
+      std::string plain = findWeightFormat(format)->defaultSolver();
+      bool lacks = lacksGram(site, request.solver);
+      choice.solver = lacks || request.solver == kDefaultSolver ? plain : request.solver;
+      if (lacks)
+        addReason(choice, choice.kind == "gather" ? "tables have no inputs to calibrate on, so " + plain + " solves it"
+                                                  : "it is not calibrated, so " + plain + " solves it");
     }
   });
   for (PrecisionChoice &choice : plan.choices)
@@ -159,13 +170,15 @@ std::string permalloy::whyNotFormat(ModuleOp module, const PrecisionChoice &choi
   if (llvm::Error error = checkSolver(choice.solver.empty() ? StringRef(kDefaultSolver) : StringRef(choice.solver)))
     return llvm::toString(std::move(error));
   bool found = false;
-  std::string why;
+  std::string why, solver = choice.solver.empty() ? kDefaultSolver.str() : choice.solver;
   forEachSite(module, [&](WeightSite site) {
     if (precisionName(site.op) != choice.op || site.op->getName().stripDialect() != choice.kind)
       return;
     found = true;
     if (why.empty())
       why = findWeightFormat(choice.format)->whyNot(choice.format, site);
+    if (why.empty() && lacksGram(site, solver))
+      why = "solver '" + solver + "' needs a calibration of what the layer reads (--calibrate, --statistics)";
   });
   return found ? why : "its weight is no stored matrix";
 }

@@ -44,7 +44,8 @@ def compile(model: Any, output: str | os.PathLike | None = None, **options) -> s
              (also 4 or (1, 32)), threads=2, and any other by its name with underscores; True
              gives a flag without a value. precision="bf16" rounds the operands of products,
              precision="auto" with max_error=1e-3 and calibrate="inputs.npz" those that this allows;
-             quantize="w4g32" stores weights as codes, chosen by solver="rtn"
+             quantize="w4g32" stores weights as codes, chosen by solver="rtn", or by solver="gptq"
+             with calibrate="inputs.npz"
 
     Raises CompileError with the compiler's message when the model is refused, InvalidArgument when
     an option is.
@@ -162,7 +163,8 @@ def _key(path, data, compiler, arguments) -> str:
     add(_native.cpu_features())
     for flag, argument in zip(["", *arguments], arguments, strict=False):
         add(argument)
-        if flag in _FILE_FLAGS:  # what it says counts, not only its name
+        reads = flag == "--statistics" and "--calibrate" not in arguments  # else it is written
+        if flag in _FILE_FLAGS or reads:  # what it says counts, not only its name
             add(cache.file_hash(argument))
     for database in _tuning_databases(arguments):
         stat = os.stat(database)

@@ -176,7 +176,7 @@ def test_what_is_missing(permalloy, refused, model, data, tmp_path):
         ({}, ["input 'x' is missing"]),
         ({"x": samples(2), "w": samples(1)}, ["the model has no input 'w'"]),
         ({"x": samples(2)[:, :, :9]}, ["[2, 8, 9]", "[batch, seq, 256]"]),
-        ({"x": samples(2).astype(np.float64)}, ["is f64", "takes f32"]),
+        ({"x": samples(2).astype(np.float64)}, ["is float64", "takes float32"]),
         ({"x": np.asfortranarray(samples(2))}, ["Fortran order"]),
     ):
         np.savez(none, **arrays)

@@ -27,9 +27,8 @@ artifact::Manifest manifest(std::vector<std::string> names) {
   for (uint32_t i = 0; i < all.inputs.size(); ++i)
     if (all.inputs[i].name == "ids" || all.inputs[i].name == "mask")
       all.symbols.push_back({all.inputs[i].dims[0].text, 0, INT64_MAX, i, 0});
-  for (uint32_t i = 0; i < all.inputs.size() && i < 1; ++i)
-    if (all.inputs[i].dims[1].text == "seq")
-      all.symbols.push_back({"seq", 0, INT64_MAX, i, 1});
+  if (all.inputs[0].dims.back().text == "seq")
+    all.symbols.push_back({"seq", 0, INT64_MAX, 0, 1});
   return all;
 }
 
@@ -114,7 +113,7 @@ TEST_F(CalibrationDataTest, SaysWhatDoesNotFit) {
   has(open({tokens("ids", {4, 8})}, {"ids", "mask"}), "input 'mask' is missing");
   has(open({tokens("ids", {4, 8}), tokens("idz", {4, 8})}, {"ids"}), "the model has no input 'idz'");
   has(open({tokens("ids", {4, 8}), tokens("mask", {5, 8})}), "input 'mask' has 5 samples, 'ids' has 4");
-  has(open({floats("ids", {4, 8})}), "input 'ids' is f32, the model takes i64");
+  has(open({floats("ids", {4, 8})}), "input 'ids' is float32, the model takes int64");
   has(open({tokens("ids", {4})}), "input 'ids' has shape [4], the model takes [batch, seq]");
   has(open({floats("image", {4, 2})}), "input 'image' has shape [4, 2], the model takes [1, 3]");
   has(open({tokens("ids", {0, 8})}), "has no samples");

@@ -36,14 +36,20 @@ def compile_at(
     """`model` (the task's, or another form of it) at a level; Refused when the compiler refuses.
 
     plan  carry this plan out instead of what the level asks for: the other forms of a model have no
-          calibration inputs of their own
+          calibration inputs of their own, but layers of the same names
     """
     from permalloy import compiler
 
     binary = Path(compiler.find_compiler())
     flags = [flag.format(calibration=_calibration(task, work)) for flag in level.flags]
+    if "--solver" in flags and "--calibrate" in flags:
+        if model != task.model:  # its layers have the names of the task's model, which was first
+            at = flags.index("--calibrate")
+            del flags[at : at + 2]
+        flags += ["--statistics", str(work / f"{task.name}.safetensors")]
     if plan:
-        flags = ["--plan", str(plan)]
+        at = flags.index("--statistics") if "--statistics" in flags else len(flags)
+        flags = ["--plan", str(plan), *flags[at : at + 2]]
     stamps = [_stamp(model), _stamp(binary), *([plan.read_text()] if plan else [])]
     key = hashlib.sha256(repr((flags, stamps)).encode()).hexdigest()[:16]
     alloy = work / f"{model.stem}-{level.name.replace('/', '_')}-{key}.alloy"

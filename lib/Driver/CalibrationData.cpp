@@ -13,8 +13,8 @@ namespace permalloy {
 using artifact::Manifest;
 using artifact::TensorInfo;
 
-/// Elements of one input a run, about: enough rows for a product to be worth its while, few enough for memory.
-static constexpr int64_t kElementsPerRun = 512;
+/// Tokens (or other vectors) a run, about: enough rows for a product to be worth its while, few enough for memory.
+static constexpr int64_t kRowsPerRun = 512;
 /// And no more samples than these.
 static constexpr int64_t kMostPerRun = 64;
 
@@ -82,8 +82,9 @@ Status CalibrationData::fit(const TensorInfo &input, bool isBatch) {
     source.step = header.dims[0] == fixed ? 0 : fixed;
   } else if (rank > 0 && isBatch) {
     source.batched = true;
-    int64_t size = std::max<int64_t>(1, productOf(std::span(header.dims).subspan(1)));
-    source.step = std::clamp<int64_t>(kElementsPerRun / size, 1, kMostPerRun);
+    // [batch, tokens] and [batch, tokens, width]
+    auto rows = std::span(header.dims).subspan(1, std::max<size_t>(rank, 1) - (rank > 2 ? 2 : 1));
+    source.step = std::clamp<int64_t>(kRowsPerRun / std::max<int64_t>(1, productOf(rows)), 1, kMostPerRun);
   }
   sources.push_back(std::move(source));
   return {};

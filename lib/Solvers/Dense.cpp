@@ -134,16 +134,23 @@ void addProduct(Rows<double> c, Rows<const double> a, Rows<const double> b, int6
 
 //===-- What is made of it ------------------------------------------------===//
 
+/// Products that take as long as it does to start a thread, several times.
+static constexpr double kThreadedProducts = 1e7;
 /// Rows of a block.
 static constexpr int64_t kBlock = 96;
 
 void addGram(float *gram, const float *x, int64_t rows, int64_t k) {
   Rows<const float> in{x, k};
   Rows<float> out{gram, k};
-  parallelFor((k + kBlock - 1) / kBlock, [&](int64_t block) {
+  auto body = [&](int64_t block) {
     int64_t i = block * kBlock;
     addProduct(out.from(i, i), in.from(0, i), in.from(0, i), std::min(kBlock, k - i), k - i, rows);
-  });
+  };
+  int64_t blocks = (k + kBlock - 1) / kBlock;
+  if (double(rows) * k * k > kThreadedProducts)
+    return parallelFor(blocks, body);
+  for (int64_t block = 0; block < blocks; ++block)
+    body(block);
 }
 
 /// The factor of the block on the diagonal, and the rows of U right of it.

@@ -12,9 +12,10 @@
 #include "permalloy/Support/Text.h"
 #include "permalloy/Transforms/Calibration.h"
 
-#include "llvm/Support/MemoryBuffer.h"
-
+#include <cerrno>
 #include <chrono>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 
 namespace permalloy {
@@ -25,10 +26,12 @@ namespace fs = std::filesystem;
 static constexpr uintmax_t kCachedBytes = uintmax_t(4) << 30;
 
 static bool addFile(Hasher128 &hasher, const std::string &path) {
-  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
-  if (!buffer)
-    return fail(Status(StatusCode::notFound, "cannot read '" + path + "': " + buffer.getError().message())), false;
-  hasher.update((*buffer)->getBufferStart(), (*buffer)->getBufferSize());
+  std::unique_ptr<std::FILE, int (*)(std::FILE *)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+  std::vector<char> piece(1 << 20); // rather than mapped: the samples need not fit into memory
+  while (size_t count = file ? std::fread(piece.data(), 1, piece.size(), file.get()) : 0)
+    hasher.update(piece.data(), count);
+  if (!file || std::ferror(file.get()))
+    return fail(Status(StatusCode::notFound, "cannot read '" + path + "': " + std::strerror(errno))), false;
   return true;
 }
 

@@ -105,7 +105,7 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
   auto *calibrate = app->add_option("--calibrate", settings.calibrate,
                   "Inputs of the model, an .npz file with their names and samples along the first dimension: what solvers "
                   "calibrate on, and what --precision auto, --budget and --max-drop measure errors on (default with auto: random ones)");
-  auto *statistics = app->add_option("--statistics", settings.statistics,
+  app->add_option("--statistics", settings.statistics,
                   "Keep the statistics that --calibrate collects for solvers in this file; without --calibrate, read them from it");
   auto *plan = app->add_option("--plan", settings.plan,
                   "Level of each operation from a file, as --print-plan writes it; instead of --precision and --quantize");

@@ -15,10 +15,10 @@ Contents ConstantOp::inferContents(ShapeOracle &) {
   auto dense = dyn_cast<DenseIntElementsAttr>(getValue());
   if (!dense || dense.getNumElements() > 64)
     return std::nullopt;
-  bool isBool = dense.getElementType().isInteger(1);
+  bool hasNoSign = dense.getElementType().isInteger(1) || dense.getElementType().isUnsignedInteger();
   Dims result;
   for (APInt element : dense.getValues<APInt>())
-    result.push_back(cst(getContext(), isBool ? element.getZExtValue() : element.getSExtValue()));
+    result.push_back(cst(getContext(), hasNoSign ? element.getZExtValue() : element.getSExtValue()));
   return result;
 }
 

@@ -89,8 +89,9 @@ std::optional<int64_t> OpBinder::staticDim(Value value, int64_t axis) {
 std::optional<Ints> OpBinder::constantInts(Value value) {
   if (auto op = value.getDefiningOp<ConstantOp>())
     if (auto dense = dyn_cast<DenseIntElementsAttr>(op.getValue()))
-      return llvm::map_to_vector(dense.getValues<APInt>(),
-                                 [](const APInt &v) { return v.getSExtValue(); });
+      return llvm::map_to_vector(dense.getValues<APInt>(), [&](const APInt &v) {
+        return dense.getElementType().isUnsignedInteger() ? int64_t(v.getZExtValue()) : v.getSExtValue();
+      });
   auto contents = shapes.contents(value);
   if (!contents)
     return std::nullopt;

@@ -30,10 +30,10 @@ static Interval intervalOfConstant(ConstantOp op) {
   auto dense = dyn_cast<DenseIntElementsAttr>(op.getValue());
   if (!dense || dense.getNumElements() == 0)
     return {};
-  bool isBool = dense.getElementType().isInteger(1);
+  bool hasNoSign = dense.getElementType().isInteger(1) || dense.getElementType().isUnsignedInteger();
   Interval result;
   for (APInt element : dense.getValues<APInt>()) {
-    int64_t v = isBool ? int64_t(element.getZExtValue()) : element.getSExtValue();
+    int64_t v = hasNoSign ? int64_t(element.getZExtValue()) : element.getSExtValue();
     result.low = std::min(result.low.value_or(v), v);
     result.high = std::max(result.high.value_or(v), v);
   }

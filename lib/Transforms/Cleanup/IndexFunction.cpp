@@ -108,7 +108,9 @@ static Result ofNumbers(MLIRContext *context, ArrayRef<int64_t> shape, function_
 
 static DenseIntElementsAttr integersOf(ConstantOp op) {
   auto dense = dyn_cast<DenseIntElementsAttr>(op.getValue());
-  return dense && dense.getNumElements() > 0 && !dense.getElementType().isInteger(1) ? dense : DenseIntElementsAttr();
+  if (!dense || dense.getNumElements() == 0 || dense.getElementType().isInteger(1) || dense.getElementType().isUnsignedInteger())
+    return {};
+  return dense;
 }
 
 static Result ofConstant(ConstantOp op) {

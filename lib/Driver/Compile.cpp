@@ -305,29 +305,6 @@ bool compileModelWith(const CompileCommand &command, bool summary, const Precisi
   return command.printPlan.empty() || !summary || writePlan(command, precision, report);
 }
 
-std::optional<ProgramPrice> priceModel(const CompileCommand &command, const PriceRequest &request, std::string *plan) {
-  std::optional<PrecisionRequest> precision = choosePrecision(command);
-  Result<std::vector<std::string>> targets = resolveTargets(command.settings.targets);
-  if (!precision || !targets.ok())
-    return targets.ok() ? std::nullopt : (fail(targets.status()), std::nullopt);
-  Progress progress;
-  PassTimes times;
-  CompileOptions options = makeOptions(command, progress, times, *targets);
-  options.precision = precision->plan, options.allBf16 = precision->allBf16, options.quantization = precision->quantization;
-  ToolContext context(command.settings.jobs);
-  mlir::OwningOpRef<mlir::ModuleOp> module = importModel(command.model, command.settings.dims, context.get());
-  if (!module)
-    return std::nullopt;
-  CompileReport report;
-  Result<ProgramPrice> price = priceProgram(*module, options, request, &report);
-  if (!price.ok())
-    return fail(price.status()), std::nullopt;
-  progress.finish();
-  if (plan && !report.precision.choices.empty())
-    *plan = report.precision.toJson();
-  return std::move(*price);
-}
-
 /// The name of a solver that reads a gram, of those that a compilation runs; empty where none does.
 static std::string solverWithGram(const PrecisionRequest &request) {
   auto needs = [](const std::string &name) {
@@ -358,18 +335,49 @@ static std::optional<solvers::Statistics> statisticsLevel(const CompileSettings 
   return settings.verbose ? solvers::Statistics::gram : solvers::Statistics::channel; // -v reports errors
 }
 
+/// Collects the statistics that a compilation reads; they live as long as `source`. False after an error, which was reported.
+static bool addStatistics(const CompileCommand &command, PrecisionRequest &request, std::optional<StatisticsSource> &source) {
+  std::optional<solvers::Statistics> level = statisticsLevel(command.settings, request);
+  if (!level || *level == solvers::Statistics::none)
+    return level.has_value();
+  if (!(source = calibrate(command, *level)))
+    return false;
+  request.statistics = source->path;
+  return true;
+}
+
+std::optional<ProgramPrice> priceModel(const CompileCommand &command, const PriceRequest &request, std::string *plan) {
+  std::optional<PrecisionRequest> precision = choosePrecision(command);
+  Result<std::vector<std::string>> targets = resolveTargets(command.settings.targets);
+  if (!precision || !targets.ok())
+    return targets.ok() ? std::nullopt : (fail(targets.status()), std::nullopt);
+  std::optional<StatisticsSource> statistics;
+  if (!addStatistics(command, *precision, statistics))
+    return std::nullopt;
+  Progress progress;
+  PassTimes times;
+  CompileOptions options = makeOptions(command, progress, times, *targets);
+  options.precision = precision->plan, options.allBf16 = precision->allBf16, options.quantization = precision->quantization;
+  options.statistics = precision->statistics;
+  ToolContext context(command.settings.jobs);
+  mlir::OwningOpRef<mlir::ModuleOp> module = importModel(command.model, command.settings.dims, context.get());
+  if (!module)
+    return std::nullopt;
+  CompileReport report;
+  Result<ProgramPrice> price = priceProgram(*module, options, request, &report);
+  if (!price.ok())
+    return fail(price.status()), std::nullopt;
+  progress.finish();
+  if (plan && !report.precision.choices.empty())
+    *plan = report.precision.toJson();
+  return std::move(*price);
+}
+
 bool compileModel(const CompileCommand &command, bool summary) {
   std::optional<PrecisionRequest> precision = choosePrecision(command);
-  if (!precision)
-    return false;
   std::optional<StatisticsSource> statistics; // lives until the artifact is written
-  if (std::optional<solvers::Statistics> level = statisticsLevel(command.settings, *precision); level && *level != solvers::Statistics::none) {
-    if (!(statistics = calibrate(command, *level)))
-      return false;
-    precision->statistics = statistics->path;
-  } else if (!level) {
+  if (!precision || !addStatistics(command, *precision, statistics))
     return false;
-  }
   ToolContext context(command.settings.jobs);
   return compileModelWith(command, summary, *precision, context);
 }

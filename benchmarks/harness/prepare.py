@@ -16,13 +16,14 @@ from .cases import Case, Row
 from .process import Worker, WorkerError
 
 _REFERENCE = "onnxruntime"
-# What `permalloy compile` is told, beside the case's own options. The head is quantized in all: decoding reads it whole.
+# What `permalloy compile` is told, beside the case's own options. The peers' quantizers take the head, too. w8a8: the rest in bf16 where
+# that gains.
 _COMPILE = {
     "f32": {"precision": "f32"},
     "bf16": {"precision": "bf16"},
     "int8": {"quantize": "w8"},
-    "int4": {"quantize": "w4g32"},
-    "w8a8": {"quantize": "w8a8"},
+    "int4": {"quantize": "w4g32,head=w4g32"},
+    "w8a8": {"quantize": "w8a8", "precision": "bf16"},
 }
 
 

@@ -3,9 +3,11 @@
 #include "Budget.h"
 
 #include "BudgetState.h"
+#include "Calibrate.h"
 #include "Interrupt.h"
 #include "Report.h"
 
+#include "permalloy/CostModel/Cpu.h"
 #include "permalloy/Search/DynamicProgram.h"
 #include "permalloy/Transforms/Levels.h"
 
@@ -85,11 +87,13 @@ static std::string keyOf(const CompileCommand &command, const std::vector<std::s
   auto stamp = [](const std::string &path) {
     struct stat info = {};
     ::stat(path.c_str(), &info);
-    return path + ":" + std::to_string(info.st_size) + ":" + std::to_string(info.st_mtim.tv_sec);
+    return path + ":" + std::to_string(info.st_size) + ":" + std::to_string(info.st_mtim.tv_sec) + "." + std::to_string(info.st_mtim.tv_nsec);
   };
   const CompileSettings &settings = command.settings;
-  return stamp(command.model) + " " + stamp(settings.calibrate) + " " + joined(levels, ",") + " " + settings.solver + " " + joined(settings.targets, ",") + " " +
-         joined(settings.dims, ",");
+  return joined({stamp("/proc/self/exe"), stamp(command.model), stamp(settings.calibrate), settings.statistics, joined(levels, ","), settings.solver,
+                 joined(settings.targets, ","), joined(settings.dims, ","), settings.packPadding ? "packed" : "padded", settings.costModel,
+                 settings.noDatabase ? "none" : settings.database},
+                " ");
 }
 
 namespace {
@@ -120,6 +124,8 @@ private:
   std::optional<double> budget, maxDrop; ///< share of f32's latency, and of the quality
   std::vector<std::string> levels;
   std::map<std::pair<search::Plan, unsigned>, double> known;
+  std::optional<StatisticsSource> statistics; ///< what solvers read, as long as the search lasts
+  bool allLevels = true;                      ///< none was left out by an interrupt, so that the state may be kept
 };
 
 } // namespace
@@ -145,7 +151,7 @@ bool BudgetSearch::readSettings() {
 }
 
 void BudgetSearch::save() {
-  if (command.settings.searchState.empty())
+  if (command.settings.searchState.empty() || !allLevels)
     return;
   if (Status status = writeFile(command.settings.searchState, state.toJson()); !status.ok())
     warn("--search-state: " + status.message());
@@ -193,6 +199,7 @@ bool BudgetSearch::measureUniform() {
     state.uniform.push_back({programs[i].level, us, errors[i]});
   }
   state.dropDominated();
+  allLevels = !wasInterrupted();
   save();
   return true;
 }
@@ -258,8 +265,12 @@ bool BudgetSearch::startFrom(double budgetUs) {
            false;
   search::EvolutionState &evolution = state.evolution;
   bool fits = evolution.parent.size() == best->plan.size() && search::costOf(sites, evolution.parent) <= budgetUs;
-  if (!fits)
-    evolution = {best->plan, std::nullopt, 0};
+  if (fits && evolution.parent == best->plan)
+    return true;
+  // What an earlier run found for a smaller budget may be worse than the dynamic program now.
+  std::optional<double> fresh = fits ? errorOf(best->plan, kPlanSamples) : std::nullopt;
+  if (!fits || (fresh && (!evolution.error || *fresh < *evolution.error)))
+    evolution = {best->plan, fresh, 0};
   return true;
 }
 
@@ -341,6 +352,13 @@ std::optional<PrecisionPlan> BudgetSearch::run() {
   progress.update("f32");
   if (!trial.open())
     return std::nullopt;
+  if (const solvers::WeightSolver *solver = solvers::findSolver(command.settings.solver);
+      solver && solver->needs() == solvers::Statistics::gram) {
+    statistics = calibrate(command, solvers::Statistics::gram);
+    if (!statistics)
+      return std::nullopt;
+    trial.statistics = statistics->path;
+  }
   state.key = keyOf(command, levels);
   if (!command.settings.searchState.empty())
     if (Result<std::vector<std::byte>> bytes = readFile(command.settings.searchState); bytes.ok())

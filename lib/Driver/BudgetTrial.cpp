@@ -34,6 +34,7 @@ std::optional<TrialProgram> BudgetTrial::compile(const PrecisionRequest &request
   part.fusionReport = false;
   PrecisionRequest own = request;
   own.carriedOut = &program.plan;
+  own.statistics = statistics;
   ToolContext context(command.settings.jobs);
   if (!compileModelWith(part, /*summary=*/false, own, context))
     return std::nullopt;
@@ -74,6 +75,12 @@ bool BudgetTrial::readFeeds() {
   }
   auto leading = [](const NamedArray &entry) { return entry.array.dims.empty() ? 0 : entry.array.dims.front(); };
   int64_t count = all.empty() ? 0 : leading(all.front());
+  for (const artifact::TensorInfo &input : f32.model.artifact().manifest().inputs)
+    if (int64_t fixed; !input.dims.empty() && !llvm::StringRef(input.dims.front().text).getAsInteger(10, fixed) && fixed != 1 && count > 1)
+      return fail(Status(StatusCode::unsupported, "input '" + input.name + "' always has " + input.dims.front().text +
+                                                      " rows: --budget and --max-drop run one sample of --calibrate at a time, so its first "
+                                                      "dimension must be able to be 1")),
+             false;
   bool splits = count > 0 && std::all_of(all.begin(), all.end(), [&](const NamedArray &entry) { return leading(entry) == count; });
   for (int64_t i = 0; splits && i < count; ++i) {
     Feed &feed = feeds.emplace_back();

@@ -49,6 +49,9 @@ public:
   /// What of the quality is lost at a divergence, as --max-drop counts it: the rise of perplexity, or 1 - cosine.
   double dropOf(double divergence) const;
 
+  /// File of statistics for solvers that read them; may be empty.
+  std::string statistics;
+
   /// Nothing after an error, which was reported.
   std::optional<TrialProgram> compile(const PrecisionRequest &request) const;
   std::optional<double> divergence(TrialProgram &program, unsigned samples);

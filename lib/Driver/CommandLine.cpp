@@ -111,9 +111,16 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
                   "Level of each operation from a file, as --print-plan writes it; instead of --precision and --quantize");
   plan->excludes(precision)->excludes(quantize)->excludes(sparsify);
   CLI::Option *search = addSearch(app, settings);
-  search->excludes(precision)->excludes(quantize)->excludes(sparsify)->excludes(plan);
-  app->final_callback([&settings, maxError, calibrate, solver] {
+  // Merged tokens are no level of a search yet, and f32 beside it would have them, too.
+  for (CLI::Option *option : {search, app->get_option("--max-drop")})
+    option->excludes(precision)->excludes(quantize)->excludes(sparsify)->excludes(plan)->excludes(merge);
+  app->final_callback([app, &settings, maxError, calibrate, solver] {
     bool searches = !settings.budget.empty() || !settings.maxDrop.empty();
+    for (const char *name : {"--levels", "--search-minutes", "--search-state"})
+      if (*app->get_option(name) && !searches)
+        throw CLI::ValidationError(name, "counts with --budget or --max-drop only, which are not given");
+    if (settings.precision == "auto" && !settings.quantize.empty())
+      throw CLI::ValidationError("--precision", "auto bounds no error of --quantize and --sparsify; --max-drop does");
     if (*solver && settings.quantize.empty() && !searches)
       throw CLI::ValidationError("--solver", "counts with --quantize, --sparsify, --budget or --max-drop only, which are not given");
     if (*maxError && settings.precision != "auto")

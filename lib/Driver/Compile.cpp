@@ -57,7 +57,8 @@ static Result<std::vector<std::string>> resolveTargets(const std::vector<std::st
 /// The options that shape the file, as one would type them.
 static std::string optionsText(const CompileSettings &settings,
                                const std::vector<std::string> &targets) {
-  std::string text = "--target " + joined(targets, ",") + " --precision " + (settings.plan.empty() ? settings.precision : "plan");
+  bool isPlanned = !settings.plan.empty() || !settings.budget.empty() || !settings.maxDrop.empty();
+  std::string text = "--target " + joined(targets, ",") + " --precision " + (isPlanned ? "plan" : settings.precision);
   if (settings.plan.empty() && settings.precision == "auto")
     text += " --max-error " + formatNumber(settings.maxError);
   if (!settings.quantize.empty())

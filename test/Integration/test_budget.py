@@ -48,6 +48,23 @@ def test_max_drop_is_kept_and_the_state_goes_on(permalloy, model):
     assert [line["op"] for line in again["plan"]] == [line["op"] for line in plan["plan"]]
 
 
+def test_solvers_have_their_statistics(permalloy, model):
+    options = (
+        "--max-drop",
+        "100%",
+        "--levels",
+        "w4g32",
+        "--solver",
+        "gptq",
+        "--search-minutes",
+        "0",
+    )
+    plan, result = search(permalloy, model, *options)
+    assert "w4g32" in result.err
+    solvers = {line.get("solver") for line in plan["plan"] if line["level"] == "w4g32"}
+    assert solvers <= {"gptq"}
+
+
 def test_no_loss_is_f32(permalloy, model):
     plan, _ = search(permalloy, model, "--max-drop", "0%", "--levels", "bf16")
     assert {line["level"] for line in plan["plan"]} == {"f32"}
@@ -82,6 +99,10 @@ def test_an_impossible_budget_names_the_smallest(permalloy, model):
             "no operation of the model can have any of the levels w99",
         ),
         (["--budget", "latency=1x", "--precision", "bf16"], "excludes"),
+        (["--max-drop", "1%", "--quantize", "w8"], "excludes"),
+        (["--max-drop", "1%", "--merge-tokens", "2"], "excludes"),
+        (["--quantize", "w8", "--levels", "w8"], "counts with --budget or --max-drop only"),
+        (["--precision", "auto", "--quantize", "w8"], "bounds no error of --quantize"),
     ],
 )
 def test_refused(permalloy, model, options, message):

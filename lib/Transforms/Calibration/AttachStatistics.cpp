@@ -38,7 +38,7 @@ LogicalResult permalloy::attachStatistics(ModuleOp module, StringRef path) {
     int64_t k = cast<RankedTensorType>(linear.getWeight().getType()).getDimSize(0);
     for (auto [what, attribute] : {std::pair("gram", kGramAttr), std::pair("second", kSecondAttr)}) {
       const StatisticsArray *array = index->find(value->second, what);
-      if (!array)
+      if (!array || array->dtype != "F32")
         continue;
       if (array->shape != (what == StringRef("gram") ? std::vector<int64_t>{k, k} : std::vector<int64_t>{k}))
         return linear.emitError() << "the statistics in '" << path << "' are of another model: '" << name << "' reads " << k

@@ -20,6 +20,8 @@ static Status badFile(const std::string &path, const std::string &why) {
 }
 
 static bool readLayers(llvm::StringRef text, std::map<std::string, std::string> &layers) {
+  if (nestsTooDeeply(text))
+    return false;
   llvm::Expected<json::Value> value = json::parse(text);
   if (!value)
     return llvm::consumeError(value.takeError()), false;
@@ -54,7 +56,7 @@ static bool readArray(const json::Value &entry, uint64_t start, uint64_t limit, 
   }
   array.offset = start + begin;
   array.bytes = end - begin;
-  return array.bytes == elements;
+  return array.bytes == elements && !array.shape.empty();
 }
 
 Result<StatisticsIndex> StatisticsIndex::read(const std::string &path) {

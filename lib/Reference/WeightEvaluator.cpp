@@ -78,7 +78,9 @@ Stream WeightEvaluator::interpreted(Operation *op, ArrayRef<Stream> inputs) {
     bytes += storageBytes(cast<RankedTensorType>(type));
   for (const Stream &input : inputs)
     bytes += input->count * input->width;
-  if (bytes > kInterpretedBytes && !isa<tfm::CompactBlocksOp>(op)) {
+  // Kept blocks, the codes of w8a8 and sums of columns are as large as the weight of their layer, whatever that is.
+  bool isOfLayer = isa<tfm::CompactBlocksOp, tfm::QuantizeOp, tfm::ReduceOp, tfm::BinaryOp>(op);
+  if (bytes > kInterpretedBytes && !isOfLayer) {
     op->emitError("over ")
         << bytes
         << " bytes of weights is unsupported: only get_weight, cast, transpose, reshape, slice, "

@@ -101,10 +101,10 @@ def dynamic_matmul():
     return model(nodes, X, constants, TensorProto.FLOAT), X
 
 
-def qgemm(requantized):
+def qgemm(requantized, zero=5):
     inputs = {"a": integers(np.uint8, M, K)}
     constants = {
-        "sa": number(0.02), "za": number(5, np.uint8), "b": integers(np.int8, K, N), "sb": number(0.01),
+        "sa": number(0.02), "za": number(zero, np.uint8), "b": integers(np.int8, K, N), "sb": number(0.01),
         "zb": number(0, np.int8), "c": RNG.integers(-9000, 9000, N).astype(np.int32),
         "sy": number(0.4), "zy": number(7, np.uint8),
     }  # fmt: skip
@@ -148,6 +148,7 @@ CASES = {
     "to_float": to_float,
     "dynamic_matmul": dynamic_matmul,
     "qgemm": lambda: qgemm(False),
+    "qgemm_no_zero_points": lambda: qgemm(False, zero=0),
     "qgemm_requantized": lambda: qgemm(True),
     "qdq": lambda: qdq(False),
     "qdq_quantized": lambda: qdq(True),

@@ -96,7 +96,9 @@ ContractionSchedule ContractionSchedule::chooseSparse(const CpuTarget &target, c
       break;
     }
   schedule.blockRows = 240;
-  if (schedule.panels == 1) {
+  if (schedule.panels == 1 && size.slabPanels > 1) {
+    schedule.rows = 24; // lanes of rows are of blocks of one panel only
+  } else if (schedule.panels == 1) {
     schedule.laneColumns = 8;
     schedule.blockSteps = llvm::alignTo(size.kept, 16);
     schedule.blockRows = std::clamp<int64_t>(kMaxColumnBytes / (size.k * 4) / 48 * 48, 48, 240);

@@ -54,7 +54,7 @@ std::optional<Type> codeType(OpBinder &b, Value zero) {
   int64_t number = b.intAttr("output_dtype", 0);
   if (b.failed())
     return std::nullopt;
-  if (zero && isByte(b, zero))
+  if (zero && isByte(b, zero) && bitsOf(zero) == 8)
     return b.elementType(zero);
   if (!zero && (number == 0 || number == onnx::TensorProto::UINT8 || number == onnx::TensorProto::INT8))
     return byte(number == onnx::TensorProto::INT8);

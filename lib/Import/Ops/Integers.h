@@ -10,6 +10,9 @@ namespace permalloy {
 /// DequantizeLinear of values that are computed, or of other shapes than a stored matrix: (x - zero point) * scale.
 llvm::LogicalResult importDequantizedValues(OpBinder &b);
 
+/// Bits of the elements that a stored weight was unpacked from; 8 where it was not.
+unsigned bitsOf(mlir::Value weight);
+
 } // namespace permalloy
 
 #endif

@@ -69,14 +69,17 @@ struct Body {
 /// Scales as tfm.dequantize takes them.
 Type scaleElement(OpBinder &b, Type element) { return element.isF16() ? element : Type(b.builder.getF32Type()); }
 
-/// Bits of the elements that a weight was unpacked from, or of its bytes.
-unsigned bitsOf(Value weight) {
+} // namespace
+
+unsigned permalloy::bitsOf(Value weight) {
   auto use = weight.getDefiningOp<GetWeightOp>();
   auto stored = use ? SymbolTable::lookupNearestSymbolFrom<WeightOp>(use, use.getWeightAttr()) : WeightOp();
   auto cast = stored && !stored.getBody().empty() ? stored.getBody().front().getTerminator()->getOperand(0).getDefiningOp<CastOp>() : CastOp();
   auto code = cast ? dyn_cast<QuantType>(getElementTypeOrSelf(cast.getInput().getType())) : QuantType();
   return code ? code.getBits() : 8;
 }
+
+namespace {
 
 //===----------------------------------------------------------------------===//
 // com.microsoft: MatMulNBits, GatherBlockQuantized
@@ -223,7 +226,8 @@ LogicalResult importDequantizeLinear(OpBinder &b) {
   if (b.failed())
     return failure();
   bool isByte = b.elementType(codes).getIntOrFloatBitWidth() == 8, isStatic = typeOf(codes).hasStaticShape() && typeOf(scales).hasStaticShape();
-  if (!isByte || b.rank(codes) != 2 || !isStatic || !isa_and_nonnull<GetWeightOp, ConstantOp>(codes.getDefiningOp()))
+  auto isStored = [](Value value) { return !value || isa_and_nonnull<GetWeightOp, ConstantOp>(value.getDefiningOp()); };
+  if (!isByte || b.rank(codes) != 2 || !isStatic || typeOf(codes).getNumElements() == 0 || !isStored(codes) || !isStored(scales) || !isStored(zeros))
     return importDequantizedValues(b);
   ArrayRef<int64_t> shape = typeOf(codes).getShape();
   std::optional<Grouping> grouping = groupingOf(b, shape, typeOf(scales).getShape());

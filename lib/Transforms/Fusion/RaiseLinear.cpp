@@ -71,7 +71,7 @@ struct JoinBias : ShapePattern<BinaryOp> {
     for (auto [product, bias] :
          {std::pair(op.getLhs(), op.getRhs()), std::pair(op.getRhs(), op.getLhs())}) {
       auto linear = product.getDefiningOp<LinearOp>();
-      if (!linear || linear.getBias() || linear.getActivation() != Activation::None ||
+      if (!linear || linear.isIntegral() || linear.getBias() || linear.getActivation() != Activation::None ||
           !product.hasOneUse())
         continue;
       if (!isParameter(bias) || !fits(bias, linear))
@@ -105,7 +105,7 @@ struct JoinActivation : ShapePattern<UnaryOp> {
   LogicalResult matchAndRewrite(UnaryOp op, PatternRewriter &rewriter) const override {
     auto linear = op.getInput().getDefiningOp<LinearOp>();
     auto activation = activationOf(op.getKind());
-    if (!activation || !linear || linear.getActivation() != Activation::None ||
+    if (!activation || !linear || linear.isIntegral() || linear.getActivation() != Activation::None ||
         !op.getInput().hasOneUse())
       return rewriter.notifyMatchFailure(op,
                                          "no activation of a linear layer that is used here only");

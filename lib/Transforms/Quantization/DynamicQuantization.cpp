@@ -147,8 +147,8 @@ void permalloy::quantizeDynamically(LinearOp linear, SymbolTable &symbols) {
   auto use = linear.getWeight().getDefiningOp<GetWeightOp>();
   auto precision = linear->getAttrOfType<StringAttr>(kPrecisionAttr);
   Codes rows = codesOfRows(linear.getInput(), precision && precision == "bf16", loc);
-  Value weight = weightOf(use, ".codes", /*wantsCodes=*/true, symbols);
-  Value columns = weightOf(use, ".scales", /*wantsCodes=*/false, symbols);
+  Value weight = weightOf(use, ".w8a8.codes", /*wantsCodes=*/true, symbols);
+  Value columns = weightOf(use, ".w8a8.scales", /*wantsCodes=*/false, symbols);
   OpBuilder builder(linear);
   Quantizer build(builder, loc);
   ArrayRef<int64_t> shape = cast<RankedTensorType>(linear.getResult().getType()).getShape();

@@ -48,6 +48,24 @@ std::optional<Dequantized> matchDequantized(Value value) {
   return result;
 }
 
+/// Whether a stored value is of integers, whatever it was converted to since.
+bool holdsIntegers(Value value) {
+  while (!isa<IntegerType>(typeOf(value).getElementType())) {
+    Operation *op = value.getDefiningOp();
+    if (auto use = dyn_cast_or_null<GetWeightOp>(op)) {
+      auto weight = SymbolTable::lookupNearestSymbolFrom<WeightOp>(use, use.getWeightAttr());
+      if (!weight || weight.getBody().empty())
+        return false;
+      value = weight.getBody().front().getTerminator()->getOperand(0);
+    } else if (isa_and_nonnull<CastOp, ReshapeOp, TransposeOp, BroadcastOp, SliceOp>(op)) {
+      value = op->getOperand(0);
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
 /// A stored weight of 8 bits with one scale for each column. Its parts are converted, which fold-weights records.
 std::optional<Dequantized> matchWeight(Value value, OpBuilder &builder) {
   auto decode = value.getDefiningOp<DequantizeOp>();
@@ -55,6 +73,8 @@ std::optional<Dequantized> matchWeight(Value value, OpBuilder &builder) {
     return std::nullopt;
   auto code = cast<QuantType>(typeOf(decode.getCodes()).getElementType());
   if (code.getBits() != 8 || typeOf(decode.getScales()).getDimSize(0) != 1)
+    return std::nullopt;
+  if (decode.getZeroPoints() && !holdsIntegers(decode.getZeroPoints()))
     return std::nullopt;
   auto converted = [&](Value part, Type element) -> Value {
     auto type = RankedTensorType::get(typeOf(part).getShape(), element);
@@ -134,6 +154,9 @@ bool fold(MatmulOp matmul) {
   if (x && !w)
     w = matchWeight(matmul.getRhs(), builder);
   if (!x || !w || matmul.getTransposeA() || matmul.getTransposeB() || typeOf(w->codes).getRank() != 2 || typeOf(x->codes).getRank() < 2)
+    return false;
+  // Differences of bytes and zero points are up to 255, and their sums must fit into i32.
+  if (typeOf(w->codes).getDimSize(0) > std::numeric_limits<int32_t>::max() / (255 * 255))
     return false;
   int64_t columns = typeOf(w->codes).getDimSize(1);
   bool scalars = isScalar(x->scale) && (!x->zero || isScalar(x->zero));

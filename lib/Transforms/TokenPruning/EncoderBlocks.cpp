@@ -138,7 +138,7 @@ std::optional<std::pair<int64_t, int64_t>> permalloy::pickedPositions(Operation 
     if (!slice.getOffsets() || slice.getStrides()->size() < 2 || (*slice.getStrides())[1] != 1)
       return std::nullopt;
     auto from = dimsOf(*slice.getOffsets())[1].asConstant(), size = dimsOf(*slice.getSizes())[1].asConstant();
-    if (!from || !size || *size < 1)
+    if (!from || !size || *size < 1 || *from < 0)
       return std::nullopt;
     return std::pair(*from, *from + *size - 1);
   }

@@ -9,11 +9,11 @@ tfm.weight @g : tensor<64xf32> = #tfm.seeded<4, 1.0>
 
 // Codes and scales of each weight; the magnitude of each column.
 // CHECK: tfm.weight @w : tensor<64x32xf32>
-// CHECK: tfm.weight @w.scales : tensor<1x32xf32> {
+// CHECK: tfm.weight @w.w8a8.scales : tensor<1x32xf32> {
 // CHECK:   tfm.reduce absmax %{{.*}} axes [0] {keep_dims}
-// CHECK: tfm.weight @w.codes : tensor<64x32xi8> {
+// CHECK: tfm.weight @w.w8a8.codes : tensor<64x32xi8> {
 // CHECK:   tfm.quantize %{{.*}} {symmetric}
-// CHECK: tfm.weight @v.codes : tensor<64x48xi8>
+// CHECK: tfm.weight @v.w8a8.codes : tensor<64x48xi8>
 
 // Two layers that read one value read the same codes; the third is no w8a8.
 // CHECK-LABEL: func.func @main

@@ -125,7 +125,7 @@ protected:
 
 TEST_P(SparseContractionTest, DefaultsOverShapes) {
   const int64_t ms[] = {1, 7, 24, 61, 250};
-  for (int64_t slab : {1, 2, 3})
+  for (int64_t slab : {1, 2, 3, 5})
     for (Product p : {Product{15, 3, 1, slab}, {100, 65, 31, slab}})
       check(p, p.schedule(target()), ms);
   check({96, 1300, 1100, 3}, Product{96, 1300, 1100, 3}.schedule(target()), {1, 30}); // several blocks of K
@@ -277,7 +277,7 @@ class SparseAssemblyTest : public ::testing::TestWithParam<const CpuTarget *> {}
 
 TEST_P(SparseAssemblyTest, InnerLoopsHaveNoSpills) {
   const CpuTarget &target = *GetParam();
-  for (int64_t slab : {1, 2, 3}) {
+  for (int64_t slab : {1, 2, 3, 5}) {
     Product p{48 * 4, 128, 64, slab};
     KernelModule module;
     ContractionSchedule schedule = p.schedule(target);

@@ -130,7 +130,7 @@ def assemble(names, feature_hash, records, cpu):
         noise = np.mean([r["mad"] / r["time"] for r in steady])
         kept.append((key, time, noise, any(r["default"] for r in rows), steady[-1]))
     kept.sort(key=lambda entry: entry[0][:3])
-    number = lambda values: np.unique(values, return_inverse=True)[1]  # noqa: E731
+    number = lambda values: np.unique(values, return_inverse=True)[1]
     last = [entry[4] for entry in kept]
     return Rows(
         names, feature_hash,

@@ -57,7 +57,7 @@ def rank_objective(groups, y):
 def train_member(rows, seed):
     """One booster for each head, as (absolute, ranking)."""
     weight = 1 / (0.01 + rows.noise) * 0.02
-    data = lambda y, w: lgb.Dataset(rows.features, y, weight=w, free_raw_data=False)  # noqa: E731
+    data = lambda y, w: lgb.Dataset(rows.features, y, weight=w, free_raw_data=False)
     absolute = lgb.train({**ABSOLUTE, "seed": seed}, data(rows.y, weight), ROUNDS["absolute"])
     log_time = np.log(rows.time)
     groups = rows.groups()

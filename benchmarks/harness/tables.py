@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from .cases import PRECISIONS
 from .intervals import geometric_mean
 
 # Rows that are judged by GB/s.
@@ -28,7 +29,7 @@ def page(data: dict, starting: dict | None = None) -> str:
     ]
     for precision, threads in sorted(
         {(row["precision"], row["threads"]) for row in data["rows"].values()},
-        key=lambda key: (key[0] != "f32", key[1]),
+        key=lambda key: (PRECISIONS.index(key[0]), key[1]),
     ):
         rows = [
             row

@@ -24,10 +24,15 @@ def best_of(rows, train):
         if not train[g[0]]:
             continue
         for row in g:
-            losses.setdefault((rows.kind[row], rows.schedule[row]), []).append(rows.time[row] / rows.time[g].min())
+            losses.setdefault((rows.kind[row], rows.schedule[row]), []).append(
+                rows.time[row] / rows.time[g].min()
+            )
     best = {}
     for (kind, schedule), values in losses.items():
-        if len(values) >= LEAST_GROUPS and np.mean(values) < best.get((kind, names(schedule)), (np.inf,))[0]:
+        if (
+            len(values) >= LEAST_GROUPS
+            and np.mean(values) < best.get((kind, names(schedule)), (np.inf,))[0]
+        ):
             best[kind, names(schedule)] = (np.mean(values), parameters(schedule))
     return best
 

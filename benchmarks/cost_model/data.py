@@ -78,7 +78,9 @@ def measured_time(records):
     """One time of a schedule's measurements, and whether it is steady. Those by turns with the default count, if there are any:
     both slowed down alike, so the quotient is what the schedule gains."""
     steady = [
-        r for r in records if r["mad"] <= STEADY_MAD * r["time"] and abs(r["drift"] - 1) <= STEADY_DRIFT
+        r
+        for r in records
+        if r["mad"] <= STEADY_MAD * r["time"] and abs(r["drift"] - 1) <= STEADY_DRIFT
     ]
     return steady or None
 
@@ -155,10 +157,19 @@ def repeats(permalloy, databases):
     for database in databases:
         lines = feature_lines(permalloy, database)
         header = lines[1].split(",")
-        at = {name: header.index(name) for name in ("kernel", "symbols", "schedule", "mad_ns", "median_ns", "drift")}
+        at = {
+            name: header.index(name)
+            for name in ("kernel", "symbols", "schedule", "mad_ns", "median_ns", "drift")
+        }
         for cells in csv.reader(lines[2:]):
             time = float(cells[at["median_ns"]])
-            if float(cells[at["mad_ns"]]) <= STEADY_MAD * time and abs(float(cells[at["drift"]]) - 1) <= STEADY_DRIFT:
-                key = (family_of(database), *(cells[at[n]] for n in ("kernel", "symbols", "schedule")))
+            if (
+                float(cells[at["mad_ns"]]) <= STEADY_MAD * time
+                and abs(float(cells[at["drift"]]) - 1) <= STEADY_DRIFT
+            ):
+                key = (
+                    family_of(database),
+                    *(cells[at[n]] for n in ("kernel", "symbols", "schedule")),
+                )
                 values.setdefault(key, []).append(time)
     return np.array([max(v) / min(v) for v in values.values() if len(v) > 1])

@@ -15,7 +15,14 @@ SHARED = {
     "verbose": -1, "num_threads": 1, "bagging_freq": 1, "bagging_fraction": 0.8, "feature_fraction": 0.5,
     "use_missing": False, "deterministic": True, "force_row_wise": True, "max_bin": 255, "lambda_l2": 1.0,
 }  # fmt: skip
-ABSOLUTE = {**SHARED, "objective": "huber", "alpha": 0.2, "learning_rate": 0.08, "num_leaves": 24, "min_data_in_leaf": 8}
+ABSOLUTE = {
+    **SHARED,
+    "objective": "huber",
+    "alpha": 0.2,
+    "learning_rate": 0.08,
+    "num_leaves": 24,
+    "min_data_in_leaf": 8,
+}
 RANKING = {**SHARED, "learning_rate": 0.08, "num_leaves": 24, "min_data_in_leaf": 8}
 ROUNDS = {"absolute": 220, "ranking": 220}
 
@@ -65,7 +72,11 @@ def train_member(rows, seed):
     for group in groups:
         centred[group] -= log_time[group].mean()
     objective = rank_objective([g for g in groups if len(g) > 1], centred)
-    ranking = lgb.train({**RANKING, "seed": seed + 100, "objective": objective}, data(centred, None), ROUNDS["ranking"])
+    ranking = lgb.train(
+        {**RANKING, "seed": seed + 100, "objective": objective},
+        data(centred, None),
+        ROUNDS["ranking"],
+    )
     return absolute, ranking
 
 
@@ -78,7 +89,10 @@ def train(rows, members=MEMBERS, seed=0):
 
 def predict(ensemble, features):
     """(y, deviation of y), (score, deviation of the score) over the members."""
-    heads = [np.array([member[head].predict(features, raw_score=True) for member in ensemble]) for head in (0, 1)]
+    heads = [
+        np.array([member[head].predict(features, raw_score=True) for member in ensemble])
+        for head in (0, 1)
+    ]
     return [(values.mean(axis=0), values.std(axis=0)) for values in heads]
 
 

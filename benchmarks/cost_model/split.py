@@ -30,11 +30,16 @@ def cross_predict(rows, folds=None, members=model.MEMBERS):
     folds = folds or folds_by_structure(rows)
     nan = np.full(len(rows.time), np.nan)
     held = SimpleNamespace(
-        y=nan.copy(), deviation=nan.copy(), score=nan.copy(), member_scores=np.full((members, len(nan)), np.nan)
+        y=nan.copy(),
+        deviation=nan.copy(),
+        score=nan.copy(),
+        member_scores=np.full((members, len(nan)), np.nan),
     )
     for train, test in folds:
         ensemble = model.train(rows.take(train), members)
         features = rows.features[test]
-        (held.y[test], held.deviation[test]), (held.score[test], _) = model.predict(ensemble, features)
+        (held.y[test], held.deviation[test]), (held.score[test], _) = model.predict(
+            ensemble, features
+        )
         held.member_scores[:, test] = [m[1].predict(features, raw_score=True) for m in ensemble]
     return held

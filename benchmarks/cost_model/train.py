@@ -40,15 +40,23 @@ def tree_bytes(tree):
         inner.append(None)
         left = visit(node["left_child"])
         right = visit(node["right_child"])
-        inner[index] = struct.pack("<HhhHf", node["split_feature"], left, right, 0, down_to_f32(node["threshold"]))
+        inner[index] = struct.pack(
+            "<HhhHf", node["split_feature"], left, right, 0, down_to_f32(node["threshold"])
+        )
         return index
 
     visit(tree["tree_structure"])
-    return struct.pack("<I", len(inner)) + b"".join(inner) + struct.pack(f"<{len(leaves)}d", *leaves)
+    return (
+        struct.pack("<I", len(inner)) + b"".join(inner) + struct.pack(f"<{len(leaves)}d", *leaves)
+    )
 
 
 def file_bytes(ensemble, rows, scales):
-    heads = [[tree_bytes(t) for t in head.dump_model()["tree_info"]] for member in ensemble for head in member]
+    heads = [
+        [tree_bytes(t) for t in head.dump_model()["tree_info"]]
+        for member in ensemble
+        for head in member
+    ]
     header = b"PMTREES1" + struct.pack("<IIQ", VERSION, len(rows.names), rows.feature_hash)
     header += TARGET.encode().ljust(32, b"\0") + rows.cpu.encode().ljust(64, b"\0")
     header += struct.pack("<ddII", *scales, len(ensemble), 2)
@@ -62,7 +70,11 @@ def test_rows(ensemble, rows, count=12):
     for row in np.linspace(0, len(rows.time) - 1, count).astype(int):
         features = rows.features[row]
         cells = [f"{i}:{features[i]:.9g}" for i in np.flatnonzero(features)]
-        exact = [head.predict(features[None], raw_score=True)[0] for member in ensemble for head in member]
+        exact = [
+            head.predict(features[None], raw_score=True)[0]
+            for member in ensemble
+            for head in member
+        ]
         lines.append(" ".join(cells) + " | " + " ".join(float(value).hex() for value in exact))
     return "\n".join(lines) + "\n"
 
@@ -82,11 +94,17 @@ def fit_scales(rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("databases", nargs="+")
     parser.add_argument("--permalloy", default=ROOT / "build/bin/permalloy")
-    parser.add_argument("-o", "--output", default=ROOT / "lib/CostModel/models/cpu.trees", type=Path)
-    parser.add_argument("--rows", default=ROOT / "test/Unit/CostModel/Inputs/trees-rows.txt", type=Path)
+    parser.add_argument(
+        "-o", "--output", default=ROOT / "lib/CostModel/models/cpu.trees", type=Path
+    )
+    parser.add_argument(
+        "--rows", default=ROOT / "test/Unit/CostModel/Inputs/trees-rows.txt", type=Path
+    )
     options = parser.parse_args()
     rows = data.load(options.permalloy, options.databases)
     scales = fit_scales(rows)

@@ -141,7 +141,9 @@ class Session:
         for timed in task.timed:
             form = own
             if timed.model != task.model and not self.options.no_timing:
-                form = compiled.compile_at(task, timed.model, level, self.work)
+                # A search has inputs of the task's form only; the others take the plan that it found.
+                plan = own.alloy.with_suffix(".plan.json") if "--budget" in level.flags else None
+                form = compiled.compile_at(task, timed.model, level, self.work, plan)
             files[timed.name] = form.alloy
         return {"": own.alloy} | files
 

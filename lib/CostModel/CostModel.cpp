@@ -106,7 +106,7 @@ Result<std::unique_ptr<CostModel>> CostModel::make(const std::string &kind, cons
   if (kind == "prior")
     return std::unique_ptr<CostModel>(std::make_unique<PriorModel>(rates));
   if (kind != "trees")
-    return Status(StatusCode::invalidArgument, "unknown cost model '" + kind + "'; there are prior and trees");
+    return Status(StatusCode::invalidArgument, "unknown cost model '" + kind + "'; there are prior and trees, and FILE.trees");
   Result<Trees> trees = loadTrees(file);
   if (!trees.ok())
     return trees.status();

@@ -214,7 +214,7 @@ static std::optional<PrecisionRequest> choosePrecision(const CompileCommand &com
   if (!settings.quantize.empty()) {
     llvm::Expected<QuantizationRequest> quantization = QuantizationRequest::parse(settings.quantize, settings.solver);
     if (!quantization)
-      return fail(Status(StatusCode::invalidArgument, "--quantize: " + llvm::toString(quantization.takeError()))), std::nullopt;
+      return fail(Status(StatusCode::invalidArgument, "--quantize, --sparsify: " + llvm::toString(quantization.takeError()))), std::nullopt;
     request.quantization = *quantization;
   }
   if (settings.plan.empty() && settings.precision == "auto") {

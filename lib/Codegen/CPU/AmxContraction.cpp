@@ -1,5 +1,9 @@
 //===- AmxContraction.cpp - grid, packing and tiles --------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Long because it is one emitter: the steps of one loop nest in the order in which they stand in the code, on state that they share.
+//
+//===----------------------------------------------------------------------===//
 #include "AmxContraction.h"
 #include "AmxTiles.h"
 #include "ContractionBlocks.h"

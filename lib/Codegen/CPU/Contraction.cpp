@@ -1,5 +1,9 @@
 //===- Contraction.cpp - grid, row blocks and tails -------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Long because it is one emitter: the steps of one loop nest in the order in which they stand in the code, on state that they share.
+//
+//===----------------------------------------------------------------------===//
 #include "permalloy/Codegen/CPU/Contraction.h"
 #include "ContractionBlocks.h"
 #include "ContractionLayout.h"

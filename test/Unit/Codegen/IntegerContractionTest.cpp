@@ -14,12 +14,6 @@ using reference::Tolerance;
 
 namespace {
 
-std::string replaceAll(std::string text, llvm::StringRef from, const std::string &to) {
-  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
-    text.replace(at, from.size(), to);
-  return text;
-}
-
 std::string fill(std::string text, int64_t k, int64_t n, const char *input = "i8", const char *weight = "i8") {
   text = replaceAll(replaceAll(text, "$K", std::to_string(k)), "$N", std::to_string(n));
   return replaceAll(replaceAll(text, "$X", input), "$W", weight);

@@ -62,6 +62,13 @@ private:
   mlir::DictionaryAttr schedule;
 };
 
+/// `text` with every `from` replaced.
+inline std::string replaceAll(std::string text, llvm::StringRef from, const std::string &to) {
+  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
+  return text;
+}
+
 } // namespace permalloy::codegen::test
 
 #endif // PERMALLOY_TEST_UNIT_CODEGEN_KERNELCHECK_H

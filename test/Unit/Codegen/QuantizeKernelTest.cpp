@@ -11,12 +11,6 @@ using reference::Tolerance;
 
 namespace {
 
-std::string replaceAll(std::string text, llvm::StringRef from, const std::string &to) {
-  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
-    text.replace(at, from.size(), to);
-  return text;
-}
-
 /// Codes and scale of the rows of `$R`, as a layer of level w8a8 has them.
 constexpr const char *kCodes = R"mlir(
     %least = tfm.constant dense<1.0e-30> : tensor<f32>

@@ -17,7 +17,9 @@ static constexpr double kTile = 30;
 static constexpr double kScalarOp = 2.5;
 
 TargetUnits permalloy::unitsOf(const std::string &target) {
-  return {target, target == "sapphirerapids" || target == "x86-64-v4" ? 16u : 8u, target == "sapphirerapids"};
+  bool hasAmx = target == "sapphirerapids";
+  bool wide = hasAmx || target == "icelake-server" || target == "x86-64-v4";
+  return {target, wide ? 16u : 8u, hasAmx};
 }
 
 Machine::Machine(const MachineRates &rates, const TargetUnits &target) : lanes(target.lanes) {

@@ -35,7 +35,7 @@ static const CpuTarget kTargets[] = {
 
 llvm::ArrayRef<CpuTarget> CpuTarget::all() { return kTargets; }
 
-const CpuTarget &CpuTarget::withoutAmx() { return kTargets[2]; }
+const CpuTarget &CpuTarget::withoutAmx() { return kTargets[1]; }
 
 bool CpuTarget::supportedByHost() const {
   // getHostCPUFeatures reads cpuid and XCR0 (the operating system saves the wide registers).

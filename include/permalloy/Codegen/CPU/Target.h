@@ -47,7 +47,8 @@ struct CpuTarget {
   /// The target called `name`; "host" is the best one that this machine runs. Fails with a message
   /// that lists what is accepted.
   static llvm::Expected<CpuTarget> parse(llvm::StringRef name);
-  /// What runs in place of a target with AMX where Linux refuses the tile state: "x86-64-v4".
+  /// What runs in place of a target with AMX where Linux refuses the tile state: "icelake-server",
+  /// which every CPU with AMX runs.
   static const CpuTarget &withoutAmx();
 
 private:

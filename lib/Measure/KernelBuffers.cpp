@@ -14,13 +14,13 @@ using namespace mlir;
 
 static constexpr uint64_t kMostBytes = uint64_t(1) << 30, kHugePages = 4 << 20;
 
-/// Numbers in [-1, 1), by a generator of Knuth's; all normal numbers, which no unit slows down for.
+/// A generator of Knuth's; its high bits are the good ones.
+static uint32_t advance(uint32_t &state) { return state = state * 1664525u + 1013904223u; }
+
+/// Numbers in [-1, 1), all normal ones, which no unit slows down for.
 static void fill(std::byte *data, size_t bytes, Type element) {
   uint32_t state = 1;
-  auto next = [&] {
-    state = state * 1664525u + 1013904223u;
-    return float(int32_t(state)) * 0x1p-31f;
-  };
+  auto next = [&] { return float(int32_t(advance(state))) * 0x1p-31f; };
   auto store = [&](auto convert) {
     using Stored = decltype(convert(0.0f));
     for (size_t i = 0; i + sizeof(Stored) <= bytes; i += sizeof(Stored)) {
@@ -40,29 +40,37 @@ static void fill(std::byte *data, size_t bytes, Type element) {
     std::memset(data, element.isInteger(1) ? 1 : 0, bytes);
 }
 
+/// Codes of weights: any byte is some.
+static void fillCodes(std::byte *data, size_t bytes) {
+  uint32_t state = 1;
+  for (size_t i = 0; i < bytes; ++i)
+    data[i] = std::byte(advance(state) >> 24);
+}
+
 /// `bytes` by copies of the first part, which is faster than making numbers.
-static void fillLarge(std::byte *data, size_t bytes, Type element) {
+static void fillLarge(std::byte *data, size_t bytes, Type element, bool isWeight = false) {
   size_t first = std::min<size_t>(bytes, 1 << 20);
-  fill(data, first, element);
+  if (isWeight && (isa<tfm::QuantType>(element) || element.isInteger(8)))
+    fillCodes(data, first);
+  else
+    fill(data, first, element);
   for (size_t done = first; done < bytes; done += first)
     std::memcpy(data + done, data, std::min(first, bytes - done));
 }
 
 std::byte *WeightArena::take(size_t bytes, Type element) {
-  if (memory.size() == 0) {
+  Pool &pool = pools[element];
+  if (pool.memory.size() == 0) {
     Result<Mapping> mapping = Mapping::anonymous(kMostBytes);
     if (!mapping.ok())
       return nullptr;
-    memory = std::move(*mapping);
+    pool.memory = std::move(*mapping);
+    fillLarge(pool.memory.data(), std::max(size, kMostBytes / 2), element, /*isWeight=*/true);
   }
-  if (filledWith != element) {
-    fillLarge(memory.data(), kMostBytes, element);
-    filledWith = element;
-  }
-  if (next + bytes > std::max(size, bytes))
-    next = 0;
-  std::byte *result = memory.data() + next;
-  next += llvm::alignTo(bytes, 4096) + 4096; // not all copies at the same place of the sets of a cache
+  if (pool.next + bytes > std::max(size, bytes))
+    pool.next = 0;
+  std::byte *result = pool.memory.data() + pool.next;
+  pool.next += llvm::alignTo(bytes, 4096) + 4096; // not all copies at the same place of the sets of a cache
   return result;
 }
 
@@ -93,6 +101,31 @@ static void fillGroups(kern::KernelOp kernel, BlockArgument argument, std::byte 
   }
 }
 
+/// The operation that walks the list of kept blocks `value`, or null.
+static tfm::ExpandBlocksOp walkerOf(Value value) {
+  for (OpOperand &use : value.getUses())
+    if (auto expand = dyn_cast<tfm::ExpandBlocksOp>(use.getOwner()); expand && expand.getRows() == value)
+      return expand;
+  return {};
+}
+
+/// Whether an argument is the numbers of a weight, packed or as blocks: each layer of a model has its own.
+static bool isWeight(Value value) {
+  auto isBlocks = [&](Operation *user) { return isa<tfm::ExpandBlocksOp>(user) && user->getOperand(0) == value; };
+  return isa<BlockArgument>(value) && (isa_and_nonnull<tfm::PanelsAttr>(cast<RankedTensorType>(value.getType()).getEncoding()) ||
+                                       llvm::any_of(value.getUsers(), isBlocks));
+}
+
+/// Each list in steps of of/kept, somewhere within each: as spread and as irregular as solvers leave them.
+void KernelBuffers::fillBlockRows(const BlockRows &rows, int64_t kept, int64_t of) {
+  auto *numbers = reinterpret_cast<int32_t *>(rows.data);
+  uint32_t state = 1;
+  for (size_t i = 0, count = rows.bytes / 4 * rows.copies; i < count; ++i) {
+    int64_t place = int64_t(i) % kept, begin = place * of / kept, end = (place + 1) * of / kept;
+    numbers[i] = int32_t(begin + int64_t(advance(state) >> 8) % std::max<int64_t>(end - begin, 1));
+  }
+}
+
 llvm::Expected<KernelBuffers> KernelBuffers::make(kern::KernelOp kernel, const reference::Symbols &symbols, WeightArena &arena) {
   KernelBuffers result;
   result.arena = &arena;
@@ -106,10 +139,12 @@ llvm::Expected<KernelBuffers> KernelBuffers::make(kern::KernelOp kernel, const r
       return llvm::createStringError(bytes ? "its buffers take more than a gigabyte" : "a size of its buffers is not known");
     auto type = cast<RankedTensorType>(value.getType());
     result.addresses.push_back(nullptr);
-    if (isa_and_nonnull<tfm::PanelsAttr>(type.getEncoding()) && isa<BlockArgument>(value) && arena.holds(*bytes)) {
+    if (isWeight(value) && arena.holds(*bytes)) {
       result.weights.push_back({result.addresses.size() - 1, size_t(*bytes), type.getElementType()});
       return llvm::Error::success();
     }
+    if (walkerOf(value))
+      result.blockRows.push_back({.argument = result.addresses.size() - 1, .bytes = size_t(*bytes)});
     values.push_back(value), sizes.push_back(*bytes), positions.push_back(result.addresses.size() - 1);
     return llvm::Error::success();
   };
@@ -124,6 +159,13 @@ llvm::Expected<KernelBuffers> KernelBuffers::make(kern::KernelOp kernel, const r
       return std::move(error);
   if (!result.weights.empty() && !arena.take(1, result.weights.front().element))
     return llvm::createStringError("there is no memory for weights");
+  size_t weightBytes = 0;
+  for (const Weight &weight : result.weights)
+    weightBytes += weight.bytes;
+  for (BlockRows &rows : result.blockRows) { // as many copies as there are of the blocks
+    rows.copies = std::max<size_t>(arena.bytes() / std::max(weightBytes, rows.bytes), 1);
+    sizes[llvm::find(positions, rows.argument) - positions.begin()] *= rows.copies;
+  }
   // Behind each other as the runtime places them, in pages as large as a model's: the last block only makes the mapping so. It
   // is also what vectors may be loaded from at the end of a row.
   sizes.push_back(kHugePages);
@@ -136,11 +178,20 @@ llvm::Expected<KernelBuffers> KernelBuffers::make(kern::KernelOp kernel, const r
       fillGroups(kernel, argument, data, sizes[index]);
     result.addresses[positions[index]] = data;
   }
+  for (BlockRows &rows : result.blockRows) {
+    rows.data = static_cast<std::byte *>(result.addresses[rows.argument]);
+    tfm::ExpandBlocksOp walker = walkerOf(kernel.getBlock().getArgument(rows.argument));
+    result.fillBlockRows(rows, walker.kept(), llvm::divideCeil(walker.getShape()[0], walker.blockDepth()));
+  }
   return result;
 }
 
 void *const *KernelBuffers::next() {
   for (const Weight &weight : weights)
     addresses[weight.argument] = arena->take(weight.bytes, weight.element);
+  for (BlockRows &rows : blockRows) {
+    addresses[rows.argument] = rows.data + rows.next * rows.bytes;
+    rows.next = (rows.next + 1) % rows.copies;
+  }
   return addresses.data();
 }

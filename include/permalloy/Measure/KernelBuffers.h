@@ -7,14 +7,15 @@
 #include "permalloy/Reference/Interpreter.h"
 #include "permalloy/Runtime/Memory.h"
 
+#include "llvm/ADT/DenseMap.h"
 #include "llvm/Support/Error.h"
 
 #include <vector>
 
 namespace permalloy::measure {
 
-/// Memory that packed weights are taken from, one copy after the other, so that each launch finds them as a layer of a model
-/// does: not in this core's caches. Filled once with small numbers.
+/// Memory that weights are taken from, one copy after the other, so that each launch finds them as a layer of a model
+/// does: not in this core's caches. Filled once for each element type: floats with small numbers, codes with bytes at random.
 class WeightArena {
 public:
   static constexpr size_t kMostBytes = size_t(256) << 20;
@@ -25,16 +26,19 @@ public:
   /// `bytes` of weights of `element`, aligned to a page; null when there is no such memory. Wraps round when all are taken.
   std::byte *take(size_t bytes, mlir::Type element);
   bool holds(size_t bytes) const { return bytes <= kMostBytes / 2; }
+  size_t bytes() const { return size; }
 
 private:
-  Mapping memory;
+  struct Pool {
+    Mapping memory;
+    size_t next = 0;
+  };
+  llvm::DenseMap<mlir::Type, Pool> pools; ///< codes and their scales take turns
   size_t size;
-  size_t next = 0;
-  mlir::Type filledWith;
 };
 
 /// Buffers of one kernel at concrete sizes: floats in [-1, 1), integers 0 (legal as indices), bools true, tables of groups
-/// with rows spread evenly over the groups.
+/// with rows spread evenly over the groups, lists of kept blocks spread evenly over the weight's rows.
 class KernelBuffers {
 public:
   /// Fails when a size is unknown or all buffers take more than a gigabyte.
@@ -51,9 +55,18 @@ private:
     size_t bytes;
     mlir::Type element;
   };
+  /// Copies of the numbers of kept blocks, which move on with the blocks.
+  struct BlockRows {
+    size_t argument;
+    std::byte *data = nullptr;
+    size_t bytes, copies = 1, next = 0;
+  };
+  void fillBlockRows(const BlockRows &rows, int64_t kept, int64_t of);
+
   BufferArena memory{/*guarded=*/false};
   std::vector<void *> addresses;
   std::vector<Weight> weights;
+  std::vector<BlockRows> blockRows;
   WeightArena *arena = nullptr;
   uint64_t total = 0;
 };

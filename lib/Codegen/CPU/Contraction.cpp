@@ -52,9 +52,9 @@ struct PanelLayout {
 
 namespace {
 /// What a tile of rows fetches while it multiplies: the weights that are read next, a row of a panel every prefetchPeriod steps,
-/// or every step, where the tiles are fewer, or one of each panel, where there are fewer tiles than panels; or what it reads
-/// itself, because it waits for that and not for its arithmetic.
-enum class Fetch { Spread, Panel, All, Own };
+/// or every step, where the tiles are fewer; or, where there are fewer tiles than panels, what it reads itself, because it waits
+/// for that and not for its arithmetic.
+enum class Fetch { Spread, Panel, Own };
 
 /// Emits one contraction; the members are what all levels of the nest need.
 class ContractionEmitter {
@@ -297,7 +297,7 @@ void ContractionEmitter::emitRun(Value from, Value to) {
     return b.select(b.less(wholeTiles, b.i64(tiles)), value, otherwise);
   };
   int64_t sharing = s.panels * s.prefetchPeriod;
-  fetchForm = fewerThan(s.panels, b.i64(int64_t(Fetch::All)),
+  fetchForm = fewerThan(s.panels, b.i64(int64_t(Fetch::Own)),
                         fewerThan(sharing, b.i64(int64_t(Fetch::Panel)), b.i64(int64_t(Fetch::Spread))));
   fetchFrom = b.i64(0);
   if (runTiles > 1) // late: what is fetched early would not stay in the cache beside this run's weights
@@ -458,23 +458,19 @@ void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, 
     operands.bVectorOffsets.push_back(panelOffset(firstPanel + col / kPanelColumns) +
                                       col % kPanelColumns * layout.columnBytes);
   int64_t period = fetch == Fetch::Spread ? s.prefetchPeriod : 1;
-  unsigned fetchedPanels = fetch == Fetch::Own ? panelsOf(columns) : s.panels;
-  Value ahead = fetch == Fetch::Own ? b.at(operands.b, kStreamAheadBytes * layout.slabPanels) : next;
-  if (fetch == Fetch::Spread || fetch == Fetch::Panel)
-    ahead = shareOfNext(row, period, firstPanel);
+  Value ahead = fetch == Fetch::Own ? b.at(operands.b, kStreamAheadBytes * layout.slabPanels) : shareOfNext(row, period, firstPanel);
   if (fetch == Fetch::Spread && runTiles > 1)
     ahead = nextRowsOr(ahead, row, operands);
   TileLoop loop{unrolls() ? unsigned(std::max<int64_t>(kUnrolledSteps, period)) : 1};
   auto prefetch = [&](Value step, unsigned index) {
-    // Where one tile fetches all there are as many misses as the core keeps track of; every second line brings its neighbour.
-    if (index % period != 0 || (fetch == Fetch::All && index % 2 != 0))
+    if (index % period != 0)
       return;
     // A loop of single steps asks for a row of a panel several times; that costs less than a loop inside the loop.
     Value line = b.at(b.at(ahead, b.mul(step, layout.stepBytes / period)),
                       index / period * layout.stepBytes);
-    if (fetch == Fetch::Spread || fetch == Fetch::Panel)
+    if (fetch != Fetch::Own)
       return prefetchRow(line);
-    for (unsigned panel = 0; panel < fetchedPanels; ++panel)
+    for (unsigned panel = 0; panel < panelsOf(columns); ++panel)
       prefetchRow(b.at(line, panelOffset(firstPanel + panel)));
   };
   if (s.prefetchPeriod)

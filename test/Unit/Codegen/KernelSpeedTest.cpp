@@ -211,7 +211,7 @@ TEST_P(KernelSpeedTest, HeadOnAmx) {
       measure(m, n, 768, false, "bf16", /*cold=*/false, /*wide=*/true);
 }
 
-/// PERMALLOY_SHAPE="M N K": one product in f32, 0.3 s or so.
+/// PERMALLOY_SHAPE="M N K": one product in f32, 0.3 s or so; with PERMALLOY_COLD weights come from memory, 2 s.
 TEST_P(KernelSpeedTest, LinearOfOneShape) {
   const char *text = getenv("PERMALLOY_SHAPE");
   if (!getenv("PERMALLOY_MEASURE") || !text)
@@ -219,7 +219,7 @@ TEST_P(KernelSpeedTest, LinearOfOneShape) {
   long m = 0, n = 0, k = 0;
   ASSERT_EQ(3, sscanf(text, "%ld %ld %ld", &m, &n, &k));
   repeats = std::clamp(int(60e9 / (2. * m * n * k)), 3, 100);
-  measure(m, n, k, false);
+  measure(m, n, k, false, "f32", /*cold=*/getenv("PERMALLOY_COLD"));
 }
 
 /// M = 128 from the caches, and M = 1 with more weights than they hold.

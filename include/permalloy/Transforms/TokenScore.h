@@ -34,11 +34,13 @@ public:
   /// Writes a map as tfm.token_score gives it, [batch, n] of i64: the position in [0, kept) of each token, protected ones at
   /// their own, or -1 for one that is dropped. Every position gets a token.
   virtual mlir::Value build(mlir::OpBuilder &builder, SymbolicShapes &shapes, const TokenSite &site) const = 0;
+  /// Another draw of a score that draws: "random7" is `random` with seed 7. Null for one that does not.
+  virtual std::unique_ptr<TokenScore> withSeed(uint64_t seed) const;
 };
 
 /// `tome`, `random` and `strided`, and whatever else is linked in. Names are not registered twice (a fatal error).
 void registerTokenScore(std::unique_ptr<TokenScore> score);
-/// Null for a name that is unknown.
+/// Null for a name that is unknown. A number behind the name of a score that draws is its seed.
 const TokenScore *findTokenScore(llvm::StringRef name);
 /// Sorted.
 std::vector<std::string> tokenScoreNames();

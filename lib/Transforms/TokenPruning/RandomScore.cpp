@@ -13,10 +13,12 @@ using namespace permalloy::tfm;
 namespace {
 
 /// Numbers that follow from positions alone, in integers, so that every machine and the interpreter agree.
-constexpr int64_t kWidth = 8, kPrime = 2147483647, kFirst = 48271, kSecond = 69621;
+constexpr int64_t kWidth = 8, kPrime = 2147483647, kFirst = 48271, kSecond = 69621, kSeedStep = 1000003;
 
 struct RandomScore : TokenScore {
+  explicit RandomScore(uint64_t seed) : seed(seed) {}
   std::string name() const override { return "random"; }
+  std::unique_ptr<TokenScore> withSeed(uint64_t other) const override { return std::make_unique<RandomScore>(other); }
 
   /// The same matching as `tome`, of noise instead of keys.
   Value build(OpBuilder &builder, SymbolicShapes &shapes, const TokenSite &site) const override {
@@ -24,6 +26,8 @@ struct RandomScore : TokenScore {
     Dims dims = shapes.dims(site.tokens);
     DimExprAttr width = numbers.number(kWidth), one = numbers.number(1);
     Value k = numbers.range(DimExprAttr::mul(dims[1], width));
+    if (seed != 0) // other numbers of the same sequence, far away
+      k = numbers.binary(BinaryKind::Add, k, int64_t(seed * kSeedStep % kPrime));
     // Two turns of a multiplicative generator, with a square between that takes neighbours apart.
     auto turn = [&](Value x, int64_t factor) {
       x = numbers.binary(BinaryKind::Add, numbers.binary(BinaryKind::Mul, x, factor), 12345);
@@ -38,8 +42,10 @@ struct RandomScore : TokenScore {
     return tfm::create<TokenScoreOp>(builder, site.loc, shapes, builder.getI64Type(), noise, site.kept, 1, site.protectedTokens,
                                      site.prune);
   }
+
+  uint64_t seed;
 };
 
 } // namespace
 
-std::unique_ptr<TokenScore> permalloy::makeRandomScore() { return std::make_unique<RandomScore>(); }
+std::unique_ptr<TokenScore> permalloy::makeRandomScore() { return std::make_unique<RandomScore>(0); }

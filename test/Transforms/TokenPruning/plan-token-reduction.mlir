@@ -10,6 +10,9 @@
 // RUN: not permalloy-opt %s --plan-token-reduction=plan=%t.causal.json 2>&1 | FileCheck %s --check-prefix=CAUSAL
 // RUN: not permalloy-opt %s --plan-token-reduction=merge=1,2,3 2>&1 | FileCheck %s --check-prefix=LONG
 // RUN: not permalloy-opt %s --plan-token-reduction="merge=1 score=best" 2>&1 | FileCheck %s --check-prefix=SCORE
+// RUN: not permalloy-opt %s --plan-token-reduction="merge=1 score=tome3" 2>&1 | FileCheck %s --check-prefix=SEED
+// RUN: permalloy-opt %s --plan-token-reduction="merge=1 score=random" --apply-token-reduction | FileCheck %s --check-prefix=DRAW
+// RUN: permalloy-opt %s --plan-token-reduction="merge=1 score=random7" --apply-token-reduction | FileCheck %s --check-prefixes=DRAW,OTHER
 
 // The output reads the first token. The last attention is causal.
 // CHECK-LABEL: @main(
@@ -27,6 +30,11 @@
 // CAUSAL: "causal" cannot give up tokens: it is causal
 // LONG: the schedule '1,2,3' has 3 entries for 2 blocks
 // SCORE: token score 'best' is unknown; there are random, strided, tome
+// SEED: token score 'tome3' is unknown
+// Another seed begins elsewhere in the same sequence.
+// OTHER: #tfm.dim<7000021>
+// DRAW: tfm.binary mul
+// DRAW: tfm.token_score
 func.func @main(%x: tensor<?x16x8xf32> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<16>, #tfm.dim<8>]}, %s: tensor<8xf32>, %c: tensor<?x16x8xf32> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<16>, #tfm.dim<8>]}) -> (tensor<?x1x8xf32>, tensor<?x16x8xf32>) {
   %n0 = tfm.layer_norm %x, %s, %s {axis = 2 : i64, epsilon = 1.0e-5 : f32} : (tensor<?x16x8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x16x8xf32>
   %a0 = tfm.attention %n0, %n0, %n0 {num_heads = 2 : i64, num_kv_heads = 2 : i64, scale = 0.5 : f32} : (tensor<?x16x8xf32>, tensor<?x16x8xf32>, tensor<?x16x8xf32>) -> tensor<?x16x8xf32> loc("first")

@@ -16,6 +16,7 @@ from .levels import Level
 from .tasks import Feed, Task
 
 _LONGEST = 1800  # seconds of a compilation: a search may take minutes
+_LOG = 10000  # characters of its standard error that are kept
 
 
 class Refused(RuntimeError):
@@ -65,10 +66,15 @@ def compile_at(
             raise Refused(_first_error(done.stderr))
         text = plan_file.read_text() if plan_file.exists() else "null"
         notes.write_text(
-            json.dumps({"seconds": time.monotonic() - start, "plan": json.loads(text)})
+            json.dumps({"seconds": time.monotonic() - start, "plan": json.loads(text), "log": done.stderr[-_LOG:]})
         )
     found = json.loads(notes.read_text())
     return Compiled(alloy, found["seconds"], found["plan"])
+
+
+def log_of(alloy: Path) -> str:
+    """What the compiler wrote to its standard error for a form in the work folder, the end of it."""
+    return json.loads(alloy.with_suffix(".json").read_text())["log"]
 
 
 def session(alloy: Path, threads: int):

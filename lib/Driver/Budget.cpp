@@ -26,9 +26,14 @@ namespace permalloy {
 /// Samples that judge a site alone, and those of the last stage of the evolution. More change divergences by little: each
 /// sample has many rows.
 static constexpr unsigned kSiteSamples = 16, kPlanSamples = 64;
-/// A plan is within the budget when it is measured to be so but for this share, about what two measurements differ by.
+/// A plan that is measured to be above the budget by this share, about what two measurements differ by, is refused. The search
+/// aims as much below it, so that measuring again gives a latency within the budget, too.
 static constexpr double kLatencySlack = 0.01;
+/// A plan that leaves more of the budget than this is sought again with a budget that uses it.
+static constexpr double kUnused = 0.05;
 static constexpr int kMostAttempts = 4;
+/// Ways to merge tokens whose best plan is measured before one of them is taken.
+static constexpr size_t kMostWays = 3;
 /// Weights of fewer elements save nothing.
 static constexpr int64_t kLeastElements = 1 << 12;
 
@@ -65,7 +70,18 @@ static std::vector<std::string> defaultLevels() {
       levels.push_back(level);
     else
       llvm::consumeError(parsed.takeError());
+  for (const char *merge : {"merge4", "merge8", "merge16", "merge20..0"})
+    levels.push_back(merge);
   return levels;
+}
+
+/// The schedule of --merge-tokens in a level like "merge8", "merge20..0" or "prune8"; empty where it is none.
+static std::string mergeOf(llvm::StringRef level) {
+  llvm::StringRef rest = level;
+  bool merges = rest.consume_front("merge"), known = merges || rest.consume_front("prune");
+  if (!known || rest.empty() || !llvm::isDigit(rest.front()))
+    return "";
+  return merges ? rest.str() : level.str();
 }
 
 /// `text` for all of a model that can have it, heads and small layers too.
@@ -101,20 +117,35 @@ namespace {
 class BudgetSearch {
 public:
   BudgetSearch(const CompileCommand &command) : command(command), trial(command) {}
-  std::optional<PrecisionPlan> run();
+  std::optional<SearchedPlan> run();
 
 private:
+  /// A plan, compiled and judged.
+  struct Found {
+    search::Plan plan;
+    PrecisionPlan carriedOut;
+    double predictedUs = 0, pricedUs = 0; ///< of its own program: scaled (BudgetState.h), and as the cost model says
+    Latency measured;
+    double error = 0;
+  };
+
   bool readSettings();
-  bool measureUniform();
+  bool measureAll();
+  bool measureUniform(std::vector<UniformProgram> &programs);
+  bool measureMerges();
+  bool measureMerge(const std::string &level);
   bool measureSites();
   void evolve(double budgetUs);
   bool startFrom(double budgetUs);
-  std::optional<PrecisionPlan> withinLatency();
-  std::optional<PrecisionPlan> withinDrop();
+  bool fitBudget(double &allowed);
+  void keep(const Found &found);
+  std::optional<SearchedPlan> withinLatency();
+  std::optional<SearchedPlan> withinDrop();
   std::optional<double> errorOf(const search::Plan &plan, unsigned samples);
-  std::optional<TrialProgram> compile(const search::Plan &plan);
-  PrecisionPlan finish(const search::Plan &plan, double error) const;
-  bool report(const search::Plan &plan, const Latency &measured, double error);
+  PrecisionRequest requestOf(const search::Plan &plan) const;
+  std::optional<Found> judge(const search::Plan &plan);
+  std::optional<SearchedPlan> finish(const Found &found);
+  void printLevels() const;
   void save();
 
   const CompileCommand &command;
@@ -122,6 +153,7 @@ private:
   BudgetState state;
   Progress progress;
   std::optional<double> budget, maxDrop; ///< share of f32's latency, and of the quality
+  std::optional<Found> best;             ///< of the plans that were measured within the budget
   std::vector<std::string> levels;
   std::map<std::pair<search::Plan, unsigned>, double> known;
   std::optional<StatisticsSource> statistics; ///< what solvers read, as long as the search lasts
@@ -161,22 +193,24 @@ void BudgetSearch::save() {
 // Measurements
 //===----------------------------------------------------------------------===//
 
-/// Every level for the whole model.
-bool BudgetSearch::measureUniform() {
-  std::vector<UniformProgram> programs;
-  std::vector<double> errors;
-  auto add = [&](const std::string &level, TrialProgram &program) {
-    std::optional<std::vector<StepTime>> steps = trial.stepTimes(program);
-    std::optional<double> error = trial.divergence(program, kPlanSamples);
-    if (!steps || !error)
+/// Every level of layers for the whole model. The programs are left for ways to merge tokens.
+bool BudgetSearch::measureUniform(std::vector<UniformProgram> &programs) {
+  auto add = [&](const std::string &level, TrialProgram &program, const PrecisionRequest &request) {
+    std::optional<std::vector<StepTime>> steps = trial.stepTimes(program, request);
+    std::optional<double> error = steps ? trial.divergence(program, kPlanSamples) : std::nullopt;
+    if (!error)
       return false;
+    BudgetState::Uniform &entry = state.uniform.emplace_back(BudgetState::Uniform{level, 0, 0, *error});
+    for (const StepTime &step : *steps)
+      entry.predictedUs += step.predicted, entry.measuredUs += step.measured;
     programs.push_back({level, program.plan, std::move(*steps)});
-    errors.push_back(*error);
     return true;
   };
-  if (!add("f32", trial.reference()))
+  if (!add("f32", trial.reference(), {}))
     return false;
   for (size_t i = 0; i < levels.size() && !wasInterrupted(); ++i) {
+    if (!mergeOf(levels[i]).empty())
+      continue;
     progress.update("levels", i, levels.size());
     Result<PrecisionRequest> request = uniformRequest(levels[i], command.settings.solver);
     if (!request.ok()) {
@@ -184,24 +218,83 @@ bool BudgetSearch::measureUniform() {
       continue;
     }
     std::optional<TrialProgram> program = trial.compile(*request);
-    if (!program) {
+    if (!program)
       state.refused.push_back(levels[i] + ": the model does not compile at it");
-      continue;
-    }
-    if (!add(levels[i], *program))
+    else if (!add(levels[i], *program, *request))
       return false;
   }
-  addSites(state, programs);
-  for (size_t i = 0; i < programs.size(); ++i) {
-    double us = 0;
-    for (const StepTime &step : programs[i].steps)
-      us += step.us;
-    state.uniform.push_back({programs[i].level, us, errors[i]});
-  }
-  state.dropDominated();
-  allLevels = !wasInterrupted();
-  save();
   return true;
+}
+
+/// f32 with the merges, measured, and each level that is left with them, priced.
+bool BudgetSearch::measureMerge(const std::string &level) {
+  PrecisionRequest request;
+  request.mergeTokens = mergeOf(level);
+  std::optional<TrialProgram> program = trial.compile(request);
+  if (!program)
+    return state.refused.push_back(level + ": the model does not compile at it"), true;
+  bool any = llvm::any_of(program->plan.tokens, [](const TokenChoice &choice) { return choice.level.count > 0; });
+  if (!any) {
+    auto because = llvm::find_if(program->plan.tokens, [](const TokenChoice &choice) { return !choice.reason.empty(); });
+    state.refused.push_back(level + ": no block can give up tokens" + (because == program->plan.tokens.end() ? "" : ": " + because->reason));
+    return true;
+  }
+  std::optional<std::vector<StepTime>> steps = trial.stepTimes(*program, request);
+  std::optional<double> error = steps ? trial.divergence(*program, kPlanSamples) : std::nullopt;
+  if (!error)
+    return false;
+  BudgetState::Uniform &entry = state.uniform.emplace_back(BudgetState::Uniform{level, 0, 0, *error});
+  for (const StepTime &step : *steps)
+    entry.predictedUs += step.predicted, entry.measuredUs += step.measured;
+  std::vector<UniformProgram> priced;
+  for (const auto &[from, factors] : state.factors) {
+    auto has = [&](const BudgetSite &site) { return llvm::any_of(site.levels, [&](const BudgetLevel &own) { return own.from == from; }); };
+    if (from == "f32" || llvm::none_of(state.sites, has))
+      continue;
+    Result<PrecisionRequest> own = uniformRequest(from, command.settings.solver);
+    if (!own.ok())
+      continue;
+    own->mergeTokens = request.mergeTokens;
+    std::optional<PricedForm> form = trial.price(*own);
+    if (!form)
+      return false;
+    priced.push_back({from, std::move(form->plan), std::move(form->steps)});
+  }
+  BudgetMerge merge;
+  merge.level = level, merge.error = *error;
+  state.addMerge(std::move(merge), {"f32", {}, std::move(*steps)}, priced);
+  return true;
+}
+
+bool BudgetSearch::measureMerges() {
+  for (size_t i = 0; i < levels.size() && !wasInterrupted(); ++i) {
+    if (mergeOf(levels[i]).empty())
+      continue;
+    progress.update("levels", i, levels.size());
+    size_t refused = state.refused.size();
+    if (!measureMerge(levels[i]))
+      return false;
+    if (state.refused.size() > refused)
+      break; // so will be the others
+  }
+  return true;
+}
+
+bool BudgetSearch::measureAll() {
+  if (state.sites.empty()) {
+    std::vector<UniformProgram> programs;
+    if (!measureUniform(programs))
+      return false;
+    state.addSites(programs);
+    state.dropDominated();
+    if (!measureMerges())
+      return false;
+    allLevels = !wasInterrupted();
+    save();
+  }
+  if (state.sites.empty() && state.merges.size() < 2)
+    return fail("no operation of the model can have any of the levels " + joined(levels)), false;
+  return measureSites();
 }
 
 /// Every level of every site alone, but for those that were measured before.
@@ -216,7 +309,7 @@ bool BudgetSearch::measureSites() {
         return true; // what was not measured is not taken
       if (state.sites[i].levels[j].error)
         continue;
-      search::Plan plan(state.sites.size(), 0);
+      search::Plan plan(state.sites.size() + 1, 0);
       plan[i] = j;
       state.sites[i].levels[j].error = errorOf(plan, kSiteSamples);
       if (!state.sites[i].levels[j].error)
@@ -228,10 +321,12 @@ bool BudgetSearch::measureSites() {
   return true;
 }
 
-std::optional<TrialProgram> BudgetSearch::compile(const search::Plan &plan) {
+PrecisionRequest BudgetSearch::requestOf(const search::Plan &plan) const {
   PrecisionRequest request;
   request.plan = state.planOf(plan, command.settings.solver);
-  return trial.compile(request);
+  if (plan.back() > 0)
+    request.mergeTokens = mergeOf(state.merges[plan.back()].level);
+  return request;
 }
 
 std::optional<double> BudgetSearch::errorOf(const search::Plan &plan, unsigned samples) {
@@ -239,7 +334,7 @@ std::optional<double> BudgetSearch::errorOf(const search::Plan &plan, unsigned s
   auto [entry, isNew] = known.try_emplace({plan, samples}, 0);
   if (!isNew)
     return entry->second;
-  std::optional<TrialProgram> program = compile(plan);
+  std::optional<TrialProgram> program = trial.compile(requestOf(plan));
   std::optional<double> error = program ? trial.divergence(*program, samples) : std::nullopt;
   if (error)
     entry->second = *error;
@@ -252,34 +347,48 @@ std::optional<double> BudgetSearch::errorOf(const search::Plan &plan, unsigned s
 // Search
 //===----------------------------------------------------------------------===//
 
-/// The best of the dynamic program and of what an earlier run found; false when no plan is within the budget.
+/// The best of the dynamic programs of all ways to merge, and of what an earlier run found; false when no plan is within the budget.
 bool BudgetSearch::startFrom(double budgetUs) {
-  search::Sites sites = state.table();
-  Result<search::Frontier> frontier = search::Frontier::of(sites);
-  if (!frontier.ok())
-    return fail(frontier.status()), false;
-  Result<search::Allocation> best = frontier->best(budgetUs);
-  if (!best.ok())
+  Result<std::vector<search::Allocation>> found = state.within(budgetUs);
+  if (!found.ok())
+    return fail(found.status()), false;
+  if (found->empty() && best)
+    return false; // an earlier one does
+  if (found->empty()) {
+    Result<std::vector<search::Allocation>> all = state.frontier();
+    double least = all.ok() ? all->front().cost / state.f32Us() : 1;
     return fail(Status(StatusCode::invalidArgument, "--budget " + command.settings.budget + ": no plan is predicted to be that fast; the smallest feasible is latency=" +
-                                                        formatNumber(std::ceil(1000 * search::leastCost(sites) / state.f32Us()) / 1000) + "x")),
+                                                        formatNumber(std::ceil(1000 * least) / 1000) + "x")),
            false;
+  }
+  found->resize(std::min(found->size(), kMostWays));
   search::EvolutionState &evolution = state.evolution;
-  bool fits = evolution.parent.size() == best->plan.size() && search::costOf(sites, evolution.parent) <= budgetUs;
-  if (fits && evolution.parent == best->plan)
+  bool fits = evolution.parent.size() == found->front().plan.size() && state.costOf(evolution.parent) <= budgetUs;
+  if (found->size() == 1 && (!fits || evolution.parent == found->front().plan)) {
+    if (!fits)
+      evolution = {found->front().plan, std::nullopt, 0};
     return true;
+  }
   // What an earlier run found for a smaller budget may be worse than the dynamic program now.
-  std::optional<double> fresh = fits ? errorOf(best->plan, kPlanSamples) : std::nullopt;
-  if (!fits || (fresh && (!evolution.error || *fresh < *evolution.error)))
-    evolution = {best->plan, fresh, 0};
-  return true;
+  std::optional<double> best = fits ? evolution.error : std::nullopt;
+  search::Plan parent = fits ? evolution.parent : search::Plan();
+  for (const search::Allocation &allocation : *found) {
+    std::optional<double> fresh = allocation.plan == parent ? best : errorOf(allocation.plan, kPlanSamples);
+    if (fresh && (!best || *fresh < *best))
+      best = fresh, parent = allocation.plan;
+  }
+  if (!parent.empty() && parent != evolution.parent)
+    evolution = {std::move(parent), best, 0};
+  return !evolution.parent.empty();
 }
 
 void BudgetSearch::evolve(double budgetUs) {
   using Clock = std::chrono::steady_clock;
   auto end = Clock::now() + std::chrono::duration<double>(60 * command.settings.searchMinutes);
   auto stop = [&] { return wasInterrupted() || Clock::now() >= end; };
-  search::Sites sites = state.table();
+  search::Sites sites = state.space();
   search::EvolutionOptions options;
+  options.cost = [&](const search::Plan &plan) { return state.costOf(plan); };
   options.offspring = 16;
   options.stages = {{4, 4}, {2, 16}, {1, kPlanSamples}};
   search::Evolution evolution(sites, budgetUs, options, [&](const search::Plan &plan, unsigned samples) -> std::optional<double> {
@@ -293,36 +402,69 @@ void BudgetSearch::evolve(double budgetUs) {
   }
 }
 
-std::optional<PrecisionPlan> BudgetSearch::withinLatency() {
-  double allowed = *budget;
-  for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
-    double budgetUs = allowed * state.f32Us();
-    if (!startFrom(budgetUs))
-      return std::nullopt;
-    if (attempt == 0)
-      evolve(budgetUs);
+/// Remembers a plan that is better than the best one within the budget: below it, or of less divergence.
+void BudgetSearch::keep(const Found &found) {
+  auto isBelow = [&](const Found &each) { return each.measured.ratio <= *budget * (1 - kLatencySlack / 2); };
+  if (found.measured.ratio > *budget * (1 + kLatencySlack))
+    return;
+  if (!best || std::pair(!isBelow(found), found.error) < std::pair(!isBelow(*best), best->error))
+    best = found;
+}
+
+/// Corrects what the search may spend, `allowed`, until the dynamic program's plan is measured to use the budget, so that the evolution
+/// starts with the right one. False after an error, which was reported.
+bool BudgetSearch::fitBudget(double &allowed) {
+  search::Plan last;
+  double aim = *budget * (1 - kLatencySlack);
+  for (int attempt = 0; attempt < kMostAttempts && (attempt == 0 || !wasInterrupted()); ++attempt) {
+    if (!startFrom(allowed * state.f32Us()))
+      return best.has_value();
+    if (state.evolution.parent == last)
+      break;
     progress.update("measure");
-    search::Plan plan = state.evolution.parent;
-    std::optional<TrialProgram> program = compile(plan);
-    std::optional<Latency> measured = program ? trial.latency(*program) : std::nullopt;
-    std::optional<double> error = measured ? trial.divergence(*program, trial.samples()) : std::nullopt;
-    if (!error)
-      return std::nullopt;
-    progress.finish();
-    if (measured->ratio <= *budget * (1 + kLatencySlack) || attempt + 1 == kMostAttempts)
-      return report(plan, *measured, *error) ? std::optional(finish(plan, *error)) : std::nullopt;
-    llvm::errs() << "predicted within the budget, measured at " << formatNumber(measured->ratio) << "x: searching for a faster one\n";
-    allowed *= *budget / measured->ratio;
+    std::optional<Found> found = judge(state.evolution.parent);
+    if (!found)
+      return false;
+    keep(*found);
+    double share = found->measured.ratio / aim;
+    // A plan of no error has no use for more time.
+    if (share <= 1 && (share >= 1 - kUnused || found->error == 0))
+      break;
+    last = found->plan;
+    allowed = std::min(allowed / share, 2 * *budget);
   }
-  return std::nullopt;
+  return true;
+}
+
+std::optional<SearchedPlan> BudgetSearch::withinLatency() {
+  double allowed = *budget;
+  if (!fitBudget(allowed))
+    return std::nullopt;
+  evolve(allowed * state.f32Us());
+  std::optional<Found> found;
+  for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
+    progress.update("measure");
+    found = judge(state.evolution.parent);
+    if (!found)
+      return std::nullopt;
+    keep(*found);
+    double share = found->measured.ratio / (*budget * (1 - kLatencySlack / 2));
+    if (share <= 1 || wasInterrupted())
+      break;
+    allowed /= share;
+    if (!startFrom(allowed * state.f32Us()))
+      break;
+  }
+  progress.finish();
+  return finish(best ? *best : *found);
 }
 
 /// The cheapest of the plans that no other beats, by bisection: their measured divergences fall about as their sums do.
-std::optional<PrecisionPlan> BudgetSearch::withinDrop() {
-  Result<search::Frontier> frontier = search::Frontier::of(state.table());
+std::optional<SearchedPlan> BudgetSearch::withinDrop() {
+  Result<std::vector<search::Allocation>> frontier = state.frontier();
   if (!frontier.ok())
     return fail(frontier.status()), std::nullopt;
-  std::vector<search::Allocation> all = frontier->all();
+  const std::vector<search::Allocation> &all = *frontier;
   size_t low = 0, high = all.size() - 1; // the dearest is f32's error, 0
   while (low < high && !wasInterrupted()) {
     size_t middle = (low + high) / 2;
@@ -335,17 +477,12 @@ std::optional<PrecisionPlan> BudgetSearch::withinDrop() {
     else
       low = middle + 1;
   }
-  const search::Plan &plan = all[high].plan;
-  std::optional<TrialProgram> program = compile(plan);
-  std::optional<Latency> measured = program ? trial.latency(*program) : std::nullopt;
-  std::optional<double> error = measured ? trial.divergence(*program, trial.samples()) : std::nullopt;
+  std::optional<Found> found = judge(all[high].plan);
   progress.finish();
-  if (!error || !report(plan, *measured, *error))
-    return std::nullopt;
-  return finish(plan, *error);
+  return found ? finish(*found) : std::nullopt;
 }
 
-std::optional<PrecisionPlan> BudgetSearch::run() {
+std::optional<SearchedPlan> BudgetSearch::run() {
   if (!readSettings())
     return std::nullopt;
   stopOnInterrupt();
@@ -364,13 +501,9 @@ std::optional<PrecisionPlan> BudgetSearch::run() {
     if (Result<std::vector<std::byte>> bytes = readFile(command.settings.searchState); bytes.ok())
       if (auto found = BudgetState::parse({reinterpret_cast<const char *>(bytes->data()), bytes->size()}, state.key))
         state = std::move(*found);
-  if (state.sites.empty() && !measureUniform())
+  if (!measureAll())
     return std::nullopt;
-  if (state.sites.empty())
-    return fail("no operation of the model can have any of the levels " + joined(levels)), std::nullopt;
-  if (!measureSites())
-    return std::nullopt;
-  std::optional<PrecisionPlan> plan = budget ? withinLatency() : withinDrop();
+  std::optional<SearchedPlan> plan = budget ? withinLatency() : withinDrop();
   save();
   return plan;
 }
@@ -379,36 +512,53 @@ std::optional<PrecisionPlan> BudgetSearch::run() {
 // What was found
 //===----------------------------------------------------------------------===//
 
-/// False, with an error, when the plan is not what was asked for.
-bool BudgetSearch::report(const search::Plan &plan, const Latency &measured, double error) {
-  search::Sites sites = state.table();
-  double predicted = search::costOf(sites, plan), drop = trial.dropOf(error);
-  llvm::raw_ostream &os = llvm::errs();
-  os << "levels for the whole model (predicted share of f32's latency, " << (trial.hasLogits() ? "KL divergence" : "1 - cosine") << "):\n";
+std::optional<BudgetSearch::Found> BudgetSearch::judge(const search::Plan &plan) {
+  PrecisionRequest request = requestOf(plan);
+  std::optional<TrialProgram> program = trial.compile(request);
+  std::optional<PricedForm> price = program ? trial.price(request) : std::nullopt;
+  std::optional<Latency> measured = price ? trial.latency(*program) : std::nullopt;
+  std::optional<double> error = measured ? trial.divergence(*program, trial.samples()) : std::nullopt;
+  if (!error)
+    return std::nullopt;
+  Found found{plan, std::move(program->plan), state.scaled(plan, price->steps), 0, *measured, *error};
+  for (const StepTime &step : price->steps)
+    found.pricedUs += step.predicted;
+  return found;
+}
+
+void BudgetSearch::printLevels() const {
+  const BudgetState::Uniform &f32 = state.uniform.front();
+  llvm::errs() << "levels for the whole model (share of f32's latency as '" << trial.costModel() << "' predicts it, the same measured, "
+               << (trial.hasLogits() ? "KL divergence" : "1 - cosine") << "):\n";
   Table table("  ");
   for (const BudgetState::Uniform &entry : state.uniform)
-    table.row({entry.level, formatNumber(entry.us / state.uniform.front().us) + "x", formatNumber(entry.error)});
-  table.print(os);
+    table.row({entry.level, formatNumber(entry.predictedUs / f32.predictedUs) + "x", formatNumber(entry.measuredUs / f32.measuredUs) + "x", formatNumber(entry.error)});
+  table.print(llvm::errs());
   for (const std::string &reason : state.refused)
-    os << "  " << reason << "\n";
-  os << "plan: predicted " << formatNumber(predicted / state.f32Us()) << "x (" << formatSeconds(predicted * 1e-6) << "), measured " << formatNumber(measured.ratio) << "x ("
-     << formatSeconds(measured.us * 1e-6) << "; f32 " << formatSeconds(measured.reference * 1e-6) << "); " << (trial.hasLogits() ? "KL divergence " : "1 - cosine ")
-     << formatNumber(error) << " (sum of sites " << formatNumber(search::errorOf(sites, plan)) << "), drop " << formatNumber(100 * drop) << "%\n";
-  if (budget && measured.ratio > *budget * (1 + kLatencySlack))
-    return fail(Status(StatusCode::invalidArgument, "--budget " + command.settings.budget + ": the best plan is measured at " + formatNumber(measured.ratio) + "x")), false;
+    llvm::errs() << "  " << reason << "\n";
+}
+
+/// Nothing, with an error, when the plan is not what was asked for.
+std::optional<SearchedPlan> BudgetSearch::finish(const Found &found) {
+  double drop = trial.dropOf(found.error), ratio = found.measured.ratio;
+  printLevels();
+  llvm::raw_ostream &os = llvm::errs();
+  os << "plan: predicted " << formatNumber(found.predictedUs / state.f32Us()) << "x (" << formatSeconds(found.predictedUs * 1e-6) << "; before scaling by what was measured "
+     << formatNumber(found.pricedUs / state.uniform.front().predictedUs) << "x), measured " << formatNumber(ratio) << "x (" << formatSeconds(found.measured.us * 1e-6)
+     << "; f32 " << formatSeconds(found.measured.reference * 1e-6) << "); " << (trial.hasLogits() ? "KL divergence " : "1 - cosine ") << formatNumber(found.error)
+     << " (sum of sites " << formatNumber(state.errorOf(found.plan)) << "), drop " << formatNumber(100 * drop) << "%\n";
+  if (budget && ratio > *budget * (1 + kLatencySlack))
+    return fail(Status(StatusCode::invalidArgument, "--budget " + command.settings.budget + ": the best plan is measured at " + formatNumber(ratio) + "x")), std::nullopt;
   if (maxDrop && drop > *maxDrop)
     return fail(Status(StatusCode::invalidArgument, "--max-drop " + formatNumber(100 * *maxDrop) + "%: the best plan within " + command.settings.budget +
                                                         " has a drop of " + formatNumber(100 * drop) + "%")),
-           false;
-  return true;
+           std::nullopt;
+  SearchedPlan result{state.planOf(found.plan, command.settings.solver), requestOf(found.plan).mergeTokens};
+  result.plan.error = found.error;
+  result.plan.tokens = found.carriedOut.tokens;
+  return result;
 }
 
-PrecisionPlan BudgetSearch::finish(const search::Plan &chosen, double error) const {
-  PrecisionPlan plan = state.planOf(chosen, command.settings.solver);
-  plan.error = error;
-  return plan;
-}
-
-std::optional<PrecisionPlan> planWithinBudget(const CompileCommand &command) { return BudgetSearch(command).run(); }
+std::optional<SearchedPlan> searchPlan(const CompileCommand &command) { return BudgetSearch(command).run(); }
 
 } // namespace permalloy

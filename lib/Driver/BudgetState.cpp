@@ -2,27 +2,85 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "BudgetState.h"
 
-#include "permalloy/Support/Text.h"
 #include "permalloy/Transforms/Levels.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/Support/JSON.h"
 
 #include <cmath>
 
 namespace permalloy {
 
-namespace json = llvm::json;
-
-search::Sites BudgetState::table() const {
-  search::Sites sites;
-  sites.fixedCost = fixedUs;
-  for (const BudgetSite &site : this->sites) {
-    std::vector<search::Level> &levels = sites.levels.emplace_back();
+search::Sites BudgetState::table(size_t merge) const {
+  search::Sites result;
+  result.fixedCost = merges[merge].fixedUs;
+  for (const BudgetSite &site : sites) {
+    std::vector<search::Level> &levels = result.levels.emplace_back();
     for (const BudgetLevel &level : site.levels)
-      levels.push_back({level.us, level.error.value_or(HUGE_VAL)});
+      levels.push_back({level.us[merge], level.error.value_or(HUGE_VAL)});
   }
-  return sites;
+  return result;
+}
+
+search::Sites BudgetState::space() const {
+  search::Sites result = table(0);
+  search::Plan f32(sites.size() + 1, 0);
+  std::vector<search::Level> &ways = result.levels.emplace_back();
+  for (size_t merge = 0; merge < merges.size(); ++merge) {
+    f32.back() = merge;
+    ways.push_back({costOf(f32), merges[merge].error});
+  }
+  return result;
+}
+
+double BudgetState::costOf(const search::Plan &plan) const {
+  double us = merges[plan.back()].fixedUs;
+  for (auto [site, level] : llvm::zip_first(sites, plan))
+    us += site.levels[level].us[plan.back()];
+  return us;
+}
+
+double BudgetState::errorOf(const search::Plan &plan) const {
+  double error = merges[plan.back()].error;
+  for (auto [site, level] : llvm::zip_first(sites, plan))
+    error += site.levels[level].error.value_or(HUGE_VAL);
+  return error;
+}
+
+double BudgetState::f32Us() const { return costOf(search::Plan(sites.size() + 1, 0)); }
+
+static search::Allocation withMerge(search::Allocation allocation, size_t merge, double error) {
+  allocation.plan.push_back(merge);
+  allocation.error += error;
+  return allocation;
+}
+
+Result<std::vector<search::Allocation>> BudgetState::frontier() const {
+  std::vector<search::Allocation> all, kept;
+  for (size_t merge = 0; merge < merges.size(); ++merge) {
+    Result<search::Frontier> own = search::Frontier::of(table(merge));
+    if (!own.ok())
+      return own.status();
+    for (search::Allocation &allocation : own->all())
+      all.push_back(withMerge(std::move(allocation), merge, merges[merge].error));
+  }
+  llvm::sort(all, [](const auto &a, const auto &b) { return std::tie(a.cost, a.error, a.plan) < std::tie(b.cost, b.error, b.plan); });
+  for (search::Allocation &allocation : all)
+    if (kept.empty() || allocation.error < kept.back().error)
+      kept.push_back(std::move(allocation));
+  return kept;
+}
+
+Result<std::vector<search::Allocation>> BudgetState::within(double budgetUs) const {
+  std::vector<search::Allocation> result;
+  for (size_t merge = 0; merge < merges.size(); ++merge) {
+    Result<search::Frontier> own = search::Frontier::of(table(merge));
+    if (!own.ok())
+      return own.status();
+    if (Result<search::Allocation> best = own->best(budgetUs); best.ok())
+      result.push_back(withMerge(std::move(*best), merge, merges[merge].error));
+  }
+  llvm::sort(result, [](const auto &a, const auto &b) { return std::tie(a.error, a.cost, a.plan) < std::tie(b.error, b.cost, b.plan); });
+  return result;
 }
 
 void BudgetState::dropDominated() {
@@ -36,7 +94,7 @@ void BudgetState::dropDominated() {
     std::vector<BudgetLevel> all = site.levels;
     auto beats = [&](const BudgetLevel &one, const BudgetLevel &other) {
       std::optional<double> mine = errorOf(one), theirs = errorOf(other);
-      return mine && theirs && one.us <= other.us && *mine < *theirs;
+      return mine && theirs && one.us.front() <= other.us.front() && *mine < *theirs;
     };
     std::erase_if(site.levels, [&](const BudgetLevel &level) {
       return level.level != "f32" && llvm::any_of(all, [&](const BudgetLevel &other) { return beats(other, level); });
@@ -44,16 +102,9 @@ void BudgetState::dropDominated() {
   }
 }
 
-double BudgetState::f32Us() const {
-  double us = fixedUs;
-  for (const BudgetSite &site : sites)
-    us += site.levels.front().us;
-  return us;
-}
-
 PrecisionPlan BudgetState::planOf(const search::Plan &plan, const std::string &solver) const {
   PrecisionPlan result;
-  for (size_t i = 0; i < plan.size(); ++i) {
+  for (size_t i = 0; i < sites.size(); ++i) {
     const BudgetLevel &f32 = sites[i].levels.front(), &level = sites[i].levels[plan[i]];
     PrecisionChoice choice;
     choice.op = sites[i].op;
@@ -68,7 +119,7 @@ PrecisionPlan BudgetState::planOf(const search::Plan &plan, const std::string &s
     if (const WeightFormat *format = choice.format.empty() ? nullptr : findWeightFormat(choice.format))
       choice.solver = solver == kDefaultSolver ? format->defaultSolver() : solver;
     choice.error = level.error;
-    choice.saved = f32.us - level.us;
+    choice.saved = f32.us[plan.back()] - level.us[plan.back()];
     if (plan[i] == 0)
       choice.reason = "the budget does not need it";
     result.choices.push_back(std::move(choice));
@@ -82,7 +133,7 @@ PrecisionPlan BudgetState::planOf(const search::Plan &plan, const std::string &s
 
 /// Microseconds of each site in a program, and of the steps that belong to none, last. A step that several sites have a part
 /// in (a gate is multiplied into the product beside it) is its own of the one that has no step yet.
-static std::vector<double> costsOf(llvm::ArrayRef<BudgetSite> sites, llvm::ArrayRef<StepTime> steps) {
+static std::vector<double> costsOf(llvm::ArrayRef<BudgetSite> sites, llvm::ArrayRef<StepTime> steps, double StepTime::*time) {
   std::vector<double> us(sites.size() + 1, 0);
   std::vector<bool> has(sites.size(), false);
   auto ownersOf = [&](const StepTime &step) {
@@ -102,126 +153,118 @@ static std::vector<double> costsOf(llvm::ArrayRef<BudgetSite> sites, llvm::Array
       if (!alone && !without.empty())
         owners = without;
       if (owners.empty())
-        us.back() += step.us;
+        us.back() += step.*time;
       for (size_t i : owners)
-        us[i] += step.us / owners.size(), has[i] = true;
+        us[i] += step.*time / owners.size(), has[i] = true;
     }
   return us;
 }
 
-void addSites(BudgetState &state, llvm::ArrayRef<UniformProgram> programs) {
+static std::string levelOf(const PrecisionPlan &plan, const BudgetSite &site) {
+  const PrecisionChoice *choice = plan.find(site.op, site.kind);
+  return choice ? choice->level() : "f32";
+}
+
+static llvm::SmallVector<bool> changedBy(const UniformProgram &program, llvm::ArrayRef<BudgetSite> sites) {
+  llvm::SmallVector<bool> changed;
+  for (const BudgetSite &site : sites)
+    changed.push_back(levelOf(program.plan, site) != "f32");
+  return changed;
+}
+
+/// What the prices of a program are off by, for each kind of site; of another level than f32, sites that stayed there do not count.
+static Factors factorsOf(llvm::ArrayRef<BudgetSite> sites, const UniformProgram &program) {
+  std::vector<double> predicted = costsOf(sites, program.steps, &StepTime::predicted), measured = costsOf(sites, program.steps, &StepTime::measured);
+  llvm::SmallVector<bool> changed = changedBy(program, sites);
+  bool any = llvm::is_contained(changed, true);
+  Factors sums, result;
+  for (size_t i = 0; i <= sites.size(); ++i)
+    if (i == sites.size() || changed[i] || !any) {
+      std::string kind = i < sites.size() ? sites[i].kind : "";
+      sums[kind] += predicted[i], result[kind] += measured[i];
+    }
+  for (auto &[kind, factor] : result)
+    factor = sums[kind] > 0 && factor > 0 ? factor / sums[kind] : 1;
+  return result;
+}
+
+double BudgetState::factorOf(const std::string &from, const std::string &kind, size_t merge) const {
+  auto at = [&](const Factors &all) {
+    auto found = all.find(kind);
+    return found == all.end() ? 1.0 : found->second;
+  };
+  auto own = factors.find(from);
+  return (own == factors.end() ? 1.0 : at(own->second)) * at(merges[merge].scale);
+}
+
+double BudgetState::scaled(const search::Plan &plan, llvm::ArrayRef<StepTime> steps) const {
+  std::vector<double> us = costsOf(sites, steps, &StepTime::predicted);
+  double sum = us.back() * factorOf("f32", "", plan.back());
+  for (size_t i = 0; i < sites.size(); ++i)
+    sum += us[i] * factorOf(sites[i].levels[plan[i]].from, sites[i].kind, plan.back());
+  return sum;
+}
+
+/// Of each site in a program at `level`; what the steps of no site got slower or faster is shared by the sites that changed.
+static std::vector<double> sharedCosts(std::vector<double> us, double fixedUs, llvm::ArrayRef<bool> changed) {
+  double share = (us.back() - fixedUs) / std::max<size_t>(llvm::count(changed, true), 1);
+  for (size_t i = 0; i < changed.size(); ++i)
+    us[i] = changed[i] ? std::max(us[i] + share, 0.0) : us[i];
+  return us;
+}
+
+std::vector<double> BudgetState::scaledCosts(const UniformProgram &program, size_t merge) const {
+  std::vector<double> us = costsOf(sites, program.steps, &StepTime::predicted);
+  for (size_t i = 0; i <= sites.size(); ++i)
+    us[i] *= factorOf(program.level, i < sites.size() ? sites[i].kind : "", merge);
+  return us;
+}
+
+void BudgetState::addSites(llvm::ArrayRef<UniformProgram> programs) {
   for (const UniformProgram &program : programs.drop_front())
     for (const PrecisionChoice &choice : program.plan.choices)
-      if (llvm::none_of(state.sites, [&](const BudgetSite &site) { return site.op == choice.op && site.kind == choice.kind; }))
-        state.sites.push_back({choice.op, choice.kind, {}});
-  std::vector<double> base = costsOf(state.sites, programs.front().steps);
-  state.fixedUs = base.back();
-  for (size_t i = 0; i < state.sites.size(); ++i)
-    state.sites[i].levels.push_back({"f32", base[i], 0.0});
+      if (llvm::none_of(sites, [&](const BudgetSite &site) { return site.op == choice.op && site.kind == choice.kind; }))
+        sites.push_back({choice.op, choice.kind, {}});
+  for (const UniformProgram &program : programs)
+    factors[program.level] = factorsOf(sites, program);
+  merges = {{}};
+  std::vector<double> base = scaledCosts(programs.front(), 0);
+  merges.front().fixedUs = base.back();
+  for (size_t i = 0; i < sites.size(); ++i)
+    sites[i].levels.push_back({"f32", "f32", {base[i]}, 0.0});
   for (const UniformProgram &program : programs.drop_front()) {
-    std::vector<double> us = costsOf(state.sites, program.steps);
-    auto levelOf = [&](const BudgetSite &site) {
-      const PrecisionChoice *choice = program.plan.find(site.op, site.kind);
-      return choice ? choice->level() : "f32";
-    };
-    unsigned changed = llvm::count_if(state.sites, [&](const BudgetSite &site) { return levelOf(site) != "f32"; });
-    for (size_t i = 0; i < state.sites.size(); ++i) {
-      std::string level = levelOf(state.sites[i]);
+    llvm::SmallVector<bool> changed = changedBy(program, sites);
+    std::vector<double> us = sharedCosts(scaledCosts(program, 0), base.back(), changed);
+    for (size_t i = 0; i < sites.size(); ++i) {
+      std::string level = levelOf(program.plan, sites[i]);
       // A layer that cannot have a format may have been given the precision beside it, which it was tried in before.
-      if (llvm::none_of(state.sites[i].levels, [&](const BudgetLevel &known) { return known.level == level; }))
-        state.sites[i].levels.push_back({level, std::max(us[i] + (us.back() - base.back()) / changed, 0.0), std::nullopt});
+      if (llvm::none_of(sites[i].levels, [&](const BudgetLevel &known) { return known.level == level; }))
+        sites[i].levels.push_back({level, program.level, {us[i]}, std::nullopt});
     }
-    if (changed == 0)
-      state.refused.push_back(program.level + ": no operation can have it");
+    if (!llvm::is_contained(changed, true))
+      refused.push_back(program.level + ": no operation can have it");
   }
 }
 
-//===----------------------------------------------------------------------===//
-// JSON
-//===----------------------------------------------------------------------===//
-
-static json::Value numberOrNull(std::optional<double> value) {
-  if (!value)
-    return nullptr;
-  return std::isfinite(*value) ? json::Value(*value) : json::Value("infinite");
-}
-
-static std::optional<double> numberOf(const json::Object &object, llvm::StringRef name) {
-  if (object.getString(name) == "infinite")
-    return HUGE_VAL;
-  return object.getNumber(name);
-}
-
-std::string BudgetState::toJson() const {
-  json::Array all, others;
-  for (const BudgetSite &site : sites) {
-    json::Array levels;
-    for (const BudgetLevel &level : site.levels)
-      levels.push_back(json::Object{{"level", level.level}, {"us", level.us}, {"error", numberOrNull(level.error)}});
-    all.push_back(json::Object{{"op", site.op}, {"kind", site.kind}, {"levels", std::move(levels)}});
+void BudgetState::addMerge(BudgetMerge merge, const UniformProgram &f32, llvm::ArrayRef<UniformProgram> levels) {
+  size_t index = merges.size();
+  merge.scale = factorsOf(sites, f32);
+  for (auto &[kind, factor] : merge.scale)
+    factor /= factors.at("f32").at(kind);
+  merges.push_back(std::move(merge));
+  std::vector<double> base = scaledCosts(f32, index);
+  merges.back().fixedUs = base.back();
+  for (size_t i = 0; i < sites.size(); ++i)
+    for (BudgetLevel &level : sites[i].levels)
+      level.us.push_back(base[i]); // the others follow; a level that no program has is no gain then
+  for (const UniformProgram &program : levels) {
+    llvm::SmallVector<bool> changed = changedBy(program, sites);
+    std::vector<double> us = sharedCosts(scaledCosts(program, index), base.back(), changed);
+    for (size_t i = 0; i < sites.size(); ++i)
+      for (BudgetLevel &level : sites[i].levels)
+        if (changed[i] && level.from == program.level)
+          level.us.back() = us[i];
   }
-  for (const Uniform &entry : uniform)
-    others.push_back(json::Object{{"level", entry.level}, {"us", entry.us}, {"error", numberOrNull(entry.error)}});
-  json::Object root{{"search", key}, {"fixed_us", fixedUs}, {"sites", std::move(all)}, {"uniform", std::move(others)}, {"refused", refused},
-                    {"generation", int64_t(evolution.generation)}, {"parent_error", numberOrNull(evolution.error)}};
-  json::Array parent;
-  for (size_t level : evolution.parent)
-    parent.push_back(int64_t(level));
-  root["parent"] = std::move(parent);
-  std::string text;
-  llvm::raw_string_ostream(text) << llvm::formatv("{0:2}\n", json::Value(std::move(root)));
-  return text;
-}
-
-static std::optional<BudgetSite> parseSite(const json::Value &value) {
-  const json::Object *object = value.getAsObject();
-  const json::Array *levels = object ? object->getArray("levels") : nullptr;
-  if (!levels || levels->empty() || !object->getString("op") || !object->getString("kind"))
-    return std::nullopt;
-  BudgetSite site{object->getString("op")->str(), object->getString("kind")->str(), {}};
-  for (const json::Value &entry : *levels) {
-    const json::Object *level = entry.getAsObject();
-    if (!level || !level->getString("level") || !level->getNumber("us"))
-      return std::nullopt;
-    site.levels.push_back({level->getString("level")->str(), *level->getNumber("us"), numberOf(*level, "error")});
-  }
-  return site;
-}
-
-std::optional<BudgetState> BudgetState::parse(llvm::StringRef text, llvm::StringRef key) {
-  if (nestsTooDeeply(text))
-    return std::nullopt;
-  llvm::Expected<json::Value> value = json::parse(text);
-  if (!value)
-    return llvm::consumeError(value.takeError()), std::nullopt;
-  const json::Object *root = value->getAsObject();
-  if (!root || root->getString("search") != key || !root->getArray("sites") || !root->getNumber("fixed_us"))
-    return std::nullopt;
-  BudgetState state;
-  state.key = key.str();
-  state.fixedUs = *root->getNumber("fixed_us");
-  for (const json::Value &entry : *root->getArray("sites")) {
-    std::optional<BudgetSite> site = parseSite(entry);
-    if (!site)
-      return std::nullopt;
-    state.sites.push_back(std::move(*site));
-  }
-  if (const json::Array *entries = root->getArray("uniform"))
-    for (const json::Value &entry : *entries)
-      if (const json::Object *object = entry.getAsObject(); object && object->getString("level") && object->getNumber("us"))
-        state.uniform.push_back({object->getString("level")->str(), *object->getNumber("us"), numberOf(*object, "error").value_or(HUGE_VAL)});
-  if (const json::Array *entries = root->getArray("refused"))
-    for (const json::Value &entry : *entries)
-      state.refused.push_back(entry.getAsString().value_or("").str());
-  const json::Array *parent = root->getArray("parent");
-  if (parent && parent->size() == state.sites.size())
-    for (auto [level, site] : llvm::zip(*parent, state.sites)) {
-      uint64_t at = level.getAsInteger().value_or(0);
-      state.evolution.parent.push_back(at < site.levels.size() ? at : 0);
-    }
-  state.evolution.generation = root->getInteger("generation").value_or(0);
-  state.evolution.error = numberOf(*root, "parent_error");
-  return state;
 }
 
 } // namespace permalloy

@@ -93,6 +93,11 @@ bool BudgetTrial::readFeeds() {
 }
 
 bool BudgetTrial::open() {
+  const std::string &kind = command.settings.costModel;
+  auto known = CostModel::named(kind == "none" ? "trees" : kind, MachineRates::of());
+  if (!known.ok())
+    return fail(known.status()), false;
+  model = std::move(*known);
   std::optional<TrialProgram> program = compile({});
   if (!program)
     return false;
@@ -202,7 +207,46 @@ std::optional<double> BudgetTrial::divergence(TrialProgram &program, unsigned sa
 // Times
 //===----------------------------------------------------------------------===//
 
-std::optional<std::vector<StepTime>> BudgetTrial::stepTimes(TrialProgram &program) {
+/// The nodes of a step, from its name.
+static std::vector<std::string> nodesOf(llvm::StringRef name) {
+  llvm::SmallVector<llvm::StringRef> nodes;
+  name.split(nodes, " + ");
+  return {nodes.begin(), nodes.end()};
+}
+
+std::optional<ProgramPrice> BudgetTrial::priceOf(const PrecisionRequest &request, PrecisionPlan *plan) const {
+  const Session &session = *f32.model.session;
+  PriceRequest price;
+  price.model = model.get();
+  price.target = f32.model.artifact().program().targets[session.targetIndex()].name;
+  price.sizes = [&](const artifact::Manifest &manifest) -> Result<std::vector<int64_t>> {
+    std::vector<int64_t> values(manifest.symbols.size(), 1);
+    size_t at = 0;
+    for (const artifact::Symbol &symbol : manifest.inputSymbols())
+      values[at++] = feeds.front()[symbol.input].array.dims[symbol.axis];
+    return values;
+  };
+  PrecisionRequest own = request;
+  own.carriedOut = plan;
+  own.statistics = statistics;
+  ToolContext context(command.settings.jobs);
+  return priceModelWith(command, price, own, context);
+}
+
+std::optional<PricedForm> BudgetTrial::price(const PrecisionRequest &request) const {
+  PricedForm form;
+  std::optional<ProgramPrice> price = priceOf(request, &form.plan);
+  if (!price)
+    return std::nullopt;
+  for (const LaunchPrice &launch : price->launches)
+    form.steps.push_back({nodesOf(launch.name), launch.us, 0});
+  return form;
+}
+
+std::optional<std::vector<StepTime>> BudgetTrial::stepTimes(TrialProgram &program, const PrecisionRequest &request) {
+  std::optional<ProgramPrice> price = priceOf(request, nullptr);
+  if (!price)
+    return std::nullopt;
   const std::vector<artifact::Step> &steps = program.model.artifact().program().steps;
   std::vector<int64_t> nanoseconds(steps.size());
   std::vector<double> least(steps.size(), HUGE_VAL);
@@ -213,13 +257,11 @@ std::optional<std::vector<StepTime>> BudgetTrial::stepTimes(TrialProgram &progra
       least[step] = std::min(least[step], double(nanoseconds[step]));
   }
   std::vector<StepTime> result;
-  for (size_t step = 0; step < steps.size(); ++step) {
-    StepTime &time = result.emplace_back(StepTime{{}, least[step] * 1e-3});
-    llvm::SmallVector<llvm::StringRef> nodes;
-    llvm::StringRef(steps[step].name).split(nodes, " + ");
-    for (llvm::StringRef node : nodes)
-      time.nodes.push_back(node.str());
-  }
+  for (size_t step = 0; step < steps.size(); ++step)
+    result.push_back({nodesOf(steps[step].name), least[step] * 1e-3, least[step] * 1e-3});
+  for (const LaunchPrice &launch : price->launches)
+    if (launch.step < result.size())
+      result[launch.step].predicted = launch.us;
   return result;
 }
 

@@ -8,6 +8,7 @@
 //                perplexity rises on text that the f32 model itself would write. Of others: 1 - cosine. Rows that an
 //                attention_mask hides do not count; with logits, other outputs do not either.
 //   latency      of one sample (the first), one thread, in turns with f32
+//   prices       what the cost model says of each step at the sizes of the first sample
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_LIB_DRIVER_BUDGETTRIAL_H
@@ -24,10 +25,17 @@ struct TrialProgram {
   PrecisionPlan plan;
 };
 
-/// What one launch takes, and the model's nodes that it computes.
+/// What one step takes in microseconds, and the model's nodes that it computes.
 struct StepTime {
   std::vector<std::string> nodes;
-  double us = 0;
+  double predicted = 0; ///< by the cost model; of a step that it cannot price, what was measured
+  double measured = 0;  ///< 0: was not
+};
+
+/// The steps of a form that was not compiled, and the levels of its sites.
+struct PricedForm {
+  std::vector<StepTime> steps;
+  PrecisionPlan plan;
 };
 
 /// The least times of turns: of all that a busy machine gives they are the nearest to what a quiet one does.
@@ -55,8 +63,12 @@ public:
   /// Nothing after an error, which was reported.
   std::optional<TrialProgram> compile(const PrecisionRequest &request) const;
   std::optional<double> divergence(TrialProgram &program, unsigned samples);
-  /// The least time of each step over some runs.
-  std::optional<std::vector<StepTime>> stepTimes(TrialProgram &program);
+  /// Launches that the cost model prices, by the first sample's sizes.
+  std::optional<PricedForm> price(const PrecisionRequest &request) const;
+  /// All steps of `program`, which is what `request` asked for: its prices, and the least times over some runs.
+  std::optional<std::vector<StepTime>> stepTimes(TrialProgram &program, const PrecisionRequest &request);
+  /// Of the cost model: "trees"
+  std::string costModel() const { return model->kind(); }
   std::optional<Latency> latency(TrialProgram &program);
 
 private:
@@ -68,11 +80,13 @@ private:
     std::vector<float> values;
   };
   bool readFeeds();
+  std::optional<ProgramPrice> priceOf(const PrecisionRequest &request, PrecisionPlan *plan) const;
   std::optional<std::vector<Rows>> rowsOf(OpenModel &model, const Feed &feed);
   double divergenceOf(const Feed &feed, const Rows &actual, const Rows &expected) const;
 
   const CompileCommand &command;
   TrialProgram f32;
+  std::unique_ptr<CostModel> model;
   std::vector<Feed> feeds; ///< one a sample
   std::vector<std::vector<Rows>> expected;
   bool logits = false;

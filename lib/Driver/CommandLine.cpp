@@ -47,7 +47,7 @@ static CLI::Option *addSearch(CLI::App *app, CompileSettings &settings) {
   app->add_option("--max-drop", settings.maxDrop,
                   "With --budget: fail where more of the quality is lost; alone: the fastest plan that loses no more. 1%: of the "
                   "perplexity (logits) or of the cosine (other outputs)");
-  app->add_option("--levels", settings.levels, "Of --budget and --max-drop: levels to choose from, comma separated")->delimiter(',');
+  app->add_option("--levels", settings.levels, "Of --budget and --max-drop: levels to choose from, comma separated; merge8 and the like are those of --merge-tokens")->delimiter(',');
   app->add_option("--search-minutes", settings.searchMinutes, "Of --budget: how long to improve the plan by measuring whole plans")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -111,7 +111,7 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
                   "Level of each operation from a file, as --print-plan writes it; instead of --precision and --quantize");
   plan->excludes(precision)->excludes(quantize)->excludes(sparsify);
   CLI::Option *search = addSearch(app, settings);
-  // Merged tokens are no level of a search yet, and f32 beside it would have them, too.
+  // Merged tokens are levels of a search (merge8); with --merge-tokens f32 beside it would have them, too.
   for (CLI::Option *option : {search, app->get_option("--max-drop")})
     option->excludes(precision)->excludes(quantize)->excludes(sparsify)->excludes(plan)->excludes(merge);
   app->final_callback([app, &settings, maxError, calibrate, solver] {

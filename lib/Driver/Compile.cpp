@@ -12,6 +12,7 @@
 #include "permalloy/Codegen/CPU/Target.h"
 #include "permalloy/CostModel/TuningDatabase.h"
 #include "permalloy/Pipelines/Compile.h"
+#include "permalloy/Solvers/Threads.h"
 #include "permalloy/Support/Files.h"
 #include "permalloy/Support/Progress.h"
 #include "permalloy/Support/Text.h"
@@ -208,8 +209,11 @@ static std::optional<PrecisionRequest> choosePrecision(const CompileCommand &com
   const CompileSettings &settings = command.settings;
   PrecisionRequest request;
   if (!settings.budget.empty() || !settings.maxDrop.empty()) {
-    request.plan = planWithinBudget(command);
-    return request.plan ? std::optional(request) : std::nullopt;
+    std::optional<SearchedPlan> found = searchPlan(command);
+    if (!found)
+      return std::nullopt;
+    request.plan = std::move(found->plan), request.mergeTokens = std::move(found->mergeTokens);
+    return request;
   }
   if (!settings.quantize.empty()) {
     llvm::Expected<QuantizationRequest> quantization = QuantizationRequest::parse(settings.quantize, settings.solver);
@@ -264,6 +268,17 @@ static CompileOptions makeOptions(const CompileCommand &command, Progress &progr
   return options;
 }
 
+static void choose(CompileOptions &options, const PrecisionRequest &request) {
+  options.precision = request.plan;
+  options.allBf16 = request.allBf16;
+  options.quantization = request.quantization;
+  options.switches = request.switches;
+  options.calibration = request.calibration;
+  options.statistics = request.statistics;
+  if (!request.mergeTokens.empty())
+    options.tokens.schedule = request.mergeTokens;
+}
+
 /// The plan that was carried out, for --print-plan.
 static bool writePlan(const CompileCommand &command, const PrecisionRequest &precision, const CompileReport &report) {
   PrecisionPlan plan = precision.plan && !precision.quantization ? *precision.plan : report.precision;
@@ -281,13 +296,9 @@ bool compileModelWith(const CompileCommand &command, bool summary, const Precisi
   Progress progress;
   PassTimes times;
   CompileOptions options = makeOptions(command, progress, times, *targets);
-  options.precision = precision.plan;
-  options.allBf16 = precision.allBf16;
-  options.quantization = precision.quantization;
-  options.switches = precision.switches;
-  options.calibration = precision.calibration;
-  options.statistics = precision.statistics;
+  choose(options, precision);
   options.measureSolves = command.settings.verbose;
+  solvers::ThreadLimit limit(command.settings.jobs);
   CrashReport crash(options.commandLine);
   progress.update("import");
   mlir::OwningOpRef<mlir::ModuleOp> module =
@@ -347,20 +358,15 @@ static bool addStatistics(const CompileCommand &command, PrecisionRequest &reque
   return true;
 }
 
-std::optional<ProgramPrice> priceModel(const CompileCommand &command, const PriceRequest &request, std::string *plan) {
-  std::optional<PrecisionRequest> precision = choosePrecision(command);
+std::optional<ProgramPrice> priceModelWith(const CompileCommand &command, const PriceRequest &request, const PrecisionRequest &precision,
+                                           ToolContext &context) {
   Result<std::vector<std::string>> targets = resolveTargets(command.settings.targets);
-  if (!precision || !targets.ok())
-    return targets.ok() ? std::nullopt : (fail(targets.status()), std::nullopt);
-  std::optional<StatisticsSource> statistics;
-  if (!addStatistics(command, *precision, statistics))
-    return std::nullopt;
+  if (!targets.ok())
+    return fail(targets.status()), std::nullopt;
   Progress progress;
   PassTimes times;
   CompileOptions options = makeOptions(command, progress, times, *targets);
-  options.precision = precision->plan, options.allBf16 = precision->allBf16, options.quantization = precision->quantization;
-  options.statistics = precision->statistics;
-  ToolContext context(command.settings.jobs);
+  choose(options, precision);
   mlir::OwningOpRef<mlir::ModuleOp> module = importModel(command.model, command.settings.dims, context.get());
   if (!module)
     return std::nullopt;
@@ -369,9 +375,23 @@ std::optional<ProgramPrice> priceModel(const CompileCommand &command, const Pric
   if (!price.ok())
     return fail(price.status()), std::nullopt;
   progress.finish();
-  if (plan && !report.precision.choices.empty())
-    *plan = report.precision.toJson();
+  if (precision.carriedOut)
+    *precision.carriedOut = report.precision;
   return std::move(*price);
+}
+
+std::optional<ProgramPrice> priceModel(const CompileCommand &command, const PriceRequest &request, std::string *plan) {
+  std::optional<PrecisionRequest> precision = choosePrecision(command);
+  std::optional<StatisticsSource> statistics;
+  if (!precision || !addStatistics(command, *precision, statistics))
+    return std::nullopt;
+  PrecisionPlan carriedOut;
+  precision->carriedOut = &carriedOut;
+  ToolContext context(command.settings.jobs);
+  std::optional<ProgramPrice> price = priceModelWith(command, request, *precision, context);
+  if (price && plan && !carriedOut.choices.empty())
+    *plan = carriedOut.toJson();
+  return price;
 }
 
 bool compileModel(const CompileCommand &command, bool summary) {

@@ -18,6 +18,7 @@ struct PrecisionRequest {
   std::optional<PrecisionPlan> plan; ///< as this plan says
   bool allBf16 = false;              ///< else: all that can be in bf16
   std::optional<QuantizationRequest> quantization; ///< beside either: weights as codes
+  std::string mergeTokens; ///< beside these: tokens that each block gives up, as --merge-tokens; empty: as the settings say
   PrecisionPlan *switches = nullptr; ///< else: a switch for each product, listed here
   PrecisionPlan *carriedOut = nullptr; ///< gets the plan that was carried out
   std::vector<CalibrationValue> *calibration = nullptr; ///< else: a model that returns what layers read, listed here
@@ -30,6 +31,9 @@ bool compileModelWith(const CompileCommand &command, bool summary, const Precisi
 /// Prices what compileModel would make of `command.model` (Pipelines/Price.h); `plan`, if not null, becomes the plan that was carried
 /// out, as JSON, where there is one. Nothing after an error, which was reported.
 std::optional<ProgramPrice> priceModel(const CompileCommand &command, const PriceRequest &request, std::string *plan = nullptr);
+/// Prices what compileModelWith would make.
+std::optional<ProgramPrice> priceModelWith(const CompileCommand &command, const PriceRequest &request, const PrecisionRequest &precision,
+                                           ToolContext &context);
 
 /// $XDG_CACHE_HOME/permalloy/NAME, or below ~/.cache, whose parent was made; empty when there is no such place.
 std::string cacheFolder(const std::string &name);

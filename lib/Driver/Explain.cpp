@@ -82,6 +82,7 @@ static bool price(const ExplainCommand &command, const Sizes &sizes, const CostM
   if (!opened.ok() || !*opened)
     return opened.ok() ? false : (fail(opened.status()), false);
   explanation.note = "a compiled model has no kernels to look into: a roofline of FLOPs and bytes; explain the .onnx for schedules";
+  explanation.precision = hasNarrowProducts((*opened)->artifact()) ? (*opened)->artifact().manifest().options : "f32";
   auto price = priceArtifact((*opened)->artifact(), sizes, model, unitsOf(explanation.target));
   if (!price.ok())
     return fail(price.status()), false;
@@ -115,7 +116,10 @@ int runExplain(const ExplainCommand &command) {
   if (!model.ok())
     return fail(model.status());
   Explanation explanation;
-  explanation.file = command.model, explanation.target = target->name.str(), explanation.precision = command.settings.precision;
+  const CompileSettings &settings = command.settings;
+  bool isPlanned = !settings.plan.empty() || !settings.budget.empty() || !settings.maxDrop.empty();
+  explanation.file = command.model, explanation.target = target->name.str();
+  explanation.precision = isPlanned ? "plan" : settings.precision + (settings.quantize.empty() ? "" : "+" + settings.quantize);
   explanation.sizes = sizes->front();
   if (!price(command, sizes->front(), **model, explanation))
     return 1;

@@ -56,7 +56,7 @@ bool Evolution::mutate(Plan &plan, Random &random) const {
       plan[site] = order[site][below(random, order[site].size())];
     changed[site] = true;
   }
-  for (unsigned tries = 0; costOf(sites, plan) > budget; ++tries) {
+  for (unsigned tries = 0; !isWithin(plan); ++tries) {
     if (tries == kMostTries)
       return false;
     size_t site = below(random, count);
@@ -65,7 +65,7 @@ bool Evolution::mutate(Plan &plan, Random &random) const {
   }
   for (size_t tries = below(random, kMostTries); tries > 0; --tries) {
     Plan more = plan;
-    if (shift(more, below(random, count), +1) && costOf(sites, more) <= budget)
+    if (shift(more, below(random, count), +1) && isWithin(more))
       plan = std::move(more);
   }
   return true;

@@ -3,6 +3,7 @@
 #include "Dense.h"
 
 #include "permalloy/Artifact/CpuFeatures.h"
+#include "permalloy/Solvers/Threads.h"
 
 #include <algorithm>
 #include <atomic>
@@ -205,6 +206,11 @@ void invertTransposed(const double *u, double *inverse, int64_t k) {
   parallelFor((k + kBlock - 1) / kBlock, columns);
 }
 
+static thread_local unsigned threadLimit = 0;
+
+ThreadLimit::ThreadLimit(unsigned threads) : before(std::exchange(threadLimit, threads)) {}
+ThreadLimit::~ThreadLimit() { threadLimit = before; }
+
 void parallelFor(int64_t count, const std::function<void(int64_t)> &body) {
   static thread_local bool inside = false; // loops within a body run on its thread
   std::atomic<int64_t> next = 0;
@@ -217,7 +223,8 @@ void parallelFor(int64_t count, const std::function<void(int64_t)> &body) {
   if (inside)
     return work();
   std::vector<std::thread> threads;
-  for (int64_t t = 1, end = std::min<int64_t>(count, std::thread::hardware_concurrency()); t < end; ++t)
+  int64_t most = threadLimit ? threadLimit : std::thread::hardware_concurrency();
+  for (int64_t t = 1, end = std::min(count, most); t < end; ++t)
     threads.emplace_back(work);
   work();
   for (std::thread &thread : threads)

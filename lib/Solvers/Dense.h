@@ -37,7 +37,7 @@ bool factorUpper(double *a, int64_t k);
 /// inverse [k][k] = (U^T)^-1, lower triangular with zeros above, of u as factorUpper leaves it.
 void invertTransposed(const double *u, double *inverse, int64_t k);
 
-/// Runs body(0) ... body(count - 1) on as many threads as this process may use; returns when all are done.
+/// Runs body(0) ... body(count - 1) on as many threads as Threads.h says; returns when all are done.
 void parallelFor(int64_t count, const std::function<void(int64_t)> &body);
 
 } // namespace permalloy::solvers

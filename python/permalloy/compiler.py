@@ -31,6 +31,8 @@ ALLOY_MAGIC = b"\x89ALY\r\n\x1a\n"
 _BAD_COMMAND_LINE = 2
 # Flags that name a file which the compiler reads.
 _FILE_FLAGS = ("--plan", "--calibrate")
+# Flags that name a file which the compiler writes beside the artifact (--statistics does with --calibrate).
+_WRITTEN_FLAGS = ("--print-plan", "--search-state")
 # Start of the name of the file that a model given as bytes is written to.
 _TEMPORARY = "permalloy-bytes-"
 
@@ -140,7 +142,7 @@ def _ensure_compiled(path, data, arguments) -> str:
     """The cached .alloy of a model, compiled when it is not there."""
     compiler = find_compiler()
     alloy = cache.directory() / f"{_key(path, data, compiler, arguments)}.alloy"
-    if cache.touch(alloy):
+    if not _writes_files(arguments) and cache.touch(alloy):
         return str(alloy)
     with _model_file(path, data) as source:
         _run_compiler(source, str(alloy), arguments)
@@ -164,11 +166,12 @@ def _key(path, data, compiler, arguments) -> str:
     for flag, argument in zip(["", *arguments], arguments, strict=False):
         add(argument)
         reads = flag == "--statistics" and "--calibrate" not in arguments  # else it is written
-        if flag in _FILE_FLAGS or reads:  # what it says counts, not only its name
+        trees = flag == "--cost-model" and argument.endswith(".trees")
+        if flag in _FILE_FLAGS or reads or trees:  # what it says counts, not only its name
             add(cache.file_hash(argument))
-    for database in _tuning_databases(arguments):
-        stat = os.stat(database)
-        add(f"{database} {stat.st_size} {stat.st_mtime_ns}")
+    for path_read in [*_tuning_databases(arguments), *_machine_rates(arguments)]:
+        stat = os.stat(path_read)
+        add(f"{path_read} {stat.st_size} {stat.st_mtime_ns}")
     for content in cache.model_hashes(path, data):
         add(content)
     return digest.hexdigest()
@@ -181,10 +184,26 @@ def _tuning_databases(arguments) -> list[str]:
         return [named] if os.path.exists(named) else []  # else the compiler says so
     if "--no-database" in arguments:
         return []
+    return _tuning_files("*.jsonl")
+
+
+def _machine_rates(arguments) -> list[str]:
+    """The constants of machines that the cost model may read (docs/cost-model.md)."""
+    predicts = any(flag in arguments for flag in ("--cost-model", "--budget", "--max-drop"))
+    return _tuning_files("*.rates.json") if predicts else []
+
+
+def _tuning_files(pattern: str) -> list[str]:
     base = os.environ.get("XDG_DATA_HOME", "")
     if not os.path.isabs(base):  # as the compiler takes it
         base = os.path.join(os.path.expanduser("~"), ".local/share")
-    return sorted(glob.glob(os.path.join(glob.escape(base), "permalloy", "tuning", "*.jsonl")))
+    return sorted(glob.glob(os.path.join(glob.escape(base), "permalloy", "tuning", pattern)))
+
+
+def _writes_files(arguments) -> bool:
+    """Whether a compilation leaves more than the artifact, so that an earlier one does not stand for it."""
+    keeps = "--statistics" in arguments and "--calibrate" in arguments
+    return keeps or any(flag in arguments for flag in _WRITTEN_FLAGS)
 
 
 class _model_file:

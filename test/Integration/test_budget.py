@@ -2,6 +2,10 @@
 """--budget and --max-drop: plans that are found, gone on with and edited, and what is refused."""
 
 import json
+import re
+import signal
+import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -35,7 +39,9 @@ def test_max_drop_is_kept_and_the_state_goes_on(permalloy, model):
     plan, result = search(permalloy, model, *options)
     assert plan["error"] <= 1e-3
     assert "levels for the whole model" in result.err and "1 - cosine" in result.err
-    assert "measured" in result.err and "predicted" in result.err
+    # The cost model's name, its own prediction, the scaled one, and what was measured.
+    assert "as 'trees' predicts it" in result.err and "before scaling by what was measured" in result.err
+    assert re.search(r"plan: predicted [\d.]+x .*, measured [\d.]+x", result.err)
     known = json.loads(state.read_text())
     # Which levels are worth a measurement depends on the machine; each that is has one.
     for site in known["sites"]:
@@ -43,9 +49,47 @@ def test_max_drop_is_kept_and_the_state_goes_on(permalloy, model):
         assert errors.pop("f32") == 0 and all(error > 0 for error in errors.values())
     uniform = {entry["level"]: entry["error"] for entry in known["uniform"]}
     assert uniform["f32"] == 0 < uniform["bf16"] < 1e-2
+    assert known["factors"]["bf16"]["linear"] > 0
     again, _ = search(permalloy, model, *options)
     assert json.loads(state.read_text())["sites"] == known["sites"], "measured again"
     assert [line["op"] for line in again["plan"]] == [line["op"] for line in plan["plan"]]
+
+
+def test_a_budget_is_held(permalloy, model):
+    """One that every machine can meet; and the plan compiles again to what it says."""
+    options = ("--budget", "latency=1.5x", "--levels", "bf16,w8", "--search-minutes", "0.02")
+    plan, result = search(permalloy, model, *options)
+    measured = float(re.search(r"measured ([\d.e-]+)x", result.err)[1])
+    assert measured <= 1.5 * 1.01
+    again = model.with_name("again.json")
+    permalloy(
+        "compile", model, "-o", model.with_name("again.alloy"), "--plan", model.with_name("plan.json"),
+        "--print-plan", again,
+    )  # fmt: skip
+    levels = {line["op"]: line["level"] for line in plan["plan"]}
+    assert {line["op"]: line["level"] for line in json.loads(again.read_text())["plan"]} == levels
+
+
+def test_merges_are_refused_where_a_mask_forbids_them(permalloy, model):
+    _, result = search(permalloy, model, "--max-drop", "1%", "--levels", "bf16,merge2")
+    assert "merge2: no block can give up tokens" in result.err
+
+
+def test_an_interrupt_keeps_the_best_so_far(tool, model, heed_interrupts):
+    """Ctrl-C while whole plans are tried: the artifact is written, and the state goes on."""
+    alloy, state = model.with_name("model.alloy"), model.with_name("state.json")
+    command = [tool, "compile", model, "-o", alloy, "--calibrate", model.with_name("in.npz"), "--budget",
+               "latency=1.5x", "--levels", "bf16,w8", "--search-minutes", "30", "--search-state", state]  # fmt: skip
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
+    deadline = time.monotonic() + 240
+    while not (state.exists() and json.loads(state.read_text())["generation"]):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert "plan: predicted" in said and alloy.stat().st_size > 0
+    assert len(json.loads(state.read_text())["parent"]) > 1
 
 
 def test_solvers_have_their_statistics(permalloy, model):

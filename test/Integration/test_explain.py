@@ -79,6 +79,15 @@ def test_a_plan_is_shown(permalloy, model):
     report = explain(permalloy, model, "--precision", "bf16")
     lines = next(value for value in report["plan"].values() if isinstance(value, list))
     assert lines and all("op" in line for line in lines)
+    assert report["precision"] == "bf16"
+
+
+def test_a_plan_from_a_file_is_called_one(permalloy, model, tmp_path):
+    plan, alloy = tmp_path / "plan.json", tmp_path / "model.alloy"
+    permalloy("compile", model, "--precision", "bf16", "--print-plan", plan, "-o", alloy)
+    assert explain(permalloy, model, "--plan", plan)["precision"] == "plan"
+    assert "--precision bf16" in explain(permalloy, alloy)["precision"]
+    assert explain(permalloy, model, "--quantize", "w8")["precision"] == "f32+w8"
 
 
 def test_an_artifact_gets_a_roofline(permalloy, model, tmp_path):

@@ -54,6 +54,31 @@ def test_key_has_the_tuning_database(fake_compiler, model, monkeypatch, tmp_path
     assert permalloy.compile(model, database=named) != second
 
 
+def test_key_has_what_the_cost_model_reads(fake_compiler, model, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    trees = tmp_path / "own.trees"
+    trees.write_text("one\n")
+    first, plain = permalloy.compile(model, cost_model=trees), permalloy.compile(model)
+    trees.write_text("another\n")
+    second = permalloy.compile(model, cost_model=trees)
+    assert second != first
+    folder = tmp_path / "data/permalloy/tuning"
+    folder.mkdir(parents=True)
+    (folder / "cpu.rates.json").write_text("{}")
+    assert permalloy.compile(model, cost_model=trees) != second
+    assert permalloy.compile(model) == plain
+
+
+def test_what_writes_other_files_is_done_again(fake_compiler, model, tmp_path):
+    for options in (
+        {"print_plan": tmp_path / "plan.json"},
+        {"calibrate": tmp_path / "in.npz", "statistics": tmp_path / "kept"},
+    ):
+        before = len(fake_compiler())
+        assert permalloy.compile(model, **options) == permalloy.compile(model, **options)
+        assert len(fake_compiler()) == before + 2
+
+
 def test_key_has_external_data(fake_compiler, tmp_path):
     model, weights = tmp_path / "external.onnx", tmp_path / "weights.bin"
     # TensorProto.external_data { key: "location" value: "weights.bin" } on the wire.

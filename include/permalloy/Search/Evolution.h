@@ -33,6 +33,8 @@ struct EvolutionOptions {
   unsigned offspring = 32;
   std::vector<Stage> stages = {{8, 4}, {2, 16}, {1, 64}}; ///< survivors fall, samples rise; the last has one survivor
   uint64_t seed = 0;
+  /// What a plan costs where that is no sum over its sites, whose costs then only order their levels; null: their sum.
+  std::function<double(const Plan &)> cost = nullptr;
 };
 
 /// What a search has reached; all that is needed to go on.
@@ -58,6 +60,7 @@ private:
   using Random = std::mt19937_64;
   std::vector<Plan> offspringOf(const Plan &parent, Random &random) const;
   bool mutate(Plan &plan, Random &random) const;
+  bool isWithin(const Plan &plan) const { return (options.cost ? options.cost(plan) : costOf(sites, plan)) <= budget; }
   bool shift(Plan &plan, size_t site, int by) const;
   std::optional<std::vector<Plan>> survivors(std::vector<Plan> plans, const Stage &stage, std::vector<double> &errors);
 

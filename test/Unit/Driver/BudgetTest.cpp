@@ -33,22 +33,25 @@ static PrecisionChoice choice(const char *op, const char *precision, const char 
   return result;
 }
 
+/// A step that takes what it was predicted to take.
+static StepTime step(std::vector<std::string> nodes, double us) { return {std::move(nodes), us, us}; }
+
 /// Two layers; "b" has a gate that is multiplied into the product of "a", and a step that belongs to nobody.
 static std::vector<UniformProgram> programs() {
-  UniformProgram f32{"f32", {}, {{{"a"}, 10}, {{"a", "b", "mul"}, 20}, {{"norm"}, 5}}};
-  UniformProgram bf16{"bf16", {}, {{{"a"}, 4}, {{"a", "b", "mul"}, 8}, {{"norm"}, 6}}};
+  UniformProgram f32{"f32", {}, {step({"a"}, 10), step({"a", "b", "mul"}, 20), step({"norm"}, 5)}};
+  UniformProgram bf16{"bf16", {}, {step({"a"}, 4), step({"a", "b", "mul"}, 8), step({"norm"}, 6)}};
   bf16.plan.choices = {choice("a", "bf16"), choice("b", "bf16")};
-  UniformProgram w4{"w4g32", {}, {{{"a"}, 3}, {{"a", "b", "mul"}, 20}, {{"norm"}, 5}}};
+  UniformProgram w4{"w4g32", {}, {step({"a"}, 3), step({"a", "b", "mul"}, 20), step({"norm"}, 5)}};
   w4.plan.choices = {choice("a", "f32", "w4g32"), choice("b", "f32")};
-  UniformProgram none{"w8", {}, {{{"a"}, 10}, {{"a", "b", "mul"}, 20}, {{"norm"}, 5}}};
+  UniformProgram none{"w8", {}, {step({"a"}, 10), step({"a", "b", "mul"}, 20), step({"norm"}, 5)}};
   none.plan.choices = {choice("a", "f32"), choice("b", "f32")};
   return {f32, bf16, w4, none};
 }
 
-static std::vector<std::pair<std::string, double>> levelsOf(const BudgetSite &site) {
+static std::vector<std::pair<std::string, double>> levelsOf(const BudgetSite &site, size_t merge = 0) {
   std::vector<std::pair<std::string, double>> result;
   for (const BudgetLevel &level : site.levels)
-    result.push_back({level.level, level.us});
+    result.push_back({level.level, level.us[merge]});
   return result;
 }
 
@@ -56,9 +59,9 @@ TEST(Budget, StepsBelongToTheSitesOfTheirNodes) {
   using testing::ElementsAre;
   using testing::Pair;
   BudgetState state;
-  addSites(state, programs());
+  state.addSites(programs());
   ASSERT_EQ(state.sites.size(), 2u);
-  EXPECT_DOUBLE_EQ(state.fixedUs, 5);
+  EXPECT_DOUBLE_EQ(state.merges.front().fixedUs, 5);
   EXPECT_DOUBLE_EQ(state.f32Us(), 35);
   // The microsecond that the norm lost by bf16 is shared.
   EXPECT_THAT(levelsOf(state.sites[0]), ElementsAre(Pair("f32", 10), Pair("bf16", 4.5), Pair("w4g32", 3)));
@@ -66,13 +69,56 @@ TEST(Budget, StepsBelongToTheSitesOfTheirNodes) {
   EXPECT_THAT(state.refused, ElementsAre("w8: no operation can have it"));
 }
 
+TEST(Budget, PricesAreScaledByWhatWholeModelsMeasured) {
+  std::vector<UniformProgram> all = programs();
+  all[0].steps = {{{"a"}, 5, 12}, {{"b"}, 10, 18}, {{"norm"}, 4, 5}};
+  all[1].steps = {{{"a"}, 4, 2}, {{"b"}, 12, 6}, {{"norm"}, 4, 5}};
+  all.resize(2);
+  BudgetState state;
+  state.addSites(all);
+  // f32 took twice of what was predicted, bf16 half; how it divides is as predicted.
+  EXPECT_EQ(levelsOf(state.sites[0]), (std::vector<std::pair<std::string, double>>{{"f32", 10}, {"bf16", 2}}));
+  EXPECT_EQ(levelsOf(state.sites[1]), (std::vector<std::pair<std::string, double>>{{"f32", 20}, {"bf16", 6}}));
+  EXPECT_DOUBLE_EQ(state.f32Us(), 35);
+  // A plan's own program: "b" in bf16.
+  EXPECT_DOUBLE_EQ(state.scaled({0, 1, 0}, {{{"a"}, 5, 0}, {{"b"}, 14, 0}, {{"cast"}, 4, 0}}), 10 + 7 + 5);
+}
+
+TEST(Budget, MergesPriceAllSitesAnew) {
+  BudgetState state;
+  state.addSites(programs());
+  state.sites[0].levels[1].error = state.sites[1].levels[1].error = 0.01;
+  UniformProgram f32{"f32", {}, {{{"a"}, 6, 6}, {{"a", "b", "mul"}, 10, 12}, {{"norm"}, 5, 5}}};
+  UniformProgram bf16{"bf16", programs()[1].plan, {{{"a"}, 3, 0}, {{"a", "b", "mul"}, 5, 0}, {{"norm"}, 5, 0}}};
+  BudgetMerge merge;
+  merge.level = "merge8", merge.error = 0.001;
+  state.addMerge(merge, f32, {bf16});
+  ASSERT_EQ(state.merges.size(), 2u);
+  double scale = 18.0 / 16; // of linear layers
+  EXPECT_EQ(levelsOf(state.sites[0], 1), (std::vector<std::pair<std::string, double>>{{"f32", 6 * scale}, {"bf16", 3 * scale}, {"w4g32", 6 * scale}}));
+  EXPECT_DOUBLE_EQ(state.costOf({0, 0, 1}), 23);
+  EXPECT_DOUBLE_EQ(state.errorOf({1, 1, 1}), 0.021);
+  // Merging alone is within 25 us, and loses least.
+  auto best = state.within(25);
+  ASSERT_TRUE(best.ok());
+  ASSERT_EQ(best->size(), 2u);
+  EXPECT_EQ(best->front().plan, (search::Plan{0, 0, 1}));
+  EXPECT_DOUBLE_EQ(best->front().error, 0.001);
+  // Dearer plans lose less, whatever they merge.
+  auto frontier = state.frontier();
+  ASSERT_TRUE(frontier.ok());
+  EXPECT_EQ(frontier->back().plan, (search::Plan{0, 0, 0}));
+  for (size_t i = 1; i < frontier->size(); ++i)
+    EXPECT_LT((*frontier)[i].error, (*frontier)[i - 1].error);
+}
+
 TEST(Budget, DominatedLevelsAreNotMeasured) {
   BudgetState state;
-  addSites(state, programs());
-  state.sites[0].levels.push_back({"w8", 4.5, std::nullopt}); // no faster than bf16
-  state.sites[1].levels.push_back({"w8", 8, std::nullopt});
-  state.sites[1].levels.push_back({"w4g32", 21, std::nullopt}); // slower than f32
-  state.uniform = {{"f32", 35, 0}, {"bf16", 18, 0.01}, {"w8", 20, 0.02}, {"w4g32", 28, 0.5}};
+  state.addSites(programs());
+  state.sites[0].levels.push_back({"w8", "w8", {4.5}, std::nullopt}); // no faster than bf16
+  state.sites[1].levels.push_back({"w8", "w8", {8}, std::nullopt});
+  state.sites[1].levels.push_back({"w4g32", "w4g32", {21}, std::nullopt}); // slower than f32
+  state.uniform = {{"f32", 35, 35, 0}, {"bf16", 18, 18, 0.01}, {"w8", 20, 20, 0.02}, {"w4g32", 28, 28, 0.5}};
   state.dropDominated();
   auto names = [](const BudgetSite &site) {
     std::vector<std::string> result;
@@ -86,8 +132,8 @@ TEST(Budget, DominatedLevelsAreNotMeasured) {
 
 TEST(Budget, APlanHasTheLevelsOfTheSites) {
   BudgetState state;
-  addSites(state, programs());
-  PrecisionPlan plan = state.planOf({2, 0}, "rtn");
+  state.addSites(programs());
+  PrecisionPlan plan = state.planOf({2, 0, 0}, "rtn");
   ASSERT_EQ(plan.choices.size(), 2u);
   EXPECT_EQ(plan.choices[0].level(), "w4g32");
   EXPECT_EQ(plan.choices[0].solver, "rtn");
@@ -98,8 +144,8 @@ TEST(Budget, APlanHasTheLevelsOfTheSites) {
 
 TEST(Budget, WhatIsNotMeasuredIsNotTaken) {
   BudgetState state;
-  addSites(state, programs());
-  search::Sites sites = state.table();
+  state.addSites(programs());
+  search::Sites sites = state.table(0);
   EXPECT_EQ(sites.levels[0][0].error, 0);
   EXPECT_TRUE(std::isinf(sites.levels[0][1].error));
 }
@@ -107,16 +153,16 @@ TEST(Budget, WhatIsNotMeasuredIsNotTaken) {
 TEST(Budget, AStateIsReadAsItWasWritten) {
   BudgetState state;
   state.key = "model 1";
-  addSites(state, programs());
+  state.addSites(programs());
   state.sites[0].levels[1].error = 0.25;
   state.sites[1].levels[1].error = HUGE_VAL;
-  state.uniform = {{"f32", 35, 0}, {"bf16", 18, 0.5}};
-  state.evolution = {{2, 1}, 0.125, 7};
+  state.uniform = {{"f32", 35, 34, 0}, {"bf16", 18, 17, 0.5}};
+  state.evolution = {{2, 1, 0}, 0.125, 7};
   std::string text = state.toJson();
   std::optional<BudgetState> read = BudgetState::parse(text, "model 1");
   ASSERT_TRUE(read);
   EXPECT_EQ(read->toJson(), text);
-  EXPECT_EQ(read->evolution.parent, (search::Plan{2, 1}));
+  EXPECT_EQ(read->evolution.parent, (search::Plan{2, 1, 0}));
   EXPECT_EQ(*read->sites[0].levels[1].error, 0.25);
   EXPECT_TRUE(std::isinf(*read->sites[1].levels[1].error));
   EXPECT_FALSE(read->sites[0].levels[2].error);
@@ -125,8 +171,9 @@ TEST(Budget, AStateIsReadAsItWasWritten) {
 TEST(Budget, AnotherStateIsNotTaken) {
   BudgetState state;
   state.key = "model 1";
-  addSites(state, programs());
+  state.addSites(programs());
   EXPECT_FALSE(BudgetState::parse(state.toJson(), "model 2"));
-  for (const char *text : {"", "{", "[]", "{}", R"({"search": "model 1"})", R"({"search": "model 1", "sites": [3], "fixed_us": 1})"})
+  for (const char *text : {"", "{", "[]", "{}", R"({"search": "model 1"})", R"({"search": "model 1", "sites": [3], "merges": [{"level": "merge0", "fixed_us": 1}]})",
+                           R"({"search": "model 1", "sites": [], "merges": []})"})
     EXPECT_FALSE(BudgetState::parse(text, "model 1")) << text;
 }

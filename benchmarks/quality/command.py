@@ -13,7 +13,7 @@ from pathlib import Path
 from harness import machine, prepare
 from harness.results import Results
 
-from . import compiled, levels, tables, tasks, timing
+from . import compiled, levels, peers, tables, tasks, timing
 from .compiled import Compiled, Refused
 
 HERE = Path(__file__).resolve().parent
@@ -43,6 +43,9 @@ def _parse(description, arguments):
     add("--threads", type=int, default=1)
     add("--pairs", type=int, default=20, help="timed turns of each level (default: 20)")
     add("--samples", type=int, help="judge on so many held-out samples only")
+    add("--peers", action="store_true",
+        help="also judge the model as onnxruntime and OpenVINO quantize it, by the Python "
+        "$PERMALLOY_PEERS_PYTHON; no times")  # fmt: skip
     add("--no-timing", action="store_true", help="quality and sizes only")
     add("--out", type=Path, help="default: benchmarks/results/CPU/quality.json")
     add("--work", type=Path, help="folder for compiled models "
@@ -101,9 +104,11 @@ class Session:
         if "refused" in rows["f32"]:
             print(f"{task.name}: f32 does not compile: {rows['f32']['refused']}", file=sys.stderr)
             return 1
-        self._judge(task, rows)
+        reference = self._judge(task, rows)
         if not self.options.no_timing:
             self._time(task, rows)
+        if self.options.peers:
+            rows |= self._peers(task, reference)
         for name, row in rows.items():
             self.results.rows[f"{task.name}, {name}, {self.options.threads} threads"] = {
                 key: value for key, value in row.items() if key != "files"
@@ -147,7 +152,8 @@ class Session:
             files[timed.name] = form.alloy
         return {"": own.alloy} | files
 
-    def _judge(self, task: tasks.Task, rows: dict[str, dict]):
+    def _judge(self, task: tasks.Task, rows: dict[str, dict]) -> list:
+        """The outputs of f32."""
         reference = None
         for row in rows.values():  # f32 is the first
             if "refused" in row:
@@ -158,6 +164,21 @@ class Session:
             reference = reference or outputs
             row["quality"] = task.judge(outputs, reference)
             row["judge_s"] = time.monotonic() - start
+        return reference
+
+    def _peers(self, task: tasks.Task, reference: list) -> dict[str, dict]:
+        """Rows of the model as peers quantize it, calibrated on the task's inputs."""
+        calibration = compiled.calibration(task, self.work)
+        rows = {}
+        for engine in peers.ENGINES:
+            row = {"model": task.name, "level": engine, "threads": self.options.threads}
+            try:
+                with peers.runner(engine, task.model, calibration, self.options.threads) as run:
+                    row["quality"] = task.judge(task.outputs(run), reference)
+            except peers.Failed as failure:
+                row["refused"] = str(failure)
+            rows[engine] = row
+        return rows
 
     def _time(self, task: tasks.Task, rows: dict[str, dict]):
         there = {name: row for name, row in rows.items() if "refused" not in row}

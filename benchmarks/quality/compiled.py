@@ -42,7 +42,7 @@ def compile_at(
     from permalloy import compiler
 
     binary = Path(compiler.find_compiler())
-    flags = [flag.format(calibration=_calibration(task, work)) for flag in level.flags]
+    flags = [flag.format(calibration=calibration(task, work)) for flag in level.flags]
     if "--solver" in flags and "--calibrate" in flags:
         if model != task.model:  # its layers have the names of the task's model, which was first
             at = flags.index("--calibrate")
@@ -92,7 +92,7 @@ def runner(alloy: Path, threads: int):
     return lambda feed: opened.run([name], feed)[0]
 
 
-def _calibration(task: Task, work: Path) -> Path:
+def calibration(task: Task, work: Path) -> Path:
     path = work / f"{task.name}-calibration.npz"
     if not path.exists():
         write_inputs(path, task.calibration)

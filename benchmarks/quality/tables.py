@@ -26,9 +26,9 @@ def table(task: Task, rows: dict[str, dict]) -> str:
 
 
 def _line(row: dict, names: list[str], timed: list[str]) -> list[str]:
-    cells = [row["level"], f"{row['bytes'] / 1e6:.2f}"]
+    cells = [row["level"], f"{row['bytes'] / 1e6:.2f}" if "bytes" in row else ""]
     cells += [_figure(name, row["quality"][name]) for name in names]
-    for name in timed:
+    for name in timed if "latency" in row else ():
         figures = row["latency"][name]
         ratio = figures["speedup"]
         cells.append(

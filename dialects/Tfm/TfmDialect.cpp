@@ -1,7 +1,7 @@
 //===- TfmDialect.cpp - registration and small attributes --------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
-#include "Tfm/Tfm.h"
+#include "Tfm/Outliers.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -33,6 +33,10 @@ void TfmDialect::initialize() {
   addOperations<
 #define GET_OP_LIST
 #include "Tfm/TfmOps.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "Tfm/OutlierOps.cpp.inc"
       >();
 }
 

@@ -5,6 +5,7 @@
 #include "Check/Check.h"
 #include "Evaluate.h"
 #include "Kern/Kern.h"
+#include "Outliers.h"
 #include "permalloy/Analysis/SharedNumbers.h"
 
 using namespace mlir;
@@ -98,6 +99,7 @@ static FailureOr<SmallVector<Tensor>> evaluateTfm(Operation *op, Operands in, Sc
                    tfm::BroadcastOp, tfm::TransposeOp, tfm::GatherOp, tfm::GatherNDOp, tfm::SliceOp,
                    tfm::ConcatOp, tfm::PackOp, tfm::PrefixCountOp, tfm::CastOp, tfm::UnaryOp, tfm::BinaryOp,
                    tfm::CompareOp, tfm::SelectOp, tfm::ReduceOp, tfm::MatmulOp, tfm::LinearOp, tfm::QuantizeOp,
+                   tfm::OutlierLimitOp, tfm::OutlierPositionsOp, tfm::OutlierValuesOp, tfm::OutlierLinearOp,
                    tfm::LayerNormOp, tfm::RmsNormOp, tfm::RotaryOp, tfm::SoftmaxOp, tfm::AttentionOp,
                    tfm::TopKOp, tfm::NonZeroOp, tfm::ScatterOp, tfm::MoeOp, tfm::MoeWeightsOp,
                    tfm::GroupByOp, tfm::GroupedLinearOp, tfm::KvAppendOp, tfm::TokenScoreOp,

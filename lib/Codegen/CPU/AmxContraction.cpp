@@ -90,6 +90,7 @@ private:
   // What is at hand: rows, their weight and panels, columns; how many lines each step of K fetches of what
   // comes next, and steps in a block of K.
   Value first, last, weight, panels, second, column, isNarrow, isOnly, lines, depth, ahead;
+  llvm::DenseMap<Value, Value> numberOf; ///< rows of what is pending, as rows of the result
 };
 } // namespace
 
@@ -411,13 +412,16 @@ Value AmxContractionEmitter::emitSteps(Value step, Value m, Value depth, bool wi
   if (wide && hasWholeGroups() && pass == 0) {
     hosted = b.min(b.div(pending.count, s.epilogueRows), depth);
     b.loop(b.i64(0), hosted, 1, [&](Value k) {
+      SmallVector<Value> rows;
+      for (int64_t row = 0; row < s.epilogueRows; ++row)
+        rows.push_back(b.add(b.mul(k, s.epilogueRows), row));
       // Its vectors are spread over the four places between products.
       std::array<std::function<void()>, 4> between;
       for (int64_t place = 0; place < 4; ++place)
         between[place] = [&, place] {
           int64_t vectors = 2 * s.epilogueRows;
           for (int64_t i = place * vectors / 4; i < (place + 1) * vectors / 4; ++i)
-            emitEpilogueVector(pending, b.add(b.mul(k, s.epilogueRows), i / 2), i % 2 * kPanelColumns, kBlock);
+            emitEpilogueVector(pending, rows[i / 2], i % 2 * kPanelColumns, kBlock);
         };
       run(k, between);
     });
@@ -488,9 +492,13 @@ void AmxContractionEmitter::emitEpilogue(const Pending &pending, Value from, int
 void AmxContractionEmitter::emitEpilogueVector(const Pending &pending, Value row, int64_t at, int64_t columns) {
   if (c.gated && at > 0)
     return;
-  Value from = b.at(products, b.mul(row, kRowBytes)), number = b.add(pending.row, row);
-  if (c.groups)
-    number = b.load(b.getI64Type(), b.at(c.groups->table, b.mul(b.add(number, c.groups->count + 1), 8)), 8);
+  Value from = b.at(products, b.mul(row, kRowBytes));
+  Value &number = numberOf[row]; // the same value for both vectors, so that what is read of a row is read once
+  if (!number) {
+    number = b.add(pending.row, row);
+    if (c.groups)
+      number = b.load(b.getI64Type(), b.at(c.groups->table, b.mul(b.add(number, c.groups->count + 1), 8)), 8);
+  }
   EpilogueSite site{number, b.add(pending.column, at), unsigned(std::min(kPanelColumns, columns - at))};
   if (c.gated)
     site.second = b.loadVector(b.at(from, kLineBytes), kLineBytes);

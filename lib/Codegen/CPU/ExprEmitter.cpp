@@ -1,6 +1,7 @@
 //===- ExprEmitter.cpp - elementwise trees as vectors along a row -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/CPU/ExprEmitter.h"
+#include "Tfm/Outliers.h"
 #include "ValueEmitter.h"
 
 using namespace permalloy;
@@ -51,6 +52,10 @@ bool ExprEmitter::canEmit(Value value, Value leaf, Operation *&culprit) {
   if (value == leaf || isa<BlockArgument>(value))
     return true;
   Operation *op = value.getDefiningOp();
+  if (isa<tfm::OutlierLinearOp>(op)) {
+    culprit = op;
+    return llvm::all_of(op->getOperands(), llvm::IsaPred<BlockArgument>);
+  }
   if (!hasVectorForm(op) || !lanesFit(op)) {
     culprit = op;
     return false;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "RowGroups.h"
 #include "ElementOps.h"
+#include "Tfm/Outliers.h"
 
 #include "llvm/ADT/SetVector.h"
 
@@ -26,6 +27,8 @@ bool codegen::isRowStatistic(Operation *op) {
     return int64_t(norm.getAxis()) == last;
   if (auto norm = dyn_cast<tfm::RmsNormOp>(op))
     return int64_t(norm.getAxis()) == last;
+  if (isa<tfm::OutlierLimitOp, tfm::OutlierPositionsOp, tfm::OutlierValuesOp>(op))
+    return true;
   auto reduce = dyn_cast<tfm::ReduceOp>(op);
   return reduce && reduce.getAxes() == ArrayRef<int64_t>{last};
 }

@@ -26,7 +26,7 @@ struct RowGroup {
 /// elements, are in no group.
 llvm::SmallVector<RowGroup> rowGroups(kern::KernelOp kernel, SymbolicShapes &shapes);
 
-/// A softmax, layer_norm or reduction over the last dimension of f32, f16 or bf16.
+/// A softmax, layer_norm or reduction over the last dimension of f32, f16 or bf16, or what finds and takes the outliers of its rows.
 bool isRowStatistic(mlir::Operation *op);
 
 /// Scratch rows of the statistics' inputs, behind `first` bytes: offsets, and the end under the null operation.

@@ -176,11 +176,19 @@ void RowStatistics::prepare(Operation *op) {
   Operation *producer = input.getDefiningOp();
   bool plain = !producer || kept.contains(input) || (isa<tfm::ReshapeOp>(producer) && isa<BlockArgument>(producer->getOperand(0)));
   Value scratch = b.at(b.scratch(), values.extent(offsets.lookup(op)));
+  if (isa<tfm::OutlierPositionsOp, tfm::OutlierValuesOp>(op)) {
+    memory = scratch; // of results: the input stays where it is
+    if (auto positions = dyn_cast<tfm::OutlierPositionsOp>(op))
+      return prepare(positions);
+    return prepare(cast<tfm::OutlierValuesOp>(op));
+  }
   // A magnitude is what the whole row is then divided by: it is read again.
   auto reduce = dyn_cast<tfm::ReduceOp>(op);
   memory = plain || (reduce && reduce.getKind() != ReduceKind::AbsMax) ? Value() : scratch;
   if (reduce)
     return prepare(reduce);
+  if (auto limit = dyn_cast<tfm::OutlierLimitOp>(op))
+    return prepare(limit);
   if (auto norm = dyn_cast<tfm::LayerNormOp>(op))
     return prepare(norm);
   if (auto norm = dyn_cast<tfm::RmsNormOp>(op))
@@ -198,11 +206,7 @@ void RowStatistics::prepare(tfm::ReduceOp op) {
     keepInput();
   if (op.getKind() == ReduceKind::Mean)
     total = ops.binary(BinaryKind::Div, f32, total, ops.cast(Element::of(b.getI64Type()), f32, values.extent(width)));
-  Value result = op.getResult();
-  values.bind(result, [this, total, result](const Site &site) -> Value {
-    bool sameIndices = site.form == Site::Form::Full && site.indices == values.split(row, values.dims(result));
-    return isHere(site) || sameIndices ? total : Value();
-  });
+  bindNumber(op.getResult(), total);
 }
 
 void RowStatistics::prepare(tfm::SoftmaxOp op) {

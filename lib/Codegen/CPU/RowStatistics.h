@@ -3,6 +3,7 @@
 #ifndef PERMALLOY_LIB_CODEGEN_CPU_ROWSTATISTICS_H
 #define PERMALLOY_LIB_CODEGEN_CPU_ROWSTATISTICS_H
 
+#include "Tfm/Outliers.h"
 #include "ValueEmitter.h"
 
 namespace permalloy::codegen {
@@ -24,6 +25,8 @@ public:
 private:
   using Step = llvm::function_ref<Value(Value accumulator, const Site &site)>;
   Value fold(tfm::DimExprAttr width, tfm::ReduceKind kind, bool isLong, Step step);
+  using Steps = llvm::function_ref<llvm::SmallVector<Value>(mlir::ValueRange carried, const Site &site)>;
+  llvm::SmallVector<Value> walk(mlir::ValueRange init, Steps step);
   bool isLong(Value value) const;
   Value readInput(const Site &site);
   void keepInput();
@@ -34,6 +37,12 @@ private:
   void prepare(tfm::LayerNormOp op);
   void prepare(tfm::RmsNormOp op);
   void prepare(tfm::ReduceOp op);
+  // RowOutliers.cpp
+  void prepare(tfm::OutlierLimitOp op);
+  void prepare(tfm::OutlierPositionsOp op);
+  void prepare(tfm::OutlierValuesOp op);
+  void bindNumber(Value tensor, Value number);
+  void bindFew(Value tensor, Value from);
 
   ValueEmitter &values;
   KernelBuilder &b;

@@ -1,6 +1,7 @@
 //===- ValueEmitter.cpp - sites, memory and dispatch -------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "ValueEmitter.h"
+#include "Tfm/Outliers.h"
 #include "Tfm/Panels.h"
 
 using namespace permalloy;
@@ -312,5 +313,6 @@ Value ValueEmitter::compute(Value tensor, const Site &site) {
             tfm::UnaryOp, tfm::BinaryOp, tfm::CompareOp, tfm::SelectOp, tfm::QuantizeOp, tfm::DequantizeOp, tfm::ReduceOp, tfm::LayerNormOp,
             tfm::RmsNormOp, tfm::RotaryOp, tfm::SoftmaxOp, tfm::MatmulOp, tfm::LinearOp, tfm::AttentionOp,
             tfm::TopKOp, tfm::ScatterOp>([&](auto op) { return emit(op, site); })
+      .Case<tfm::OutlierLinearOp>([&](Operation *op) { return emitOutlierLinear(op, site); })
       .Default([&](Operation *op) { return unsupportedHere(op, "operation " + op->getName().getStringRef()); });
 }

@@ -129,6 +129,7 @@ private:
   Value emit(tfm::ConcatOp op, const Site &site);
   Value emit(tfm::PackOp op, const Site &site);
   Value emitChoice(llvm::ArrayRef<tfm::DimExprAttr> values, Element e, Value index);
+  Value tableOf(mlir::Operation *op, llvm::function_ref<std::string()> contents);
   Value clampedIndex(Value tensor, const Site &site, Value extent);
   Site reshapeSite(const Site &site, llvm::ArrayRef<tfm::DimExprAttr> from, llvm::ArrayRef<tfm::DimExprAttr> to,
                    bool isLeaf);
@@ -163,6 +164,9 @@ private:
   // ValueSelection.cpp
   Value emit(tfm::TopKOp op, const Site &site);
   Value emit(tfm::ScatterOp op, const Site &site);
+
+  // ValueOutliers.cpp
+  Value emitOutlierLinear(mlir::Operation *op, const Site &site);
 
   // ValueProduct.cpp
   Value emit(tfm::MatmulOp op, const Site &site);

@@ -55,22 +55,25 @@ Value ValueEmitter::emit(tfm::ConstantOp op, const Site &site) {
   }
   if (auto known = constantIndex(index); known && !site.isVector()) // outside on roads that are not taken
     return *known >= 0 && *known < value.getNumElements() ? immediate(*known) : ops.constant(e, 0.0);
+  return loadAt(e, tableOf(op, [&] { return bytesOf(value, e); }), index, site, contiguous);
+}
+
+/// Bytes beside the code, one table for each operation.
+Value ValueEmitter::tableOf(Operation *op, function_ref<std::string()> contents) {
   Value &table = tables[op];
-  if (!table) { // a table beside the code
-    OpBuilder::InsertionGuard guard(b);
-    auto function = anchor->getParentOfType<LLVM::LLVMFuncOp>();
-    std::string bytes = bytesOf(value, e);
-    std::string name = (function.getName() + "_table").str();
-    while (SymbolTable::lookupNearestSymbolFrom(function, b.getStringAttr(name)))
-      name += "_"; // another one's of this function
-    b.setInsertionPoint(function);
-    auto type = LLVM::LLVMArrayType::get(b.getI8Type(), bytes.size());
-    auto global = LLVM::GlobalOp::create(b, type, /*isConstant=*/true, LLVM::Linkage::Private, name,
-                                         b.getStringAttr(bytes), /*alignment=*/64);
-    b.setInsertionPoint(anchor);
-    table = LLVM::AddressOfOp::create(b, global);
-  }
-  return loadAt(e, table, index, site, contiguous);
+  if (table)
+    return table;
+  OpBuilder::InsertionGuard guard(b);
+  auto function = anchor->getParentOfType<LLVM::LLVMFuncOp>();
+  std::string bytes = contents(), name = (function.getName() + "_table").str();
+  while (SymbolTable::lookupNearestSymbolFrom(function, b.getStringAttr(name)))
+    name += "_"; // another one's of this function
+  b.setInsertionPoint(function);
+  auto type = LLVM::LLVMArrayType::get(b.getI8Type(), bytes.size());
+  auto global =
+      LLVM::GlobalOp::create(b, type, /*isConstant=*/true, LLVM::Linkage::Private, name, b.getStringAttr(bytes), /*alignment=*/64);
+  b.setInsertionPoint(anchor);
+  return table = LLVM::AddressOfOp::create(b, global);
 }
 
 /// values[index] of a short list of expressions, as elements.

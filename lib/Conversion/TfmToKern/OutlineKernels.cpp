@@ -1,6 +1,7 @@
 //===- OutlineKernels.cpp - planned groups into kernels ----------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+#include "Tfm/Outliers.h"
 #include "Tfm/Panels.h"
 #include "permalloy/Analysis/SharedNumbers.h"
 #include "permalloy/Analysis/SymbolicShapes.h"
@@ -117,8 +118,8 @@ bool decodesInProduct(Value weight) {
 /// The largest magnitude of each row, kept as a column: what the codes of the row are relative to.
 bool isRowMagnitude(Operation *op) {
   auto reduce = dyn_cast<ReduceOp>(op);
-  return reduce && reduce.getKind() == ReduceKind::AbsMax && reduce.getKeepDims() &&
-         reduce.getAxes() == ArrayRef<int64_t>{cast<RankedTensorType>(reduce.getInput().getType()).getRank() - 1};
+  return isa<OutlierLimitOp>(op) || (reduce && reduce.getKind() == ReduceKind::AbsMax && reduce.getKeepDims() &&
+         reduce.getAxes() == ArrayRef<int64_t>{cast<RankedTensorType>(reduce.getInput().getType()).getRank() - 1});
 }
 
 kern::Emitter emitterOf(const Group &group) {
@@ -148,8 +149,8 @@ kern::Emitter emitterOf(const Group &group) {
     if (isa<MatmulOp, ScatterOp, KvAppendOp>(op) || (isa<ReduceOp>(op) && !isRowMagnitude(op)))
       return kern::Emitter::Generic;
   }
-  // Codes of 8 bits are a result of the row whose magnitude they are relative to.
-  auto isCode = [](Value value) { return isa<QuantizeOp>(value.getDefiningOp()); };
+  // Codes of 8 bits, and where they leave elements out, are a result of the row whose magnitude they are relative to.
+  auto isCode = [](Value value) { return isa<QuantizeOp, OutlierPositionsOp>(value.getDefiningOp()); };
   bool rows = !group.outputs.empty() && llvm::all_of(group.outputs, [&](Value value) {
     return (isFloat(value) || isCode(value)) && cast<RankedTensorType>(value.getType()).getRank() > 0;
   });

@@ -1,6 +1,7 @@
 //===- PlanKernels.cpp - decide which operations share a kernel --*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+#include "Tfm/Outliers.h"
 #include "permalloy/Analysis/SymbolicShapes.h"
 #include "permalloy/Conversion/Passes.h"
 
@@ -61,8 +62,15 @@ bool isEpilogueStep(Operation *op, LinearOp linear) {
   return isa<UnaryOp, BinaryOp>(op) && (isa<FloatType>(element) || (linear.isIntegral() && element.isInteger(32)));
 }
 
+/// A product of a few elements of each row with the weight that `root` multiplies.
+bool isOfProduct(Operation *op, Operation *root) {
+  auto sparse = dyn_cast<OutlierLinearOp>(op);
+  auto linear = dyn_cast<LinearOp>(root);
+  return sparse && linear && sparse.getWeight() == linear.getWeight();
+}
+
 /// Roots that read each operand element many times: producers are stored, not recomputed.
-bool rereadsOperands(Operation *op) { return isa<LinearOp, MatmulOp, AttentionOp, TopKOp, ScatterOp, GroupByOp, GroupedLinearOp, PrefixCountOp, TokenScoreOp, TokenMergeOp, TokenUnmergeOp>(op); }
+bool rereadsOperands(Operation *op) { return isa<LinearOp, MatmulOp, AttentionOp, TopKOp, ScatterOp, GroupByOp, GroupedLinearOp, OutlierLinearOp, PrefixCountOp, TokenScoreOp, TokenMergeOp, TokenUnmergeOp>(op); }
 
 class Planner {
 public:
@@ -144,11 +152,13 @@ void Planner::joinEpilogues() {
   }
 }
 
-/// Other operands of an epilogue that are stored narrow are widened where they are read.
+/// Other operands of an epilogue that are stored narrow are widened where they are read, and what a few elements of a row add to its
+/// products reads the same weight.
 void Planner::joinWidened(Operation *op, unsigned group) {
   for (Value operand : op->getOperands()) {
-    auto cast = operand.getDefiningOp<CastOp>();
-    if (isFloatCast(cast) && cast->hasOneUse() && groupOf.try_emplace(cast, group).second)
+    Operation *source = operand.getDefiningOp();
+    bool isRead = source && (isFloatCast(dyn_cast<CastOp>(source)) || isOfProduct(source, rootOf[group]));
+    if (isRead && source->hasOneUse() && groupOf.try_emplace(source, group).second)
       ++producers;
   }
 }
@@ -199,13 +209,21 @@ void Planner::joinRouters() {
   }
 }
 
-/// The magnitude of each row, kept as a column, and all that follows from the row, it and constants alone: scale and codes.
-static SmallVector<Operation *> codeParts(ReduceOp magnitude) {
+/// The magnitude of each row, kept as a column: what its codes are relative to.
+static bool isRowMagnitude(Operation *op) {
+  auto reduce = dyn_cast<ReduceOp>(op);
+  bool isLargest = reduce && reduce.getKind() == ReduceKind::AbsMax && reduce.getKeepDims() &&
+                   reduce.getAxes() == ArrayRef<int64_t>{cast<RankedTensorType>(reduce.getInput().getType()).getRank() - 1};
+  return isLargest || isa<OutlierLimitOp>(op);
+}
+
+/// The magnitude of each row and all that follows from the row, it and constants alone: scale, codes and what they leave out.
+static SmallVector<Operation *> codeParts(Operation *magnitude) {
   SmallVector<Operation *> parts = {magnitude};
   auto isPart = [&](Value value) { return llvm::is_contained(parts, value.getDefiningOp()); };
-  auto isKnown = [&](Value value) { return value == magnitude.getInput() || value.getDefiningOp<ConstantOp>() || isPart(value); };
+  auto isKnown = [&](Value value) { return value == magnitude->getOperand(0) || value.getDefiningOp<ConstantOp>() || isPart(value); };
   for (Operation *op = magnitude->getNextNode(); op; op = op->getNextNode())
-    if (isElementwise(op) && llvm::all_of(op->getOperands(), isKnown) && llvm::any_of(op->getOperands(), isPart))
+    if ((isElementwise(op) || isa<OutlierPositionsOp, OutlierValuesOp>(op)) && llvm::all_of(op->getOperands(), isKnown) && llvm::any_of(op->getOperands(), isPart))
       parts.push_back(op);
   return parts;
 }
@@ -213,18 +231,16 @@ static SmallVector<Operation *> codeParts(ReduceOp magnitude) {
 /// A norm and the codes of its rows are one kernel, which has a row at hand. Where something else makes the rows, it stores them, and
 /// their codes are a kernel.
 void Planner::joinCodes() {
-  SmallVector<ReduceOp> magnitudes;
-  for (auto reduce : function.getOps<ReduceOp>()) {
-    int64_t last = cast<RankedTensorType>(reduce.getInput().getType()).getRank() - 1;
-    if (reduce.getKind() == ReduceKind::AbsMax && reduce.getKeepDims() && reduce.getAxes() == ArrayRef<int64_t>{last})
-      magnitudes.push_back(reduce);
-  }
-  for (ReduceOp magnitude : magnitudes) {
+  SmallVector<Operation *> magnitudes;
+  for (Operation &op : function.getBody().front())
+    if (isRowMagnitude(&op))
+      magnitudes.push_back(&op);
+  for (Operation *magnitude : magnitudes) {
     SmallVector<Operation *> parts = codeParts(magnitude);
     bool isTaken = llvm::any_of(parts, [&](Operation *part) { return groupOf.contains(part); });
     if (isTaken || !llvm::any_of(parts, llvm::IsaPred<QuantizeOp>))
       continue;
-    Operation *place = magnitude, *norm = magnitude.getInput().getDefiningOp();
+    Operation *place = magnitude, *norm = magnitude->getOperand(0).getDefiningOp();
     bool hasNorm = norm && isa<LayerNormOp, RmsNormOp>(norm) && !groupOf.contains(norm);
     unsigned group = newGroup(hasNorm ? norm : magnitude);
     if (hasNorm)

@@ -5,12 +5,20 @@
 //
 //   m = max(absmax_k |x[m, k]|, least)    q = rne(x * (127 / m))    y = (q Q) * (m / 127) * s + b
 //
+// With outliers m is the largest magnitude beside those of the few largest elements o of the row, whose codes are clamped, and
+//
+//   y = (q Q + sum over o of (x[o] * (127 / m) - q[o]) * Q[o]) * (m / 127) * s + b
+//
+// After LLM.int8() (Dettmers et al., 2022), which multiplies columns of outliers in 16 bits; here each row has its own, and the
+// weight stays in its codes.
+//
 // The reciprocal is multiplied by, not the scale divided by: a division is as long as the rest of the row's pass together, and where a
 // tie goes is nothing that a model depends on. Rows of zeros have codes of zeros. Symmetric: no sums of rows or columns are needed.
 //
 //===----------------------------------------------------------------------===//
 
 #include "DynamicQuantization.h"
+#include "Tfm/Outliers.h"
 #include "Tfm/PrecisionAttr.h"
 #include "permalloy/Transforms/Passes.h"
 
@@ -27,6 +35,16 @@ using namespace permalloy::tfm;
 static constexpr float kLeastMagnitude = 1e-30f;
 static constexpr float kMostCode = 127.0f;
 
+std::optional<int64_t> permalloy::outliersOfLevel(StringRef level) {
+  if (!level.consume_front(kDynamicLevel))
+    return std::nullopt;
+  int64_t count = kDefaultOutliers;
+  if (level.empty())
+    return count;
+  bool isCount = level.size() == 2 && level.consume_front("o") && !level.getAsInteger(10, count) && count <= 7;
+  return isCount ? std::optional(count) : std::nullopt;
+}
+
 std::string permalloy::whyNotDynamic(LinearOp linear) {
   auto type = cast<RankedTensorType>(linear.getWeight().getType());
   Type element = type.getElementType();
@@ -36,6 +54,8 @@ std::string permalloy::whyNotDynamic(LinearOp linear) {
     return "its weight is not in f32, f16 or bf16";
   if (type.getEncoding())
     return "its weight is packed";
+  if (cast<RankedTensorType>(linear.getInput().getType()).getRank() < 2)
+    return "its input is a vector";
   // Sums of products of codes fit i32.
   if (type.getDimSize(0) > std::numeric_limits<int32_t>::max() / (int64_t(kMostCode) * int64_t(kMostCode)))
     return "its sums do not fit 32 bits";
@@ -44,9 +64,10 @@ std::string permalloy::whyNotDynamic(LinearOp linear) {
 
 namespace {
 
-/// Codes of `value` along one axis, and the scale of each row or column.
+/// Codes of `value` along one axis, and the scale of each row or column. With outliers, where they are and how much larger than their codes.
 struct Codes {
   Value codes, scale;
+  Value positions = {}, excess = {};
 };
 
 /// Builds operations on f32 in front of one place.
@@ -54,7 +75,8 @@ class Quantizer {
 public:
   Quantizer(OpBuilder &builder, Location loc) : builder(builder), loc(loc) {}
 
-  Codes codesOf(Value value, int64_t axis);
+  Codes codesOf(Value value, int64_t axis, int64_t outliers = 0);
+  std::pair<Value, Value> scaled(Value value, Value factor);
   Value binary(BinaryKind kind, Value lhs, Value rhs, Type type) {
     return BinaryOp::create(builder, loc, type, kind, lhs, rhs);
   }
@@ -76,31 +98,48 @@ private:
 
 } // namespace
 
-Codes Quantizer::codesOf(Value value, int64_t axis) {
-  value = cast(value, builder.getF32Type());
+/// `value` times `factor`, and its codes.
+std::pair<Value, Value> Quantizer::scaled(Value value, Value factor) {
   auto type = llvm::cast<RankedTensorType>(value.getType());
-  SmallVector<int64_t> shape(type.getShape());
+  value = binary(BinaryKind::Mul, value, factor, type);
+  auto codeType = RankedTensorType::get(type.getShape(), builder.getI8Type());
+  return {value, QuantizeOp::create(builder, loc, codeType, value, Value(), Value(), /*symmetric=*/true)};
+}
+
+Codes Quantizer::codesOf(Value value, int64_t axis, int64_t outliers) {
+  value = cast(value, builder.getF32Type());
+  SmallVector<int64_t> shape(llvm::cast<RankedTensorType>(value.getType()).getShape());
   shape[axis] = 1;
   auto scaleType = RankedTensorType::get(shape, builder.getF32Type());
-  Value least = number(kLeastMagnitude), most = number(kMostCode), step = number(1 / kMostCode);
-  Value magnitude = ReduceOp::create(builder, loc, scaleType, ReduceKind::AbsMax, value, ArrayRef<int64_t>{axis}, /*keep_dims=*/true);
+  Value least = number(kLeastMagnitude), most = number(kMostCode), step = number(1 / kMostCode), magnitude;
+  if (outliers)
+    magnitude = OutlierLimitOp::create(builder, loc, scaleType, value, outliers);
+  else
+    magnitude = ReduceOp::create(builder, loc, scaleType, ReduceKind::AbsMax, value, ArrayRef<int64_t>{axis}, /*keep_dims=*/true);
   magnitude = binary(BinaryKind::Max, magnitude, least, scaleType);
-  Value scale = binary(BinaryKind::Mul, magnitude, step, scaleType);
-  Value scaled = binary(BinaryKind::Mul, value, binary(BinaryKind::Div, most, magnitude, scaleType), type);
-  auto codeType = RankedTensorType::get(type.getShape(), builder.getI8Type());
-  Value codes = QuantizeOp::create(builder, loc, codeType, scaled, Value(), Value(), /*symmetric=*/true);
-  return {codes, scale};
+  Value scale = binary(BinaryKind::Mul, magnitude, step, scaleType), factor = binary(BinaryKind::Div, most, magnitude, scaleType);
+  Codes codes{scaled(value, factor).second, scale};
+  if (!outliers)
+    return codes;
+  shape[axis] = outliers;
+  auto fewType = RankedTensorType::get(shape, builder.getF32Type());
+  codes.positions = OutlierPositionsOp::create(builder, loc, RankedTensorType::get(shape, builder.getI32Type()), value, magnitude, outliers);
+  Value taken = OutlierValuesOp::create(builder, loc, fewType, value, codes.positions);
+  auto [number, code] = scaled(taken, factor);
+  codes.excess = binary(BinaryKind::Sub, number, cast(code, builder.getF32Type()), fewType);
+  return codes;
 }
 
 /// The codes of a layer's input, right behind it. Other layers that read it get equal operations, which cse merges. `narrow`: what
 /// stands in memory between the kernel that makes the rows and that of their codes is bf16; a norm is in the latter.
-static Codes codesOfRows(Value input, bool narrow, Location loc) {
+static Codes codesOfRows(Value input, bool narrow, int64_t outliers, Location loc) {
   OpBuilder builder(input.getContext());
   builder.setInsertionPointAfterValue(input);
   Quantizer build(builder, loc);
   if (narrow && !isa_and_nonnull<LayerNormOp, RmsNormOp>(input.getDefiningOp()))
     input = build.cast(input, builder.getBF16Type());
-  return build.codesOf(input, cast<RankedTensorType>(input.getType()).getRank() - 1);
+  int64_t last = cast<RankedTensorType>(input.getType()).getRank() - 1;
+  return build.codesOf(input, last, outliers);
 }
 
 /// A weight of the module whose body yields `part` of the codes of the columns of another one.
@@ -142,11 +181,11 @@ static std::optional<UnaryKind> kindOf(Activation activation) {
   llvm_unreachable("unknown activation");
 }
 
-void permalloy::quantizeDynamically(LinearOp linear, SymbolTable &symbols) {
+void permalloy::quantizeDynamically(LinearOp linear, SymbolTable &symbols, int64_t outliers) {
   Location loc = linear.getLoc();
   auto use = linear.getWeight().getDefiningOp<GetWeightOp>();
   auto precision = linear->getAttrOfType<StringAttr>(kPrecisionAttr);
-  Codes rows = codesOfRows(linear.getInput(), precision && precision == "bf16", loc);
+  Codes rows = codesOfRows(linear.getInput(), precision && precision == "bf16", outliers, loc);
   Value weight = weightOf(use, ".w8a8.codes", /*wantsCodes=*/true, symbols);
   Value columns = weightOf(use, ".w8a8.scales", /*wantsCodes=*/false, symbols);
   OpBuilder builder(linear);
@@ -155,7 +194,10 @@ void permalloy::quantizeDynamically(LinearOp linear, SymbolTable &symbols) {
   auto type = RankedTensorType::get(shape, builder.getF32Type());
   auto sumType = RankedTensorType::get(shape, builder.getI32Type());
   Value sums = LinearOp::create(builder, loc, sumType, rows.codes, weight, Value(), Activation::None);
-  Value result = build.binary(BinaryKind::Mul, build.cast(sums, builder.getF32Type()), rows.scale, type);
+  Value result = build.cast(sums, builder.getF32Type());
+  if (rows.excess)
+    result = build.binary(BinaryKind::Add, result, OutlierLinearOp::create(builder, loc, type, rows.excess, rows.positions, weight), type);
+  result = build.binary(BinaryKind::Mul, result, rows.scale, type);
   result = build.binary(BinaryKind::Mul, result, columns, type);
   if (Value bias = linear.getBias())
     result = build.binary(BinaryKind::Add, result, build.cast(bias, builder.getF32Type()), type);
@@ -172,7 +214,7 @@ struct ApplyDynamicQuantization : permalloy::impl::ApplyDynamicQuantizationBase<
     SmallVector<LinearOp> layers;
     getOperation().walk([&](LinearOp linear) {
       auto level = linear->getAttrOfType<StringAttr>("tfm.level");
-      if (level && level == kDynamicLevel)
+      if (level && outliersOfLevel(level.getValue()))
         layers.push_back(linear);
     });
     for (LinearOp linear : layers) {
@@ -181,7 +223,7 @@ struct ApplyDynamicQuantization : permalloy::impl::ApplyDynamicQuantizationBase<
         return signalPassFailure();
       }
       Operation *weight = linear.getWeight().getDefiningOp();
-      quantizeDynamically(linear, symbols);
+      quantizeDynamically(linear, symbols, *outliersOfLevel(linear->getAttrOfType<StringAttr>("tfm.level").getValue()));
       linear.erase();
       if (weight->use_empty())
         weight->erase();

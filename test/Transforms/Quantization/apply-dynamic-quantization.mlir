@@ -46,8 +46,8 @@ func.func @main(%x: tensor<?x?x64xf32> {tfm.dims = [#tfm.dim<batch>, #tfm.dim<se
   %b = tfm.get_weight @b : tensor<32xf32>
   %g = tfm.get_weight @g : tensor<64xf32>
   %n = tfm.layer_norm %x, %g {axis = 2 : i64, epsilon = 1.0e-12 : f32} : (tensor<?x?x64xf32>, tensor<64xf32>) -> tensor<?x?x64xf32>
-  %0 = tfm.linear %n, %w bias %b activation gelu_erf {tfm.level = "w8a8"} : (tensor<?x?x64xf32>, tensor<64x32xf32>, tensor<32xf32>) -> tensor<?x?x32xf32>
-  %1 = tfm.linear %n, %v {tfm.level = "w8a8"} : (tensor<?x?x64xf32>, tensor<64x48xf32>) -> tensor<?x?x48xf32>
+  %0 = tfm.linear %n, %w bias %b activation gelu_erf {tfm.level = "w8a8o0"} : (tensor<?x?x64xf32>, tensor<64x32xf32>, tensor<32xf32>) -> tensor<?x?x32xf32>
+  %1 = tfm.linear %n, %v {tfm.level = "w8a8o0"} : (tensor<?x?x64xf32>, tensor<64x48xf32>) -> tensor<?x?x48xf32>
   %2 = tfm.linear %n, %w bias %b : (tensor<?x?x64xf32>, tensor<64x32xf32>, tensor<32xf32>) -> tensor<?x?x32xf32>
   return %0, %1, %2 : tensor<?x?x32xf32>, tensor<?x?x48xf32>, tensor<?x?x32xf32>
 }

@@ -41,6 +41,17 @@ std::string layer(int64_t k, int64_t n) {
   })mlir", k, n);
 }
 
+/// Sums in f32 with what two elements of each row add to them.
+std::string withOutliers(int64_t k, int64_t n, const char *weight) {
+  return fill(R"mlir(func.func @main(%x: tensor<?x?x$Kxi8> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<$K>]}, %w: tensor<$Kx$Nx$W>, %at: tensor<?x?x2xi32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<2>]}, %v: tensor<?x?x2xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<2>]}) -> tensor<?x?x$Nxf32> {
+    %0 = tfm.linear %x, %w : (tensor<?x?x$Kxi8>, tensor<$Kx$Nx$W>) -> tensor<?x?x$Nxi32>
+    %1 = tfm.cast %0 : (tensor<?x?x$Nxi32>) -> tensor<?x?x$Nxf32>
+    %2 = tfm.outlier_linear %v, %at, %w : (tensor<?x?x2xf32>, tensor<?x?x2xi32>, tensor<$Kx$Nx$W>) -> tensor<?x?x$Nxf32>
+    %3 = tfm.binary add %1, %2 : (tensor<?x?x$Nxf32>, tensor<?x?x$Nxf32>) -> tensor<?x?x$Nxf32>
+    return %3 : tensor<?x?x$Nxf32>
+  })mlir", k, n, "i8", weight);
+}
+
 /// Codes of all values; random inputs are small.
 void spread(llvm::MutableArrayRef<reference::Tensor> inputs) {
   for (auto [number, tensor] : llvm::enumerate(inputs))
@@ -130,6 +141,17 @@ TEST_P(IntegerContractionTest, EverySchedule) {
 TEST_P(IntegerContractionTest, Epilogue) {
   for (auto [k, n] : {std::pair<int64_t, int64_t>{64, 64}, {384, 100}, {1536, 48}})
     check(layer(k, n), {"b=1,s=1", "b=2,s=9", "b=1,s=128"}, Tolerance{0x1p-7, 1e-3});
+}
+
+/// Positions of every step of a dword, the first and the last row of the weight, and none.
+TEST_P(IntegerContractionTest, Outliers) {
+  for (const char *weight : {"i8", "ui8"})
+    for (auto [k, n] : {std::pair<int64_t, int64_t>{64, 64}, {7, 100}, {203, 48}, {1, 16}})
+      check(withOutliers(k, n, weight), {"b=1,s=1", "b=2,s=9", "b=1,s=70"}, {}, {}, [&](llvm::MutableArrayRef<reference::Tensor> inputs) {
+        spread(inputs);
+        for (int64_t i = 0; i < inputs[2].size(); ++i)
+          inputs[2].setInteger(i, i % 7 == 6 ? -1 : i * 5 % k);
+      });
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, IntegerContractionTest,

@@ -41,6 +41,48 @@ std::string normed(int64_t k) {
   return replaceAll(replaceAll(text, "$R", "%n"), "$K", std::to_string(k));
 }
 
+/// The same with `$C` outliers: codes, scale, where they are, and what they are more than their codes.
+std::string withOutliers(int64_t k, int64_t count) {
+  const char *text = R"mlir(
+  func.func @main(%x: tensor<?x?x$Kxf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<$K>]}) -> (tensor<?x?x$Kxi8>, tensor<?x?x1xf32>, tensor<?x?x$Cxi32>, tensor<?x?x$Cxf32>) {
+    %least = tfm.constant dense<1.0e-30> : tensor<f32>
+    %most = tfm.constant dense<127.0> : tensor<f32>
+    %step = tfm.constant dense<0.00787401571> : tensor<f32>
+    %m = tfm.outlier_limit %x {count = $C : i64} : (tensor<?x?x$Kxf32>) -> tensor<?x?x1xf32>
+    %t = tfm.binary max %m, %least : (tensor<?x?x1xf32>, tensor<f32>) -> tensor<?x?x1xf32>
+    %s = tfm.binary mul %t, %step : (tensor<?x?x1xf32>, tensor<f32>) -> tensor<?x?x1xf32>
+    %d = tfm.binary div %most, %t : (tensor<f32>, tensor<?x?x1xf32>) -> tensor<?x?x1xf32>
+    %p = tfm.binary mul %x, %d : (tensor<?x?x$Kxf32>, tensor<?x?x1xf32>) -> tensor<?x?x$Kxf32>
+    %q = tfm.quantize %p {symmetric} : (tensor<?x?x$Kxf32>) -> tensor<?x?x$Kxi8>
+    %o = tfm.outlier_positions %x, %t {count = $C : i64} : (tensor<?x?x$Kxf32>, tensor<?x?x1xf32>) -> tensor<?x?x$Cxi32>
+    %v = tfm.outlier_values %x, %o : (tensor<?x?x$Kxf32>, tensor<?x?x$Cxi32>) -> tensor<?x?x$Cxf32>
+    %w = tfm.binary mul %v, %d : (tensor<?x?x$Cxf32>, tensor<?x?x1xf32>) -> tensor<?x?x$Cxf32>
+    %c = tfm.quantize %w {symmetric} : (tensor<?x?x$Cxf32>) -> tensor<?x?x$Cxi8>
+    %f = tfm.cast %c : (tensor<?x?x$Cxi8>) -> tensor<?x?x$Cxf32>
+    %e = tfm.binary sub %w, %f : (tensor<?x?x$Cxf32>, tensor<?x?x$Cxf32>) -> tensor<?x?x$Cxf32>
+    return %q, %s, %o, %e : tensor<?x?x$Kxi8>, tensor<?x?x1xf32>, tensor<?x?x$Cxi32>, tensor<?x?x$Cxf32>
+  }
+  )mlir";
+  return replaceAll(replaceAll(text, "$K", std::to_string(k)), "$C", std::to_string(count));
+}
+
+/// Rows of zeros, with equal magnitudes, infinity, NaN in one place and in many.
+void makeOdd(llvm::MutableArrayRef<reference::Tensor> inputs, int64_t k) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity(), kNaN = std::numeric_limits<double>::quiet_NaN();
+  for (int64_t row = 0; row < inputs[0].size() / k; ++row)
+    for (int64_t i = 0; i < k; ++i) {
+      int64_t at = row * k + i;
+      if (row % 6 == 1)
+        inputs[0].setNumber(at, 0);
+      else if (row % 6 == 2)
+        inputs[0].setNumber(at, i % 2 ? 1 : -1);
+      else if (row % 6 == 3 && i == k / 2)
+        inputs[0].setNumber(at, -kInfinity);
+      else if ((row % 6 == 4 && i == k - 1) || row % 6 == 5)
+        inputs[0].setNumber(at, kNaN);
+    }
+}
+
 class QuantizeKernelTest : public CpuTargetTest {
 protected:
   void check(const std::string &text, Tolerance tolerance, KernelCheck::Change change = nullptr) {
@@ -74,6 +116,17 @@ TEST_P(QuantizeKernelTest, ZerosAndEnds) {
 TEST_P(QuantizeKernelTest, BehindNorm) {
   for (int64_t k : {33, 384})
     check(normed(k), {1e-5, 1.0});
+}
+
+TEST_P(QuantizeKernelTest, OutliersExactly) {
+  for (int64_t k : {1, 2, 7, 16, 100, 384})
+    for (int64_t count : {1, 2, 3, 7})
+      check(withOutliers(k, count), {});
+}
+
+TEST_P(QuantizeKernelTest, OutliersOfOddRows) {
+  for (int64_t k : {3, 48, 100})
+    check(withOutliers(k, 2), {}, [&](llvm::MutableArrayRef<reference::Tensor> inputs) { makeOdd(inputs, k); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, QuantizeKernelTest, testing::ValuesIn(allTargets()), targetTestName);

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import io
 import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
-
 from harness import peers
 
 from .tasks import Feed, Run
@@ -28,10 +28,8 @@ def runner(engine: str, model: Path, calibration: Path, threads: int) -> Iterato
     """A feed to the first output of `model` as `engine` quantizes it; Failed where it does not."""
     command = [peers.python(), _SERVER, engine, model, calibration, threads]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with (
-        subprocess.Popen(list(map(str, command)), **pipes) as process,
-        _drained(process.stderr) as words,
-    ):
+    with subprocess.Popen(list(map(str, command)), **pipes) as process:
+        words = _Words(process.stderr)
 
         def run(feed: Feed) -> np.ndarray:
             request = io.BytesIO()
@@ -41,32 +39,32 @@ def runner(engine: str, model: Path, calibration: Path, threads: int) -> Iterato
                 process.stdin.write(len(data).to_bytes(8, "little") + data)
                 process.stdin.flush()
             except BrokenPipeError:
-                raise Failed(_last(words)) from None
+                raise Failed(words.last()) from None
             length = process.stdout.read(8)
             if not length:
-                raise Failed(_last(words))
+                raise Failed(words.last())
             answer = process.stdout.read(int.from_bytes(length, "little"))
             with np.load(io.BytesIO(answer)) as file:
                 return file["output"]
 
         yield run
-        process.stdin.close()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
 
 
-@contextmanager
-def _drained(stream) -> Iterator[list[str]]:
-    """The lines of a stream as they come, so that its writer never waits."""
-    import threading
+class _Words:
+    """The lines of a stream, read as they come, so that its writer never waits."""
 
-    lines: list[str] = []
-    reader = threading.Thread(
-        target=lambda: lines.extend(line.decode(errors="replace").rstrip() for line in stream),
-        daemon=True,
-    )
-    reader.start()
-    yield lines
-    reader.join(timeout=10)
+    def __init__(self, stream):
+        self._lines: list[str] = []
+        self._reader = threading.Thread(
+            target=lambda: self._lines.extend(line.decode(errors="replace") for line in stream),
+            daemon=True,
+        )
+        self._reader.start()
 
-
-def _last(words: list[str]) -> str:
-    return next((line for line in reversed(words) if line.strip()), "it said nothing")[:300]
+    def last(self) -> str:
+        """The last line, when the stream has ended."""
+        self._reader.join(timeout=60)
+        lines = [line.strip() for line in self._lines if line.strip()]
+        return (lines or ["it said nothing"])[-1][:300]

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from quality import digits, levels, statistics, tasks, timing
+from quality import digits, levels, peers, statistics, tasks, timing
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,34 @@ def test_paired_interval_is_narrower_than_the_samples_are_different():
     assert alone["high"] - alone["low"] > 0.2
     assert 0.009 < rise["low"] < rise["value"] < rise["high"] < 0.0112
     assert rise == statistics.bootstrap(statistics.perplexity_rise, [worse, base])
+
+
+#: Stands in for peer_server.py: two answers, then an error.
+_SERVER = """
+import io, sys
+import numpy as np
+print("engine", sys.argv[1], file=sys.stderr)
+for _ in range(2):
+    length = int.from_bytes(sys.stdin.buffer.read(8), "little")
+    with np.load(io.BytesIO(sys.stdin.buffer.read(length))) as file:
+        answer = io.BytesIO()
+        np.savez(answer, output=2 * file["x"])
+    sys.stdout.buffer.write(len(answer.getvalue()).to_bytes(8, "little") + answer.getvalue())
+    sys.stdout.buffer.flush()
+sys.exit("no memory left")
+"""
+
+
+def test_peer_answers_until_it_fails(tmp_path, monkeypatch):
+    server = tmp_path / "server.py"
+    server.write_text(_SERVER)
+    monkeypatch.setattr(peers, "_SERVER", server)
+    monkeypatch.setenv("PERMALLOY_PEERS_PYTHON", sys.executable)
+    with peers.runner("openvino w8a8", tmp_path / "m.onnx", tmp_path / "c.npz", 1) as run:
+        for x in (np.arange(3.0), np.ones((2, 2))):
+            np.testing.assert_array_equal(run({"x": x}), 2 * x)
+        with pytest.raises(peers.Failed, match="no memory left"):
+            run({"x": np.zeros(1)})
 
 
 def test_turns_have_everybody_as_often():

@@ -15,6 +15,7 @@ import os
 import re
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,14 +28,17 @@ from . import statistics as stats
 from .compiled import Refused
 
 HERE = Path(__file__).resolve().parent
-#: Uniform plans; those that merge tokens are refused by models that cannot.
+#: Uniform plans; those that merge tokens do not count for models that cannot.
 UNIFORM = (
     "bf16", "w8", "w8g64", "w4g32", "w8a8", "bf16+w8", "bf16+w4g32", "bf16+w8a8", "block75", "block50",
     "merge4", "merge8", "merge16", "merge20..0", "bf16+merge4", "bf16+merge8", "bf16+merge20..0",
+    "w8a8+merge4", "w8a8+merge8", "bf16+w8a8+merge8",
 )  # fmt: skip
 #: A plan is within its budget where it is measured to be but for this share, as the compiler has it.
 _SLACK = 0.01
-_SAID = re.compile(r"plan: predicted ([\d.e-]+)x .*measured ([\d.e-]+)x .*(?:divergence|cosine) (\S+)")
+_SAID = re.compile(
+    r"plan: predicted ([\d.e-]+)x .*measured ([\d.e-]+)x .*(?:divergence|cosine) (\S+)"
+)
 
 
 def main(description: str, arguments=None) -> int:
@@ -57,7 +61,11 @@ def _parse(description, arguments):
     add("--models", nargs="+", choices=names, default=names)
     add("--budgets", nargs="+", type=float, default=[0.7, 0.5], metavar="SHARE",
         help="shares of f32's latency (default: 0.7 0.5)")  # fmt: skip
-    add("--target", default="host", help="instruction set of all forms, f32 too: icelake-server has no AMX")
+    add(
+        "--target",
+        default="host",
+        help="instruction set of all forms, f32 too: icelake-server has no AMX",
+    )
     add("--levels", nargs="+", metavar="LEVEL",
         help="what the search may choose from, and the only uniform plans (default: all)")  # fmt: skip
     add("--minutes", type=float, default=0.4, help="of evolution for each budget (default: 0.4)")
@@ -75,6 +83,8 @@ class Form:
 
     name: str
     alloy: Path
+    #: How many lines of its plan have each level.
+    levels: dict[str, int] = field(default_factory=dict)
     #: What the search said of its plan: shares of f32's latency.
     predicted: float | None = None
     search_measured: float | None = None
@@ -88,7 +98,9 @@ class Session:
 
     def __init__(self, options):
         self.options = options
-        self.results = Results(options.out or HERE.parent / "results" / machine.kind() / "budgets.json")
+        self.results = Results(
+            options.out or HERE.parent / "results" / machine.kind() / "budgets.json"
+        )
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         self.work = (options.work or cache / "permalloy" / "quality").resolve()
         self.work.mkdir(parents=True, exist_ok=True)
@@ -125,12 +137,23 @@ class Session:
                               "permalloy": prepare.version()}  # fmt: skip
         self.results.write()
         print(table(task, rows, uniform), end="")
-        print(f"  compiled and searched in {searched:.0f} s, {time.monotonic() - start:.0f} s in all\n", flush=True)
+        print(
+            f"  compiled and searched in {searched:.0f} s, {time.monotonic() - start:.0f} s in all\n",
+            flush=True,
+        )
         return len(self.options.budgets) - len(plans)
 
     def _form(self, task, name: str, flags: list[str]) -> Form:
-        level = levels.Level(name + self.where.replace(", ", "-").replace(" ", "_"), (*flags, "--target", self.options.target))
-        return Form(name, compiled.compile_at(task, task.model, level, self.work).alloy)
+        level = levels.Level(self._file(name), (*flags, "--target", self.options.target))
+        made = compiled.compile_at(task, task.model, level, self.work)
+        lines = (made.plan or {}).get("plan", [])
+        merging = [line for line in lines if line["kind"] == "tokens" and line["level"] != "merge0"]
+        if "--merge-tokens" in flags and not merging:
+            raise Refused("the model can give up no tokens")
+        return Form(name, made.alloy, levels=dict(Counter(line["level"] for line in lines)))
+
+    def _file(self, name: str) -> str:
+        return (name + self.where).replace(", ", "-").replace(" ", "_")
 
     def _uniform(self, task) -> list[Form]:
         forms = []
@@ -142,7 +165,7 @@ class Session:
         return forms
 
     def _plan(self, task, share: float) -> Form | None:
-        state = self.work / f"{task.name}{self.where.replace(', ', '-').replace(' ', '_')}.search.json"
+        state = self.work / f"{self._file(task.name)}.search.json"
         flags = ["--budget", f"latency={share:g}x", "--calibrate", "{calibration}", "--search-state", str(state),
                  "--search-minutes", f"{self.options.minutes:g}"]  # fmt: skip
         if self.options.levels:
@@ -191,13 +214,17 @@ def compare(task, share: float, plan: Form, uniform: list[Form]) -> dict:
     # A difference below zero: the plan loses less.
     row["difference"] = {name: stats.bootstrap(stats.difference, [plan.losses[name], best.losses[name]])
                          for name in plan.losses}  # fmt: skip
-    row["uniform_loss"] = stats.bootstrap(stats.difference, [best.losses[main], uniform[0].losses[main]])
+    row["uniform_loss"] = stats.bootstrap(
+        stats.difference, [best.losses[main], uniform[0].losses[main]]
+    )
     return row | {"verdict": verdict(row["difference"], row["uniform_loss"])}
 
 
 def verdict(difference: dict[str, dict], uniform_loss: dict) -> str:
     """By the intervals of the differences: of the task's own loss (first) and of the divergence."""
-    signs = {name: -1 if d["high"] < 0 else 1 if d["low"] > 0 else 0 for name, d in difference.items()}
+    signs = {
+        name: -1 if d["high"] < 0 else 1 if d["low"] > 0 else 0 for name, d in difference.items()
+    }
     own = next(iter(signs.values()))
     if own:
         return "better" if own < 0 else "worse"
@@ -209,7 +236,7 @@ def verdict(difference: dict[str, dict], uniform_loss: dict) -> str:
 
 def figures(form: Form) -> dict:
     """As JSON."""
-    row = {"name": form.name, "latency": form.latency}
+    row = {"name": form.name, "latency": form.latency, "levels": form.levels}
     if form.predicted:
         row |= {"predicted": form.predicted, "search_measured": form.search_measured}
     return row | {"losses": {name: float(column.mean()) for name, column in form.losses.items()}}
@@ -226,10 +253,18 @@ def table(task, rows: dict[float, dict], uniform: list[Form]) -> str:
         interval = "{median:.3f}x [{low:.3f}, {high:.3f}]".format(**plan["latency"])
         text.append(f"  budget {share:g}x: predicted {plan.get('predicted', float('nan')):.3f}x{off}, measured {interval}"
                     f"{'' if row['within'] else ' MISSED'}; {_losses(plan)}")  # fmt: skip
+        text.append(
+            "    "
+            + ", ".join(f"{count} {level}" for level, count in sorted(plan["levels"].items()))
+        )
         if best:
-            text.append(f"    best uniform: {best['name']} at {best['latency']['median']:.3f}x; {_losses(best)}")
+            text.append(
+                f"    best uniform: {best['name']} at {best['latency']['median']:.3f}x; {_losses(best)}"
+            )
             for name, d in row["difference"].items():
-                text.append(f"    {name}: plan - uniform {d['value']:.3g} [{d['low']:.3g}, {d['high']:.3g}]")
+                text.append(
+                    f"    {name}: plan - uniform {d['value']:.3g} [{d['low']:.3g}, {d['high']:.3g}]"
+                )
         text.append(f"    {row['verdict']}")
     return "\n".join(text) + "\n"
 

@@ -66,7 +66,13 @@ def compile_at(
             raise Refused(_first_error(done.stderr))
         text = plan_file.read_text() if plan_file.exists() else "null"
         notes.write_text(
-            json.dumps({"seconds": time.monotonic() - start, "plan": json.loads(text), "log": done.stderr[-_LOG:]})
+            json.dumps(
+                {
+                    "seconds": time.monotonic() - start,
+                    "plan": json.loads(text),
+                    "log": done.stderr[-_LOG:],
+                }
+            )
         )
     found = json.loads(notes.read_text())
     return Compiled(alloy, found["seconds"], found["plan"])

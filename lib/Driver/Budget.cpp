@@ -27,8 +27,8 @@ namespace permalloy {
 /// sample has many rows.
 static constexpr unsigned kSiteSamples = 16, kPlanSamples = 64;
 /// A plan that is measured to be above the budget by this share, about what two measurements differ by, is refused. The search
-/// aims as much below it, so that measuring again gives a latency within the budget, too.
-static constexpr double kLatencySlack = 0.01;
+/// aims at less, so that measuring again gives a latency within the budget, too.
+static constexpr double kLatencySlack = 0.01, kAim = 0.98, kMostOfBudget = 0.99;
 /// A plan that leaves more of the budget than this is sought again with a budget that uses it.
 static constexpr double kUnused = 0.05;
 static constexpr int kMostAttempts = 4;
@@ -65,7 +65,7 @@ Result<double> parseBudget(const std::string &text) {
 /// Levels that are tried where none are named, of those that this compiler has.
 static std::vector<std::string> defaultLevels() {
   std::vector<std::string> levels;
-  for (const char *level : {"bf16", "w8a8", "w8", "w4g32", "bf16+w8", "bf16+w4g32", "block50"})
+  for (const char *level : {"bf16", "w8a8", "bf16+w8a8", "w8", "w4g32", "bf16+w8", "bf16+w4g32", "block50"})
     if (llvm::Expected<Level> parsed = Level::parse(level))
       levels.push_back(level);
     else
@@ -404,7 +404,7 @@ void BudgetSearch::evolve(double budgetUs) {
 
 /// Remembers a plan that is better than the best one within the budget: below it, or of less divergence.
 void BudgetSearch::keep(const Found &found) {
-  auto isBelow = [&](const Found &each) { return each.measured.ratio <= *budget * (1 - kLatencySlack / 2); };
+  auto isBelow = [&](const Found &each) { return each.measured.ratio <= kMostOfBudget * *budget; };
   if (found.measured.ratio > *budget * (1 + kLatencySlack))
     return;
   if (!best || std::pair(!isBelow(found), found.error) < std::pair(!isBelow(*best), best->error))
@@ -415,7 +415,7 @@ void BudgetSearch::keep(const Found &found) {
 /// starts with the right one. False after an error, which was reported.
 bool BudgetSearch::fitBudget(double &allowed) {
   search::Plan last;
-  double aim = *budget * (1 - kLatencySlack);
+  double aim = kAim * *budget;
   for (int attempt = 0; attempt < kMostAttempts && (attempt == 0 || !wasInterrupted()); ++attempt) {
     if (!startFrom(allowed * state.f32Us()))
       return best.has_value();
@@ -448,7 +448,7 @@ std::optional<SearchedPlan> BudgetSearch::withinLatency() {
     if (!found)
       return std::nullopt;
     keep(*found);
-    double share = found->measured.ratio / (*budget * (1 - kLatencySlack / 2));
+    double share = found->measured.ratio / (kMostOfBudget * *budget);
     if (share <= 1 || wasInterrupted())
       break;
     allowed /= share;

@@ -23,6 +23,11 @@ static bool isFloat(artifact::DType type) {
 
 double BudgetTrial::dropOf(double divergence) const { return logits ? std::expm1(divergence) : divergence; }
 
+/// Whether Linux refused AMX, so that the file's first image runs.
+static bool runsFallback(const OpenModel &model) {
+  return model.session->targetIndex() + 1 < model.artifact().program().targets.size();
+}
+
 std::optional<TrialProgram> BudgetTrial::compile(const PrecisionRequest &request) const {
   TrialProgram program;
   Result<TempFolder> folder = TempFolder::create();
@@ -35,6 +40,8 @@ std::optional<TrialProgram> BudgetTrial::compile(const PrecisionRequest &request
   PrecisionRequest own = request;
   own.carriedOut = &program.plan;
   own.statistics = statistics;
+  own.memo = &memo;
+  own.fallback = !f32.model.session || runsFallback(f32.model);
   ToolContext context(command.settings.jobs);
   if (!compileModelWith(part, /*summary=*/false, own, context))
     return std::nullopt;

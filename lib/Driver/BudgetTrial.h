@@ -17,6 +17,8 @@
 #include "CompileModel.h"
 #include "Model.h"
 
+#include "permalloy/Pipelines/KernelMemo.h"
+
 namespace permalloy {
 
 /// A compiled form of the model, and the levels that its sites really have.
@@ -85,6 +87,7 @@ private:
   double divergenceOf(const Feed &feed, const Rows &actual, const Rows &expected) const;
 
   const CompileCommand &command;
+  mutable KernelMemo memo;
   TrialProgram f32;
   std::unique_ptr<CostModel> model;
   std::vector<Feed> feeds; ///< one a sample

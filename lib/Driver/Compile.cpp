@@ -275,6 +275,8 @@ static void choose(CompileOptions &options, const PrecisionRequest &request) {
   options.switches = request.switches;
   options.calibration = request.calibration;
   options.statistics = request.statistics;
+  options.memo = request.memo;
+  options.fallback = request.fallback;
   if (!request.mergeTokens.empty())
     options.tokens.schedule = request.mergeTokens;
 }

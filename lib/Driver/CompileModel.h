@@ -18,6 +18,8 @@ struct PrecisionRequest {
   std::optional<PrecisionPlan> plan; ///< as this plan says
   bool allBf16 = false;              ///< else: all that can be in bf16
   std::optional<QuantizationRequest> quantization; ///< beside either: weights as codes
+  KernelMemo *memo = nullptr; ///< of a search
+  bool fallback = true;       ///< whether the file gets code for where Linux refuses AMX
   std::string mergeTokens; ///< beside these: tokens that each block gives up, as --merge-tokens; empty: as the settings say
   PrecisionPlan *switches = nullptr; ///< else: a switch for each product, listed here
   PrecisionPlan *carriedOut = nullptr; ///< gets the plan that was carried out

@@ -224,7 +224,7 @@ LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions
   for (const codegen::CpuTarget &target : *targets)
     if (failed(addImage(module, target, options, *tuned, scheduled, images, fromCache)))
       return failure();
-  if (needsFallback(images)) {
+  if (options.fallback && needsFallback(images)) {
     if (failed(addImage(module, codegen::CpuTarget::withoutAmx(), options, *tuned, scheduled, images, fromCache)))
       return failure();
     std::swap(images[0], images[1]);

@@ -8,6 +8,7 @@
 #include "permalloy/Codegen/Common/ObjectEmission.h"
 #include "permalloy/Codegen/KernelContext.h"
 #include "permalloy/Codegen/KernelEmitter.h"
+#include "permalloy/Pipelines/KernelMemo.h"
 
 #include "llvm/Support/ThreadPool.h"
 
@@ -40,6 +41,21 @@ void compile(Job &job, const codegen::CpuTarget &target, const codegen::KernelCa
     job.object = std::move(*object);
   else
     job.error = llvm::toString(object.takeError()) + (why.empty() ? "" : ": " + why);
+}
+
+/// The same, from the memo where it is there (may be null).
+void compileOnce(Job &job, const codegen::CpuTarget &target, const codegen::KernelCache *cache, KernelMemo *memo) {
+  if (!memo)
+    return compile(job, target, cache);
+  std::string key = target.name.str() + " " + job.name + " " + job.text;
+  if (auto known = memo->find(key)) {
+    job.object = std::move(*known);
+    job.object.fromCache = true;
+    return;
+  }
+  compile(job, target, cache);
+  if (job.error.empty())
+    memo->keep(key, job.object);
 }
 
 LogicalResult reportErrors(ArrayRef<Job> jobs) {
@@ -90,7 +106,7 @@ FailureOr<TargetImage> permalloy::compileKernels(ScheduledKernels &kernels, cons
   unsigned done = 0;
   for (Job &job : jobs)
     pool.async([&] {
-      compile(job, kernels.target, cache ? &*cache : nullptr);
+      compileOnce(job, kernels.target, cache ? &*cache : nullptr, options.memo);
       std::lock_guard lock(mutex);
       ++done;
       fromCache += job.object.fromCache;

@@ -46,7 +46,10 @@ def test_equal_is_said_with_what_differs():
     lower = {"value": -2, "low": -3, "high": -1}
     words = budgets.verdict({"errors": zero, "KL": lower}, zero)
     assert words == "equal, the uniform plan is lossless; KL lower"
-    assert budgets.verdict({"errors": zero, "KL": zero}, {"value": 1, "low": 0.5, "high": 2}) == "equal"
+    assert (
+        budgets.verdict({"errors": zero, "KL": zero}, {"value": 1, "low": 0.5, "high": 2})
+        == "equal"
+    )
 
 
 def test_losses_of_known_outputs():
@@ -55,7 +58,7 @@ def test_losses_of_known_outputs():
     columns = losses.of(task, [even] * 3, [even] * 3)
     assert columns["nats"] == pytest.approx(np.log(256), rel=1e-5)
     assert columns["KL"] == pytest.approx(0, abs=1e-9)
-    assert list(columns)[0] == losses.MAIN["language"]
+    assert next(iter(columns)) == losses.MAIN["language"]
 
 
 def test_run(tmp_path):
@@ -64,7 +67,14 @@ def test_run(tmp_path):
         permalloy.compiler.find_compiler()
     except permalloy.CompileError as error:
         pytest.skip(str(error))
-    command = [sys.executable, ROOT / "benchmarks/quality/budgets", "--models", "digits", "--budgets", "1.4"]
+    command = [
+        sys.executable,
+        ROOT / "benchmarks/quality/budgets",
+        "--models",
+        "digits",
+        "--budgets",
+        "1.4",
+    ]
     command += ["--levels", "bf16", "--samples", "24", "--pairs", "3", "--minutes", "0.01"]
     command += ["--work", tmp_path, "--out", tmp_path / "budgets.json"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)

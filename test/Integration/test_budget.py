@@ -40,7 +40,10 @@ def test_max_drop_is_kept_and_the_state_goes_on(permalloy, model):
     assert plan["error"] <= 1e-3
     assert "levels for the whole model" in result.err and "1 - cosine" in result.err
     # The cost model's name, its own prediction, the scaled one, and what was measured.
-    assert "as 'trees' predicts it" in result.err and "before scaling by what was measured" in result.err
+    assert (
+        "as 'trees' predicts it" in result.err
+        and "before scaling by what was measured" in result.err
+    )
     assert re.search(r"plan: predicted [\d.]+x .*, measured [\d.]+x", result.err)
     known = json.loads(state.read_text())
     # Which levels are worth a measurement depends on the machine; each that is has one.
@@ -80,7 +83,8 @@ def test_an_interrupt_keeps_the_best_so_far(tool, model, heed_interrupts):
     alloy, state = model.with_name("model.alloy"), model.with_name("state.json")
     command = [tool, "compile", model, "-o", alloy, "--calibrate", model.with_name("in.npz"), "--budget",
                "latency=1.5x", "--levels", "bf16,w8", "--search-minutes", "30", "--search-state", state]  # fmt: skip
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
+    how = {"stderr": subprocess.PIPE, "text": True, "preexec_fn": heed_interrupts}
+    process = subprocess.Popen(list(map(str, command)), **how)
     deadline = time.monotonic() + 240
     while not (state.exists() and json.loads(state.read_text())["generation"]):
         assert process.poll() is None and time.monotonic() < deadline

@@ -25,6 +25,8 @@
 
 namespace permalloy {
 
+class KernelMemo;
+
 /// Fewer tokens in encoders (Transforms/TokenReduction.h).
 struct TokenOptions {
   std::string schedule;       ///< tokens that each block gives up: "13", "16,16,8,0", "26..0"; empty: none
@@ -57,6 +59,10 @@ struct CompileOptions {
   unsigned jobs = 0;
   /// Folder of the kernel cache; empty: no cache.
   std::string cacheDir;
+  /// Of a search, which compiles the model again and again (KernelMemo.h); null: none.
+  KernelMemo *memo = nullptr;
+  /// Whether an artifact whose only image uses AMX gets another for AVX-512.
+  bool fallback = true;
   /// Tuning database with measured schedules (CostModel/TuningDatabase.h); empty: the default schedules. A file that is not
   /// there counts as empty unless `databaseIsRequired`.
   std::string database;

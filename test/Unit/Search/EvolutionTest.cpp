@@ -121,3 +121,22 @@ TEST(Evolution, AnErrorThatIsNoNumberNeverWins) {
   EXPECT_TRUE(evolution.step(state));
   EXPECT_EQ(state.parent, start);
 }
+
+TEST(Evolution, CostsThatAreNoSumAreKept) {
+  Sites sites = randomSites(5, 8, 3);
+  sites.levels.push_back({{2, 0}, {1, 0.001}}); // the second one halves what all others cost
+  double budget = budgetAt(sites, 0.4);
+  EvolutionOptions options = oneStage();
+  options.cost = [&](const Plan &plan) { return costOf(sites, plan) * (plan.back() ? 0.5 : 1); };
+  bool halved = false;
+  Plan start = cheapest(sites);
+  Evolution evolution(sites, budget, options, [&](const Plan &plan, unsigned) {
+    EXPECT_LE(options.cost(plan), plan == start ? HUGE_VAL : budget);
+    halved |= plan.back() == 1 && costOf(sites, plan) > budget;
+    return errorOf(sites, plan);
+  });
+  EvolutionState state{start, {}, 0};
+  for (int i = 0; i < 20; ++i)
+    evolution.step(state);
+  EXPECT_TRUE(halved);
+}

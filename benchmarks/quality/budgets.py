@@ -127,7 +127,9 @@ class Session:
         plans = {share: form for share in self.options.budgets if (form := self._plan(task, share))}
         searched = time.monotonic() - start
         self._time(task, [*uniform, *plans.values()])
-        self._judge(task, [*uniform, *plans.values()])
+        most = max(self.options.budgets) * (1 + _SLACK)
+        fast = [form for form in uniform[1:] if form.latency["median"] <= most]
+        self._judge(task, [f32, *fast, *plans.values()])  # no other can be the best of a budget
         rows = {share: compare(task, share, plan, uniform) for share, plan in plans.items()}
         for share, row in rows.items():
             row |= {"date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"), "threads": 1,
@@ -270,4 +272,4 @@ def table(task, rows: dict[float, dict], uniform: list[Form]) -> str:
 
 
 def _losses(row: dict) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in row["losses"].items())
+    return ", ".join(f"{name} {value:.4g}" for name, value in row["losses"].items()) or "not judged"

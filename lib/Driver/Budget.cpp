@@ -291,6 +291,8 @@ bool BudgetSearch::measureAll() {
       return false;
     allLevels = !wasInterrupted();
     save();
+  } else if (!trial.stepTimes(trial.reference(), {})) { // what the state does not keep
+    return false;
   }
   if (state.sites.empty() && state.merges.size() < 2)
     return fail("no operation of the model can have any of the levels " + joined(levels)), false;

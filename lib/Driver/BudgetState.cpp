@@ -199,10 +199,13 @@ double BudgetState::factorOf(const std::string &from, const std::string &kind, s
 
 double BudgetState::scaled(const search::Plan &plan, llvm::ArrayRef<StepTime> steps) const {
   std::vector<double> us = costsOf(sites, steps, &StepTime::predicted);
-  double sum = us.back() * factorOf("f32", "", plan.back());
-  for (size_t i = 0; i < sites.size(); ++i)
-    sum += us[i] * factorOf(sites[i].levels[plan[i]].from, sites[i].kind, plan.back());
-  return sum;
+  double sum = 0, others = 0;
+  for (size_t i = 0; i < sites.size(); ++i) {
+    const std::string &from = sites[i].levels[plan[i]].from;
+    sum += us[i] * factorOf(from, sites[i].kind, plan.back());
+    others += factorOf(from, "", plan.back()) / double(sites.size());
+  }
+  return sum + us.back() * (sites.empty() ? factorOf("f32", "", plan.back()) : others);
 }
 
 /// Of each site in a program at `level`; what the steps of no site got slower or faster is shared by the sites that changed.

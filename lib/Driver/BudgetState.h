@@ -95,7 +95,7 @@ struct BudgetState {
   /// For each way to merge the best plan within the budget, best first; empty where nothing is.
   Result<std::vector<search::Allocation>> within(double budgetUs) const;
   double f32Us() const;
-  /// What a plan's own program takes: its prices, scaled.
+  /// What a plan's own program takes: its prices, scaled; steps of no site by the mean of the sites' factors for these.
   double scaled(const search::Plan &plan, llvm::ArrayRef<StepTime> steps) const;
   /// The plan with a level for each site, and what is known of each. `solver` is that of weights in a format.
   PrecisionPlan planOf(const search::Plan &plan, const std::string &solver) const;

@@ -67,7 +67,8 @@ public:
   std::optional<double> divergence(TrialProgram &program, unsigned samples);
   /// Launches that the cost model prices, by the first sample's sizes.
   std::optional<PricedForm> price(const PrecisionRequest &request) const;
-  /// All steps of `program`, which is what `request` asked for: its prices, and the least times over some runs.
+  /// All steps of `program`, which is what `request` asked for: its prices, and the least times over some runs. The last is what
+  /// a run takes beside its steps; f32 has to be measured first, which says what to expect of that.
   std::optional<std::vector<StepTime>> stepTimes(TrialProgram &program, const PrecisionRequest &request);
   /// Of the cost model: "trees"
   std::string costModel() const { return model->kind(); }
@@ -88,6 +89,7 @@ private:
 
   const CompileCommand &command;
   mutable KernelMemo memo;
+  double betweenUs = 0; ///< what a run of f32 takes beside its steps; known once they were measured
   TrialProgram f32;
   std::unique_ptr<CostModel> model;
   std::vector<Feed> feeds; ///< one a sample

@@ -28,7 +28,7 @@ namespace permalloy {
 static constexpr unsigned kSiteSamples = 16, kPlanSamples = 64;
 /// A plan that is measured to be above the budget by this share, about what two measurements differ by, is refused. The search
 /// aims at less, so that measuring again gives a latency within the budget, too.
-static constexpr double kLatencySlack = 0.01, kAim = 0.98, kMostOfBudget = 0.99;
+static constexpr double kLatencySlack = 0.01, kAim = 0.97, kMostOfBudget = 0.985;
 /// A plan that leaves more of the budget than this is sought again with a budget that uses it.
 static constexpr double kUnused = 0.05;
 static constexpr int kMostAttempts = 4;

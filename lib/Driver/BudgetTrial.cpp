@@ -215,6 +215,22 @@ std::optional<double> BudgetTrial::divergence(TrialProgram &program, unsigned sa
 // Times
 //===----------------------------------------------------------------------===//
 
+/// Of one run, memory for the outputs included, but not what the driver does with them.
+static Result<double> secondsOf(OpenModel &model, std::span<const NamedArray> feed, std::span<int64_t> stepNanoseconds = {}) {
+  std::vector<OutputTensor> outputs(model.artifact().manifest().outputs.size());
+  std::vector<InputTensor> inputs = inputTensors(feed);
+  RunOptions options;
+  options.stepNanoseconds = stepNanoseconds;
+  auto start = std::chrono::steady_clock::now();
+  Status status = model.session->run(inputs, outputs, options);
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  for (OutputTensor &output : outputs)
+    output.release();
+  if (!status.ok())
+    return status;
+  return seconds;
+}
+
 /// The nodes of a step, from its name.
 static std::vector<std::string> nodesOf(llvm::StringRef name) {
   llvm::SmallVector<llvm::StringRef> nodes;
@@ -261,10 +277,10 @@ std::optional<std::vector<StepTime>> BudgetTrial::stepTimes(TrialProgram &progra
   std::vector<double> least(steps.size(), HUGE_VAL);
   double leastRun = HUGE_VAL;
   for (int i = 0; i < kStepRuns; ++i) {
-    auto start = std::chrono::steady_clock::now();
-    if (auto outputs = program.model.run(feeds.front(), nanoseconds); !outputs.ok())
-      return fail(outputs.status()), std::nullopt;
-    leastRun = std::min(leastRun, std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
+    Result<double> run = secondsOf(program.model, feeds.front(), nanoseconds);
+    if (!run.ok())
+      return fail(run.status()), std::nullopt;
+    leastRun = std::min(leastRun, *run * 1e6);
     for (size_t step = 0; step < steps.size(); ++step)
       least[step] = std::min(least[step], double(nanoseconds[step]));
   }
@@ -282,24 +298,17 @@ std::optional<std::vector<StepTime>> BudgetTrial::stepTimes(TrialProgram &progra
 }
 
 std::optional<Latency> BudgetTrial::latency(TrialProgram &program) {
-  using Clock = std::chrono::steady_clock;
-  auto seconds = [&](TrialProgram &which) -> double {
-    auto start = Clock::now();
-    auto outputs = which.model.run(feeds.front());
-    return outputs.ok() ? std::chrono::duration<double>(Clock::now() - start).count() : -1;
-  };
   Latency result{HUGE_VAL, HUGE_VAL, 0};
   for (int turn = 0; turn < kTurns; ++turn)
     // The one that is second finds warm caches of the other's: they change places.
     for (int second : {0, 1}) {
       bool own = (turn + second) % 2;
       TrialProgram &which = own ? program : f32;
-      seconds(which);
-      double time = seconds(which);
-      if (time < 0)
-        return fail("a run failed that had worked before"), std::nullopt;
+      Result<double> untimed = secondsOf(which.model, feeds.front()), timed = secondsOf(which.model, feeds.front());
+      if (!untimed.ok() || !timed.ok())
+        return fail(untimed.ok() ? timed.status() : untimed.status()), std::nullopt;
       double &least = own ? result.us : result.reference;
-      least = std::min(least, time * 1e6);
+      least = std::min(least, *timed * 1e6);
     }
   result.ratio = result.us / result.reference;
   return result;

@@ -126,7 +126,11 @@ class Session:
         uniform = [f32, *self._uniform(task)]
         plans = {share: form for share in self.options.budgets if (form := self._plan(task, share))}
         searched = time.monotonic() - start
-        self._time(task, [*uniform, *plans.values()])
+        self._time(task, uniform)
+        for plan in (
+            plans.values()
+        ):  # beside f32 alone, as the search has it: many forms drive each other out of caches
+            self._time(task, [Form("f32", f32.alloy), plan])
         most = max(self.options.budgets) * (1 + _SLACK)
         fast = [form for form in uniform[1:] if form.latency["median"] <= most]
         self._judge(task, [f32, *fast, *plans.values()])  # no other can be the best of a budget

@@ -109,8 +109,15 @@ def load(permalloy, databases):
 
 
 def kind_of(cells, header):
-    bits = max(float(cells[header.index(n)]) == 16 for n in ("input_bits", "key_bits"))
-    return "bf16" if bits else "f32"
+    """The format of what is multiplied: f32, bf16, int8 (sums of integers), w4 and w8 (codes, decoded on the way), blocks."""
+    value = lambda name: float(cells[header.index(name)])
+    if value("block_columns"):
+        return "int8 blocks" if value("integer") else "blocks"
+    if value("integer"):
+        return "int8"
+    if value("code_group"):
+        return f"w{value('weight_bits'):.0f}"
+    return "bf16" if value("input_bits") == 16 or value("key_bits") == 16 else "f32"
 
 
 def assemble(names, feature_hash, records, cpu):

@@ -14,6 +14,7 @@ RANK_WEIGHT, RANK_WIDTH = 0.5, 0.05
 SHARED = {
     "verbose": -1, "num_threads": 1, "bagging_freq": 1, "bagging_fraction": 0.8, "feature_fraction": 0.5,
     "use_missing": False, "deterministic": True, "force_row_wise": True, "max_bin": 255, "lambda_l2": 1.0,
+    "max_depth": 7,  # a prediction takes as many steps as the deepest of trees that are walked together
 }  # fmt: skip
 ABSOLUTE = {
     **SHARED,
@@ -39,26 +40,39 @@ def padded(groups):
 
 def rank_objective(groups, y):
     """Gradient and (diagonal) Hessian of the ranking head's loss. `groups` are the rows of groups of two and more."""
+    lengths = np.array([1 << (len(g) - 1).bit_length() for g in groups])  # so that little is padding
+    parts = [part_gradients([g for g, l in zip(groups, lengths) if l == length], y) for length in sorted(set(lengths))]
+
+    def gradients(predicted, _):
+        gradient, hessian = np.zeros_like(predicted), np.ones_like(predicted)
+        for part in parts:
+            part(predicted, gradient)
+        return gradient, hessian
+
+    return gradients
+
+
+def part_gradients(groups, y):
+    """A function that writes the gradients of these groups."""
     index, there = padded(groups)
     count = there.sum(axis=1, keepdims=True)
     target = np.where(there, y[index], 0).astype(np.float32)
     gap = target[:, :, None] - target[:, None, :]
     pairs = there[:, :, None] & there[:, None, :]
     # i should be before j where it is faster; the width is what measurements tell apart.
-    faster, weight = gap < 0, np.where(pairs, np.minimum(np.abs(gap) / RANK_WIDTH, 1.0), 0)
+    slower = (gap >= 0).astype(np.float32)
+    weight = np.where(pairs, np.minimum(np.abs(gap) / RANK_WIDTH, 1.0), 0).astype(np.float32)
 
-    def gradients(predicted, _):
+    def write(predicted, gradient):
         score = np.where(there, predicted[index], 0).astype(np.float32)
         error = score - target
         error -= np.where(there, error, 0).sum(axis=1, keepdims=True) / count
-        steps = np.clip((score[:, :, None] - score[:, None, :]) / RANK_WIDTH, -30, 30)
+        steps = np.clip((score[:, :, None] - score[:, None, :]) / np.float32(RANK_WIDTH), -30, 30)
         chance = 1 / (1 + np.exp(-steps))
-        pull = ((chance - ~faster) * weight).sum(axis=2) / count
-        gradient, hessian = np.zeros_like(predicted), np.ones_like(predicted)
+        pull = ((chance - slower) * weight).sum(axis=2) / count
         gradient[index[there]] = (error + 2 * RANK_WEIGHT * RANK_WIDTH * pull)[there]
-        return gradient, hessian
 
-    return gradients
+    return write
 
 
 def train_member(rows, seed):

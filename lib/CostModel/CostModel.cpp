@@ -63,6 +63,13 @@ public:
     return answer;
   }
 
+  double score(const KernelFacts &facts, const NamedNumbers &schedule, const std::string &target) const override {
+    CostEstimate prior;
+    double mean, deviation;
+    trees.predict(Trees::Ranking, featuresOf(facts, schedule, target, prior), mean, deviation);
+    return mean;
+  }
+
   CostGain compare(const KernelFacts &facts, const NamedNumbers &schedule, const NamedNumbers &other,
                    const std::string &target) const override {
     CostEstimate prior;

@@ -97,6 +97,7 @@ private:
   double value(tfm::DimExprAttr expr);
   double elements(Value of) { return value(shapes.numElements(of)); }
   void readLinear(Value input, Value result, Value weight);
+  void readDecoding(Operation *op);
   void readAttention(tfm::AttentionOp op);
   void readMatmul(tfm::MatmulOp op);
   void readWork();
@@ -120,6 +121,18 @@ double Reader::value(tfm::DimExprAttr expr) {
   return double(number.value_or(1));
 }
 
+/// What makes a weight from what is stored.
+void Reader::readDecoding(Operation *op) {
+  if (auto blocks = dyn_cast<tfm::ExpandBlocksOp>(op))
+    facts.blockColumns = double(blocks.getBlock()[1]);
+  auto decode = dyn_cast<tfm::DequantizeOp>(op);
+  auto code = decode ? dyn_cast<tfm::QuantType>(getElementTypeOrSelf(decode.getCodes().getType())) : tfm::QuantType();
+  if (!code)
+    return;
+  facts.codeGroup = std::min(double(code.getGroup()), facts.k);
+  facts.hasZeroPoints = bool(decode.getZeroPoints()), facts.hasCodebook = bool(decode.getCodebook());
+}
+
 /// A product with a weight, which stands in the kernel or is made in it from what is stored (codes, scales, lists of blocks).
 void Reader::readLinear(Value input, Value result, Value weight) {
   auto type = cast<RankedTensorType>(weight.getType());
@@ -138,6 +151,7 @@ void Reader::readLinear(Value input, Value result, Value weight) {
       continue;
     if (Operation *op = made.getDefiningOp()) {
       llvm::append_range(waiting, op->getOperands());
+      readDecoding(op);
       continue;
     }
     auto stored = cast<RankedTensorType>(made.getType());
@@ -191,12 +205,17 @@ double Reader::opsPerElement(Operation &op) const {
 void Reader::readWork() {
   KernelWork work = workOf(kernel);
   facts.flops = value(work.flops), facts.bytes = value(work.bytes);
+  auto isOfWeight = [](BlockArgument argument) {
+    auto decodes = [](Operation *user) { return isa<tfm::ExpandBlocksOp, tfm::DequantizeOp>(user); };
+    return cast<RankedTensorType>(argument.getType()).getEncoding() || llvm::any_of(argument.getUsers(), decodes);
+  };
   for (BlockArgument argument : kernel.getBlock().getArguments())
-    if (!cast<RankedTensorType>(argument.getType()).getEncoding() && !(facts.hasCache && argument.getType() != kernel.yielded()[0].getType()))
+    if (!isOfWeight(argument) && !(facts.hasCache && argument.getType() != kernel.yielded()[0].getType()))
       facts.elements = std::max(facts.elements, elements(argument));
   for (Value result : kernel.yielded())
     facts.outputBytes += elements(result) * bitsOf(result.getType()) / 8;
-  for (Operation &op : kernel.getBlock()) {
+  llvm::DenseMap<Operation *, double> times; // how many elements of each are computed
+  for (Operation &op : llvm::reverse(kernel.getBlock())) {
     ++facts.operations;
     if (op.getNumResults() == 0 || isa<tfm::KvAppendOp>(op))
       continue;
@@ -207,6 +226,10 @@ void Reader::readWork() {
     // A reduction goes over its input.
     Value walked = isa<tfm::ReduceOp>(op) ? op.getOperand(0) : op.getResult(0);
     double count = elements(walked);
+    for (Operation *user : op.getResult(0).getUsers()) // anew for each of theirs, where these are more
+      if (isa<tfm::UnaryOp, tfm::BinaryOp, tfm::CastOp, tfm::SelectOp, tfm::CompareOp>(op))
+        count = std::max(count, times.lookup(user));
+    times[&op] = isa<tfm::LinearOp, tfm::GroupedLinearOp, tfm::AttentionOp, tfm::MatmulOp>(op) ? 0 : count;
     facts.elements = std::max(facts.elements, count);
     facts.vectorOps += count * opsPerElement(op);
   }

@@ -13,6 +13,10 @@ using namespace mlir;
 static constexpr double kNotHidden = 0.15;
 /// Cycles of what surrounds one register tile: addresses, accumulators stored and loaded again.
 static constexpr double kTile = 30;
+/// A product with codes goes over them once for up to so many rows; for more it decodes a tile's panels into scratch first.
+static constexpr double kFewCodedRows = 16, kDecodedTileRows = 12;
+/// From so many rows in a block on a tile of lane_columns has rows in its lanes; below it broadcasts kFewLaneRows.
+static constexpr double kLeastLaneRows = 16, kFewLaneRows = 8;
 /// Cycles of a scalar operation of the generic emitter: an index, a load, the arithmetic.
 static constexpr double kScalarOp = 2.5;
 
@@ -64,6 +68,8 @@ public:
 private:
   CostEstimate contraction();
   CostEstimate tiledContraction();
+  CostEstimate codedContraction();
+  CostEstimate laneContraction();
   CostEstimate attention();
   CostEstimate decodeAttention();
   CostEstimate tiledAttention();
@@ -92,6 +98,10 @@ double Estimator::tileCycles(double rows, double vectors, double extra) const {
 CostEstimate Estimator::contraction() {
   if (parameterOf(schedule, "epilogue_rows", 0) && machine.amxTileCycles > 0)
     return tiledContraction();
+  if (parameterOf(schedule, "ahead_bytes", -1) >= 0)
+    return codedContraction();
+  if (parameterOf(schedule, "lane_columns", 0) > 0)
+    return laneContraction();
   int64_t k = std::max<int64_t>(int64_t(facts.k * facts.density), 1), n = int64_t(facts.n), m = std::max<int64_t>(int64_t(facts.m), 1);
   // Integers multiply several products at once; what is stored in other forms is decoded once for a register tile.
   double perStep = facts.isInteger ? 1 / machine.int8PerFma : 1;
@@ -134,6 +144,47 @@ CostEstimate Estimator::contraction() {
   cost.overhead += (half ? double(m) * k / machine.lanes * 2 : 0) + (cuts > 1 ? 3.0 * m * n / machine.lanes : 0);
   if (!parameterOf(schedule, "prefetch_period", 1))
     cost.overhead += 0.5 * cost.memory;
+  addEpilogue(cost);
+  return cost;
+}
+
+/// Weights as codes, decoded in registers or into scratch: lib/Codegen/CPU/WeightOnlyKernel.cpp.
+CostEstimate Estimator::codedContraction() {
+  double m = std::max(facts.m, 1.0), k = facts.k, vectors = std::ceil(facts.n / machine.lanes), weights = facts.weightBytes;
+  double decode = (facts.codeGroup < 64 ? 3 : 2) + facts.hasZeroPoints + facts.hasCodebook;
+  CostEstimate cost;
+  cost.memory = weights / machine.memoryBytes;
+  if (m <= kFewCodedRows) {
+    cost.compute = vectors * k * std::max((2 * m + decode) / machine.issueWidth, m / machine.fmaPorts);
+    cost.overhead = vectors * kTile;
+  } else {
+    double blocks = std::ceil(m / double(get("block_rows", 240))), tiles = blocks * std::ceil(m / blocks / kDecodedTileRows);
+    cost.compute = vectors * k * (blocks * (decode + 1) / machine.issueWidth + m / machine.fmaPorts);
+    cost.l2 = (2 * blocks + tiles) * k * facts.n * 4 / machine.l2Bytes;
+    cost.l3 = (blocks - 1) * weights / machine.l3Bytes;
+    cost.overhead = tiles * vectors * kTile;
+  }
+  if (!parameterOf(schedule, "ahead_bytes", 1))
+    cost.overhead += 0.5 * cost.memory;
+  addEpilogue(cost);
+  return cost;
+}
+
+/// Kept blocks with rows of A in the lanes: lib/Codegen/CPU/SparseColumns.cpp.
+CostEstimate Estimator::laneContraction() {
+  double m = std::max(facts.m, 1.0), kept = facts.k * facts.density, panels = std::ceil(facts.n / tfm::kPanelColumns);
+  double blocks = std::ceil(m / double(get("block_rows", 240))), height = std::ceil(m / blocks);
+  bool few = height < kLeastLaneRows;
+  double tileRows = few ? std::min(height, kFewLaneRows) : double(get("tile_rows", 48)), columns = double(get("lane_columns", 8));
+  double tiles = blocks * std::ceil(height / tileRows) * panels;
+  double step = few ? tileCycles(tileRows, double(tfm::kPanelColumns) / machine.lanes)
+                    : tileCycles(columns, tileRows / machine.lanes) * tfm::kPanelColumns / columns;
+  CostEstimate cost;
+  cost.compute = tiles * kept * step;
+  cost.memory = facts.weightBytes / machine.memoryBytes;
+  cost.l3 = (blocks - 1) * facts.weightBytes / machine.l3Bytes;
+  cost.l2 = panels * m * kept * 4 / machine.l2Bytes;
+  cost.overhead = tiles * kTile + (few ? 0 : m * facts.k / machine.lanes * 2);
   addEpilogue(cost);
   return cost;
 }

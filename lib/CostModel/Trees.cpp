@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/CostModel/Trees.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 
 using namespace permalloy;
 
@@ -71,45 +73,86 @@ Result<Trees> Trees::parse(std::string_view bytes, std::string_view targetKind, 
   if (in.number<uint32_t>() != kHeads || members == 0 || members > 64 || in.cut)
     return bad("the trees' header is damaged");
   trees.heads.resize(members * kHeads);
-  for (std::vector<Tree> &head : trees.heads) {
-    uint32_t size = in.number<uint32_t>();
-    if (in.cut || size > in.left())
+  std::vector<uint32_t> sizes(trees.heads.size());
+  for (uint32_t &size : sizes)
+    if (size = in.number<uint32_t>(); in.cut || size > in.left())
       return bad("the file is cut short");
-    head.resize(size);
-  }
+  std::vector<FileNode> nodes;
+  std::vector<double> leaves;
   for (std::vector<Tree> &head : trees.heads)
-    for (Tree &tree : head) {
+    for (size_t tree = 0; tree < sizes[size_t(&head - trees.heads.data())]; ++tree) {
       uint32_t inner = in.number<uint32_t>();
-      if (in.cut || inner > INT16_MAX || inner * sizeof(Node) + (inner + 1) * sizeof(double) > in.left())
+      if (in.cut || inner > INT16_MAX || inner * sizeof(FileNode) + (inner + 1) * sizeof(double) > in.left())
         return bad("the file is cut short");
-      tree = {uint32_t(trees.nodes.size()), uint32_t(trees.leaves.size()), inner};
+      nodes.clear(), leaves.clear();
       for (uint32_t i = 0; i < inner; ++i) {
-        Node node = {in.number<uint16_t>(), in.number<int16_t>(), in.number<int16_t>(), in.number<uint16_t>(), in.number<float>()};
+        FileNode node = {in.number<uint16_t>(), in.number<int16_t>(), in.number<int16_t>(), in.number<uint16_t>(), in.number<float>()};
         // Children come behind their parents, so every walk ends.
         for (int32_t child : {node.left, node.right})
           if (child >= 0 ? child <= int32_t(i) || child >= int32_t(inner) : -1 - child > int32_t(inner))
             return bad("a tree is damaged");
         if (node.feature >= features)
           return bad("a tree is damaged");
-        trees.nodes.push_back(node);
+        nodes.push_back(node);
       }
       for (uint32_t i = 0; i <= inner; ++i)
-        trees.leaves.push_back(in.number<double>());
+        leaves.push_back(in.number<double>());
+      if (!trees.addTree(head, nodes, leaves))
+        return bad("a tree is damaged");
     }
   if (in.left() != 0)
     return bad("the file goes on behind its last tree");
   return trees;
 }
 
-double Trees::predict(size_t member, Head head, std::span<const float> row) const {
-  double sum = 0;
-  for (const Tree &tree : heads[member * kHeads + head]) {
-    int32_t at = tree.inner ? 0 : -1;
-    while (at >= 0) {
-      const Node &node = nodes[tree.nodes + uint32_t(at)];
-      at = row[node.feature] <= node.threshold ? node.left : node.right;
+/// Breadth first: the nodes that most rows pass stand together.
+bool Trees::addTree(std::vector<Tree> &head, std::span<const FileNode> inner, std::span<const double> leaves) {
+  struct Place {
+    int32_t child;  ///< as the file numbers it
+    uint32_t depth;
+  };
+  std::vector<Place> order = {{inner.empty() ? -1 : 0, 0}};
+  Tree tree{uint32_t(nodes.size()), 0};
+  for (size_t at = 0; at < order.size(); ++at) {
+    auto [child, depth] = order[at];
+    tree.depth = std::max(tree.depth, depth);
+    if (child < 0) {
+      nodes.push_back({std::numeric_limits<float>::infinity(), 0, uint16_t(at)});
+      values.push_back(leaves[size_t(-1 - child)]);
+      continue;
     }
-    sum += leaves[tree.leaves + uint32_t(-1 - at)];
+    if (order.size() > 2 * inner.size()) // a node that two others lead to
+      return false;
+    const FileNode &node = inner[size_t(child)];
+    nodes.push_back({node.threshold, node.feature, uint16_t(order.size())});
+    values.push_back(0);
+    order.push_back({node.left, depth + 1}), order.push_back({node.right, depth + 1});
+  }
+  head.push_back(tree);
+  return true;
+}
+
+/// Several trees at once: a step waits for two loads, and those of other trees do not wait for them.
+double Trees::predict(size_t member, Head head, std::span<const float> row) const {
+  constexpr size_t kTogether = 8;
+  std::span<const Tree> trees = heads[member * kHeads + head];
+  const float *features = row.data();
+  double sum = 0;
+  for (size_t begin = 0; begin < trees.size(); begin += kTogether) {
+    const Node *roots[kTogether];
+    uint32_t at[kTogether] = {}, depth = 0;
+    size_t count = std::min(kTogether, trees.size() - begin);
+    for (size_t i = 0; i < kTogether; ++i) {
+      const Tree &tree = trees[begin + std::min(i, count - 1)];
+      roots[i] = nodes.data() + tree.first, depth = std::max(depth, tree.depth);
+    }
+    for (uint32_t step = 0; step < depth; ++step)
+      for (size_t i = 0; i < kTogether; ++i) {
+        const Node &node = roots[i][at[i]];
+        at[i] = node.left + !(features[node.feature] <= node.threshold);
+      }
+    for (size_t i = 0; i < count; ++i)
+      sum += values[trees[begin + i].first + at[i]];
   }
   return sum;
 }

@@ -140,9 +140,8 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
                 "Take the compiler's own schedules, whatever was measured")
       ->excludes(database);
   app->add_option("--cost-model", settings.costModel,
-                  "What looks for faster schedules where none were measured: trees (trained on measured kernels; FILE.trees: "
-                  "on others), prior (a roofline), or none")
-      ->capture_default_str();
+                  "What passes ask whether to fuse, and whether blocks are worth leaving out, and what looks for faster schedules where none were measured: "
+                  "trees (trained on measured kernels; FILE.trees: on others), prior (a roofline), or none. Default: trees for passes, none for schedules");
 }
 
 static void addVerbose(CLI::App *app, bool &verbose) {

@@ -40,7 +40,7 @@ struct CompileSettings {
   bool noCache = false;
   std::string database;    ///< tuning database; empty: the default one
   bool noDatabase = false; ///< the compiler's own schedules
-  std::string costModel = "none"; ///< what chooses schedules that were not measured: prior, trees or none
+  std::string costModel; ///< what passes ask and what chooses schedules that were not measured: prior, trees or none; empty: trees, none
   bool verbose = false;
 };
 

@@ -256,6 +256,7 @@ static CompileOptions makeOptions(const CompileCommand &command, Progress &progr
   if (!command.settings.noDatabase)
     options.database = options.databaseIsRequired ? command.settings.database : TuningDatabase::defaultPath();
   options.costModel = command.settings.costModel == "none" ? "" : command.settings.costModel;
+  options.passCosts = command.settings.costModel.empty() ? "trees" : options.costModel;
   options.fusionReport = command.fusionReport ? &llvm::errs() : nullptr;
   options.progress = [&progress](llvm::StringRef stage, unsigned done, unsigned total) {
     progress.update(stage.str(), done, total);

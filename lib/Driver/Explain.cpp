@@ -111,7 +111,7 @@ int runExplain(const ExplainCommand &command) {
     return fail("--dim: explain one size at a time");
   if (command.measure && !(command.settings.budget.empty() && command.settings.maxDrop.empty()))
     return fail("--measure would search for another plan: compile with --print-plan FILE first, then explain --plan FILE --measure");
-  std::string kind = command.settings.costModel == "none" ? "trees" : command.settings.costModel;
+  std::string kind = command.settings.costModel.empty() || command.settings.costModel == "none" ? "trees" : command.settings.costModel;
   auto model = CostModel::named(kind, MachineRates::of());
   if (!model.ok())
     return fail(model.status());

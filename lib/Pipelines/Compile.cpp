@@ -3,6 +3,7 @@
 
 #include "permalloy/Pipelines/Compile.h"
 #include "CompileKernels.h"
+#include "PassCosts.h"
 #include "permalloy/Artifact/CpuFeatures.h"
 #include "permalloy/Conversion/Passes.h"
 #include "permalloy/Pipelines/TfmPipeline.h"
@@ -63,8 +64,21 @@ bool hasSplits(const CompileOptions &options) {
   });
 }
 
+/// Answers for the last target; null where the user wants no model, or that is no CPU.
+FailureOr<std::unique_ptr<KernelCosts>> passCosts(ModuleOp module, const CompileOptions &options) {
+  if (options.passCosts.empty())
+    return std::unique_ptr<KernelCosts>();
+  auto model = CostModel::named(options.passCosts, MachineRates::of());
+  if (!model.ok())
+    return emitError(module.getLoc()) << model.status().message();
+  auto target = codegen::CpuTarget::parse(options.targets.back());
+  if (!target)
+    return (llvm::consumeError(target.takeError()), std::unique_ptr<KernelCosts>());
+  return std::unique_ptr<KernelCosts>(std::make_unique<PassCosts>(std::move(*model), *target));
+}
+
 /// Decides apart from the pass that applies; what was decided goes to the report.
-LogicalResult lowerPrecision(ModuleOp module, const CompileOptions &options, PrecisionPlan &chosen) {
+LogicalResult lowerPrecision(ModuleOp module, const CompileOptions &options, const KernelCosts *costs, PrecisionPlan &chosen) {
   if (options.calibration) {
     auto values = addCalibrationOutputs(module);
     if (failed(values))
@@ -84,8 +98,11 @@ LogicalResult lowerPrecision(ModuleOp module, const CompileOptions &options, Pre
   if (!options.precision && !options.allBf16 && !options.quantization)
     return success(); // the model's types, strictly
   PrecisionPlan plan = options.precision ? *options.precision : uniformPlan(module, options.allBf16);
-  if (options.quantization)
-    addFormats(module, *options.quantization, plan);
+  if (options.quantization) {
+    QuantizationRequest request = *options.quantization;
+    request.costs = costs;
+    addFormats(module, request, plan);
+  }
   if (failed(annotatePrecision(module, plan)))
     return failure();
   chosen = readPrecision(module);
@@ -103,6 +120,9 @@ std::string tokenReductionOf(ModuleOp module) {
 /// Everything before code generation. The fusion report comes between: kernels no longer show what was raised.
 LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitKind until, Stages &stages,
                            PrecisionPlan &chosen, CompileReport *report) {
+  auto costs = passCosts(module, options);
+  if (failed(costs))
+    return failure();
   stages.begin("fuse");
   auto fuse = [&](OpPassManager &passes) {
     TfmPipelineOptions pipeline;
@@ -118,7 +138,7 @@ LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitK
     return failure();
   if (options.precision || options.allBf16 || options.switches || options.quantization)
     stages.begin("choose precision");
-  if (failed(lowerPrecision(module, options, chosen)))
+  if (failed(lowerPrecision(module, options, costs->get(), chosen)))
     return failure();
   chosen.tokens = readTokenChoices(module);
   auto caches = [&](OpPassManager &passes) { passes.addNestedPass<func::FuncOp>(createPlanCaches()); };
@@ -136,7 +156,7 @@ LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitK
   if (until == EmitKind::Tfm)
     return success();
   stages.begin("plan kernels");
-  return runPasses(module, options, buildKernPipeline);
+  return runPasses(module, options, [&](OpPassManager &passes) { buildKernPipeline(passes, costs->get()); });
 }
 
 /// From the least to the most demanding, as the runtime looks at them from behind.
@@ -187,14 +207,14 @@ void permalloy::buildPrecisionPipeline(OpPassManager &passes) {
   passes.addPass(createFoldWeights());
 }
 
-void permalloy::buildKernPipeline(OpPassManager &passes) {
+void permalloy::buildKernPipeline(OpPassManager &passes, const KernelCosts *costs) {
   // 1. Pasts that grow in place. Before kernels are planned: the append takes in what makes its rows. (In a compilation they
   // are planned already, for the fusion report.)
   passes.addNestedPass<func::FuncOp>(createPlanCaches());
   // 2. Experts: what they become is grouped like all the rest.
   passes.addPass(createExpandMoe());
   // 3. Which operations share a kernel, and the kernels themselves. Each distinct one is compiled once.
-  passes.addNestedPass<func::FuncOp>(createPlanKernels());
+  passes.addNestedPass<func::FuncOp>(createPlanKernels(costs));
   passes.addPass(createOutlineKernels());
   // 4. The layout that contraction kernels read. After outlining: only then is it known who reads a weight.
   passes.addPass(createPackWeights());
@@ -205,7 +225,7 @@ void permalloy::buildKernPipeline(OpPassManager &passes) {
 void permalloy::registerCompilePipelines() {
   registerTfmPipeline();
   PassPipelineRegistration<>("precision-pipeline", "carry out what plan-precision decided", buildPrecisionPipeline);
-  PassPipelineRegistration<>("kern-pipeline", "turn fused tfm into kernels, launches and slots", buildKernPipeline);
+  PassPipelineRegistration<>("kern-pipeline", "turn fused tfm into kernels, launches and slots", [](OpPassManager &passes) { buildKernPipeline(passes); });
 }
 
 LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions &options, StringRef path, CompileReport *report) {

@@ -61,7 +61,7 @@ private:
     NamedNumbers schedule = named(space, values);
     double sum = 0;
     for (const KernelFacts &at : facts)
-      sum += model.predict(at, schedule, target).score;
+      sum += model.score(at, schedule, target);
     return sum;
   }
   bool improve(const Values &values);

@@ -7,6 +7,7 @@
 #include "Kern/Kern.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
+#include "permalloy/Transforms/KernelCosts.h"
 
 namespace permalloy {
 
@@ -21,6 +22,13 @@ inline constexpr llvm::StringLiteral kResultSlotsAttr = "slots";
 /// Whether `value` is a weight that stands in another form and is decoded by each kernel that reads it: `tfm.dequantize` of
 /// weights, the codebook perhaps a constant.
 bool isDecodedWeight(mlir::Value value);
+
+/// Kernels as text (KernelCosts.h) that groups of operations of one block would become; values that a group hands to others are its
+/// results. Sizes have the same names in all of them.
+std::vector<std::string> textOfGroups(llvm::ArrayRef<llvm::ArrayRef<mlir::Operation *>> groups);
+
+/// plan-kernels, which asks `costs` where fusing may lose. Null: as without.
+std::unique_ptr<mlir::Pass> createPlanKernels(const KernelCosts *costs);
 
 #define GEN_PASS_DECL
 #include "permalloy/Conversion/Passes.h.inc"

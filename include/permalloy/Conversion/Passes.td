@@ -68,6 +68,8 @@ def PlanKernels : Pass<"plan-kernels", "::mlir::func::FuncOp"> {
     - a producer that is elementwise or moves data joins its users when they all are in one group of rows or loops, so its
       value is computed where it is needed and never stored;
     - weights that stand as codes (`tfm.dequantize`) are decoded in each kernel that reads them;
+    - a function that such users would compute again for each of many elements (a gate of a row that scales all its tokens) stays
+      apart, and so do a norm and its codes, where the cost model, if there is one, says that this is faster;
     - the experts that a top_k chooses, their weights and their groups are one kernel;
     - a reshape that is left over stays without a number: it becomes a view, which costs nothing.
     Weights and constants are no part of groups.
@@ -82,7 +84,7 @@ def PlanKernels : Pass<"plan-kernels", "::mlir::func::FuncOp"> {
     Statistic<"numGroups", "groups", "kernels planned">,
     Statistic<"numEpilogues", "epilogues", "operations joined to the linear layer before them">,
     Statistic<"numPrologues", "producers", "producers joined to their users">];
-  let dependentDialects = ["::permalloy::tfm::TfmDialect"];
+  let dependentDialects = ["::permalloy::tfm::TfmDialect", "::permalloy::kern::KernDialect"];
 }
 
 def OutlineKernels : Pass<"outline-kernels", "::mlir::ModuleOp"> {

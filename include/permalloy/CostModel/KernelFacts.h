@@ -37,6 +37,9 @@ struct KernelFacts {
   double weightBits = 32;  ///< of an element of the weight as it is stored; less than inputBits where it is decoded on the way
   double weightBytes = 0;  ///< of all weights as they are stored
   double density = 1;      ///< share of the weight's blocks that are stored
+  double blockColumns = 0; ///< of a weight of kept blocks: columns that share a list of them
+  double codeGroup = 0;    ///< of a weight of codes: steps of K that share a scale
+  bool hasZeroPoints = false, hasCodebook = false; ///< of codes
   bool isInteger = false;  ///< sums of integers
 
   double batch = 0, queries = 0, keys = 0, heads = 0, kvHeads = 0, headSize = 0; ///< of an attention

@@ -54,19 +54,27 @@ public:
   double rankingScale() const { return scales[1]; }
 
 private:
+  /// Eight bytes, so that two levels of a tree share a line of the cache. Children stand side by side; a leaf is its own child.
   struct Node {
+    float threshold;
+    uint16_t feature, left; ///< within the tree
+  };
+  struct Tree {
+    uint32_t first; ///< of its nodes
+    uint32_t depth; ///< steps from the root that reach every leaf
+  };
+  /// As the file has it.
+  struct FileNode {
     uint16_t feature;
     int16_t left, right;
     uint16_t unused;
     float threshold;
   };
-  struct Tree {
-    uint32_t nodes, leaves; ///< where they begin
-    uint32_t inner;         ///< nodes; none: a single leaf
-  };
+  /// False where the nodes make no tree.
+  bool addTree(std::vector<Tree> &head, std::span<const FileNode> inner, std::span<const double> leaves);
 
   std::vector<Node> nodes;
-  std::vector<double> leaves;
+  std::vector<double> values;           ///< of each node: what it adds, where it is a leaf
   std::vector<std::vector<Tree>> heads; ///< of member 0: absolute, ranking; of member 1: ...
   std::string cpuKind;
   double scales[2] = {1, 1};

@@ -69,6 +69,8 @@ struct CompileOptions {
   bool databaseIsRequired = false;
   /// The cost model that looks for a schedule where none was measured (CostModel::make); empty: none does.
   std::string costModel;
+  /// The one that passes ask what is faster (KernelCosts.h); empty: they keep to bounds of their own.
+  std::string passCosts;
   /// The options as the user would type them, for the artifact's manifest (no paths, no times).
   std::string commandLine;
   /// Compute the real tokens of padded batches only; outputs are then 0 at padded positions.
@@ -122,7 +124,7 @@ struct CompileReport {
 /// Appends the passes that carry out the levels that are written on operations (see Transforms/Precision.h).
 void buildPrecisionPipeline(mlir::OpPassManager &passes);
 /// Appends the passes from fused `tfm` (see TfmPipeline.h) to kernels, launches and slots.
-void buildKernPipeline(mlir::OpPassManager &passes);
+void buildKernPipeline(mlir::OpPassManager &passes, const KernelCosts *costs = nullptr);
 /// Makes the pipelines known as `--tfm-pipeline`, `--precision-pipeline` and `--kern-pipeline`.
 void registerCompilePipelines();
 

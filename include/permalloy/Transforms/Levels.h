@@ -15,6 +15,7 @@
 #define PERMALLOY_TRANSFORMS_LEVELS_H
 
 #include "Tfm/Tfm.h"
+#include "permalloy/Transforms/KernelCosts.h"
 
 #include <memory>
 #include <string>
@@ -56,6 +57,8 @@ public:
   virtual double bitsPerWeight(llvm::StringRef level, int64_t k, int64_t n) const = 0;
   /// Why the site cannot take the level; empty where it can.
   virtual std::string whyNot(llvm::StringRef level, WeightSite site) const = 0;
+  /// Why the level, which the site can take, makes it slower; empty where it does not, or nobody asks. `costs` may be null.
+  virtual std::string whySlower(llvm::StringRef level, WeightSite site, const KernelCosts *costs) const { return ""; }
   /// The level that a site gets where the format chooses by the weight; `level` itself where there is nothing to choose.
   virtual std::string resolve(llvm::StringRef level, WeightSite) const { return level.str(); }
   /// Rewrites the site: operations that decode in front of it, bodies of weights for what they read. The operation's element

@@ -20,6 +20,7 @@ struct QuantizationRequest {
   std::string head;                          ///< of layers that give logits; empty: `level`, or w8 where that has fewer than 8 bits
   std::string solver = kDefaultSolver.str();
   int64_t minElements = 1 << 16;             ///< weights of fewer stay as they are
+  const KernelCosts *costs = nullptr;        ///< says what is slower; null: formats have bounds of their own
 
   /// Reads "w4g32" or "w4g32,head=w4g32"; f32 for the head leaves it. The message of an error says what there is.
   static llvm::Expected<QuantizationRequest> parse(llvm::StringRef text, llvm::StringRef solver = kDefaultSolver);

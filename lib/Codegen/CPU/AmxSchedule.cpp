@@ -23,10 +23,12 @@ int64_t permalloy::codegen::amxSteps(Type element) {
   return element && element.isInteger(8) ? AmxTiles::kIntegerSteps : AmxTiles::kSteps;
 }
 
-/// Steps of a tile in a block of K: all up to 24 of them, else blocks of equal length of at most 16 (32 KB of weights).
+/// Steps of a tile in a block of K: all up to 24 of them, else blocks of equal length of at most 12 (24 KB of weights, half of a
+/// first-level cache): with 16, 128 x 768 x 3072 in bf16 took 1.11 to 1.14 times as long. Of integers, which are packed slower, 16.
 static int64_t chooseBlockTiles(int64_t k, int64_t steps) {
   int64_t tiles = llvm::divideCeil(k, steps);
-  return tiles <= 24 ? std::max<int64_t>(tiles, 1) : llvm::divideCeil(tiles, llvm::divideCeil(tiles, 16));
+  int64_t most = steps == AmxTiles::kIntegerSteps ? 16 : 12;
+  return tiles <= 24 ? std::max<int64_t>(tiles, 1) : llvm::divideCeil(tiles, llvm::divideCeil(tiles, most));
 }
 
 /// Rows of the epilogue per step so that all 32, but for a few, are done in `tiles` steps.
@@ -39,9 +41,10 @@ static int64_t chooseEpilogueRows(int64_t tiles) {
 static constexpr int64_t kWideColumns = 8192, kWidePairs = 16, kWideRows = 1024;
 
 AmxSchedule AmxSchedule::choose(const ContractionSize &size) {
-  // Half of a second-level cache of 2 MB, but no fewer rows than it takes to read the weights seldom: at K = 8192 and 11008
-  // blocks of 32 and 64 rows took 1.44 to 1.65 times as long as these (benchmarks/data/tuning-intel-xeon-amx.jsonl.gz).
-  constexpr int64_t packedBytes = 1 << 20, leastRows = 128;
+  // Three quarters of a second-level cache of 2 MB, but no fewer rows than it takes to read the weights seldom: at K = 8192 and 11008
+  // blocks of 32 and 64 rows took 1.44 to 1.65 times as long as these (benchmarks/data/tuning-intel-xeon-amx.jsonl.gz), at K = 3072
+  // two of 99 rows 1.29 times as long as one of 197.
+  constexpr int64_t packedBytes = 3 << 19, leastRows = 128;
   AmxSchedule schedule;
   int64_t steps = amxSteps(size.element), tiles = chooseBlockTiles(size.k, steps);
   int64_t rowBytes = std::max<int64_t>(llvm::divideCeil(size.k, steps), 1) * kLineBytes * (size.split ? 2 : 1);

@@ -181,6 +181,7 @@ public:
   Outliner(ModuleOp module) : module(module), builder(module.getContext()) {}
 
   LogicalResult run(func::FuncOp function);
+  std::vector<std::string> texts(ArrayRef<ArrayRef<Operation *>> groups);
 
   unsigned kernels = 0, launches = 0;
 
@@ -298,6 +299,21 @@ LogicalResult Outliner::outline(const Group &group) {
   return success();
 }
 
+std::vector<std::string> Outliner::texts(ArrayRef<ArrayRef<Operation *>> groups) {
+  shapes = std::make_unique<SymbolicShapes>();
+  SymbolMap symbols(module.getContext());
+  SmallVector<kern::KernelOp> built;
+  for (ArrayRef<Operation *> ops : groups)
+    built.push_back(buildKernel(collect(ops), symbols));
+  std::vector<std::string> texts;
+  for (kern::KernelOp kernel : built) {
+    kernel.setSymbolsAttr(symbols.names());
+    llvm::raw_string_ostream os(texts.emplace_back());
+    kernel->print(os, OpPrintingFlags().useLocalScope());
+  }
+  return texts;
+}
+
 /// Reshapes that no kernel took in, and constants that none needs any more.
 void Outliner::makeViews(func::FuncOp function) {
   for (Operation &op : llvm::make_early_inc_range(function.getBody().front())) {
@@ -327,3 +343,8 @@ struct OutlineKernels : permalloy::impl::OutlineKernelsBase<OutlineKernels> {
 };
 
 } // namespace
+
+std::vector<std::string> permalloy::textOfGroups(ArrayRef<ArrayRef<Operation *>> groups) {
+  OwningOpRef<ModuleOp> scratch = ModuleOp::create(UnknownLoc::get(groups.front().front()->getContext()));
+  return Outliner(*scratch).texts(groups);
+}

@@ -74,7 +74,7 @@ bool rereadsOperands(Operation *op) { return isa<LinearOp, MatmulOp, AttentionOp
 
 class Planner {
 public:
-  Planner(func::FuncOp function) : function(function) {}
+  Planner(func::FuncOp function, const KernelCosts *costs) : function(function), costs(costs) {}
 
   void copyRanges();
   void copyDecodings();
@@ -97,6 +97,9 @@ private:
   }
   /// The one group that all users of `op` are in, if its root takes producers in.
   std::optional<unsigned> commonGroup(Operation *op);
+  /// Whether the cost model says that one kernel of all parts takes longer than one of each, by more than it may err there.
+  bool isSlowerTogether(ArrayRef<SmallVector<Operation *>> parts) const;
+  bool isRecomputed(Operation *op, unsigned group);
   /// The group of the one reader of a decoded weight, whatever its root is.
   std::optional<unsigned> readerGroup(Operation *op);
   unsigned newGroup(Operation *root) {
@@ -105,6 +108,7 @@ private:
   }
 
   func::FuncOp function;
+  const KernelCosts *costs;
   SymbolicShapes shapes;
   DenseMap<Operation *, unsigned> groupOf;
   SmallVector<Operation *> rootOf;
@@ -209,6 +213,23 @@ void Planner::joinRouters() {
   }
 }
 
+/// Gains of less are within the model's errors, and a launch saved is memory saved too.
+static constexpr double kLeastGain = 1.1;
+
+bool Planner::isSlowerTogether(ArrayRef<SmallVector<Operation *>> parts) const {
+  if (!costs)
+    return false;
+  SmallVector<Operation *> all;
+  for (const SmallVector<Operation *> &part : parts)
+    llvm::append_range(all, part);
+  llvm::sort(all, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
+  SmallVector<ArrayRef<Operation *>> groups = {all};
+  groups.append(parts.begin(), parts.end());
+  std::vector<std::string> texts = textOfGroups(groups);
+  std::optional<double> quotient = costs->quotient(texts.front(), ArrayRef(texts).drop_front());
+  return quotient && *quotient > kLeastGain;
+}
+
 /// The magnitude of each row, kept as a column: what its codes are relative to.
 static bool isRowMagnitude(Operation *op) {
   auto reduce = dyn_cast<ReduceOp>(op);
@@ -241,7 +262,7 @@ void Planner::joinCodes() {
     if (isTaken || !llvm::any_of(parts, llvm::IsaPred<QuantizeOp>))
       continue;
     Operation *place = magnitude, *norm = magnitude->getOperand(0).getDefiningOp();
-    bool hasNorm = norm && isa<LayerNormOp, RmsNormOp>(norm) && !groupOf.contains(norm);
+    bool hasNorm = norm && isa<LayerNormOp, RmsNormOp>(norm) && !groupOf.contains(norm) && !isSlowerTogether({{norm}, parts});
     unsigned group = newGroup(hasNorm ? norm : magnitude);
     if (hasNorm)
       groupOf[place = norm] = group;
@@ -278,6 +299,18 @@ std::optional<unsigned> Planner::commonGroup(Operation *op) {
   return common;
 }
 
+/// Whether `group` had better read the result of `op` than compute it for each of the many elements that it is repeated for: a function
+/// of a row of a batch, say, that scales all of its tokens.
+bool Planner::isRecomputed(Operation *op, unsigned group) {
+  if (!isa<UnaryOp>(op) || shapes.numElements(op->getResult(0)) == shapes.numElements(rootOf[group]->getResult(0)))
+    return false;
+  SmallVector<Operation *> members;
+  for (Operation &other : function.getBody().front())
+    if (auto it = groupOf.find(&other); it != groupOf.end() && it->second == group)
+      members.push_back(&other);
+  return isSlowerTogether({{op}, members});
+}
+
 /// From the last operation to the first, so that users are decided before their producers.
 void Planner::joinProducers() {
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front()))) {
@@ -287,6 +320,8 @@ void Planner::joinProducers() {
     std::optional<unsigned> group = isDecoding(&op)   ? readerGroup(&op)
                                     : isPullable(&op) ? commonGroup(&op)
                                                       : std::nullopt;
+    if (group && !isDecoding(&op) && isRecomputed(&op, *group))
+      group = std::nullopt;
     if (group)
       ++producers;
     else if (isa<ReshapeOp>(op))
@@ -316,10 +351,12 @@ void Planner::write() {
 }
 
 struct PlanKernels : permalloy::impl::PlanKernelsBase<PlanKernels> {
+  PlanKernels(const KernelCosts *costs = nullptr) : costs(costs) {}
+
   void runOnOperation() override {
     if (getOperation().isExternal())
       return;
-    Planner planner(getOperation());
+    Planner planner(getOperation(), costs);
     planner.copyRanges();
     planner.copyDecodings();
     planner.joinEpilogues();
@@ -331,6 +368,10 @@ struct PlanKernels : permalloy::impl::PlanKernelsBase<PlanKernels> {
     numEpilogues += planner.epilogues;
     numPrologues += planner.producers;
   }
+
+  const KernelCosts *costs;
 };
 
 } // namespace
+
+std::unique_ptr<Pass> permalloy::createPlanKernels(const KernelCosts *costs) { return std::make_unique<PlanKernels>(costs); }

@@ -147,6 +147,8 @@ void permalloy::addFormats(ModuleOp module, const QuantizationRequest &request, 
     seen.insert(key);
     if (!isKeptSite(site, request, why))
       why = findWeightFormat(format)->whyNot(format, site);
+    if (why.empty())
+      why = findWeightFormat(format)->whySlower(format, site, request.costs);
     if (!why.empty()) { // of several for one node, all stay
       kept.insert(key);
       choice.format = choice.solver = "";

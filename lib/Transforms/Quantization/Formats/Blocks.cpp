@@ -14,14 +14,16 @@
 #include "Builtins.h"
 #include "Tfm/Panels.h"
 
+#include "llvm/Support/FormatVariadic.h"
+
 using namespace mlir;
 using namespace permalloy;
 using namespace permalloy::tfm;
 
 static constexpr llvm::StringLiteral kDefaultPruner = "magnitude";
 
-/// Kept percent above which blocks are not faster than the dense kernel, and where blocks of one panel have so many steps of K: the
-/// break-even of docs/sparsity.md, measured for 1, 16 and 128 rows.
+/// Where no cost model answers: kept percent above which blocks are not faster than the dense kernel, and where blocks of one panel
+/// have so many steps of K: the break-even of docs/sparsity.md, measured for 1, 16 and 128 rows.
 static constexpr int64_t kMostKept = 80, kLongDepth = 1024, kMostKeptLong = 70;
 
 namespace {
@@ -101,6 +103,44 @@ private:
   std::array<int64_t, 2> block;
 };
 
+/// "768x3072x"
+std::string sizes(ArrayRef<int64_t> shape) {
+  std::string text;
+  for (int64_t size : shape)
+    text += std::to_string(size) + "x";
+  return text;
+}
+
+/// A layer alone: any number of rows, a weight [K, N] that `decode` makes of arguments of the types `stored`.
+std::string layerKernel(ArrayRef<int64_t> shape, const std::string &decode, const std::string &weight, ArrayRef<std::pair<std::string, std::string>> stored = {}) {
+  auto dims = [](StringRef sizes) { // "48x384x" as #tfm.dim<48>, #tfm.dim<384>
+    std::string text;
+    SmallVector<StringRef> parts;
+    sizes.split(parts, 'x', -1, /*KeepEmpty=*/false);
+    for (StringRef part : parts)
+      text += (text.empty() ? "[#tfm.dim<" : ", #tfm.dim<") + part.str() + ">";
+    return text + "]";
+  };
+  std::string k = std::to_string(shape[0]), n = std::to_string(shape[1]), x = "tensor<?x" + k + "xf32>", y = "tensor<?x" + n + "xf32>";
+  std::string argDims = "[#tfm.dim<d0>, #tfm.dim<" + k + ">]", arguments = "%x: " + x;
+  if (stored.empty())
+    argDims += ", " + dims(sizes(shape)), arguments += ", %w: " + weight;
+  for (auto [index, argument] : llvm::enumerate(stored)) {
+    argDims += ", " + dims(argument.first);
+    arguments += ", %s" + std::to_string(index) + ": tensor<" + argument.first + argument.second + ">";
+  }
+  return "kern.kernel @kernel contraction attributes {arg_dims = [" + argDims + "], symbols = [\"d0\"]} {\n^bb0(" + arguments + "):\n" + decode +
+         "  %0 = tfm.linear %x, %w : (" + x + ", " + weight + ") -> " + y + "\n  kern.yield %0 : " + y + "\n}\n";
+}
+
+std::string sparseKernel(const Blocks &blocks, ArrayRef<int64_t> shape) {
+  int64_t slabs = llvm::divideCeil(shape[1], blocks.columns), kept = blocks.kept(shape[0]);
+  std::string values = sizes({slabs, kept, blocks.columns}), rows = sizes({slabs, kept}), weight = "tensor<" + sizes(shape) + "f32>";
+  std::string decode = "  %w = tfm.expand_blocks %s0, %s1 {block = array<i64: 1, " + std::to_string(blocks.columns) + ">, shape = array<i64: " +
+                       std::to_string(shape[0]) + ", " + std::to_string(shape[1]) + ">} : (tensor<" + values + "f32>, tensor<" + rows + "i32>) -> " + weight + "\n";
+  return layerKernel(shape, decode, weight, {{values, "f32"}, {rows, "i32"}});
+}
+
 class BlockFormat : public WeightFormat {
 public:
   std::string names() const override { return "blockP, blockPxC (P: percent of blocks of 1 step x C columns that are kept; C: 16)"; }
@@ -114,17 +154,23 @@ public:
   }
 
   std::string whyNot(StringRef level, WeightSite site) const override {
-    Blocks blocks = *Blocks::parse(level);
     auto type = cast<RankedTensorType>(site.weight.getType());
     if (!isa<LinearOp>(site.op))
       return "its table is read by rows; blocks are left out of layers only";
     if (!type.getElementType().isF32())
       return "blocks are unsupported in elements other than f32";
-    int64_t most = blocks.columns == kPanelColumns && type.getDimSize(0) > kLongDepth ? kMostKeptLong : kMostKept;
-    if (blocks.percent > most)
-      return std::to_string(blocks.percent) + "% of the blocks take longer than all of a dense weight; at most " + std::to_string(most) +
-             "% are faster";
     return "";
+  }
+
+  std::string whySlower(StringRef level, WeightSite site, const KernelCosts *costs) const override {
+    Blocks blocks = *Blocks::parse(level);
+    ArrayRef<int64_t> shape = cast<RankedTensorType>(site.weight.getType()).getShape();
+    std::string percent = std::to_string(blocks.percent) + "% of the blocks take ";
+    if (auto quotient = costs ? costs->quotient(sparseKernel(blocks, shape), layerKernel(shape, "", "tensor<" + sizes(shape) + "f32, #tfm.panels>"))
+                              : std::nullopt)
+      return *quotient < 1 ? "" : percent + llvm::formatv("{0:f2} times as long as a dense weight, by the cost model", *quotient).str();
+    int64_t most = blocks.columns == kPanelColumns && shape[0] > kLongDepth ? kMostKeptLong : kMostKept;
+    return blocks.percent <= most ? "" : percent + "longer than all of a dense weight; at most " + std::to_string(most) + "% are faster";
   }
 
   LogicalResult encode(StringRef level, StringRef named, WeightSite site, EncodeContext &context) const override {

@@ -102,7 +102,7 @@ bool BudgetTrial::readFeeds() {
 
 bool BudgetTrial::open() {
   const std::string &kind = command.settings.costModel;
-  auto known = CostModel::named(kind == "none" ? "trees" : kind, MachineRates::of());
+  auto known = CostModel::named(kind.empty() || kind == "none" ? "trees" : kind, MachineRates::of());
   if (!known.ok())
     return fail(known.status()), false;
   model = std::move(*known);

@@ -87,7 +87,7 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
                   "Tokens that each block of an encoder merges into others behind its attention: 13 in each, 16,16,8,0 by block, "
                   "26..0 falling; prune13 drops them (docs/token-merging.md)");
   app->add_option("--token-score", settings.tokenScore,
-                  "What chooses them: tome (the most similar keys), strided or random (random7: another draw)")
+                  "What chooses them: tome (the most similar keys), values (the most similar values), strided or random (random7: another draw)")
       ->needs(merge)
       ->capture_default_str();
   app->add_option("--protect-tokens", settings.protectTokens,

@@ -123,9 +123,8 @@ def _gelu(x):
     return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
 
 
-def match(keys: np.ndarray, remove: int, protected: int) -> np.ndarray:
-    """Bipartite soft matching of one sequence: keys [heads, n, size] -> the new position of each token."""
-    metric = keys.mean(0)
+def match(metric: np.ndarray, remove: int, protected: int) -> np.ndarray:
+    """Bipartite soft matching of one sequence: [n, size] -> the new position of each token."""
     metric = metric / np.linalg.norm(metric, axis=-1, keepdims=True)
     n = len(metric)
     remove = min(remove, (n - protected) // 2)
@@ -143,13 +142,15 @@ def match(keys: np.ndarray, remove: int, protected: int) -> np.ndarray:
     return place
 
 
-def forward(config, values, patches, schedule=None, protected=None, count_sizes=True) -> np.ndarray:
-    """Logits of patches [batch, n, patch] in double; `schedule` is the number of tokens that each block merges."""
+def forward(config, values, patches, schedule=None, protected=None, count_sizes=True, score="tome") -> np.ndarray:
+    """Logits of patches [batch, n, patch] in double; `schedule` is the number of tokens that each block merges, those with
+    the most similar keys ("tome") or values ("values")."""
     protected = int(config.class_token) if protected is None else protected
-    return np.stack([_one(config, values, p, schedule or [0] * config.layers, protected, count_sizes) for p in patches])
+    schedule = schedule or [0] * config.layers
+    return np.stack([_one(config, values, p, schedule, protected, count_sizes, score) for p in patches])
 
 
-def _one(config, values, patches, schedule, protected, count_sizes):
+def _one(config, values, patches, schedule, protected, count_sizes, score):
     w = {name: value.astype(np.float64) for name, value in values.items()}
     heads, size = config.heads, config.width // config.heads
     x = patches.astype(np.float64) @ w["embed"]
@@ -169,7 +170,8 @@ def _one(config, values, patches, schedule, protected, count_sizes):
         a = (scores / scores.sum(-1, keepdims=True)) @ v
         x = x + a.transpose(1, 0, 2).reshape(len(x), -1) @ w[f"{i}.out"] + w[f"{i}.out_bias"]
         if schedule[i]:
-            place = match(k, schedule[i], protected)
+            metric = k.mean(0) if score == "tome" else v.transpose(1, 0, 2).reshape(len(x), -1)
+            place = match(metric, schedule[i], protected)
             merged, total = np.zeros((place.max() + 1, config.width)), np.zeros(place.max() + 1)
             np.add.at(merged, place, x * sizes[:, None])
             np.add.at(total, place, sizes)

@@ -66,6 +66,11 @@ def test_sizes_do_not_count(compiled):
     check(engines, values, CLASS, draw(CLASS, 2), [6] * 4, count_sizes=False)
 
 
+def test_values_instead_of_keys(compiled):
+    engines, values = compiled(CLASS, "--merge-tokens", "6", "--token-score", "values")
+    check(engines, values, CLASS, draw(CLASS, 2), [6] * 4, score="values")
+
+
 def test_mean_over_tokens_is_weighted(compiled):
     engines, values = compiled(MEAN, "--merge-tokens", "6")
     check(engines, values, MEAN, draw(MEAN, 2), [6] * 4)
@@ -146,7 +151,7 @@ def test_says_what_it_did(compiled, permalloy, tmp_path):
     [
         (["--merge-tokens", "five"], "'five' is no schedule of tokens"),
         (["--merge-tokens", "1,2,3,4,5"], "has 5 entries for 4 blocks"),
-        (["--merge-tokens", "5", "--token-score", "best"], "'best' is unknown; there are random, strided, tome"),
+        (["--merge-tokens", "5", "--token-score", "best"], "'best' is unknown; there are random, strided, tome, values"),
     ],
 )
 def test_refused(compiled, refused, tmp_path, options, words):

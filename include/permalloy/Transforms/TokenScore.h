@@ -20,6 +20,7 @@ namespace permalloy {
 struct TokenSite {
   mlir::Value keys;            ///< [batch, n, heads * size] of the attention before
   int64_t heads = 1;           ///< of the keys
+  mlir::Value values;          ///< [batch, n, width of all heads] of the attention before
   mlir::Value tokens;          ///< [batch, n, width] that will be merged
   int64_t protectedTokens = 0; ///< leading ones that must stay, alone and in place
   tfm::DimExprAttr kept;       ///< tokens that stay, perhaps a shared number (SharedNumbers.h); n - kept <= (n - protectedTokens) / 2
@@ -38,7 +39,7 @@ public:
   virtual std::unique_ptr<TokenScore> withSeed(uint64_t seed) const;
 };
 
-/// `tome`, `random` and `strided`, and whatever else is linked in. Names are not registered twice (a fatal error).
+/// `tome`, `values`, `random` and `strided`, and whatever else is linked in. Names are not registered twice (a fatal error).
 void registerTokenScore(std::unique_ptr<TokenScore> score);
 /// Null for a name that is unknown. A number behind the name of a score that draws is its seed.
 const TokenScore *findTokenScore(llvm::StringRef name);

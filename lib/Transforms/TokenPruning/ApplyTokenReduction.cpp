@@ -317,6 +317,7 @@ void TokenReducer::reduce(const Reduction &reduction) {
   loc = behind->getLoc();
   AttentionOp attention = reduction.block.attention;
   Value tokens = atLevel(sum, level, Rows::Grid), keys = atLevel(attention.getKey(), level, Rows::Grid);
+  Value values = atLevel(attention.getValue(), level, Rows::Grid);
   Level next;
   next.tokens = counts.next(reduction.level.count);
   // Blocks differ in this number alone.
@@ -324,7 +325,7 @@ void TokenReducer::reduce(const Reduction &reduction) {
     next.tokens = *number == rows.sequence.asConstant() ? rows.sequence : sharedNumber(builder.getContext(), *number);
   if (next.tokens == levels[level].tokens)
     return;
-  TokenSite site{keys, int64_t(attention.getNumKvHeads()), tokens, protectedTokens, next.tokens, reduction.level.prune, loc};
+  TokenSite site{keys, int64_t(attention.getNumKvHeads()), values, tokens, protectedTokens, next.tokens, reduction.level.prune, loc};
   next.map = reduction.score->build(builder, shapes, site);
   Value sizes = sizesAt(level);
   bool countsTokens = levels[level].sizes || !reduction.level.prune;

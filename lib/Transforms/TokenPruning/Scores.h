@@ -16,6 +16,7 @@ class TokenScore;
 
 /// Tokens with the most similar keys: bipartite soft matching. Bolya et al.: Token Merging, 2023.
 std::unique_ptr<TokenScore> makeTomeScore();
+std::unique_ptr<TokenScore> makeValueScore();
 /// Any pairs, the same in every run: what a score has to beat.
 std::unique_ptr<TokenScore> makeRandomScore();
 /// Pairs of neighbours at equal distances, whatever they hold: pooling.

@@ -14,7 +14,7 @@ using Registry = std::map<std::string, std::unique_ptr<TokenScore>, std::less<>>
 static Registry &registry() {
   static Registry scores = [] {
     Registry own;
-    for (auto make : {makeTomeScore, makeRandomScore, makeStridedScore}) {
+    for (auto make : {makeTomeScore, makeValueScore, makeRandomScore, makeStridedScore}) {
       auto score = make();
       own[score->name()] = std::move(score);
     }

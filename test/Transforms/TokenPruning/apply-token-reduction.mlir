@@ -1,6 +1,7 @@
 // RUN: permalloy-opt %s --plan-token-reduction=merge=2 --apply-token-reduction | FileCheck %s
 // RUN: permalloy-opt %s --plan-token-reduction=merge=prune2 --apply-token-reduction | FileCheck %s --check-prefix=PRUNE
 // RUN: permalloy-opt %s --plan-token-reduction="merge=2 score=strided" --apply-token-reduction | FileCheck %s --check-prefix=STRIDED
+// RUN: permalloy-opt %s --plan-token-reduction="merge=2 score=values" --apply-token-reduction | FileCheck %s --check-prefix=VALUES
 // RUN: permalloy-opt %s --plan-token-reduction=merge=0 --apply-token-reduction | FileCheck %s --check-prefix=NONE
 // RUN: permalloy-opt %s --check-equivalent="pipeline=func.func(plan-token-reduction{merge=0},apply-token-reduction) sizes=batch=2,n=9 rtol=0 atol=0 idempotent" -o /dev/null
 
@@ -28,6 +29,9 @@ tfm.weight @scale : tensor<8xf32> = #tfm.seeded<3, 0.5>
 // PRUNE: tfm.token_score {{.*}} {num_heads = 2 : i64, protected_tokens = 1 : i64, prune}
 // PRUNE-NOT: mask
 // PRUNE: return
+// VALUES-LABEL: @class_token(
+// VALUES: tfm.attention %{{.*}}, %{{.*}}, %[[V:.*]] {num_heads
+// VALUES: tfm.token_score %[[V]] to <"=5"> {num_heads = 1 : i64, protected_tokens = 1 : i64}
 // STRIDED-LABEL: @class_token(
 // STRIDED-NOT: tfm.token_score
 // STRIDED: tfm.token_merge

@@ -29,7 +29,7 @@
 // THIRD: the model has no attention "third"
 // CAUSAL: "causal" cannot give up tokens: it is causal
 // LONG: the schedule '1,2,3' has 3 entries for 2 blocks
-// SCORE: token score 'best' is unknown; there are random, strided, tome
+// SCORE: token score 'best' is unknown; there are random, strided, tome, values
 // SEED: token score 'tome3' is unknown
 // Another seed begins elsewhere in the same sequence.
 // OTHER: #tfm.dim<7000021>

@@ -10,10 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from harness import machine, prepare
 from harness.results import Results
 
-from . import compiled, levels, peers, tables, tasks, timing
+from . import compiled, levels, losses, peers, tables, tasks, timing
+from . import statistics as stats
 from .compiled import Compiled, Refused
 
 HERE = Path(__file__).resolve().parent
@@ -73,7 +75,7 @@ class Session:
         """Each level behind the plain version of its method."""
         found: dict[str, None] = {}
         for name in names:
-            if plain := levels.parse(name).plain:
+            for plain in levels.parse(name).plain:
                 found.setdefault(plain)
             found.setdefault(name)
         return list(found)
@@ -154,15 +156,16 @@ class Session:
 
     def _judge(self, task: tasks.Task, rows: dict[str, dict]) -> list:
         """The outputs of f32."""
-        reference = None
-        for row in rows.values():  # f32 is the first
+        reference, lost = None, {}
+        for row in rows.values():  # f32 is the first; plain levels stand before those that need them
             if "refused" in row:
                 continue
             start = time.monotonic()
             run = compiled.runner(row["files"][""], self.options.threads)
             outputs = task.outputs(run)
             reference = reference or outputs
-            row["quality"] = task.judge(outputs, reference)
+            lost[row["level"]] = losses.of(task, outputs, reference)[losses.MAIN[task.name]]
+            row["quality"] = task.judge(outputs, reference) | _over(row, lost)
             row["judge_s"] = time.monotonic() - start
         return reference
 
@@ -190,3 +193,19 @@ class Session:
                 calls[name] = lambda opened=opened, feed=feed: opened.run(None, feed)
             for name, figures in timing.by_turns(calls, self.options.pairs).items():
                 rows[name].setdefault("latency", {})[timed.name] = figures
+
+
+def _over(row: dict, lost: dict[str, np.ndarray]) -> dict[str, dict]:
+    """How much less a level loses than its plain ones; one that was drawn several times is their mean."""
+    found = {}
+    for name in row["plain"]:
+        if name in lost:
+            kind = name.rpartition("+")[2]
+            if kind.startswith("random"):
+                kind = "random"
+            found.setdefault(f"over {kind}", []).append(lost[name])
+    mine = lost[row["level"]]
+    return {
+        kind: stats.bootstrap(stats.difference, [np.mean(theirs, axis=0), mine])
+        for kind, theirs in found.items()
+    }

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 DEFAULT = (
     "f32", "bf16", "w8", "w8g64", "w4g128", "w4g32", "w4g32+gptq", "w4g32asym", "w8a8",
     "bf16+w8a8o0", "bf16+w8a8",
-    "block50", "block50+obs", "block50w8a8", "merge8", "merge20..0", "budget0.7", "budget0.5",
+    "block50", "block50+obs", "block50w8a8", "merge0..24", "merge0..24+values", "budget0.7", "budget0.5",
 )  # fmt: skip
 _PRECISIONS = ("f32", "bf16", "auto")
 #: Solvers, and the plain one that each is held against.
 _SOLVERS = {"rtn": "", "gptq": "rtn", "magnitude": "", "obs": "magnitude"}
-#: What chooses the tokens that merge; the one that it is held against stands last.
-_SCORES = ("tome", "strided", "random")
+#: What chooses the tokens that merge, and what it is held against: any tokens, thrice, and neighbours.
+_SCORES = ("tome", "values", "strided", "random")
+_PLAIN_SCORES = ("random", "random1", "random2", "strided")
 #: Those whose statistics need inputs.
 _CALIBRATED = ("gptq", "obs")
 
@@ -32,14 +33,19 @@ class Level:
     flags: tuple[str, ...]
 
     @property
-    def plain(self) -> str:
-        """The level that does the same without the method's point, or ""."""
+    def plain(self) -> tuple[str, ...]:
+        """Levels that do the same without the method's point."""
         parts = self.name.split("+")
+        base = [part for part in parts if part not in ("tome", "values")]
         merges = any(part.startswith(("merge", "prune")) for part in parts)
-        if merges and not any(part in _SCORES for part in parts):
-            return f"{self.name}+{_SCORES[-1]}"
+        if merges and not any(_is_score(part) for part in base):
+            return tuple("+".join([*base, score]) for score in _PLAIN_SCORES)
         kept = [part for part in parts if not _SOLVERS.get(part)]
-        return "+".join(kept) if len(kept) < len(parts) else ""
+        return ("+".join(kept),) if len(kept) < len(parts) else ()
+
+
+def _is_score(part: str) -> bool:
+    return re.sub(r"^random\d+$", "random", part) in _SCORES
 
 
 def parse(name: str) -> Level:
@@ -60,7 +66,7 @@ def _flags(part: str) -> list[str]:
         return ["--solver", part] + (["--calibrate", "{calibration}"] * (part in _CALIBRATED))
     if re.fullmatch(r"(merge|prune)[\d.,]+", part):
         return ["--merge-tokens", part.removeprefix("merge")]
-    if part in _SCORES:
+    if _is_score(part):
         return ["--token-score", part]
     if found := re.fullmatch(r"budget(\d*\.?\d+)", part):
         return ["--budget", f"latency={found[1]}x", "--calibrate", "{calibration}"]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .tasks import Digits, Language, Sentences, Task
+from .tasks import Digits, Language, Sentences, Task, by_digit
 
 #: Under which name `of` gives the loss that a task is judged by.
 MAIN = {"language": "nats", "digits": "errors", "sentences": "1 - cosine"}
@@ -36,7 +36,8 @@ def _language(task: Language, outputs, reference) -> dict[str, np.ndarray]:
 def _digits(task: Digits, outputs, reference) -> dict[str, np.ndarray]:
     mine, theirs = (_log_softmax(np.stack(rows)) for rows in (outputs, reference))
     errors = (mine.argmax(-1) != task.labels).astype(float)
-    return {"errors": errors, "KL": (np.exp(theirs) * (theirs - mine)).sum(-1)}
+    divergence = (np.exp(theirs) * (theirs - mine)).sum(-1)
+    return {"errors": by_digit(errors), "KL": by_digit(divergence)}
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

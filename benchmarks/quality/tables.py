@@ -12,7 +12,7 @@ _PERCENT = ("accuracy", "change", "agreement", "rise")
 def table(task: Task, rows: dict[str, dict]) -> str:
     """A line a level; figures with their 95% intervals, times beside f32's of the same run."""
     there = [row for row in rows.values() if "quality" in row]
-    names = list(there[0]["quality"])
+    names = list(dict.fromkeys(name for row in there for name in row["quality"]))
     timed = list(there[0].get("latency", {}))
     head = ["level", "MB", *names, *(f"{name}: ms (f32 / it)" for name in timed)]
     lines = [head] + [_line(row, names, timed) for row in there]
@@ -27,7 +27,8 @@ def table(task: Task, rows: dict[str, dict]) -> str:
 
 def _line(row: dict, names: list[str], timed: list[str]) -> list[str]:
     cells = [row["level"], f"{row['bytes'] / 1e6:.2f}" if "bytes" in row else ""]
-    cells += [_figure(name, row["quality"][name]) for name in names]
+    quality = row["quality"]
+    cells += [_figure(name, quality[name], "accuracy" in quality) if name in quality else "" for name in names]
     for name in timed if "latency" in row else ():
         figures = row["latency"][name]
         ratio = figures["speedup"]
@@ -38,9 +39,9 @@ def _line(row: dict, names: list[str], timed: list[str]) -> list[str]:
     return cells
 
 
-def _figure(name: str, figure: dict) -> str:
-    if name in _PERCENT:
-        form = "{:+.2%}" if name in ("change", "rise") else "{:.2%}"
+def _figure(name: str, figure: dict, is_share: bool) -> str:
+    if name in _PERCENT or (name.startswith("over ") and is_share):
+        form = "{:.2%}" if name in ("accuracy", "agreement") else "{:+.2%}"
     else:
         form = "{:.5f}" if "cosine" in name else "{:.4f}"
     value, low, high = (form.format(figure[key]) for key in ("value", "low", "high"))

@@ -5,6 +5,7 @@ intervals; everything is also compared with the same compiler's f32."""
 from __future__ import annotations
 
 import gzip
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -127,14 +128,17 @@ def _log_softmax(logits: np.ndarray) -> np.ndarray:
 # ===---------------------------------------------------------------------------------------=== #
 
 _BATCH, _CALIBRATION = 8, 128
+#: Above those of training, which are its steps.
+_CALIBRATION_SEED = 1 << 30
 
 
 class Digits(Task):
-    """Handwritten digits: accuracy on those that were held out."""
+    """Digits in scenes: accuracy on those that were held out. Scenes of one digit are drawn together."""
 
-    def __init__(self, images: int | None = None):
-        self.images, self.labels = (array[:images] for array in digits.held_out())
-        calibration = {"pixel_values": digits.training()[0][:_CALIBRATION]}
+    def __init__(self, scenes: int | None = None):
+        scenes = scenes and math.ceil(scenes / digits.PLACEMENTS) * digits.PLACEMENTS
+        self.images, self.labels = digits.held_out(scenes)
+        calibration = {"pixel_values": digits.training(_CALIBRATION, seed=_CALIBRATION_SEED)[0]}
         super().__init__("digits", MODELS / "digits.onnx", calibration)
         self.main, self.more_is_better = "accuracy", True
         self.timed = [
@@ -148,15 +152,19 @@ class Digits(Task):
 
     def judge(self, outputs: list, reference: list) -> dict[str, dict]:
         mine, theirs = _log_softmax(np.stack(outputs)), _log_softmax(np.stack(reference))
-        right = (mine.argmax(-1) == self.labels).astype(float)
-        before = (theirs.argmax(-1) == self.labels).astype(float)
         divergence = (np.exp(theirs) * (theirs - mine)).sum(-1)
+        right, before = (by_digit(rows.argmax(-1) == self.labels) for rows in (mine, theirs))
         return {
             "accuracy": stats.bootstrap(stats.mean, [right]),
             "change": stats.bootstrap(stats.difference, [right, before]),
-            "KL": stats.bootstrap(stats.mean, [divergence]),
-            "agreement": stats.bootstrap(stats.mean, [mine.argmax(-1) == theirs.argmax(-1)]),
+            "KL": stats.bootstrap(stats.mean, [by_digit(divergence)]),
+            "agreement": stats.bootstrap(stats.mean, [by_digit(mine.argmax(-1) == theirs.argmax(-1))]),
         }
+
+
+def by_digit(values: np.ndarray) -> np.ndarray:
+    """Means over the scenes of each digit, which are drawn together."""
+    return values.reshape(-1, digits.PLACEMENTS).mean(-1)
 
 
 # ===---------------------------------------------------------------------------------------=== #

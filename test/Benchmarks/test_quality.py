@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from quality import digits, levels, peers, statistics, tasks, timing
+from quality import command, digits, levels, losses, peers, statistics, tasks, timing
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,11 @@ from quality import digits, levels, peers, statistics, tasks, timing
         ("w4g32asym", "--quantize w4g32asym", ""),
         ("w4g32+gptq", "--quantize w4g32 --solver gptq --calibrate {calibration}", "w4g32"),
         ("block50+obs", "--sparsify block50 --solver obs --calibrate {calibration}", "block50"),
-        ("bf16+merge8", "--precision bf16 --merge-tokens 8", "bf16+merge8+random"),
+        ("bf16+merge8", "--precision bf16 --merge-tokens 8",
+         "bf16+merge8+random bf16+merge8+random1 bf16+merge8+random2 bf16+merge8+strided"),
+        ("merge6+values", "--merge-tokens 6 --token-score values",
+         "merge6+random merge6+random1 merge6+random2 merge6+strided"),
+        ("merge8+random3", "--merge-tokens 8 --token-score random3", ""),
         ("prune20..0+strided", "--merge-tokens prune20..0 --token-score strided", ""),
         ("budget0.7", "--budget latency=0.7x --calibrate {calibration}", ""),
         ("plan=a/b.json", "--plan a/b.json", ""),
@@ -31,7 +35,7 @@ from quality import digits, levels, peers, statistics, tasks, timing
 )
 def test_level(name, flags, plain):
     level = levels.parse(name)
-    assert (" ".join(level.flags), level.plain) == (flags, plain)
+    assert (" ".join(level.flags), " ".join(level.plain)) == (flags, plain)
 
 
 @pytest.mark.parametrize("name", ["w8+w4g32", "f32+bf16", "w8+", ""])
@@ -91,14 +95,51 @@ def test_turns_have_everybody_as_often():
     assert result["w8"]["speedup"]["count"] == 7
 
 
-def test_digits_are_split_and_enlarged():
-    images, labels = digits.training()
-    others, _ = digits.held_out()
-    assert images.shape == (1000, 1, 32, 32) and others.shape == (797, 1, 32, 32)
-    assert -1 <= images.min() and images.max() <= 1 and set(labels) == set(range(10))
-    with np.load(digits.FILE) as file:
-        # Bilinear keeps the mean, but for the borders.
-        assert np.allclose(images[0].mean(), file["images"][0].mean() / 8 - 1, atol=0.02)
+def test_scenes():
+    images, corner, labels = digits.training(300, seed=3)
+    assert images.shape == (300, 1, 16, 16) and images.dtype == np.float32
+    assert set(labels) == set(range(10))
+    # Where the digit is, a scene is one of those that may be trained on, but for the noise.
+    known = digits.load(trained=True)[0]
+    for image, (row, column) in zip(images[:, 0], corner):
+        there = image[row : row + 8, column : column + 8]
+        assert np.sqrt(((known - there) ** 2).mean((1, 2)).min()) < 2 * digits.NOISE
+    again, _, _ = digits.training(300, seed=3)
+    other, _, _ = digits.training(300, seed=4)
+    assert (again == images).all() and not np.allclose(other, images)
+
+
+def test_held_out_scenes_share_no_digit_with_training():
+    mine, theirs = digits.load(trained=True)[0], digits.load(trained=False)[0]
+    assert not {image.tobytes() for image in mine} & {image.tobytes() for image in theirs}
+    images, labels = digits.held_out(8)
+    assert images.shape == (8, 1, 16, 16)
+    assert (labels == np.repeat(digits.load(trained=False)[1][:2], 4)).all()
+    # The first scenes do not depend on how many are made, and scenes of one digit are not alike.
+    assert (digits.held_out(4)[0] == images[:4]).all() and not np.allclose(images[0], images[1])
+
+
+def test_scenes_of_one_digit_are_drawn_together():
+    task = tasks.Digits(6)
+    assert len(task.images) == 8
+    logits = np.eye(10, dtype=np.float32)[task.labels] * 9
+    logits[:4] = -logits[:4]
+    figures = task.judge(list(logits), list(logits))
+    # Two digits, of which one is wrong in all of its scenes.
+    accuracy = figures["accuracy"]
+    assert (accuracy["low"], accuracy["value"], accuracy["high"]) == (0, 0.5, 1)
+    lost = losses.of(task, list(logits), list(logits))
+    assert figures["KL"]["value"] == 0 and (lost["errors"] == [1, 0]).all()
+
+
+def test_merging_stands_beside_the_mean_of_its_draws():
+    row = {"level": "merge8", "plain": levels.parse("merge8").plain}
+    half, all_right = np.array([0.0, 1.0] * 50), np.zeros(100)
+    lost = {"merge8": all_right, "merge8+random": half, "merge8+random1": 1 - half}
+    over = command._over(row, lost)
+    assert list(over) == ["over random"]
+    # Each image is right in one of two draws.
+    assert over["over random"] == {"value": 0.5, "low": 0.5, "high": 0.5}
 
 
 def test_perplexity_of_a_known_distribution():
@@ -128,7 +169,7 @@ def test_run(tmp_path):
     language = rows["language, f32, 1 threads"]["quality"]
     assert language["perplexity"]["value"] < 3.5 and language["rise"]["value"] == 0
     assert abs(rows["language, bf16, 1 threads"]["quality"]["rise"]["value"]) < 0.01
-    assert rows["digits, bf16, 1 threads"]["quality"]["accuracy"]["value"] >= 0.9
+    assert rows["digits, bf16, 1 threads"]["quality"]["accuracy"]["value"] >= 0.75
     assert rows["digits, bf16, 1 threads"]["bytes"] < rows["digits, f32, 1 threads"]["bytes"]
 
 

@@ -225,9 +225,11 @@ void Reader::readWork() {
       continue; // decoded on the way into a product
     // A reduction goes over its input.
     Value walked = isa<tfm::ReduceOp>(op) ? op.getOperand(0) : op.getResult(0);
-    double count = elements(walked);
+    // Of a table of codes, the rows that are taken.
+    bool isTable = isa<tfm::DequantizeOp>(op);
+    double count = isTable ? 0 : elements(walked);
     for (Operation *user : op.getResult(0).getUsers()) // anew for each of theirs, where these are more
-      if (isa<tfm::UnaryOp, tfm::BinaryOp, tfm::CastOp, tfm::SelectOp, tfm::CompareOp>(op))
+      if (isTable || isa<tfm::UnaryOp, tfm::BinaryOp, tfm::CastOp, tfm::SelectOp, tfm::CompareOp>(op))
         count = std::max(count, times.lookup(user));
     times[&op] = isa<tfm::LinearOp, tfm::GroupedLinearOp, tfm::AttentionOp, tfm::MatmulOp>(op) ? 0 : count;
     facts.elements = std::max(facts.elements, count);

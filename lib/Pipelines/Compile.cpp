@@ -64,7 +64,8 @@ bool hasSplits(const CompileOptions &options) {
   });
 }
 
-/// Answers for the last target; null where the user wants no model, or that is no CPU.
+/// Answers for the last target; null where the user wants no model, or that is no CPU. Nobody measured kernels of AVX2 for the trees: there
+/// they are asked only if the user names them.
 FailureOr<std::unique_ptr<KernelCosts>> passCosts(ModuleOp module, const CompileOptions &options) {
   if (options.passCosts.empty())
     return std::unique_ptr<KernelCosts>();
@@ -74,6 +75,8 @@ FailureOr<std::unique_ptr<KernelCosts>> passCosts(ModuleOp module, const Compile
   auto target = codegen::CpuTarget::parse(options.targets.back());
   if (!target)
     return (llvm::consumeError(target.takeError()), std::unique_ptr<KernelCosts>());
+  if (options.costModel.empty() && !target->isAvx512())
+    return std::unique_ptr<KernelCosts>();
   return std::unique_ptr<KernelCosts>(std::make_unique<PassCosts>(std::move(*model), *target));
 }
 

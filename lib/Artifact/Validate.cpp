@@ -195,7 +195,6 @@ void Validator::checkSlotsAndWeights() {
 }
 
 void Validator::checkTargets() {
-  require(!program_.targets.empty(), "the program has no target");
   for (const Target &target : program_.targets)
     require(target.entryPoints.size() == program_.kernels.size(),
             "target '" + target.name + "' has " + std::to_string(target.entryPoints.size()) +

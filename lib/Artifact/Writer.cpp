@@ -25,6 +25,7 @@ private:
   Status writeWeight(Weight &weight, const WeightSource &source);
   Status streamWeight(Weight &weight, const WeightSource &source, Hash128 &hash);
   Status writeSection(SectionKind kind, uint32_t index, const std::vector<std::byte> &bytes);
+  Status writeDevices();
   Status writeHeader();
 
   ArtifactContents &contents_;
@@ -37,11 +38,12 @@ private:
 Status ArtifactWriter::checkContents() const {
   const Program &program = contents_.program;
   if (contents_.images.size() != program.targets.size() ||
+      contents_.deviceCode.size() != contents_.devices.targets.size() ||
       contents_.weightSources.size() != program.weights.size())
     return {StatusCode::internal, "images or weight sources do not match the program"};
-  if (contents_.images.size() + 3 > kMaxSections)
+  if (contents_.images.size() + contents_.deviceCode.size() + 4 > kMaxSections)
     return {StatusCode::unsupported,
-            "at most " + std::to_string(kMaxSections - 3) + " targets fit"};
+            "at most " + std::to_string(kMaxSections - 4) + " targets fit"};
   return {};
 }
 
@@ -51,13 +53,19 @@ Status ArtifactWriter::write(const std::string &path) {
   PERMALLOY_TRY(file_.seek(kPageSize));
   PERMALLOY_TRY(writeWeights());
   // Offsets and hashes of the weights are known only now.
-  if (Status status = validate(contents_.manifest, contents_.program, sections_[0].size);
-      !status.ok())
+  Status status = validate(contents_.manifest, contents_.program, sections_[0].size);
+  std::vector<uint64_t> codeSizes;
+  for (const std::vector<std::byte> &code : contents_.deviceCode)
+    codeSizes.push_back(code.size());
+  if (status.ok())
+    status = validateDevices(contents_.devices, contents_.program, codeSizes);
+  if (!status.ok())
     return {StatusCode::internal, "the compiler made an invalid program: " + status.message()};
   for (uint32_t i = 0; i < contents_.images.size(); ++i)
     PERMALLOY_TRY(writeSection(SectionKind::image, i, contents_.images[i]));
   PERMALLOY_TRY(writeSection(SectionKind::program, 0, ArchiveWriter::toBytes(contents_.program)));
   PERMALLOY_TRY(writeSection(SectionKind::manifest, 0, ArchiveWriter::toBytes(contents_.manifest)));
+  PERMALLOY_TRY(writeDevices());
   report_.fileSize = file_.position();
   PERMALLOY_TRY(writeHeader());
   return file_.commit();
@@ -111,6 +119,15 @@ Status ArtifactWriter::writeSection(SectionKind kind, uint32_t index,
   sections_.push_back(
       {kind, index, file_.position(), bytes.size(), hash128(bytes.data(), bytes.size())});
   return file_.write(bytes.data(), bytes.size());
+}
+
+Status ArtifactWriter::writeDevices() {
+  if (contents_.devices.targets.empty())
+    return {};
+  PERMALLOY_TRY(writeSection(SectionKind::devices, 0, ArchiveWriter::toBytes(contents_.devices)));
+  for (uint32_t i = 0; i < contents_.deviceCode.size(); ++i)
+    PERMALLOY_TRY(writeSection(SectionKind::deviceCode, i, contents_.deviceCode[i]));
+  return {};
 }
 
 Status ArtifactWriter::writeHeader() {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/KernelContext.h"
 #include "permalloy/Codegen/Common/ObjectEmission.h"
+#include "permalloy/Codegen/GPU/PtxEmission.h"
 
 #include "mlir/Parser/Parser.h"
 
@@ -9,15 +10,17 @@ using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
 
-static DialectRegistry kernelRegistry() {
+static DialectRegistry kernelRegistry(KernelContext::Device device) {
   DialectRegistry registry;
   registry.insert<tfm::TfmDialect, kern::KernDialect>();
   registerKernelDialects(registry);
+  if (device == KernelContext::Device::Gpu)
+    registerGpuDialects(registry);
   return registry;
 }
 
-KernelContext::KernelContext()
-    : context(kernelRegistry(), MLIRContext::Threading::DISABLED), handler(&context, [this](Diagnostic &d) {
+KernelContext::KernelContext(Device device)
+    : context(kernelRegistry(device), MLIRContext::Threading::DISABLED), handler(&context, [this](Diagnostic &d) {
         if (d.getSeverity() == DiagnosticSeverity::Error)
           error += (error.empty() ? "" : "; ") + d.str();
         return success();

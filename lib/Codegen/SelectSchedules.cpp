@@ -1,6 +1,7 @@
 //===- SelectSchedules.cpp - a schedule for every kernel ---------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+#include "permalloy/Codegen/GPU/GpuKernel.h"
 #include "permalloy/Codegen/KernelEmitter.h"
 #include "permalloy/Codegen/Passes.h"
 
@@ -31,8 +32,20 @@ struct SelectSchedules : codegen::impl::SelectSchedulesBase<SelectSchedules> {
       llvm::outs() << "  one schedule\n";
   }
 
+  LogicalResult scheduleForGpu() {
+    auto gpu = codegen::GpuTarget::parse(target);
+    if (!gpu)
+      return getOperation().emitError(llvm::toString(gpu.takeError()));
+    for (auto kernel : getOperation().getOps<kern::KernelOp>())
+      if (failed(codegen::selectGpuSchedule(kernel, *gpu)))
+        return failure();
+    return success();
+  }
+
   // One kernel after the other: selectSchedule listens to the context's diagnostics, which threads share.
   void runOnOperation() override {
+    if (codegen::GpuTarget::isGpuName(target))
+      return failed(scheduleForGpu()) ? signalPassFailure() : void();
     auto cpu = codegen::CpuTarget::parse(target);
     if (!cpu) {
       getOperation().emitError(llvm::toString(cpu.takeError()));

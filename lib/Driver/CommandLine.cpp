@@ -61,7 +61,8 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
   app->add_option("--target", settings.targets,
                   "Instruction sets, comma separated: host, x86-64-v3 (AVX2), alderlake (AVX2 and VNNI), "
                   "x86-64-v4 (AVX-512), icelake-server (AVX-512 and VNNI), sapphirerapids (AVX-512 and AMX); "
-                  "the file carries code for each and picks when it is loaded")
+                  "the file carries code for each and picks when it is loaded; and GPUs: sm_80, sm_89, sm_90a, sm_100 (PTX, and "
+                  "machine code where ptxas is found)")
       ->delimiter(',')
       ->capture_default_str();
   app->add_option(jobs, settings.jobs, "Threads of the compiler; 0: all CPUs")
@@ -333,8 +334,8 @@ static CLI::App *addInspect(CLI::App &app, InspectCommand &command) {
   sub->add_flag("--json", command.json, "Print everything as JSON");
   sub->add_flag("--verify", command.verify, "Read all weights and compare their checksums");
   sub->add_option("--emit", command.emit,
-                  "Write the code instead: elf (for objdump, perf, gdb) or asm")
-      ->check(CLI::IsMember({"elf", "asm"}));
+                  "Write the code instead: elf (for objdump, perf, gdb) or asm; of GPUs ptx, or sass (needs nvdisasm)")
+      ->check(CLI::IsMember({"elf", "asm", "ptx", "sass"}));
   sub->add_option("--target", command.target, "Whose code; default: the most demanding one");
   sub->add_option("-o,--output", command.output, "File for the code; -: standard output")
       ->capture_default_str();

@@ -145,7 +145,7 @@ struct InspectCommand {
   bool weights = false;
   bool json = false;
   bool verify = false;
-  std::string emit;   ///< "elf", "asm" or empty
+  std::string emit;   ///< "elf", "asm", "ptx", "sass" or empty
   std::string target; ///< whose code; empty: the first
   std::string output = "-";
 };

@@ -10,6 +10,7 @@
 #include "Report.h"
 
 #include "permalloy/Codegen/CPU/Target.h"
+#include "permalloy/Codegen/GPU/Target.h"
 #include "permalloy/CostModel/TuningDatabase.h"
 #include "permalloy/Pipelines/Compile.h"
 #include "permalloy/Solvers/Threads.h"
@@ -45,12 +46,17 @@ std::string cacheFolder(const std::string &name) {
 /// how it was asked for.
 static Result<std::vector<std::string>> resolveTargets(const std::vector<std::string> &names) {
   std::vector<std::string> targets;
-  for (const std::string &name : names) {
-    llvm::Expected<codegen::CpuTarget> target = codegen::CpuTarget::parse(name);
+  auto add = [&](auto target) -> Status {
     if (!target)
-      return Status(StatusCode::invalidArgument, "--target: " + llvm::toString(target.takeError()));
+      return {StatusCode::invalidArgument, "--target: " + llvm::toString(target.takeError())};
     if (!llvm::is_contained(targets, target->name))
       targets.push_back(target->name.str());
+    return {};
+  };
+  for (const std::string &name : names) {
+    bool isGpu = codegen::GpuTarget::isGpuName(name);
+    if (Status status = isGpu ? add(codegen::GpuTarget::parse(name)) : add(codegen::CpuTarget::parse(name)); !status.ok())
+      return status;
   }
   return targets;
 }

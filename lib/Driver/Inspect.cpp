@@ -1,6 +1,7 @@
 //===- Inspect.cpp - `permalloy inspect` -------------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Disassemble.h"
+#include "InspectDevices.h"
 #include "InspectJson.h"
 #include "Report.h"
 
@@ -102,6 +103,8 @@ static void printOverview(const Artifact &artifact, llvm::raw_ostream &os) {
     table.row({i ? "" : "targets", program.targets[i].name + "  " +
                                        formatBytes(artifact.image(i).size()) + " of code, needs " +
                                        joined(cpuFeatureNames(program.targets[i].features), " ")});
+  for (const std::string &text : deviceTexts(artifact))
+    table.row({"GPUs", text});
   table.row({"program", formatCount(program.steps.size(), "step") + ", " +
                             formatCount(program.kernels.size(), "kernel") + ", " +
                             formatCount(program.slots.size(), "slot") + ", " +
@@ -188,6 +191,9 @@ static void printWeights(const Artifact &artifact, llvm::raw_ostream &os) {
 
 static Result<size_t> findTarget(const Artifact &artifact, const std::string &name) {
   const std::vector<Target> &targets = artifact.program().targets;
+  if (targets.empty())
+    return Status(StatusCode::invalidArgument, "'" + artifact.name() + "' has no code for CPUs; --emit ptx writes that for " +
+                                                   artifact.devices().targets.back().name);
   if (name.empty())
     return targets.size() - 1;
   std::vector<std::string> names;
@@ -201,6 +207,10 @@ static Result<size_t> findTarget(const Artifact &artifact, const std::string &na
 }
 
 static Status emitCode(const Artifact &artifact, const InspectCommand &command) {
+  if (command.emit == "ptx" || command.emit == "sass")
+    return writeText(command.output, [&](llvm::raw_ostream &os) {
+      return emitDeviceCode(artifact, command.target, command.emit == "sass", os);
+    });
   Result<size_t> target = findTarget(artifact, command.target);
   if (!target.ok())
     return target.status();

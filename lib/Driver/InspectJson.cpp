@@ -169,6 +169,26 @@ static void printTargets(OStream &json, const Artifact &artifact) {
   });
 }
 
+static void printDevices(OStream &json, const Artifact &artifact) {
+  const DeviceTables &devices = artifact.devices();
+  json.attributeArray("gpu_targets", [&] {
+    for (size_t i = 0; i < devices.targets.size(); ++i)
+      json.object([&] {
+        json.attribute("name", devices.targets[i].name);
+        json.attribute("code_bytes", artifact.deviceCode(i).size());
+        json.attributeArray("kernels", [&] {
+          for (const DeviceKernel &kernel : devices.targets[i].kernels)
+            json.object([&] {
+              json.attribute("threads", kernel.threads);
+              json.attribute("registers", kernel.registers);
+              json.attribute("ptx_bytes", kernel.ptx.size);
+              json.attribute("cubin_bytes", kernel.cubin.size);
+            });
+        });
+      });
+  });
+}
+
 void printJson(const Artifact &artifact, llvm::raw_ostream &os) {
   OStream json(os, 2);
   json.object([&] {
@@ -177,6 +197,8 @@ void printJson(const Artifact &artifact, llvm::raw_ostream &os) {
     json.attribute("format", kFormatVersion);
     printManifest(json, artifact.manifest());
     printTargets(json, artifact);
+    if (!artifact.devices().targets.empty())
+      printDevices(json, artifact);
     printProgram(json, artifact);
   });
   os << "\n";

@@ -21,9 +21,9 @@ namespace permalloy {
 /// Fills in what is written to a file from a module after plan-slots; used once.
 class ArtifactBuilder {
 public:
-  ArtifactBuilder(mlir::ModuleOp module, llvm::ArrayRef<TargetImage> targets, artifact::ArtifactContents &contents,
-                  std::vector<reference::SolvedWeight> *solved)
-      : module(module), symbolTable(module), targets(targets), contents(contents), exprs(contents.program.expressions) {
+  ArtifactBuilder(mlir::ModuleOp module, llvm::ArrayRef<TargetImage> targets, llvm::ArrayRef<DeviceImage> devices,
+                  artifact::ArtifactContents &contents, std::vector<reference::SolvedWeight> *solved)
+      : module(module), symbolTable(module), targets(targets), devices(devices), contents(contents), exprs(contents.program.expressions) {
     evaluator->report = solved;
   }
 
@@ -38,6 +38,7 @@ private:
   llvm::LogicalResult addSources(mlir::func::FuncOp function);
   llvm::LogicalResult addAssumptions(mlir::func::FuncOp main);
   llvm::LogicalResult addKernels();
+  llvm::LogicalResult addDeviceKernels();
   void addCaches(mlir::func::FuncOp main);
   /// The steps of `function`, whose arguments have places; its results go to `results`.
   llvm::LogicalResult addFunction(mlir::func::FuncOp function, llvm::ArrayRef<artifact::Operand> results);
@@ -48,6 +49,7 @@ private:
   uint32_t addSlots(mlir::func::FuncOp function);
   void placeResults(mlir::func::FuncOp function, uint32_t firstSlot, llvm::ArrayRef<artifact::Operand> results);
   llvm::LogicalResult addLaunch(kern::LaunchOp launch);
+  void addDeviceGrids(kern::LaunchOp launch);
   void addWork(kern::LaunchOp launch, artifact::Step &step);
   void addChecks(kern::LaunchOp launch, artifact::Step &step);
   llvm::LogicalResult addIf(tfm::IfOp op);
@@ -66,6 +68,7 @@ private:
   mlir::ModuleOp module;
   mlir::SymbolTable symbolTable;
   llvm::ArrayRef<TargetImage> targets;
+  llvm::ArrayRef<DeviceImage> devices;
   artifact::ArtifactContents &contents;
   ExprTable exprs;
   SymbolicShapes shapes;

@@ -174,6 +174,20 @@ LogicalResult ArtifactBuilder::addKernels() {
       row.entryPoints.push_back(entry->second);
     }
   }
+  return addDeviceKernels();
+}
+
+LogicalResult ArtifactBuilder::addDeviceKernels() {
+  for (const DeviceImage &device : devices) {
+    DeviceTarget &row = contents.devices.targets.emplace_back(device.target);
+    contents.deviceCode.push_back(device.code);
+    for (auto kernel : module.getOps<kern::KernelOp>()) {
+      auto entry = device.entries.find(kernel.getSymName());
+      if (entry == device.entries.end())
+        return kernel.emitError("has no code for target ") << row.name;
+      row.kernels.push_back(entry->second);
+    }
+  }
   return success();
 }
 
@@ -244,8 +258,8 @@ static void addModelInfo(ModuleOp module, ModelInfo &info) {
         info.custom.push_back({entry.getName().str(), value.str()});
 }
 
-LogicalResult permalloy::buildArtifact(ModuleOp module, ArrayRef<TargetImage> targets, StringRef commandLine,
-                                       ArtifactContents &contents, std::vector<reference::SolvedWeight> *solved) {
+LogicalResult permalloy::buildArtifact(ModuleOp module, ArrayRef<TargetImage> targets, ArrayRef<DeviceImage> devices,
+                                       StringRef commandLine, ArtifactContents &contents, std::vector<reference::SolvedWeight> *solved) {
   auto main = module.lookupSymbol<func::FuncOp>("main");
   if (!main)
     return module.emitError("has no function 'main'");
@@ -253,5 +267,9 @@ LogicalResult permalloy::buildArtifact(ModuleOp module, ArrayRef<TargetImage> ta
   contents.manifest.producerVersion = PERMALLOY_VERSION;
   contents.manifest.options = commandLine.str();
   addModelInfo(module, contents.manifest.model);
-  return ArtifactBuilder(module, targets, contents, solved).run(main);
+  if (failed(ArtifactBuilder(module, targets, devices, contents, solved).run(main)))
+    return failure();
+  if (!devices.empty()) // steps behind the last launch
+    contents.devices.steps.resize(contents.program.steps.size());
+  return success();
 }

@@ -22,12 +22,20 @@ struct TargetImage {
   llvm::StringMap<uint64_t> entryPoints; ///< kernel name -> virtual address in the image
 };
 
+/// The same for a GPU.
+struct DeviceImage {
+  artifact::DeviceTarget target; ///< without kernels
+  llvm::StringMap<kern::KernelOp> kernels; ///< by name, each with its GPU schedule
+  llvm::StringMap<artifact::DeviceKernel> entries; ///< by name; ranges of `code`
+  std::vector<std::byte> code;
+};
+
 /// Fills manifest, program, images and weight sources from `module`: its function `main` consists of launches, views, weights
 /// and constants after plan-slots. `targets` go from the least to the most demanding. The weight sources refer to the module,
 /// which must live until the artifact is written, as must `solved`, where weights that solvers make from statistics are listed
 /// then (null: nowhere). Errors are emitted as diagnostics.
-llvm::LogicalResult buildArtifact(mlir::ModuleOp module, llvm::ArrayRef<TargetImage> targets, llvm::StringRef commandLine,
-                                  artifact::ArtifactContents &contents,
+llvm::LogicalResult buildArtifact(mlir::ModuleOp module, llvm::ArrayRef<TargetImage> targets, llvm::ArrayRef<DeviceImage> devices,
+                                  llvm::StringRef commandLine, artifact::ArtifactContents &contents,
                                   std::vector<reference::SolvedWeight> *solved = nullptr);
 
 } // namespace permalloy

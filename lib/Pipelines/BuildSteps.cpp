@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "ArtifactBuilder.h"
+#include "permalloy/Codegen/GPU/GpuKernel.h"
 #include "permalloy/Conversion/Passes.h"
 #include "permalloy/Support/Text.h"
 
@@ -90,8 +91,23 @@ LogicalResult ArtifactBuilder::addLaunch(kern::LaunchOp launch) {
   }
   addWork(launch, step);
   addChecks(launch, step);
+  addDeviceGrids(launch);
   contents.program.steps.push_back(std::move(step));
   return success();
+}
+
+/// The grids of the step that comes next, where the file has code for GPUs.
+void ArtifactBuilder::addDeviceGrids(kern::LaunchOp launch) {
+  if (devices.empty())
+    return;
+  contents.devices.steps.resize(contents.program.steps.size() + 1);
+  for (const DeviceImage &device : devices) {
+    kern::KernelOp kernel = device.kernels.lookup(launch.getKernel());
+    codegen::GpuLaunch grid = codegen::gpuLaunch(kernel);
+    auto rowAt = [&](DimExprAttr expr) { return expr.isConstant(0) ? kNone : exprs.row(kern::atLaunch(expr, kernel, launch)); };
+    DeviceGrid row{exprs.row(kern::atLaunch(grid.blocks, kernel, launch)), rowAt(grid.sharedBytes), rowAt(grid.scratchBytes)};
+    contents.devices.steps.back().grids.push_back(row);
+  }
 }
 
 /// Pairs of dimensions in a kernel that must broadcast and need not, and sizes that must not pass others.

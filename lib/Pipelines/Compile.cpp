@@ -59,7 +59,7 @@ bool hasSplits(const CompileOptions &options) {
   return llvm::any_of(options.targets, [](const std::string &name) {
     auto target = codegen::CpuTarget::parse(name);
     if (!target)
-      llvm::consumeError(target.takeError()); // refused elsewhere
+      llvm::consumeError(target.takeError()); // a GPU, or refused elsewhere
     return target && target->hasAmx();
   });
 }
@@ -166,6 +166,8 @@ LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitK
 FailureOr<SmallVector<codegen::CpuTarget>> parseTargets(ModuleOp module, const CompileOptions &options) {
   SmallVector<codegen::CpuTarget> targets;
   for (const std::string &name : options.targets) {
+    if (codegen::GpuTarget::isGpuName(name))
+      continue;
     auto target = codegen::CpuTarget::parse(name);
     if (!target)
       return module.emitError(llvm::toString(target.takeError()));
@@ -176,6 +178,35 @@ FailureOr<SmallVector<codegen::CpuTarget>> parseTargets(ModuleOp module, const C
   };
   llvm::sort(targets, [&](const auto &x, const auto &y) { return demands(x) < demands(y); });
   return targets;
+}
+
+/// Those among the targets that are GPUs, oldest first.
+FailureOr<SmallVector<codegen::GpuTarget>> parseGpuTargets(ModuleOp module, const CompileOptions &options) {
+  SmallVector<codegen::GpuTarget> targets;
+  for (const std::string &name : options.targets) {
+    if (!codegen::GpuTarget::isGpuName(name))
+      continue;
+    auto target = codegen::GpuTarget::parse(name);
+    if (!target)
+      return module.emitError(llvm::toString(target.takeError()));
+    targets.push_back(*target);
+  }
+  llvm::sort(targets, [](const auto &x, const auto &y) { return x.capability < y.capability; });
+  return targets;
+}
+
+/// Schedules and compiles the kernels of one GPU; the schedules must outlive the image, which refers to them.
+LogicalResult addDevice(ModuleOp module, const codegen::GpuTarget &target, const CompileOptions &options,
+                        std::vector<ScheduledGpuKernels> &scheduled, std::vector<DeviceImage> &images) {
+  auto kernels = scheduleGpuKernels(module, target);
+  if (failed(kernels))
+    return failure();
+  scheduled.push_back(std::move(*kernels));
+  auto image = compileGpuKernels(scheduled.back(), options);
+  if (failed(image))
+    return failure();
+  images.push_back(std::move(*image));
+  return success();
 }
 
 /// Schedules and compiles the kernels of one target; the schedules must outlive the image, which refers to them.
@@ -234,8 +265,10 @@ void permalloy::registerCompilePipelines() {
 LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions &options, StringRef path, CompileReport *report) {
   Stages stages(options, report);
   auto targets = parseTargets(module, options);
+  auto gpuTargets = parseGpuTargets(module, options);
   PrecisionPlan chosen;
-  if (failed(targets) || failed(runFrontHalf(module, options, EmitKind::Kern, stages, chosen, report)))
+  if (failed(targets) || failed(gpuTargets) ||
+      failed(runFrontHalf(module, options, EmitKind::Kern, stages, chosen, report)))
     return failure();
   stages.begin("generate code");
   auto tuned = TunedSchedules::load(module, options);
@@ -252,10 +285,15 @@ LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions
       return failure();
     std::swap(images[0], images[1]);
   }
+  std::vector<ScheduledGpuKernels> scheduledDevices;
+  std::vector<DeviceImage> devices;
+  for (const codegen::GpuTarget &target : *gpuTargets)
+    if (failed(addDevice(module, target, options, scheduledDevices, devices)))
+      return failure();
   stages.begin("write");
   artifact::ArtifactContents contents;
   std::vector<reference::SolvedWeight> solved; // filled while weights are written
-  if (failed(buildArtifact(module, images, options.commandLine + tuned->commandLine(), contents,
+  if (failed(buildArtifact(module, images, devices, options.commandLine + tuned->commandLine(), contents,
                            report && options.measureSolves ? &solved : nullptr)))
     return failure();
   artifact::WriteReport written;
@@ -284,15 +322,16 @@ LogicalResult permalloy::compileToLaunches(ModuleOp module, const CompileOptions
     return failure();
   if (report)
     report->precision = std::move(chosen);
-  return buildArtifact(module, {}, options.commandLine, contents);
+  return buildArtifact(module, {}, {}, options.commandLine, contents);
 }
 
 LogicalResult permalloy::compileToText(ModuleOp module, const CompileOptions &options, EmitKind kind, raw_ostream &out,
                                        CompileReport *report) {
   Stages stages(options, report);
   auto targets = parseTargets(module, options);
+  auto gpuTargets = parseGpuTargets(module, options);
   PrecisionPlan chosen;
-  if (failed(targets) || failed(runFrontHalf(module, options, kind, stages, chosen, report)))
+  if (failed(targets) || failed(gpuTargets) || failed(runFrontHalf(module, options, kind, stages, chosen, report)))
     return failure();
   if (report)
     report->precision = chosen;
@@ -301,6 +340,10 @@ LogicalResult permalloy::compileToText(ModuleOp module, const CompileOptions &op
     return success();
   }
   stages.begin("generate code");
+  if (!gpuTargets->empty()) {
+    auto kernels = scheduleGpuKernels(module, gpuTargets->back());
+    return failed(kernels) ? failure() : printGpuKernels(*kernels, kind, out);
+  }
   auto tuned = TunedSchedules::load(module, options);
   if (failed(tuned))
     return failure();

@@ -6,6 +6,7 @@
 #include "BuildArtifact.h"
 #include "TunedSchedules.h"
 #include "permalloy/Codegen/CPU/Target.h"
+#include "permalloy/Codegen/GPU/Target.h"
 #include "permalloy/Pipelines/Compile.h"
 
 namespace permalloy {
@@ -25,6 +26,19 @@ llvm::FailureOr<TargetImage> compileKernels(ScheduledKernels &kernels, const Com
 
 /// Prints LLVM IR or assembly of every kernel.
 llvm::LogicalResult printKernels(ScheduledKernels &kernels, EmitKind kind, llvm::raw_ostream &out);
+
+/// The same for a GPU target.
+struct ScheduledGpuKernels {
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  codegen::GpuTarget target;
+};
+llvm::FailureOr<ScheduledGpuKernels> scheduleGpuKernels(mlir::ModuleOp module, const codegen::GpuTarget &target);
+
+/// PTX of every kernel, and its cubin where ptxas is found.
+llvm::FailureOr<DeviceImage> compileGpuKernels(ScheduledGpuKernels &kernels, const CompileOptions &options);
+
+/// Prints LLVM IR or PTX of every kernel.
+llvm::LogicalResult printGpuKernels(ScheduledGpuKernels &kernels, EmitKind kind, llvm::raw_ostream &out);
 
 } // namespace permalloy
 

@@ -46,6 +46,11 @@ Status Artifact::parse() {
   PERMALLOY_TRY(parseSections(header));
   if (Status status = validate(manifest_, program_, weights_.size()); !status.ok())
     return fault("is damaged: " + status.message());
+  std::vector<uint64_t> codeSizes;
+  for (std::span<const std::byte> code : deviceCode_)
+    codeSizes.push_back(code.size());
+  if (Status status = validateDevices(devices_, program_, codeSizes); !status.ok())
+    return fault("is damaged: " + status.message());
   return {};
 }
 
@@ -82,6 +87,10 @@ static std::string sectionName(const SectionEntry &section) {
     return "program";
   case SectionKind::manifest:
     return "manifest";
+  case SectionKind::devices:
+    return "device tables";
+  case SectionKind::deviceCode:
+    return "device code " + std::to_string(section.index);
   }
   return "section of kind " + std::to_string(static_cast<uint32_t>(section.kind));
 }
@@ -97,8 +106,11 @@ Status Artifact::parseSections(const FileHeader &header) {
     PERMALLOY_TRY(takeSection(section));
     seen |= 1u << static_cast<uint32_t>(section.kind);
   }
-  if (seen != 0b11110 || images_.size() != program_.targets.size() ||
-      sections_.size() != images_.size() + 3)
+  bool hasDevices = !devices_.targets.empty();
+  uint32_t needed = 1u << static_cast<uint32_t>(SectionKind::weights) | 1u << static_cast<uint32_t>(SectionKind::program) |
+                    1u << static_cast<uint32_t>(SectionKind::manifest);
+  if ((seen & needed) != needed || images_.size() != program_.targets.size() || deviceCode_.size() != devices_.targets.size() ||
+      sections_.size() != images_.size() + deviceCode_.size() + 3 + hasDevices)
     return fault("is damaged: a section is missing or appears twice");
   return {};
 }
@@ -144,6 +156,13 @@ Status Artifact::takeSection(const SectionEntry &section) {
     return decode(bytes, "program", program_);
   case SectionKind::manifest:
     return decode(bytes, "manifest", manifest_);
+  case SectionKind::devices:
+    return decode(bytes, "device tables", devices_);
+  case SectionKind::deviceCode:
+    if (section.index != deviceCode_.size())
+      return fault("is damaged: its device code is out of order");
+    deviceCode_.push_back(bytes);
+    return {};
   }
   return fault("is damaged: it has a " + sectionName(section));
 }

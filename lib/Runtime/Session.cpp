@@ -93,6 +93,10 @@ Status Session::load(const SessionOptions &options) {
   threads_ = options.threads ? options.threads : availableCpus();
   mostRows_ = mostCacheRows(artifact_->manifest(), program);
   guarded_ = options.guardBuffers || guardByDefault();
+  if (program.targets.empty())
+    return {StatusCode::unsupportedCpu, "'" + artifact_->name() + "' has no code for CPUs, only for " +
+                                            artifact_->devices().targets.front().name +
+                                            "; compile the model with --target host, too"};
   Result<size_t> target =
       selectTarget(program.targets, hostCpuFeatures() & options.allowedFeatures);
   if (!target.ok())

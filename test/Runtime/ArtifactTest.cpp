@@ -97,7 +97,7 @@ TEST(Artifact, ValidationNamesEachFault) {
        [](auto &c) { c.program.weights[0].size = 1 << 20; }},
       {"target 'x86-64' has 2 entry points for 3 kernels",
        [](auto &c) { c.program.targets[0].entryPoints.pop_back(); }},
-      {"the program has no target", [](auto &c) { c.program.targets.clear(); }},
+      {"step 0 '/affine' has 1 grids for 0 targets", [](auto &c) { c.program.targets.clear(); }},
       {"an assumption refers to expression 9 of 6",
        [](auto &c) { c.program.assumptions = {{9, "no"}}; }},
       {"step 0 '/affine' launches an unknown kernel",
@@ -119,6 +119,83 @@ TEST(Artifact, ValidationNamesEachFault) {
     ArtifactContents contents = tinyModel();
     damage.change(contents);
     EXPECT_EQ(validate(contents.manifest, contents.program, 4096).message(), damage.message);
+  }
+}
+
+/// The tiny model with code for one GPU, which nothing here runs.
+ArtifactContents deviceModel() {
+  ArtifactContents contents = tinyModel();
+  std::vector<DeviceKernel> kernels(contents.program.kernels.size(), {128, 32, {0, 16}, {64, 32}});
+  contents.devices.targets = {{"sm_80", 80, 0, kernels}};
+  for (const Step &step : contents.program.steps) {
+    DeviceStep &row = contents.devices.steps.emplace_back();
+    if (step.kind == StepKind::launch)
+      row.grids = {{step.grids[0].tiles, kNone, kNone}};
+  }
+  contents.deviceCode = {std::vector<std::byte>(96, std::byte{7})};
+  return contents;
+}
+
+TEST(Artifact, CarriesCodeForDevices) {
+  std::vector<std::byte> bytes = artifactBytes(deviceModel());
+  auto artifact = Artifact::fromMemory(bytes.data(), bytes.size(), "m.alloy");
+  ASSERT_TRUE(artifact.ok()) << artifact.status().message();
+  const DeviceTables &devices = (*artifact)->devices();
+  ASSERT_EQ(devices.targets.size(), 1u);
+  EXPECT_EQ(devices.targets[0].name, "sm_80");
+  EXPECT_EQ((*artifact)->deviceCode(0).size(), 96u);
+  EXPECT_EQ((*artifact)->deviceCode(0, devices.targets[0].kernels[0].cubin).size(), 32u);
+  EXPECT_EQ(devices.steps[0].grids[0].blocks, (*artifact)->program().steps[0].grids[0].tiles);
+  bytes.back() ^= std::byte{1};
+  EXPECT_EQ(openError(bytes), "'m.alloy' is damaged: the checksum of its device code 0 does not match");
+}
+
+TEST(Artifact, WithoutCodeForCpusASessionSaysSo) {
+  ArtifactContents contents = deviceModel();
+  contents.program.targets.clear();
+  contents.images.clear();
+  for (Step &step : contents.program.steps)
+    step.grids.clear();
+  std::vector<std::byte> bytes = artifactBytes(contents);
+  auto artifact = Artifact::fromMemory(bytes.data(), bytes.size(), "m.alloy");
+  ASSERT_TRUE(artifact.ok()) << artifact.status().message();
+  EXPECT_EQ(Session::create(*artifact, {}).status().message(),
+            "'m.alloy' has no code for CPUs, only for sm_80; compile the model with --target host, too");
+}
+
+TEST(Artifact, ValidationNamesEachFaultOfDevices) {
+  const Damage damages[] = {
+      {"device target 'sm_80', kernel 'affine' has blocks of 0 threads",
+       [](auto &c) { c.devices.targets[0].kernels[0].threads = 0; }},
+      {"device target 'sm_80', kernel 'affine' has blocks of 2048 threads",
+       [](auto &c) { c.devices.targets[0].kernels[0].threads = 2048; }},
+      {"device target 'sm_80', kernel 'mask_rows' has code outside its section",
+       [](auto &c) { c.devices.targets[0].kernels[1].cubin.size = 33; }},
+      {"device target 'sm_80', kernel 'mask_rows' has no PTX",
+       [](auto &c) { c.devices.targets[0].kernels[1].ptx.size = 0; }},
+      {"device target 'sm_80' has 2 kernels for 3", [](auto &c) { c.devices.targets[0].kernels.pop_back(); }},
+      {"device target 'sm_80' appears twice",
+       [](auto &c) {
+         c.devices.targets.push_back(c.devices.targets[0]);
+         c.deviceCode.push_back(c.deviceCode[0]);
+       }},
+      {"step 0 has 0 device grids for 1 targets", [](auto &c) { c.devices.steps[0].grids.clear(); }},
+      {"step 0 has a device grid of an unknown expression",
+       [](auto &c) { c.devices.steps[0].grids[0].sharedBytes = 99; }},
+      {"the program has no target",
+       [](auto &c) {
+         c.program.targets.clear();
+         c.devices = {};
+         c.deviceCode.clear();
+       }},
+  };
+  for (const Damage &damage : damages) {
+    ArtifactContents contents = deviceModel();
+    damage.change(contents);
+    std::vector<uint64_t> sizes;
+    for (const std::vector<std::byte> &code : contents.deviceCode)
+      sizes.push_back(code.size());
+    EXPECT_EQ(validateDevices(contents.devices, contents.program, sizes).message(), damage.message);
   }
 }
 

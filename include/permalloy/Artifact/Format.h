@@ -8,6 +8,8 @@
 //   ...           image 0 ... image T-1     one ELF per target
 //   ...           program      expressions, slots, weights, kernels, steps, targets
 //   ...           manifest     what a user may ask: inputs, outputs, symbols, model metadata
+//   ...           devices      only where the file has code for GPUs: kernels and grids of each
+//   ...           device code 0 ... D-1     PTX and cubins of one GPU target each
 //
 // Sections start at multiples of 4096, in this order, with zeros between. The header carries the
 // file's size and xxh3-128 checksums of everything but the weights, verified at every open; each
@@ -51,6 +53,10 @@
 // CODE IMAGES are ELF64 x86-64 shared objects with no undefined symbol, no dynamic relocation and
 // no writable data; only their PT_LOAD segments matter, laid out in anonymous memory. The kernel
 // table holds, per target, each kernel's virtual address in the image.
+//
+// DEVICES. The same program runs on a GPU: operands, scalars and steps are those above, only code and grids are other. A kernel
+// is an entry point of its own name in PTX (text) and, where the compiler had ptxas, in a cubin; its parameters are 64-bit words:
+// the addresses of its buffers, its scalars, the address of the launch's scratch (0: it wants none). Launches run in order.
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_ARTIFACT_FORMAT_H
 #define PERMALLOY_ARTIFACT_FORMAT_H
@@ -80,7 +86,7 @@ constexpr uint32_t kMaxRank = 8;
 constexpr uint32_t kNone = 0xffffffff;
 
 /// What a section holds.
-enum class SectionKind : uint32_t { weights = 1, image = 2, program = 3, manifest = 4 };
+enum class SectionKind : uint32_t { weights = 1, image = 2, program = 3, manifest = 4, devices = 5, deviceCode = 6 };
 
 /// Fixed start of the file; stored as it stands.
 struct FileHeader {
@@ -97,7 +103,7 @@ static_assert(sizeof(FileHeader) == 48);
 /// One row of the section table, right behind the header.
 struct SectionEntry {
   SectionKind kind;
-  uint32_t index; ///< of images: the target's number; 0 otherwise
+  uint32_t index; ///< of images and device code: the target's number; 0 otherwise
   uint64_t offset;
   uint64_t size;
   Hash128 checksum; ///< zero for weights
@@ -339,6 +345,48 @@ struct Program {
   }
 };
 
+//===-- Devices -----------------------------------------------------------===//
+
+/// A range of the code of a device target.
+struct CodeRange {
+  uint64_t offset = 0;
+  uint64_t size = 0; ///< bytes; 0: there is none
+};
+
+/// A kernel on one device target.
+struct DeviceKernel {
+  uint32_t threads = 0;   ///< of a block
+  uint32_t registers = 0; ///< of a thread, as ptxas counts; 0: not known
+  CodeRange ptx;          ///< always there, without a terminating 0
+  CodeRange cubin;
+};
+
+/// A GPU architecture that the file has code for.
+struct DeviceTarget {
+  std::string name;        ///< "sm_90a"
+  uint32_t capability = 0; ///< 10 * major + minor of the compute capability
+  uint32_t exact = 0;      ///< 1: runs on this capability alone; 0: later ones compile the PTX
+  std::vector<DeviceKernel> kernels; ///< as Program::kernels
+};
+
+/// How a launch is cut up on one device target; all expressions.
+struct DeviceGrid {
+  uint32_t blocks = kNone;
+  uint32_t sharedBytes = kNone;  ///< dynamic shared memory of a block; kNone is 0
+  uint32_t scratchBytes = kNone; ///< of the whole launch; kNone is 0
+};
+
+/// The grids of one step, one per device target; empty where the step is no launch.
+struct DeviceStep {
+  std::vector<DeviceGrid> grids;
+};
+
+/// What a program needs to run on GPUs.
+struct DeviceTables {
+  std::vector<DeviceTarget> targets;
+  std::vector<DeviceStep> steps; ///< as Program::steps
+};
+
 /// What a step does, for people: the name of its kernel, or "copy", "jump", "bind size".
 const char *stepText(const Program &program, const Step &step);
 
@@ -450,6 +498,32 @@ template <class Archive> void visit(Archive &archive, Step &step) {
 template <class Archive> void visit(Archive &archive, LateOutput &late) {
   archive.field("output", late.output);
   archive.field("slot", late.slot);
+}
+template <class Archive> void visit(Archive &archive, CodeRange &range) {
+  archive.field("offset", range.offset);
+  archive.field("size", range.size);
+}
+template <class Archive> void visit(Archive &archive, DeviceKernel &kernel) {
+  archive.field("threads", kernel.threads);
+  archive.field("registers", kernel.registers);
+  archive.field("ptx", kernel.ptx);
+  archive.field("cubin", kernel.cubin);
+}
+template <class Archive> void visit(Archive &archive, DeviceTarget &target) {
+  archive.field("name", target.name);
+  archive.field("capability", target.capability);
+  archive.field("exact", target.exact);
+  archive.field("kernels", target.kernels);
+}
+template <class Archive> void visit(Archive &archive, DeviceGrid &grid) {
+  archive.field("blocks", grid.blocks);
+  archive.field("shared_bytes", grid.sharedBytes);
+  archive.field("scratch_bytes", grid.scratchBytes);
+}
+template <class Archive> void visit(Archive &archive, DeviceStep &step) { archive.field("grids", step.grids); }
+template <class Archive> void visit(Archive &archive, DeviceTables &devices) {
+  archive.field("targets", devices.targets);
+  archive.field("steps", devices.steps);
 }
 template <class Archive> void visit(Archive &archive, Program &program) {
   archive.field("expressions", program.expressions);

@@ -14,6 +14,10 @@ namespace permalloy::artifact {
 /// writing. `weightsSize` is the size of the weights section in bytes.
 Status validate(const Manifest &manifest, const Program &program, uint64_t weightsSize);
 
+/// The same for what a program needs on GPUs; `codeSizes` are the sizes of the device code sections in bytes. A file must have
+/// code for some target, of either kind.
+Status validateDevices(const DeviceTables &devices, const Program &program, std::span<const uint64_t> codeSizes);
+
 } // namespace permalloy::artifact
 
 #endif // PERMALLOY_ARTIFACT_VALIDATE_H

@@ -26,6 +26,10 @@ struct ArtifactContents {
   Program program;
   /// ELF images, one per Program::targets entry.
   std::vector<std::vector<std::byte>> images;
+  /// Without targets: the file has no code for GPUs.
+  DeviceTables devices;
+  /// One per DeviceTables::targets entry.
+  std::vector<std::vector<std::byte>> deviceCode;
   /// One per Program::weights entry, asked for in this order.
   std::vector<WeightSource> weightSources;
 };

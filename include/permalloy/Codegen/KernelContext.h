@@ -18,7 +18,9 @@ namespace permalloy::codegen {
 /// comes in as text. Errors are collected, not printed: such a thread has no user.
 class KernelContext {
 public:
-  KernelContext();
+  /// What GPU kernels are made of costs time to load: only for those.
+  enum class Device { Cpu, Gpu };
+  explicit KernelContext(Device device = Device::Cpu);
 
   /// Null, with `error`, when the text is no module. Its kernel: `kernelOf`.
   mlir::OwningOpRef<mlir::ModuleOp> parse(llvm::StringRef text);

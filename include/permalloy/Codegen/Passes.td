@@ -15,9 +15,18 @@ def SelectSchedules : Pass<"select-schedules", "::mlir::ModuleOp"> {
     bits.
   }];
   let options = [Option<"target", "target", "std::string", "\"host\"",
-                        "instruction set: host, x86-64-v3, x86-64-v4, sapphirerapids">,
+                        "instruction set: host, x86-64-v3, x86-64-v4, sapphirerapids; or a GPU: sm_80, sm_89, sm_90a, sm_100">,
                  Option<"listSpaces", "list-spaces", "bool", "false",
                         "print the parameters and values of each kernel's schedules">];
+}
+
+def PrintPtx : Pass<"print-ptx", "::mlir::ModuleOp"> {
+  let summary = "print the PTX of every kernel";
+  let description = [{
+    Gives every `kern.kernel` that has no schedule its default one for a GPU target, and prints the PTX that it compiles to. Needs no
+    CUDA toolkit. The module stays as it is, but for the schedules.
+  }];
+  let options = [Option<"target", "target", "std::string", "\"sm_80\"", "sm_80, sm_89, sm_90a or sm_100">];
 }
 
 #endif

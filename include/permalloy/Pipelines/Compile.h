@@ -38,7 +38,7 @@ struct TokenOptions {
 
 /// How to compile. The defaults are those of the command line.
 struct CompileOptions {
-  /// Instruction sets as codegen::CpuTarget::parse takes them; the artifact gets an image for each, and one for AVX-512
+  /// Instruction sets as codegen::CpuTarget::parse and codegen::GpuTarget::parse take them; the artifact gets an image for each, and one for AVX-512
   /// where the only one uses AMX, which Linux may refuse.
   std::vector<std::string> targets = {"host"};
   /// Which products run in bf16. None: no operation, the module keeps the model's types.
@@ -86,7 +86,7 @@ struct CompileOptions {
 };
 
 /// What `compileToText` stops at: the graph after fusion; kernels, launches and slots; the kernels'
-/// LLVM IR; their assembly (the last two for the most demanding target).
+/// LLVM IR; their assembly (the last two for the most demanding target, and for a GPU where one is among them).
 enum class EmitKind { Tfm, Kern, Llvm, Asm };
 
 /// A kernel that got a measured or a predicted schedule.

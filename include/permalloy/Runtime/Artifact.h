@@ -37,6 +37,14 @@ public:
 
   /// The ELF image of Program::targets[target].
   std::span<const std::byte> image(size_t target) const { return images_[target]; }
+  /// What the file has for GPUs; without targets: nothing.
+  const artifact::DeviceTables &devices() const { return devices_; }
+  /// PTX and cubins of DeviceTables::targets[target].
+  std::span<const std::byte> deviceCode(size_t target) const { return deviceCode_[target]; }
+  /// A range of them, as text or for a driver.
+  std::span<const std::byte> deviceCode(size_t target, const artifact::CodeRange &range) const {
+    return deviceCode_[target].subspan(range.offset, range.size);
+  }
   /// The weights section.
   std::span<const std::byte> weights() const { return weights_; }
   /// First byte of Program::weights[index], 64-byte aligned.
@@ -70,6 +78,8 @@ private:
   artifact::Program program_;
   std::span<const std::byte> weights_;
   std::vector<std::span<const std::byte>> images_;
+  artifact::DeviceTables devices_;
+  std::vector<std::span<const std::byte>> deviceCode_;
 };
 
 } // namespace permalloy

@@ -38,14 +38,14 @@ static tfm::Dims walkedDims(Value value, ArrayRef<DimExprAttr> dims) {
   return {DimExprAttr::mul(panels, steps), constant(tfm::kPanelColumns * pairing)};
 }
 
-static SmallVector<tfm::Dims> allWalkedDims(kern::KernelOp kernel, SymbolicShapes &shapes) {
+SmallVector<tfm::Dims> codegen::genericWalks(kern::KernelOp kernel, SymbolicShapes &shapes) {
   return llvm::map_to_vector(kernel.yielded(), [&](Value v) { return walkedDims(v, shapes.dims(storedValue(v))); });
 }
 
 LogicalResult codegen::scheduleGenericKernel(kern::KernelOp kernel, const CpuTarget &target, DictionaryAttr wanted) {
   SymbolicShapes shapes;
   return setTileSchedule(kernel, target, /*elements=*/1024, ScratchLayout(kernel, shapes).bytes,
-                         allWalkedDims(kernel, shapes), wanted);
+                         genericWalks(kernel, shapes), wanted);
 }
 
 static Site siteOf(ArrayRef<DimExprAttr> dims, Value row, Value column) {
@@ -97,48 +97,68 @@ static Value storedRow(ValueEmitter &values, Value result, Value row) {
   return b.add(b.mul(head, capacity), b.add(at, b.rem(row, count)));
 }
 
-static void emitRow(ValueEmitter &values, Value result, Value base, bool vectorize, Value row, Value first, Value end) {
+/// What is walked of one result, and where it goes.
+namespace {
+struct WalkedResult {
+  Value result, tensor, base;
+  Element e;
+  tfm::Dims dims, walked;
+
+  WalkedResult(KernelFrame &frame, ValueEmitter &values, unsigned index)
+      : result(frame.kernel().yielded()[index]), tensor(storedValue(result)), base(frame.result(index)), e(Element::of(tensor)),
+        dims(values.dims(tensor)), walked(walkedDims(tensor, dims)) {}
+
+  /// The number of the first element of `row` in memory.
+  Value start(ValueEmitter &values, Value row) const {
+    KernelBuilder &b = values.builder();
+    Value width = walked.empty() ? b.i64(1) : values.extent(walked.back());
+    return b.mul(storedRow(values, result, row), width);
+  }
+  Value address(KernelBuilder &b, Value start, Value column) const { return b.at(base, b.mul(b.add(start, column), e.bytes())); }
+};
+} // namespace
+
+static void storeElement(ValueEmitter &values, const WalkedResult &to, Value start, Value row, Value column) {
+  Value value = isPacked(to.tensor) ? packedElement(values, to.tensor, row, column)
+                                    : values.at(to.tensor, siteOf(to.dims, row, column));
+  values.elements().store(to.e, value, to.address(values.builder(), start, column));
+}
+
+void codegen::emitGenericElement(KernelFrame &frame, ValueEmitter &values, unsigned index, Value row, Value column) {
+  WalkedResult to(frame, values, index);
+  storeElement(values, to, to.start(values, row), row, column);
+}
+
+static void emitRow(ValueEmitter &values, const WalkedResult &to, bool vectorize, Value row, Value first, Value end) {
   KernelBuilder &b = values.builder();
-  ElementOps &ops = values.elements();
-  Value tensor = storedValue(result);
-  Element e = Element::of(tensor);
-  tfm::Dims dims = values.dims(tensor);
-  tfm::Dims walked = walkedDims(tensor, dims);
-  Value width = walked.empty() ? b.i64(1) : values.extent(walked.back());
-  Value start = b.mul(storedRow(values, result, row), width);
-  auto address = [&](Value column) { return b.at(base, b.mul(b.add(start, column), e.bytes())); };
-  Value scalarFrom = first;
+  Value start = to.start(values, row), scalarFrom = first;
   if (vectorize) {
     int64_t lanes = b.target().lanes();
     scalarFrom = b.add(first, b.mul(b.div(b.sub(end, first), lanes), lanes));
     b.loop(first, scalarFrom, lanes, [&](Value column) {
-      Site site = siteOf(dims, row, column);
+      Site site = siteOf(to.dims, row, column);
       site.lane = site.indices.size() - 1;
       site.aligned = true;
-      ops.storeVector(e, values.vectorAt(tensor, site), address(column), {});
+      values.elements().storeVector(to.e, values.vectorAt(to.tensor, site), to.address(b, start, column), {});
     });
   }
-  b.loop(scalarFrom, end, 1, [&](Value column) {
-    Value value = isPacked(tensor) ? packedElement(values, tensor, row, column)
-                                   : values.at(tensor, siteOf(dims, row, column));
-    ops.store(e, value, address(column));
-  });
+  b.loop(scalarFrom, end, 1, [&](Value column) { storeElement(values, to, start, row, column); });
 }
 
 void codegen::emitGenericResult(KernelFrame &frame, ValueEmitter &values, unsigned index) {
   kern::KernelOp kernel = frame.kernel();
-  Value result = kernel.yielded()[index], tensor = storedValue(result), base = frame.result(index);
-  bool vectorize = hasVectorForm(kernel, frame.builder().target(), tensor);
-  TileGrid grid(walkedDims(tensor, values.dims(tensor)), kernel.getContext(), tileElements(kernel));
+  WalkedResult to(frame, values, index);
+  bool vectorize = hasVectorForm(kernel, frame.builder().target(), to.tensor);
+  TileGrid grid(to.walked, kernel.getContext(), tileElements(kernel));
   auto extent = [&](DimExprAttr expr) { return values.extent(expr); };
   grid.forEachRow(frame, extent, [&](Value row, Value first, Value end) {
-    emitRow(values, result, base, vectorize, row, first, end);
+    emitRow(values, to, vectorize, row, first, end);
   });
 }
 
 LogicalResult codegen::emitGenericKernel(KernelFrame &frame) {
   SymbolicShapes shapes;
-  if (failed(checkTileSchedule(frame.kernel(), frame.builder().target(), allWalkedDims(frame.kernel(), shapes))))
+  if (failed(checkTileSchedule(frame.kernel(), frame.builder().target(), genericWalks(frame.kernel(), shapes))))
     return failure();
   ValueEmitter values(frame);
   for (unsigned index = 0; index < frame.kernel().yielded().size(); ++index)

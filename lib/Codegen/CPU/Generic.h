@@ -10,6 +10,12 @@ namespace permalloy::codegen {
 /// Walks yielded value `index` of the kernel over the function's tiles, element by element.
 void emitGenericResult(KernelFrame &frame, ValueEmitter &values, unsigned index);
 
+/// The dimensions that the yielded values are walked in: their own, or the panel rows of packed ones.
+llvm::SmallVector<tfm::Dims> genericWalks(kern::KernelOp kernel, SymbolicShapes &shapes);
+
+/// Computes and stores one element of yielded value `index`: `row` and `column` of its walk.
+void emitGenericElement(KernelFrame &frame, ValueEmitter &values, unsigned index, mlir::Value row, mlir::Value column);
+
 } // namespace permalloy::codegen
 
 #endif

@@ -24,6 +24,9 @@ KernelBuilder::KernelBuilder(ModuleOp module, Location loc, StringRef name, cons
     buffers.push_back(load(pointer, at(function.getArgument(0), 8 * i), 8));
   for (unsigned i = 0; i < numScalars; ++i)
     scalars.push_back(load(i64Type, at(function.getArgument(1), 8 * i), 8));
+  firstTile = function.getArgument(2);
+  lastTile = function.getArgument(3);
+  memory = function.getArgument(4);
 }
 
 void KernelBuilder::finish() { LLVM::ReturnOp::create(*this, ValueRange()); }

@@ -123,5 +123,6 @@ TEST_P(ContractionKernelTest, RefusesWeightsThatAreNotPacked) {
 
 INSTANTIATE_TEST_SUITE_P(Targets, ContractionKernelTest, ::testing::ValuesIn(allTargets()),
                          targetTestName);
+INSTANTIATE_TEST_SUITE_P(Gpu, ContractionKernelTest, ::testing::ValuesIn(gpuThreads()), targetTestName);
 
 } // namespace

@@ -310,3 +310,4 @@ TEST_P(GenericKernelTest, Attends) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, GenericKernelTest, ::testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Gpu, GenericKernelTest, ::testing::ValuesIn(gpuThreads()), targetTestName);

@@ -145,3 +145,4 @@ TEST_P(GenericStructureTest, TreesOfRowStatistics) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, GenericStructureTest, ::testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Gpu, GenericStructureTest, ::testing::ValuesIn(gpuThreads()), targetTestName);

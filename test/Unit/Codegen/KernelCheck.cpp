@@ -2,6 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "KernelCheck.h"
 #include "Tfm/Panels.h"
+#include "GpuMachine.h"
+#include "permalloy/Codegen/GPU/CpuLoops.h"
+#include "permalloy/Codegen/GPU/GpuKernel.h"
+#include "permalloy/Codegen/GPU/PtxEmission.h"
 #include "permalloy/Codegen/KernelEmitter.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -55,6 +59,7 @@ static kern::KernelOp makeKernel(mlir::func::FuncOp function, kern::Emitter emit
 KernelCheck::KernelCheck(llvm::StringRef text, llvm::StringRef emitter) {
   mlir::DialectRegistry registry;
   registerKernelDialects(registry);
+  registerGpuDialects(registry);
   registry.insert<mlir::func::FuncDialect, tfm::TfmDialect, kern::KernDialect>();
   context.appendDialectRegistry(registry);
   context.loadAllAvailableDialects();
@@ -119,16 +124,40 @@ std::string KernelCheck::assembly(const CpuTarget &target) {
   return *text;
 }
 
+void KernelCheck::Compiled::operator()(void *const *buffers, int64_t begin, int64_t end, void *scratch) const {
+  if (threads)
+    return runBlocks(function, buffers, scalars.data(), begin, end, threads, sharedBytes, scratch);
+  function(buffers, scalars.data(), begin, end, scratch);
+}
+
+/// The GPU kernel on this CPU: as loops over its threads or, where they work together, as a function of one of them.
+static llvm::Expected<CompiledObject> compileGpu(kern::KernelOp kernel, GpuLaunch &launch) {
+  const GpuTarget &gpu = GpuTarget::all().front();
+  mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(kernel.getLoc());
+  if (failed(selectGpuSchedule(kernel, gpu)) || failed(emitGpuKernel(kernel, gpu, "kernel", *module)) || failed(mlir::verify(*module)))
+    return llvm::createStringError("the GPU kernel cannot be built");
+  launch = gpuLaunch(kernel);
+  bool isTogether = !launch.sharedBytes.isConstant(0);
+  if (failed(isTogether ? toCpuThread(*module, "kernel") : toCpuLoops(*module, "kernel")) || failed(lowerToLLVM(*module, cpuLoopsTarget())))
+    return llvm::createStringError("the GPU kernel has no form on a CPU");
+  auto object = emitObject(*module, cpuLoopsTarget());
+  if (!object)
+    return object.takeError();
+  return CompiledObject{std::move(*object), {}, false};
+}
+
 KernelCheck::Compiled KernelCheck::compile(const CpuTarget &target, llvm::StringRef sizes) {
   Compiled result;
+  bool isGpu = &target == &GpuTarget::all().front().thread();
   std::string error;
   auto symbols = reference::parseSizes(sizes, error);
-  if (failed(symbols) ||
-      failed(schedule ? codegen::setSchedule(kernel, target, schedule) : selectSchedule(kernel, target))) {
+  if (failed(symbols) || (!isGpu &&
+      failed(schedule ? codegen::setSchedule(kernel, target, schedule) : selectSchedule(kernel, target)))) {
     ADD_FAILURE() << "no schedule " << error;
     return result;
   }
-  auto object = compileKernel(kernel, target, "kernel");
+  GpuLaunch launch;
+  auto object = isGpu ? compileGpu(kernel, launch) : compileKernel(kernel, target, "kernel");
   if (!object) {
     ADD_FAILURE() << llvm::toString(object.takeError());
     return result;
@@ -140,8 +169,12 @@ KernelCheck::Compiled KernelCheck::compile(const CpuTarget &target, llvm::String
   }
   for (mlir::Attribute symbol : kernel.getSymbols())
     result.scalars.push_back(symbols->lookup(mlir::cast<mlir::StringAttr>(symbol).getValue()));
-  result.tiles = *reference::evaluate(*kernel.getTiles(), *symbols, error);
-  result.scratchBytes = *reference::evaluate(*kernel.getScratchBytes(), *symbols, error);
+  result.tiles = *reference::evaluate(isGpu ? launch.blocks : *kernel.getTiles(), *symbols, error);
+  result.scratchBytes = *reference::evaluate(isGpu ? launch.scratchBytes : *kernel.getScratchBytes(), *symbols, error);
+  if (isGpu && !launch.sharedBytes.isConstant(0)) {
+    result.threads = launch.threads;
+    result.sharedBytes = *reference::evaluate(launch.sharedBytes, *symbols, error);
+  }
   result.image = std::make_unique<MappedImage>(linked->bytes);
   result.function = result.image->at(linked->entries.at("kernel"));
   return result;
@@ -190,7 +223,7 @@ void KernelCheck::run(const CpuTarget &target, llvm::StringRef sizes, reference:
   for (int64_t begin = 0, step = 1; begin < compiled.tiles; begin += step, step *= 2)
     ranges.push_back({begin, std::min(begin + step, compiled.tiles)});
   for (auto [begin, end] : llvm::reverse(ranges))
-    compiled.function(buffers.data(), compiled.scalars.data(), begin, end, scratch);
+    compiled(buffers.data(), begin, end, scratch);
   for (auto [index, output] : llvm::enumerate(*expected)) {
     reference::Tensor actual(output.type());
     memcpy(actual.mutableBytes().data(), buffers[inputs->size() + index], output.bytes().size());

@@ -49,6 +49,10 @@ public:
     KernelFunction function = nullptr;
     llvm::SmallVector<int64_t> scalars;
     int64_t tiles = 0, scratchBytes = 0;
+    /// Of a GPU kernel whose threads work together; then tiles are blocks (GpuMachine.h).
+    unsigned threads = 0;
+    size_t sharedBytes = 0;
+    void operator()(void *const *buffers, int64_t begin, int64_t end, void *scratch) const;
   };
   Compiled compile(const CpuTarget &target, llvm::StringRef sizes);
 

@@ -1,6 +1,7 @@
 //===- KernelRunner.cpp - builds, links, maps and calls a kernel -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "KernelRunner.h"
+#include "permalloy/Codegen/GPU/Target.h"
 
 #include <sys/mman.h>
 
@@ -71,6 +72,8 @@ std::vector<const CpuTarget *> permalloy::codegen::test::allTargets() {
       result.push_back(&target);
   return result;
 }
+
+std::vector<const CpuTarget *> permalloy::codegen::test::gpuThreads() { return {&GpuTarget::all().front().thread()}; }
 
 std::string
 permalloy::codegen::test::targetTestName(const ::testing::TestParamInfo<const CpuTarget *> &info) {

@@ -72,6 +72,8 @@ protected:
 
 /// The parameters of CpuTargetTest and their names.
 std::vector<const CpuTarget *> allTargets();
+/// The threads of a GPU, whose kernels KernelCheck runs as loops on this CPU.
+std::vector<const CpuTarget *> gpuThreads();
 std::string targetTestName(const ::testing::TestParamInfo<const CpuTarget *> &info);
 
 } // namespace permalloy::codegen::test

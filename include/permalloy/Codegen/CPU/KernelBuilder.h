@@ -35,9 +35,9 @@ public:
   const CpuTarget &target() const { return cpu; }
   Value buffer(unsigned index) const { return buffers[index]; }
   Value scalar(unsigned index) const { return scalars[index]; }
-  Value tileBegin() { return function.getArgument(2); }
-  Value tileEnd() { return function.getArgument(3); }
-  Value scratch() { return function.getArgument(4); }
+  Value tileBegin() { return firstTile; }
+  Value tileEnd() { return lastTile; }
+  Value scratch() { return memory; }
 
   /// Types: one native vector of f32, of i32, and a mask of the same lanes.
   mlir::VectorType vectorType() { return mlir::VectorType::get(cpu.lanes(), getF32Type()); }
@@ -106,12 +106,19 @@ public:
   /// Runs the case whose index equals `selector`, in [0, count); `selector` is one of them.
   void switchOn(Value selector, unsigned count, llvm::function_ref<void(unsigned)> body);
 
+protected:
+  /// For functions of another form (GPU/GpuBuilder.h), which the subclass starts: it fills in all members below.
+  KernelBuilder(mlir::Location loc, mlir::MLIRContext *context, const CpuTarget &target)
+      : ImplicitLocOpBuilder(loc, context), cpu(target) {}
+
+  mlir::LLVM::LLVMFuncOp function;
+  llvm::SmallVector<Value> buffers, scalars;
+  Value firstTile, lastTile, memory;
+
 private:
   Value laneMask(unsigned lanes);
 
-  mlir::LLVM::LLVMFuncOp function;
   const CpuTarget &cpu;
-  llvm::SmallVector<Value> buffers, scalars;
 };
 
 } // namespace permalloy::codegen

@@ -1,0 +1,59 @@
+//===- WarpBuilder.h - what the threads of a block do together --*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_CODEGEN_GPU_WARPBUILDER_H
+#define PERMALLOY_CODEGEN_GPU_WARPBUILDER_H
+
+#include "permalloy/Codegen/GPU/GpuBuilder.h"
+
+namespace permalloy::codegen {
+
+/// Element types of the tensor cores' operands. Each operand word of 32 bits holds 1, 2 or 4 neighbours along K.
+enum class OperandType { tf32, f16, bf16, s8 };
+
+/// Elements in an operand word.
+int64_t elementsPerWord(OperandType type);
+
+/// The symbol of the dynamic shared memory.
+constexpr llvm::StringLiteral kSharedMemory = "dynamic_shared";
+
+/// Shared memory, barriers, asynchronous copies and tensor cores, through the nvvm dialect. Every call stands where all threads of
+/// the block (barrier) or of the warp (the others) come by.
+class WarpBuilder {
+public:
+  using Value = mlir::Value;
+
+  explicit WarpBuilder(GpuBuilder &b) : b(b) {}
+
+  /// The dynamic shared memory of the block, 1024-byte aligned; its size is a matter of the launch.
+  Value sharedMemory();
+  void barrier();
+
+  /// Starts to copy 16 bytes from global to shared memory; both 16-byte aligned. Where `exists` (i1; null: true) is false zeros
+  /// are written instead and nothing is read.
+  void copyAsync(Value shared, Value global, Value exists = {});
+  /// Ends a group of copies; waits until at most `groups` of them, the newest, are under way. What other threads copied is seen
+  /// behind the next barrier.
+  void commitCopies();
+  void waitCopies(unsigned groups);
+
+  /// Operand A of one product: words of 16 rows x 8 words of shared memory, whose 16-byte halves of rows lie anywhere. Lane l gives
+  /// the address of row l % 16, half l / 16. Result: the four words that mma takes.
+  llvm::SmallVector<Value> loadMatrix(Value rowHalf);
+
+  /// c + a * b of 16 x 8 results, by one warp; with lane = 4 g + t:
+  ///   a  words (row g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4)       b  words (t, column g), (t + 4, g)
+  ///   c  (row g, columns 2 t and 2 t + 1), (g + 8, the same), of f32, or of i32 for s8
+  llvm::SmallVector<Value> multiply(OperandType type, llvm::ArrayRef<Value> a, llvm::ArrayRef<Value> b, llvm::ArrayRef<Value> c);
+
+  /// The type of a result element.
+  mlir::Type accumulatorType(OperandType type);
+
+private:
+  llvm::SmallVector<Value> unpack(Value words);
+
+  GpuBuilder &b;
+};
+
+} // namespace permalloy::codegen
+
+#endif // PERMALLOY_CODEGEN_GPU_WARPBUILDER_H

@@ -1,0 +1,65 @@
+//===- CpuLoops.cpp - a GPU kernel as loops over its threads ----*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Codegen/GPU/CpuLoops.h"
+#include "permalloy/Codegen/CPU/KernelBuilder.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/IR/IRMapping.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+
+static const CpuTarget kTarget = {"loops", 128, 16, "x86-64-v3", "haswell", {}, {}};
+
+const CpuTarget &codegen::cpuLoopsTarget() { return kTarget; }
+
+/// What the loops cannot do: operations of NVVM but the numbers of block and thread.
+static LogicalResult checkIndependent(LLVM::LLVMFuncOp kernel) {
+  WalkResult result = kernel.walk([](Operation *op) {
+    bool isForeign = isa_and_nonnull<NVVM::NVVMDialect>(op->getDialect()) && !isa<NVVM::BlockIdXOp, NVVM::ThreadIdXOp>(op);
+    if (isForeign)
+      op->emitError("threads of a block work together here: no loops on a CPU");
+    return WalkResult(failure(isForeign));
+  });
+  return failure(result.wasInterrupted());
+}
+
+/// One thread: the body of the kernel with its parameters and numbers replaced.
+static void cloneThread(KernelBuilder &b, LLVM::LLVMFuncOp kernel, Value block, Value thread) {
+  IRMapping mapping;
+  unsigned buffers = llvm::count_if(kernel.getArgumentTypes().drop_back(), llvm::IsaPred<LLVM::LLVMPointerType>);
+  for (BlockArgument argument : kernel.getArguments().drop_back()) {
+    unsigned number = argument.getArgNumber();
+    mapping.map(argument, number < buffers ? b.buffer(number) : b.scalar(number - buffers));
+  }
+  mapping.map(kernel.getArguments().back(), b.scratch());
+  for (Operation &op : kernel.getBody().front().without_terminator()) {
+    if (isa<NVVM::BlockIdXOp, NVVM::ThreadIdXOp>(op)) {
+      Value number = isa<NVVM::BlockIdXOp>(op) ? block : thread;
+      mapping.map(op.getResult(0), arith::TruncIOp::create(b, b.getI32Type(), number));
+      continue;
+    }
+    b.clone(op, mapping);
+  }
+}
+
+LogicalResult codegen::toCpuLoops(ModuleOp module, StringRef name) {
+  auto kernel = module.lookupSymbol<LLVM::LLVMFuncOp>(name);
+  auto threads = kernel ? kernel->getAttrOfType<DenseI32ArrayAttr>(NVVM::NVVMDialect::getMaxntidAttrName()) : nullptr;
+  if (!threads)
+    return module.emitError("has no GPU kernel '") << name << "'";
+  if (failed(checkIndependent(kernel)))
+    return failure();
+  kernel.setSymName((name + ".gpu").str());
+  unsigned parameters = kernel.getNumArguments() - 1;
+  unsigned buffers = llvm::count_if(kernel.getArgumentTypes().drop_back(), llvm::IsaPred<LLVM::LLVMPointerType>);
+  KernelBuilder b(module, kernel.getLoc(), name, kTarget, buffers, parameters - buffers);
+  b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value block) {
+    b.loop(b.i64(0), b.i64(threads[0]), 1, [&](Value thread) { cloneThread(b, kernel, block, thread); });
+  });
+  b.finish();
+  kernel.erase();
+  return success();
+}

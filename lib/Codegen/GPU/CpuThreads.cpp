@@ -1,0 +1,143 @@
+//===- CpuThreads.cpp - a GPU kernel whose threads work together, on a CPU -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Codegen/GPU/CpuThreads.h"
+#include "permalloy/Codegen/CPU/KernelBuilder.h"
+#include "permalloy/Codegen/GPU/CpuLoops.h"
+#include "permalloy/Codegen/GPU/WarpBuilder.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+
+namespace {
+
+class ThreadBuilder {
+public:
+  ThreadBuilder(KernelBuilder &b, LLVM::LLVMFuncOp kernel) : b(b), kernel(kernel), machine(b.scratch()) {
+    pointer = LLVM::LLVMPointerType::get(b.getContext());
+    words = b.stackBuffer(64);
+    function = b.load(pointer, machine, 8);
+  }
+  LogicalResult run();
+
+private:
+  LogicalResult replace(Operation *op);
+  void ask(Operation *op, ThreadStep what, ValueRange operands);
+  void give(Operation *op, Value with) { op->getResult(0).replaceAllUsesWith(with); }
+  Value toWord(Value value);
+
+  KernelBuilder &b;
+  LLVM::LLVMFuncOp kernel;
+  Value machine, words, function;
+  LLVM::LLVMPointerType pointer;
+};
+
+} // namespace
+
+Value ThreadBuilder::toWord(Value value) {
+  if (value.getType().isInteger(32))
+    return value;
+  return LLVM::BitcastOp::create(b, b.getI32Type(), value);
+}
+
+/// Stores the operands, calls the machine and takes the results, all as words.
+void ThreadBuilder::ask(Operation *op, ThreadStep what, ValueRange operands) {
+  int64_t offset = 0;
+  for (Value operand : operands) {
+    bool isAddress = isa<LLVM::LLVMPointerType>(operand.getType());
+    b.store(isAddress ? operand : toWord(operand), b.at(words, offset), 4);
+    offset += isAddress ? 8 : 4;
+  }
+  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {pointer, b.getI64Type(), pointer});
+  LLVM::CallOp::create(b, type, ValueRange{function, machine, b.i64(int64_t(what)), words});
+  if (op->getNumResults() == 0)
+    return;
+  auto structure = cast<LLVM::LLVMStructType>(op->getResultTypes()[0]);
+  Value result = LLVM::PoisonOp::create(b, structure);
+  for (auto [index, part] : llvm::enumerate(structure.getBody()))
+    result = LLVM::InsertValueOp::create(b, result, b.load(part, b.at(words, index * 4), 4), int64_t(index));
+  give(op, result);
+}
+
+/// What follows for one operation of the thread; it is erased then.
+LogicalResult ThreadBuilder::replace(Operation *op) {
+  b.setInsertionPoint(op);
+  auto number = [&](int64_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); };
+  auto low = [&](Value value) { return arith::TruncIOp::create(b, b.getI32Type(), value).getResult(); };
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](NVVM::BlockIdXOp) { return give(op, low(b.tileBegin())), success(); })
+      .Case([&](NVVM::ThreadIdXOp) { return give(op, low(b.tileEnd())), success(); })
+      .Case([&](LLVM::AddressOfOp) { return give(op, b.load(pointer, b.at(machine, 8), 8)), success(); })
+      .Case([&](LLVM::AddrSpaceCastOp) { return give(op, op->getOperand(0)), success(); })
+      .Case([&](NVVM::Barrier0Op) { return ask(op, ThreadStep::barrier, {}), success(); })
+      .Case([&](NVVM::CpAsyncOp copy) {
+        Value bytes = copy.getCpSize() ? copy.getCpSize() : number(copy.getSize()).getResult();
+        return ask(op, ThreadStep::copy, {copy.getDst(), copy.getSrc(), bytes}), success();
+      })
+      .Case([&](NVVM::CpAsyncCommitGroupOp) { return ask(op, ThreadStep::commitCopies, {}), success(); })
+      .Case([&](NVVM::CpAsyncWaitGroupOp wait) { return ask(op, ThreadStep::waitCopies, {number(wait.getN())}), success(); })
+      .Case([&](NVVM::LdMatrixOp) { return ask(op, ThreadStep::loadMatrix, op->getOperands()), success(); })
+      .Case([&](NVVM::MmaOp mma) {
+        static constexpr NVVM::MMATypes kTypes[] = {NVVM::MMATypes::tf32, NVVM::MMATypes::f16, NVVM::MMATypes::bf16, NVVM::MMATypes::s8};
+        auto type = llvm::find(kTypes, mma.getMultiplicandAPtxType().value_or(NVVM::MMATypes::f16)) - std::begin(kTypes);
+        return ask(op, ThreadStep(int64_t(ThreadStep::multiplyTf32) + type), op->getOperands()), success();
+      })
+      .Default([&](Operation *op) { return op->emitError("has no form on a CPU"); });
+}
+
+static bool isForeign(Operation *op) {
+  if (auto address = dyn_cast<LLVM::AddressOfOp>(op))
+    return address.getGlobalName() == kSharedMemory;
+  return isa<LLVM::AddrSpaceCastOp>(op) || isa_and_nonnull<NVVM::NVVMDialect>(op->getDialect());
+}
+
+LogicalResult ThreadBuilder::run() {
+  IRMapping mapping;
+  unsigned buffers = llvm::count_if(kernel.getArgumentTypes().drop_back(), llvm::IsaPred<LLVM::LLVMPointerType>);
+  for (BlockArgument argument : kernel.getArguments().drop_back()) {
+    unsigned number = argument.getArgNumber();
+    mapping.map(argument, number < buffers ? b.buffer(number) : b.scalar(number - buffers));
+  }
+  mapping.map(kernel.getArguments().back(), b.load(pointer, b.at(machine, 16), 8));
+  Block *entry = b.getInsertionBlock();
+  for (Operation &op : kernel.getBody().front().without_terminator())
+    b.clone(op, mapping);
+  // One address space.
+  SmallVector<Operation *> foreign;
+  entry->walk([&](Operation *op) {
+    for (Value result : op->getResults())
+      if (isa<LLVM::LLVMPointerType>(result.getType()))
+        result.setType(pointer);
+    if (isForeign(op))
+      foreign.push_back(op);
+  });
+  for (Operation *op : foreign) {
+    if (failed(replace(op)))
+      return failure();
+    op->erase();
+  }
+  b.setInsertionPointToEnd(entry);
+  return success();
+}
+
+LogicalResult codegen::toCpuThread(ModuleOp module, StringRef name) {
+  auto kernel = module.lookupSymbol<LLVM::LLVMFuncOp>(name);
+  if (!kernel || !kernel->hasAttr(NVVM::NVVMDialect::getKernelFuncAttrName()))
+    return module.emitError("has no GPU kernel '") << name << "'";
+  kernel.setSymName((name + ".gpu").str());
+  unsigned parameters = kernel.getNumArguments() - 1;
+  unsigned buffers = llvm::count_if(kernel.getArgumentTypes().drop_back(), llvm::IsaPred<LLVM::LLVMPointerType>);
+  KernelBuilder b(module, kernel.getLoc(), name, cpuLoopsTarget(), buffers, parameters - buffers);
+  if (failed(ThreadBuilder(b, kernel).run()))
+    return failure();
+  b.finish();
+  kernel.erase();
+  if (Operation *shared = module.lookupSymbol(kSharedMemory))
+    shared->erase(); // it is the machine's
+  return success();
+}

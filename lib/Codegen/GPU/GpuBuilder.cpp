@@ -1,0 +1,34 @@
+//===- GpuBuilder.cpp - functions that many threads run ---------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Codegen/GPU/GpuBuilder.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+
+using namespace permalloy::codegen;
+using namespace mlir;
+
+GpuBuilder::GpuBuilder(ModuleOp module, Location loc, StringRef name, const GpuTarget &target, unsigned threads,
+                       unsigned numBuffers, unsigned numScalars)
+    : KernelBuilder(loc, module.getContext(), target.thread()) {
+  setInsertionPointToEnd(module.getBody());
+  SmallVector<Type> parameters(numBuffers, LLVM::LLVMPointerType::get(getContext()));
+  parameters.append(numScalars, getI64Type());
+  parameters.push_back(LLVM::LLVMPointerType::get(getContext()));
+  auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(getContext()), parameters);
+  function = LLVM::LLVMFuncOp::create(*this, name, type);
+  function->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), getUnitAttr());
+  function->setAttr(NVVM::NVVMDialect::getMaxntidAttrName(), getDenseI32ArrayAttr({int32_t(threads)}));
+  setInsertionPointToStart(function.addEntryBlock(*this));
+  llvm::append_range(buffers, function.getArguments().take_front(numBuffers));
+  llvm::append_range(scalars, function.getArguments().slice(numBuffers, numScalars));
+  launchMemory = function.getArguments().back();
+  // Ranges let LLVM see that indices are no negative numbers and that few bits are set.
+  auto read = [&](auto op, int32_t below) {
+    op.setRangeAttr(LLVM::ConstantRangeAttr::get(getContext(), APInt(32, 0), APInt(32, below)));
+    return arith::ExtUIOp::create(*this, getI64Type(), op).getResult();
+  };
+  block = read(NVVM::BlockIdXOp::create(*this, getI32Type()), INT32_MAX);
+  thread = read(NVVM::ThreadIdXOp::create(*this, getI32Type()), threads);
+  inGrid = add(mul(block, threads), thread);
+}

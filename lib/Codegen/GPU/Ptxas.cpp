@@ -1,0 +1,96 @@
+//===- Ptxas.cpp - NVIDIA's assembler as a child process --------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Codegen/GPU/PtxEmission.h"
+
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Process.h"
+#include "llvm/Support/Program.h"
+#include "llvm/Support/Regex.h"
+
+using namespace permalloy::codegen;
+using llvm::Expected;
+using llvm::StringRef;
+
+std::optional<std::string> permalloy::codegen::findCudaTool(StringRef name) {
+  if (auto found = llvm::sys::findProgramByName(name))
+    return *found;
+  std::vector<std::string> folders;
+  for (const char *variable : {"CUDA_HOME", "CUDA_PATH"})
+    if (auto home = llvm::sys::Process::GetEnv(variable))
+      folders.push_back(*home + "/bin");
+  folders.push_back("/usr/local/cuda/bin");
+  for (StringRef folder : folders)
+    if (auto found = llvm::sys::findProgramByName(name, {folder}))
+      return *found;
+  return std::nullopt;
+}
+
+std::optional<std::string> permalloy::codegen::findPtxas() {
+  if (auto named = llvm::sys::Process::GetEnv("PERMALLOY_PTXAS"))
+    return named->empty() ? std::nullopt : named;
+  return findCudaTool("ptxas");
+}
+
+/// The number before `words` in what `ptxas -v` prints: "0 bytes spill stores".
+static unsigned numberBefore(StringRef log, StringRef words) {
+  llvm::SmallVector<StringRef> groups;
+  unsigned value = 0;
+  if (llvm::Regex(("([0-9]+) " + words).str()).match(log, &groups))
+    groups[1].getAsInteger(10, value);
+  return value;
+}
+
+namespace {
+/// An empty file that goes away with this object.
+struct TemporaryFile {
+  explicit TemporaryFile(StringRef suffix) { error = llvm::sys::fs::createTemporaryFile("permalloy", suffix, path); }
+  ~TemporaryFile() {
+    if (!error)
+      llvm::sys::fs::remove(path);
+  }
+  TemporaryFile(const TemporaryFile &) = delete;
+
+  llvm::SmallString<128> path;
+  std::error_code error;
+};
+} // namespace
+
+static Expected<std::string> contentsOf(StringRef path) {
+  auto buffer = llvm::MemoryBuffer::getFile(path);
+  if (!buffer)
+    return llvm::createStringError("ptxas left no '" + path + "': " + buffer.getError().message());
+  return (*buffer)->getBuffer().str();
+}
+
+Expected<Cubin> permalloy::codegen::assemblePtx(StringRef ptx, const GpuTarget &target, StringRef ptxas) {
+  TemporaryFile input("ptx"), output("cubin"), log("log");
+  for (const TemporaryFile *file : {&input, &output, &log})
+    if (file->error)
+      return llvm::createStringError("no temporary file for ptxas: " + file->error.message());
+  std::error_code error;
+  llvm::raw_fd_ostream stream(input.path, error);
+  stream << ptx;
+  stream.close();
+  if (error || stream.has_error())
+    return llvm::createStringError("'" + input.path.str() + "' cannot be written");
+  std::optional<StringRef> redirects[] = {StringRef(), log.path.str(), log.path.str()};
+  StringRef arguments[] = {ptxas, "-v", "-arch", target.name, input.path, "-o", output.path};
+  std::string message;
+  int code = llvm::sys::ExecuteAndWait(ptxas, arguments, std::nullopt, redirects, 0, 0, &message);
+  auto said = contentsOf(log.path);
+  if (!said)
+    return said.takeError();
+  if (code != 0)
+    return llvm::createStringError("'" + ptxas + "' failed for " + target.name + ": " + message + StringRef(*said).take_front(500).trim());
+  auto bytes = contentsOf(output.path);
+  if (!bytes)
+    return bytes.takeError();
+  Cubin cubin;
+  cubin.bytes.assign(bytes->begin(), bytes->end());
+  llvm::SmallVector<StringRef> groups;
+  if (llvm::Regex("Used ([0-9]+) registers").match(*said, &groups))
+    groups[1].getAsInteger(10, cubin.report.registers);
+  cubin.report.spillBytes = numberBefore(*said, "bytes spill stores") + numberBefore(*said, "bytes spill loads");
+  return cubin;
+}

@@ -1,0 +1,100 @@
+//===- WarpBuilder.cpp - what the threads of a block do together *- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/Codegen/GPU/WarpBuilder.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+
+static constexpr unsigned kGlobalSpace = 1, kSharedSpace = 3;
+
+int64_t codegen::elementsPerWord(OperandType type) {
+  switch (type) {
+  case OperandType::tf32:
+    return 1;
+  case OperandType::f16:
+  case OperandType::bf16:
+    return 2;
+  case OperandType::s8:
+    return 4;
+  }
+  llvm_unreachable("a type of the enum");
+}
+
+Value WarpBuilder::sharedMemory() {
+  auto pointer = LLVM::LLVMPointerType::get(b.getContext(), kSharedSpace);
+  auto module = b.getBlock()->getParent()->getParentOfType<ModuleOp>();
+  if (!module.lookupSymbol(kSharedMemory)) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(module.getBody());
+    auto type = LLVM::LLVMArrayType::get(b.getI8Type(), 0);
+    LLVM::GlobalOp::create(b, type, /*isConstant=*/false, LLVM::Linkage::External, kSharedMemory, Attribute(), /*alignment=*/1024,
+                           kSharedSpace);
+  }
+  return LLVM::AddressOfOp::create(b, pointer, kSharedMemory);
+}
+
+void WarpBuilder::barrier() { NVVM::Barrier0Op::create(b); }
+
+void WarpBuilder::copyAsync(Value shared, Value global, Value exists) {
+  auto pointer = LLVM::LLVMPointerType::get(b.getContext(), kGlobalSpace);
+  if (global.getType() != pointer)
+    global = LLVM::AddrSpaceCastOp::create(b, pointer, global);
+  Value size;
+  if (exists) {
+    auto bytes = [&](int32_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); };
+    size = arith::SelectOp::create(b, exists, bytes(16), bytes(0));
+  }
+  NVVM::CpAsyncOp::create(b, shared, global, 16, NVVM::LoadCacheModifierKind::CG, size);
+}
+
+void WarpBuilder::commitCopies() { NVVM::CpAsyncCommitGroupOp::create(b); }
+void WarpBuilder::waitCopies(unsigned groups) { NVVM::CpAsyncWaitGroupOp::create(b, groups); }
+
+SmallVector<Value> WarpBuilder::unpack(Value words) {
+  SmallVector<Value> result;
+  for (int64_t i = 0; i < 4; ++i)
+    result.push_back(LLVM::ExtractValueOp::create(b, words, i));
+  return result;
+}
+
+static Type fourOf(MLIRContext *context, Type type) {
+  return LLVM::LLVMStructType::getLiteral(context, SmallVector<Type>(4, type));
+}
+
+SmallVector<Value> WarpBuilder::loadMatrix(Value rowHalf) {
+  MLIRContext *context = b.getContext();
+  Type words = fourOf(context, b.getI32Type());
+  auto shape = NVVM::LdStMatrixShapeAttr::get(context, 8, 8);
+  auto element = NVVM::LdStMatrixEltTypeAttr::get(context, NVVM::LdStMatrixEltType::B16);
+  auto layout = NVVM::MMALayoutAttr::get(context, NVVM::MMALayout::row);
+  Value loaded = NVVM::LdMatrixOp::create(b, words, rowHalf, b.getI32IntegerAttr(4), layout, shape, element);
+  return unpack(loaded);
+}
+
+Type WarpBuilder::accumulatorType(OperandType type) {
+  return type == OperandType::s8 ? Type(b.getI32Type()) : Type(b.getF32Type());
+}
+
+SmallVector<Value> WarpBuilder::multiply(OperandType type, ArrayRef<Value> a, ArrayRef<Value> bWords, ArrayRef<Value> c) {
+  using NVVM::MMATypes;
+  auto operand = [&](Value word) -> Value {
+    if (type != OperandType::f16)
+      return word;
+    return LLVM::BitcastOp::create(b, VectorType::get(2, b.getF16Type()), word);
+  };
+  SmallVector<Value> left = llvm::map_to_vector(a, operand), right = llvm::map_to_vector(bWords, operand);
+  static constexpr MMATypes kTypes[] = {MMATypes::tf32, MMATypes::f16, MMATypes::bf16, MMATypes::s8};
+  MMATypes multiplicand = kTypes[unsigned(type)];
+  std::optional<NVVM::MMAIntOverflow> overflow;
+  if (type == OperandType::s8)
+    overflow = NVVM::MMAIntOverflow::wrapped;
+  Value product = NVVM::MmaOp::create(b, fourOf(b.getContext(), accumulatorType(type)), left, right, c,
+                                      {16, 8, 8 * elementsPerWord(type)}, std::nullopt, overflow,
+                                      std::array<MMATypes, 2>{multiplicand, multiplicand},
+                                      std::array<NVVM::MMALayout, 2>{NVVM::MMALayout::row, NVVM::MMALayout::col});
+  return unpack(product);
+}

@@ -1,0 +1,21 @@
+//===- InspectDevices.h - what a compiled model has for GPUs -----*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_LIB_DRIVER_INSPECTDEVICES_H
+#define PERMALLOY_LIB_DRIVER_INSPECTDEVICES_H
+
+#include "permalloy/Runtime/Artifact.h"
+
+#include "llvm/Support/raw_ostream.h"
+
+namespace permalloy {
+
+/// "sm_80  412 KB of code: PTX, cubins" for each device target.
+std::vector<std::string> deviceTexts(const Artifact &artifact);
+
+/// Writes the PTX of every kernel for the device target `name` (empty: the newest), or with `sass` the machine code in its cubins,
+/// which NVIDIA's nvdisasm (found in PATH, by $CUDA_HOME or in /usr/local/cuda/bin) disassembles.
+Status emitDeviceCode(const Artifact &artifact, const std::string &name, bool sass, llvm::raw_ostream &os);
+
+} // namespace permalloy
+
+#endif // PERMALLOY_LIB_DRIVER_INSPECTDEVICES_H

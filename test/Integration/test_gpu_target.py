@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Compiling for GPUs: PTX always, cubins where ptxas is, and CPUs beside them undisturbed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import small_bert
+from smallbert import Config, Options
+
+NO_TOOLKIT = {"PERMALLOY_PTXAS": ""}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("gpu") / "model.onnx"
+    small_bert.write(path, Config(), Options("dyn18"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def both(permalloy, model):
+    path = model.with_name("both.alloy")
+    permalloy("compile", model, "-o", path, "--target", "x86-64-v3,sm_90a,sm_80", env=NO_TOOLKIT)
+    return path
+
+
+def inspect(permalloy, path):
+    return json.loads(permalloy("inspect", path, "--json").out)
+
+
+def test_ptx_without_toolkit(permalloy, both):
+    facts = inspect(permalloy, both)
+    assert [target["name"] for target in facts["targets"]] == ["x86-64-v3"]
+    assert [target["name"] for target in facts["gpu_targets"]] == ["sm_80", "sm_90a"]
+    for target in facts["gpu_targets"]:
+        assert len(target["kernels"]) == len(facts["kernels"])
+        assert all(kernel["ptx_bytes"] > 0 for kernel in target["kernels"])
+        assert all(kernel["cubin_bytes"] == 0 for kernel in target["kernels"])
+    text = permalloy("inspect", both, "--emit", "ptx", "--target", "sm_80").out
+    assert text.count(".visible .entry") == len(facts["kernels"])
+    assert ".target sm_80" in text and ".target sm_90a" not in text
+    assert ".target sm_90a" in permalloy("inspect", both, "--emit", "ptx").out
+    assert "PTX, which the driver compiles" in permalloy("inspect", both).out
+
+
+def test_cpu_code_is_the_same(permalloy, model, both):
+    alone = model.with_name("alone.alloy")
+    permalloy("compile", model, "-o", alone, "--target", "x86-64-v3")
+    code = [permalloy("inspect", path, "--emit", "elf").stdout for path in (alone, both)]
+    assert code[0] == code[1]
+    assert "gpu_targets" not in inspect(permalloy, alone)
+    permalloy("run", both, "--random", "--dim", "batch=1", "--dim", "sequence=8")
+
+
+def test_same_bytes_again(permalloy, model, both):
+    again = model.with_name("again.alloy")
+    permalloy("compile", model, "-o", again, "--target", "sm_80,x86-64-v3,sm_90a", env=NO_TOOLKIT)
+    permalloy("compile", model, "-o", again, "--target", "x86-64-v3,sm_90a,sm_80", env=NO_TOOLKIT)
+    assert again.read_bytes() == both.read_bytes()
+
+
+def test_emit_asm_is_ptx(permalloy, model):
+    assert ".visible .entry" in permalloy("compile", model, "--target", "sm_80", "--emit", "asm").out
+
+
+def test_cubins(permalloy, model):
+    if not shutil.which("ptxas") and not Path("/usr/local/cuda/bin/ptxas").exists():
+        pytest.skip("this machine has no ptxas")
+    path = model.with_name("cubin.alloy")
+    permalloy("compile", model, "-o", path, "--target", "sm_80")
+    kernels = inspect(permalloy, path)["gpu_targets"][0]["kernels"]
+    assert all(kernel["cubin_bytes"] > 0 and kernel["registers"] > 0 for kernel in kernels)
+    assert "PTX and cubins" in permalloy("inspect", path).out
+
+
+def test_refusals(refused, permalloy, model, both):
+    refused("compile", model, "--target", "sm_70", words=["unknown GPU target 'sm_70'", "sm_90a"])
+    refused("inspect", both, "--emit", "ptx", "--target", "sm_100", words=["sm_100", "sm_80, sm_90a"])
+    refused("inspect", both, "--emit", "sass", words=["no machine code for sm_90a", "no ptxas"])
+    alone = model.with_name("gpu.alloy")
+    permalloy("compile", model, "-o", alone, "--target", "sm_80", env=NO_TOOLKIT)
+    refused("run", alone, "--random", words=["no code for CPUs, only for sm_80", "--target host"])
+    refused("inspect", alone, "--emit", "asm", words=["no code for CPUs", "sm_80"])
+    nothing = {"PERMALLOY_PTXAS": "/nonexistent/ptxas"}
+    refused("compile", model, "--target", "sm_80", "--jobs", "1", words=["/nonexistent/ptxas"], env=nothing)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "AutoPrecision.h"
 
+#include "CalibrationData.h"
 #include "Compare.h"
 #include "ImportModel.h"
 #include "Inputs.h"
@@ -86,6 +87,9 @@ static Status checkComplete(const std::string &npz, const artifact::Manifest &ma
   Result<std::vector<NamedArray>> given = readNpz(npz);
   if (!given.ok())
     return given.status();
+  for (const NamedArray &entry : *given)
+    if (Status status = refuseNaN(npz, entry); !status.ok())
+      return status;
   for (const artifact::TensorInfo &input : manifest.inputs)
     if (input.name != kSwitchInput && llvm::none_of(*given, [&](const NamedArray &entry) { return entry.name == input.name; }))
       return {StatusCode::invalidArgument, "input '" + input.name + "' is missing in '" + npz + "' (--calibrate)"};

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "BudgetTrial.h"
 
+#include "CalibrationData.h"
 #include "Compare.h"
 #include "ImportModel.h"
 #include "Report.h"
@@ -78,6 +79,8 @@ bool BudgetTrial::readFeeds() {
     auto found = std::find_if(given->begin(), given->end(), [&](const NamedArray &entry) { return entry.name == input.name; });
     if (found == given->end())
       return fail(Status(StatusCode::invalidArgument, "input '" + input.name + "' is missing in '" + path + "' (--calibrate)")), false;
+    if (Status status = refuseNaN(path, *found); !status.ok())
+      return fail(status), false;
     asType(found->array, input.dtype);
     all.push_back(*found);
   }

@@ -101,8 +101,16 @@ static std::optional<OpenModel> openCalibration(const CompileCommand &command, s
   return std::move(*opened);
 }
 
+/// Whether all are numbers: infinity times zero is not.
+static bool areFinite(const float *values, int64_t count) {
+  float sum = 0;
+  for (int64_t i = 0; i < count; ++i)
+    sum += values[i] * 0;
+  return sum == 0;
+}
+
 /// Runs all samples and adds what comes out.
-static Status runSamples(OpenModel &model, CalibrationData &data, StatisticsWriter &writer) {
+static Status runSamples(const CompileCommand &command, OpenModel &model, CalibrationData &data, StatisticsWriter &writer) {
   Progress progress;
   for (int64_t run = 0; run < data.runs(); ++run) {
     progress.update("calibrate", unsigned(run), unsigned(data.runs()));
@@ -115,6 +123,9 @@ static Status runSamples(OpenModel &model, CalibrationData &data, StatisticsWrit
     for (size_t i = 0; i < writer.values().size(); ++i) {
       const Array &array = (*outputs)[i].array;
       int64_t k = writer.values()[i].k;
+      if (!areFinite(reinterpret_cast<const float *>(array.data.data()), int64_t(array.elements())))
+        return {StatusCode::invalidArgument, "what layer '" + writer.values()[i].layers.front() + "' reads is not finite in run " +
+                                                 std::to_string(run) + " of '" + command.settings.calibrate + "' (--calibrate)"};
       writer.add(i, reinterpret_cast<const float *>(array.data.data()), int64_t(array.elements()) / k);
     }
   }
@@ -137,7 +148,7 @@ static bool collect(const CompileCommand &command, solvers::Statistics level, co
   Result<std::unique_ptr<StatisticsWriter>> writer = StatisticsWriter::create(path, values, level, of);
   if (!writer.ok())
     return fail(writer.status()), false;
-  if (Status status = runSamples(*model, *data, **writer); !status.ok())
+  if (Status status = runSamples(command, *model, *data, **writer); !status.ok())
     return fail(status), false;
   if (Status status = (*writer)->finish(); !status.ok())
     return fail(status), false;

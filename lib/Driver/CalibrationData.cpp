@@ -7,6 +7,8 @@
 #include "permalloy/Support/Text.h"
 
 #include <algorithm>
+#include <cstring>
+#include <optional>
 
 namespace permalloy {
 
@@ -47,6 +49,36 @@ static std::vector<bool> batchInputs(const Manifest &manifest) {
     result.push_back(is);
   }
   return result;
+}
+
+/// Position of the first NaN among elements of an exponent and `fraction` bits below the sign; all ones and a fraction are NaN.
+template <typename Bits> static std::optional<size_t> firstNaN(const std::vector<std::byte> &data, unsigned fraction) {
+  const Bits magnitude = Bits(~Bits(0)) >> 1, infinity = magnitude & Bits(~Bits(0) << fraction);
+  for (size_t i = 0; i < data.size() / sizeof(Bits); ++i) {
+    Bits bits;
+    std::memcpy(&bits, data.data() + i * sizeof(Bits), sizeof(Bits));
+    if (Bits(bits & magnitude) > infinity)
+      return i;
+  }
+  return std::nullopt;
+}
+
+Status refuseNaN(const std::string &path, const NamedArray &input, int64_t first) {
+  const std::vector<std::byte> &data = input.array.data;
+  std::optional<size_t> found;
+  switch (input.array.dtype) {
+  case artifact::DType::f16: found = firstNaN<uint16_t>(data, 10); break;
+  case artifact::DType::bf16: found = firstNaN<uint16_t>(data, 7); break;
+  case artifact::DType::f32: found = firstNaN<uint32_t>(data, 23); break;
+  case artifact::DType::f64: found = firstNaN<uint64_t>(data, 52); break;
+  default: break;
+  }
+  if (!found)
+    return {};
+  const std::vector<int64_t> &dims = input.array.dims;
+  int64_t row = dims.empty() || dims[0] == 0 ? 0 : int64_t(*found) / std::max<int64_t>(1, productOf(dims) / dims[0]);
+  return {StatusCode::invalidArgument, "'" + path + "' (--calibrate): input '" + input.name + "' has a NaN in sample " + std::to_string(first + row) +
+                                           "; samples are numbers"};
 }
 
 /// How the array of an input is cut.
@@ -145,9 +177,12 @@ Result<std::vector<NamedArray>> CalibrationData::next() {
       return status;
     if (source.step == 0 && done == 0)
       source.whole = buffer;
+    NamedArray array{source.name, {source.dtype, dims, source.step > 0 ? std::move(buffer) : source.whole}};
+    if (Status status = refuseNaN(path, array, done * source.step); !status.ok())
+      return status;
     if (source.dropsAxis)
-      dims.erase(dims.begin());
-    arrays.push_back({source.name, {source.dtype, dims, source.step > 0 ? std::move(buffer) : source.whole}});
+      array.array.dims.erase(array.array.dims.begin());
+    arrays.push_back(std::move(array));
   }
   ++done;
   return arrays;

@@ -19,6 +19,9 @@
 
 namespace permalloy {
 
+/// An error that names the first sample with a NaN in `input`, which stands in the file `path` from the sample `first` on.
+Status refuseNaN(const std::string &path, const NamedArray &input, int64_t first = 0);
+
 class CalibrationData {
 public:
   /// Opens the file and fits its arrays to the inputs, all of which must be there.

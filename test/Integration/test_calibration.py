@@ -51,6 +51,11 @@ def samples(count, length=8, seed=1):
     return (sources @ mix + 0.3 * rng.standard_normal((count, length, K))).astype(np.float32)
 
 
+def spoiled(array, sample, number):
+    array[sample, -1, 3] = number
+    return array
+
+
 @pytest.fixture
 def data(tmp_path):
     path = tmp_path / "data.npz"
@@ -180,6 +185,8 @@ def test_what_is_missing(permalloy, refused, model, data, tmp_path):
         ({"x": samples(2)[:, :, :9]}, ["[2, 8, 9]", "[batch, seq, 256]"]),
         ({"x": samples(2).astype(np.float64)}, ["is float64", "takes float32"]),
         ({"x": np.asfortranarray(samples(2))}, ["Fortran order"]),
+        ({"x": spoiled(samples(100), 97, np.nan)}, ["input 'x' has a NaN in sample 97"]),
+        ({"x": spoiled(samples(2), 1, np.inf)}, ["reads is not finite in run 0"]),
     ):
         np.savez(none, **arrays)
         refused("compile", model, *out, *gptq, "--calibrate", none, words=words)

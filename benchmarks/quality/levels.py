@@ -14,7 +14,7 @@ from dataclasses import dataclass
 DEFAULT = (
     "f32", "bf16", "w8", "w8g64", "w4g128", "w4g32", "w4g32+gptq", "w4g32asym", "w8a8",
     "bf16+w8a8o0", "bf16+w8a8",
-    "block50", "block50+obs", "block50w8a8", "merge0..24", "merge0..24+values", "budget0.7", "budget0.5",
+    "block50", "block50+obs", "block50w8a8", "merge0,9,9,9,9,32", "merge0,9,9,9,9,32+values", "budget0.7", "budget0.5",
 )  # fmt: skip
 _PRECISIONS = ("f32", "bf16", "auto")
 #: Solvers, and the plain one that each is held against.

@@ -80,6 +80,6 @@ def test_run(tmp_path):
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (row,) = json.loads((tmp_path / "budgets.json").read_text())["rows"].values()
-    assert row["plan"]["losses"]["errors"] <= 0.1 and row["plan"]["predicted"] > 0
+    assert row["plan"]["losses"]["errors"] <= 0.25 and row["plan"]["predicted"] > 0
     assert row["uniform"]["name"] in ("f32", "bf16") and "verdict" in row
     assert "budget 1.4x: predicted" in done.stdout and "best uniform" in done.stdout

@@ -325,7 +325,7 @@ bool BudgetSearch::measureSites() {
 
 PrecisionRequest BudgetSearch::requestOf(const search::Plan &plan) const {
   PrecisionRequest request;
-  request.plan = state.planOf(plan, command.settings.solver);
+  request.plan = state.planOf(plan);
   if (plan.back() > 0)
     request.mergeTokens = mergeOf(state.merges[plan.back()].level);
   return request;
@@ -555,7 +555,7 @@ std::optional<SearchedPlan> BudgetSearch::finish(const Found &found) {
     return fail(Status(StatusCode::invalidArgument, "--max-drop " + formatNumber(100 * *maxDrop) + "%: the best plan within " + command.settings.budget +
                                                         " has a drop of " + formatNumber(100 * drop) + "%")),
            std::nullopt;
-  SearchedPlan result{state.planOf(found.plan, command.settings.solver), requestOf(found.plan).mergeTokens};
+  SearchedPlan result{state.planOf(found.plan), requestOf(found.plan).mergeTokens};
   result.plan.error = found.error;
   result.plan.tokens = found.carriedOut.tokens;
   return result;

@@ -102,7 +102,7 @@ void BudgetState::dropDominated() {
   }
 }
 
-PrecisionPlan BudgetState::planOf(const search::Plan &plan, const std::string &solver) const {
+PrecisionPlan BudgetState::planOf(const search::Plan &plan) const {
   PrecisionPlan result;
   for (size_t i = 0; i < sites.size(); ++i) {
     const BudgetLevel &f32 = sites[i].levels.front(), &level = sites[i].levels[plan[i]];
@@ -116,8 +116,7 @@ PrecisionPlan BudgetState::planOf(const search::Plan &plan, const std::string &s
     } else {
       choice.precision = llvm::toString(parsed.takeError());
     }
-    if (const WeightFormat *format = choice.format.empty() ? nullptr : findWeightFormat(choice.format))
-      choice.solver = solver == kDefaultSolver ? format->defaultSolver() : solver;
+    choice.solver = level.solver;
     choice.error = level.error;
     choice.saved = f32.us[plan.back()] - level.us[plan.back()];
     if (plan[i] == 0)
@@ -163,6 +162,11 @@ static std::vector<double> costsOf(llvm::ArrayRef<BudgetSite> sites, llvm::Array
 static std::string levelOf(const PrecisionPlan &plan, const BudgetSite &site) {
   const PrecisionChoice *choice = plan.find(site.op, site.kind);
   return choice ? choice->level() : "f32";
+}
+
+static std::string solverOf(const PrecisionPlan &plan, const BudgetSite &site) {
+  const PrecisionChoice *choice = plan.find(site.op, site.kind);
+  return choice ? choice->solver : "";
 }
 
 static llvm::SmallVector<bool> changedBy(const UniformProgram &program, llvm::ArrayRef<BudgetSite> sites) {
@@ -242,7 +246,7 @@ void BudgetState::addSites(llvm::ArrayRef<UniformProgram> programs) {
       std::string level = levelOf(program.plan, sites[i]);
       // A layer that cannot have a format may have been given the precision beside it, which it was tried in before.
       if (llvm::none_of(sites[i].levels, [&](const BudgetLevel &known) { return known.level == level; }))
-        sites[i].levels.push_back({level, program.level, {us[i]}, std::nullopt});
+        sites[i].levels.push_back({level, program.level, {us[i]}, std::nullopt, solverOf(program.plan, sites[i])});
     }
     if (!llvm::is_contained(changed, true))
       refused.push_back(program.level + ": no operation can have it");

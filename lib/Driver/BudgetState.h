@@ -32,6 +32,7 @@ struct BudgetLevel {
   std::string from;            ///< what the whole model was asked for when the site had this level: "bf16+w8" may leave a site bf16
   std::vector<double> us;      ///< of the site's steps, for each entry of BudgetState::merges
   std::optional<double> error; ///< divergence with this site alone at the level; none: not measured yet
+  std::string solver = {};     ///< of the weight's format, as the whole model had it: tables have none that needs a calibration
 };
 
 /// Operations of one line of a plan.
@@ -97,8 +98,8 @@ struct BudgetState {
   double f32Us() const;
   /// What a plan's own program takes: its prices, scaled; steps of no site by the mean of the sites' factors for these.
   double scaled(const search::Plan &plan, llvm::ArrayRef<StepTime> steps) const;
-  /// The plan with a level for each site, and what is known of each. `solver` is that of weights in a format.
-  PrecisionPlan planOf(const search::Plan &plan, const std::string &solver) const;
+  /// The plan with a level for each site, and what is known of each.
+  PrecisionPlan planOf(const search::Plan &plan) const;
 
   std::string toJson() const;
   /// Nothing where the text is no state with this key.

@@ -36,7 +36,8 @@ static json::Object factorsToJson(const Factors &factors) {
 static json::Object siteToJson(const BudgetSite &site) {
   json::Array levels;
   for (const BudgetLevel &level : site.levels)
-    levels.push_back(json::Object{{"level", level.level}, {"from", level.from}, {"us", numbers(level.us)}, {"error", numberOrNull(level.error)}});
+    levels.push_back(json::Object{{"level", level.level}, {"from", level.from}, {"us", numbers(level.us)}, {"error", numberOrNull(level.error)},
+                                  {"solver", level.solver}});
   return json::Object{{"op", site.op}, {"kind", site.kind}, {"levels", std::move(levels)}};
 }
 
@@ -89,7 +90,8 @@ static std::optional<BudgetSite> parseSite(const json::Value &value, size_t ways
     const json::Array *us = level ? level->getArray("us") : nullptr;
     if (!us || us->size() != ways || !level->getString("level") || !level->getString("from"))
       return std::nullopt;
-    BudgetLevel &read = site.levels.emplace_back(BudgetLevel{level->getString("level")->str(), level->getString("from")->str(), {}, numberOf(*level, "error")});
+    BudgetLevel &read = site.levels.emplace_back(BudgetLevel{level->getString("level")->str(), level->getString("from")->str(), {}, numberOf(*level, "error"),
+                                                              level->getString("solver").value_or("").str()});
     for (const json::Value &time : *us)
       read.us.push_back(time.getAsNumber().value_or(0));
   }

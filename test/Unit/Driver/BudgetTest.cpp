@@ -43,6 +43,7 @@ static std::vector<UniformProgram> programs() {
   bf16.plan.choices = {choice("a", "bf16"), choice("b", "bf16")};
   UniformProgram w4{"w4g32", {}, {step({"a"}, 3), step({"a", "b", "mul"}, 20), step({"norm"}, 5)}};
   w4.plan.choices = {choice("a", "f32", "w4g32"), choice("b", "f32")};
+  w4.plan.choices.front().solver = "rtn";
   UniformProgram none{"w8", {}, {step({"a"}, 10), step({"a", "b", "mul"}, 20), step({"norm"}, 5)}};
   none.plan.choices = {choice("a", "f32"), choice("b", "f32")};
   return {f32, bf16, w4, none};
@@ -133,7 +134,7 @@ TEST(Budget, DominatedLevelsAreNotMeasured) {
 TEST(Budget, APlanHasTheLevelsOfTheSites) {
   BudgetState state;
   state.addSites(programs());
-  PrecisionPlan plan = state.planOf({2, 0, 0}, "rtn");
+  PrecisionPlan plan = state.planOf({2, 0, 0});
   ASSERT_EQ(plan.choices.size(), 2u);
   EXPECT_EQ(plan.choices[0].level(), "w4g32");
   EXPECT_EQ(plan.choices[0].solver, "rtn");

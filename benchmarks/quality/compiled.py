@@ -100,7 +100,7 @@ def runner(alloy: Path, threads: int):
 
 def calibration(task: Task, work: Path) -> Path:
     path = work / f"{task.name}-calibration.npz"
-    if not path.exists():
+    if not path.exists() or path.stat().st_mtime < task.model.stat().st_mtime:
         write_inputs(path, task.calibration)
     return path
 

@@ -95,3 +95,67 @@ LogicalResult ExpandBlocksOp::inferDims(ShapeOracle &oracle, Dims &dims, std::st
   dims = {cst(getContext(), shape[0]), cst(getContext(), shape[1])};
   return checkKept(*rows[1].asConstant(), llvm::divideCeil(shape[0], getBlock()[0]), "expand_blocks_c3", error);
 }
+
+//===----------------------------------------------------------------------===//
+// Quads
+//===----------------------------------------------------------------------===//
+
+/// Steps that share a choice, and choices in a word.
+static constexpr int64_t kQuad = 4, kChoicesPerWord = 16;
+
+static LogicalResult checkQuads(ArrayRef<int64_t> weight, int64_t kept, StringRef depthLabel, StringRef keptLabel, std::string &error) {
+  if (weight[0] % kQuad != 0)
+    return fail(error, "K = " + Twine(weight[0]) + " is no multiple of 4 (" + depthLabel + ")");
+  if (kept != 1 && kept != 2)
+    return fail(error, Twine(kept) + " of each four steps are kept, not 1 or 2 (" + keptLabel + ")");
+  return success();
+}
+
+/// The shapes of what stands for a weight.
+static Dims quadValues(MLIRContext *context, ArrayRef<int64_t> weight, int64_t kept) {
+  return {cst(context, llvm::divideCeil(weight[1], kPanelColumns)), cst(context, weight[0] / kQuad * kept), cst(context, kPanelColumns)};
+}
+static Dims quadSteps(MLIRContext *context, ArrayRef<int64_t> weight, int64_t kept) {
+  Dims dims = quadValues(context, weight, kept);
+  dims[1] = cst(context, llvm::divideCeil(weight[0] / kQuad * kept, kChoicesPerWord));
+  return dims;
+}
+
+static bool isShape(const Dims &dims, const Dims &wanted) {
+  return dims.size() == wanted.size() && llvm::none_of(llvm::zip(dims, wanted), [](auto pair) { return differ(std::get<0>(pair), std::get<1>(pair)); });
+}
+
+LogicalResult QuadStepsOp::inferDims(ShapeOracle &, Dims &dims, std::string &error) {
+  SmallVector<int64_t> weight;
+  if (failed(checkWeight(getWeight(), "quad_steps_c1", weight, error)) || failed(checkQuads(weight, getKept(), "quad_steps_c2", "quad_steps_c3", error)))
+    return failure();
+  dims = quadSteps(getContext(), weight, getKept());
+  return success();
+}
+Type QuadStepsOp::inferElementType() { return IntegerType::get(getContext(), 32); }
+
+LogicalResult CompactQuadsOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
+  SmallVector<int64_t> weight;
+  if (failed(checkWeight(getWeight(), "quad_steps_c1", weight, error)) || failed(checkQuads(weight, getKept(), "quad_steps_c2", "quad_steps_c3", error)))
+    return failure();
+  Dims steps = oracle.dims(getSteps()), wanted = quadSteps(getContext(), weight, getKept());
+  if (!isShape(steps, wanted))
+    return fail(error, "steps " + str(steps) + " must be " + str(wanted) + " (compact_quads_c2)");
+  dims = quadValues(getContext(), weight, getKept());
+  return success();
+}
+
+LogicalResult ExpandQuadsOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
+  ArrayRef<int64_t> shape = getShape();
+  if (shape.size() != 2 || shape[0] <= 0 || shape[1] <= 0)
+    return fail(error, "shape must be [K, N], not " + listOf(shape) + " (expand_quads_c1)");
+  if (failed(checkQuads(shape, getKept(), "expand_quads_c1", "expand_quads_c2", error)))
+    return failure();
+  Dims values = oracle.dims(getValues()), steps = oracle.dims(getSteps());
+  Dims wantedValues = quadValues(getContext(), shape, getKept()), wantedSteps = quadSteps(getContext(), shape, getKept());
+  if (!isShape(values, wantedValues) || !isShape(steps, wantedSteps))
+    return fail(error, "values " + str(values) + " and steps " + str(steps) + " must be " + str(wantedValues) + " and " + str(wantedSteps) +
+                           " (expand_quads_c3)");
+  dims = {cst(getContext(), shape[0]), cst(getContext(), shape[1])};
+  return success();
+}

@@ -70,6 +70,9 @@ LogicalResult PruneWeightOp::verify() { return verifyShape(*this); }
 LogicalResult BlockRowsOp::verify() { return verifyShape(*this); }
 LogicalResult CompactBlocksOp::verify() { return verifyShape(*this); }
 LogicalResult ExpandBlocksOp::verify() { return verifyShape(*this); }
+LogicalResult QuadStepsOp::verify() { return verifyShape(*this); }
+LogicalResult CompactQuadsOp::verify() { return verifyShape(*this); }
+LogicalResult ExpandQuadsOp::verify() { return verifyShape(*this); }
 
 LogicalResult CastOp::verify() {
   Type from = elementType(getInput()), to = elementType(getResult());

@@ -20,9 +20,9 @@ static std::string textOf(kern::KernelOp kernel) {
   return text;
 }
 
-/// A weight of a product, as panels or kept blocks.
+/// A weight of a product, as panels, kept blocks or kept quads.
 static bool isPacked(Value value) {
-  auto isBlocks = [&](Operation *user) { return isa<tfm::ExpandBlocksOp>(user); };
+  auto isBlocks = [&](Operation *user) { return isa<tfm::ExpandBlocksOp, tfm::ExpandQuadsOp>(user); };
   return isa_and_nonnull<tfm::PanelsAttr>(cast<RankedTensorType>(value.getType()).getEncoding()) || llvm::any_of(value.getUsers(), isBlocks);
 }
 

@@ -65,6 +65,8 @@ DimExprAttr WorkCounter::flopsOf(Operation &op) {
     DimExprAttr depth = shapes.dims(linear.getInput()).back();
     if (auto blocks = linear.getWeight().getDefiningOp<tfm::ExpandBlocksOp>()) // what is not kept is not multiplied
       depth = number(std::min(blocks.kept() * blocks.blockDepth(), blocks.getShape()[0]));
+    else if (auto quads = linear.getWeight().getDefiningOp<tfm::ExpandQuadsOp>())
+      depth = number(quads.depth());
     return times(2, DimExprAttr::mul(shapes.numElements(linear.getResult()), depth));
   }
   if (auto matmul = dyn_cast<tfm::MatmulOp>(op)) {

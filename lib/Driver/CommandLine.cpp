@@ -76,7 +76,7 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
                   "Weights of layers and tables as codes: w8, w4g32, w4g64asym and the like (docs/quantization.md); "
                   "head=LEVEL behind a comma for layers that give logits, which else keep 8 bits");
   auto *sparsify = app->add_option("--sparsify", settings.quantize,
-                  "Blocks of the weights of layers left out, where that is faster: block50 keeps 50% of those of 1 x 16 elements "
+                  "Blocks of the weights of layers left out, where that is faster: block50 keeps 50% of those of 1 x 16 elements, 2:4 two of each four weights of a column "
                   "(docs/sparsity.md); instead of --quantize")
       ->excludes(quantize);
   auto *solver = app->add_option("--solver", settings.solver,

@@ -57,6 +57,9 @@ Result evaluate(tfm::PruneWeightOp op, Operands in, Scope &scope);
 Result evaluate(tfm::BlockRowsOp op, Operands in, Scope &scope);
 Result evaluate(tfm::CompactBlocksOp op, Operands in, Scope &scope);
 Result evaluate(tfm::ExpandBlocksOp op, Operands in, Scope &scope);
+Result evaluate(tfm::QuadStepsOp op, Operands in, Scope &scope);
+Result evaluate(tfm::CompactQuadsOp op, Operands in, Scope &scope);
+Result evaluate(tfm::ExpandQuadsOp op, Operands in, Scope &scope);
 // Selection
 Result evaluate(tfm::TopKOp op, Operands in, Scope &scope);
 Result evaluate(tfm::NonZeroOp op, Operands in, Scope &scope);

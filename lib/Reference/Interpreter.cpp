@@ -104,7 +104,7 @@ static FailureOr<SmallVector<Tensor>> evaluateTfm(Operation *op, Operands in, Sc
                    tfm::TopKOp, tfm::NonZeroOp, tfm::ScatterOp, tfm::MoeOp, tfm::MoeWeightsOp,
                    tfm::GroupByOp, tfm::GroupedLinearOp, tfm::KvAppendOp, tfm::TokenScoreOp,
                    tfm::TokenMergeOp, tfm::TokenUnmergeOp, tfm::DequantizeOp, tfm::UnpackBitsOp,
-                   tfm::PruneWeightOp, tfm::BlockRowsOp, tfm::CompactBlocksOp, tfm::ExpandBlocksOp>();
+                   tfm::PruneWeightOp, tfm::BlockRowsOp, tfm::CompactBlocksOp, tfm::ExpandBlocksOp, tfm::QuadStepsOp, tfm::CompactQuadsOp, tfm::ExpandQuadsOp>();
   if (!evaluator)
     return scope.fail("the interpreter does not know " + op->getName().getStringRef());
   Result result = evaluator(op, in, scope);

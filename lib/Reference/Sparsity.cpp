@@ -101,3 +101,77 @@ Result reference::evaluate(tfm::ExpandBlocksOp op, Operands in, Scope &scope) {
   }
   return result;
 }
+
+//===----------------------------------------------------------------------===//
+// Quads
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// A weight [k, n] of which each column keeps `kept` of each four steps.
+struct QuadGrid {
+  QuadGrid(ArrayRef<int64_t> shape, int64_t kept) : k(shape[0]), n(shape[1]), kept(kept), depth(k / 4 * kept), words((depth + 15) / 16) {}
+
+  /// Where kept weight i of a column stands among the values, and the word of its step among the steps.
+  int64_t valueAt(int64_t column, int64_t i) const { return (column / 16 * depth + i) * 16 + column % 16; }
+  int64_t wordAt(int64_t column, int64_t i) const { return (column / 16 * words + i / 16) * 16 + column % 16; }
+  /// The step of K of kept weight i.
+  int64_t stepOf(const Tensor &steps, int64_t column, int64_t i) const {
+    return i / kept * 4 + (steps.integer(wordAt(column, i)) >> (i % 16 * 2) & 3);
+  }
+
+  int64_t k, n, kept, depth, words;
+};
+} // namespace
+
+/// The steps of quad `quad` of a column that are kept, ascending; more than `kept` where so many are not zero.
+static SmallVector<int64_t> keptOf(const QuadGrid &grid, const Tensor &weight, int64_t column, int64_t quad) {
+  auto isEmpty = [&](int64_t step) { return weight.number((quad * 4 + step) * grid.n + column) == 0; };
+  SmallVector<int64_t> steps;
+  for (int64_t step = 0; step < 4; ++step)
+    if (!isEmpty(step))
+      steps.push_back(step);
+  for (int64_t step = 0; step < 4 && int64_t(steps.size()) < grid.kept; ++step)
+    if (isEmpty(step))
+      steps.push_back(step);
+  llvm::sort(steps);
+  return steps;
+}
+
+Result reference::evaluate(tfm::QuadStepsOp op, Operands in, Scope &scope) {
+  QuadGrid grid(in[0].shape(), op.getKept());
+  Tensor result(op.getType());
+  for (int64_t column = 0; column < grid.n; ++column)
+    for (int64_t quad = 0; quad < grid.k / 4; ++quad) {
+      SmallVector<int64_t> steps = keptOf(grid, in[0], column, quad);
+      if (int64_t(steps.size()) > grid.kept)
+        return scope.fail(Twine(steps.size()) + " weights of quad " + Twine(quad) + " of column " + Twine(column) + " are not zero, but " +
+                          Twine(grid.kept) + " are kept");
+      for (int64_t j = 0; j < grid.kept; ++j) {
+        int64_t i = quad * grid.kept + j, word = grid.wordAt(column, i);
+        result.setInteger(word, int32_t(uint32_t(result.integer(word)) | uint32_t(steps[j]) << (i % 16 * 2)));
+      }
+    }
+  return result;
+}
+
+Result reference::evaluate(tfm::CompactQuadsOp op, Operands in, Scope &) {
+  QuadGrid grid(in[0].shape(), op.getKept());
+  Tensor result(op.getType());
+  for (int64_t column = 0; column < grid.n; ++column)
+    for (int64_t i = 0; i < grid.depth; ++i)
+      result.setNumber(grid.valueAt(column, i), in[0].number(grid.stepOf(in[1], column, i) * grid.n + column));
+  return result;
+}
+
+Result reference::evaluate(tfm::ExpandQuadsOp op, Operands in, Scope &scope) {
+  QuadGrid grid(op.getShape(), op.getKept());
+  Tensor result(op.getType());
+  for (int64_t column = 0; column < grid.n; ++column)
+    for (int64_t i = 0; i < grid.depth; ++i) {
+      int64_t step = grid.stepOf(in[1], column, i);
+      if (i % grid.kept != 0 && grid.stepOf(in[1], column, i - 1) >= step)
+        return scope.fail("the steps of a quad must ascend; those of quad " + Twine(i / grid.kept) + " of column " + Twine(column) + " do not");
+      result.setNumber(step * grid.n + column, in[0].number(grid.valueAt(column, i)));
+    }
+  return result;
+}

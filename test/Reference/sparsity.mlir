@@ -70,3 +70,31 @@ func.func @test_two_of_four() {
   check.expect_equal %0, %1 : tensor<4x2xf32>
   return
 }
+
+// Steps 1 and 2 of the only quad of column 0 and, of equal ones, 0 and 1 of column 1: bits 01 10 from below, and 00 01.
+func.func @test_quads() {
+  %w = tfm.constant dense<[[1.0, 1.0], [2.0, 1.0], [-3.0, 1.0], [0.5, 1.0]]> : tensor<4x2xf32>
+  %0 = tfm.prune_weight %w {solver = "magnitude", kept = 2 : i64, of = 4 : i64, block = array<i64: 1, 1>} : (tensor<4x2xf32>) -> tensor<4x2xf32>
+  %1 = tfm.quad_steps %0 {kept = 2 : i64} : (tensor<4x2xf32>) -> tensor<1x1x16xi32>
+  %2 = tfm.constant dense<[[[9, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]]> : tensor<1x1x16xi32>
+  check.expect_equal %1, %2 : tensor<1x1x16xi32>
+  %3 = tfm.compact_quads %0, %1 {kept = 2 : i64} : (tensor<4x2xf32>, tensor<1x1x16xi32>) -> tensor<1x2x16xf32>
+  %4 = tfm.constant dense<[[[2.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+                            [-3.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]]]> : tensor<1x2x16xf32>
+  check.expect_equal %3, %4 : tensor<1x2x16xf32>
+  %5 = tfm.expand_quads %3, %1 {kept = 2 : i64, shape = array<i64: 4, 2>} : (tensor<1x2x16xf32>, tensor<1x1x16xi32>) -> tensor<4x2xf32>
+  check.expect_equal %5, %0 : tensor<4x2xf32>
+  return
+}
+
+// Nothing but zeros in a quad: the first steps are kept, as values of zero. One of four: word 0 holds both quads.
+func.func @test_zero_quads() {
+  %w = tfm.constant dense<[[0.0], [0.0], [0.0], [0.0], [0.0], [0.0], [0.0], [7.0]]> : tensor<8x1xf32>
+  %0 = tfm.quad_steps %w {kept = 1 : i64} : (tensor<8x1xf32>) -> tensor<1x1x16xi32>
+  %1 = tfm.constant dense<[[[12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]]> : tensor<1x1x16xi32>
+  check.expect_equal %0, %1 : tensor<1x1x16xi32>
+  %2 = tfm.compact_quads %w, %0 {kept = 1 : i64} : (tensor<8x1xf32>, tensor<1x1x16xi32>) -> tensor<1x2x16xf32>
+  %3 = tfm.expand_quads %2, %0 {kept = 1 : i64, shape = array<i64: 8, 1>} : (tensor<1x2x16xf32>, tensor<1x1x16xi32>) -> tensor<8x1xf32>
+  check.expect_equal %3, %w : tensor<8x1xf32>
+  return
+}

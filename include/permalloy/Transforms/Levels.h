@@ -53,6 +53,8 @@ public:
   virtual bool accepts(llvm::StringRef level) const = 0;
   /// Who solves where nobody is named.
   virtual std::string defaultSolver() const { return kDefaultSolver.str(); }
+  /// Whether the layer computes in f32 whatever precision is asked for, so that the level joins none.
+  virtual bool isOfF32(llvm::StringRef) const { return false; }
   /// Bits per element of a weight [k, n] as stored, with scales.
   virtual double bitsPerWeight(llvm::StringRef level, int64_t k, int64_t n) const = 0;
   /// Why the site cannot take the level; empty where it can.

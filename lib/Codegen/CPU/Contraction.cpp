@@ -9,6 +9,7 @@
 #include "ContractionLayout.h"
 #include "IntegerProduct.h"
 #include "SparseColumns.h"
+#include "SparseQuads.h"
 #include "permalloy/Codegen/CPU/MicroKernel.h"
 
 using namespace permalloy;
@@ -27,7 +28,7 @@ static constexpr int64_t kLeastRunRows = 256;
 /// Steps in one turn of the loop over K, where registers suffice.
 static constexpr int64_t kUnrolledSteps = 4;
 
-/// Rows of A in a tile of those that are too few for lanes.
+/// Rows of A in a tile where those of a sparse product are too few for lanes.
 static constexpr int64_t kFewRows = 8;
 
 namespace {
@@ -68,8 +69,7 @@ public:
         aRowBytes(c.isIntegral() ? integerRowBytes(c.k) : c.groups || isHalf(c.element) ? widenedRowBytes(c.k) : c.k * 4),
         accumulates(stepBlock < layout.rows), runTiles(c.groups ? 1 : s.runTiles),
         productRowBytes(accumulates ? runTiles * rowBytes : rowBytes),
-        products(accumulates ? b.scratch() : b.stackBuffer(s.rows * rowBytes)),
-        turned(s.laneColumns ? b.stackBuffer(s.rows * rowBytes) : Value()) {
+        products(accumulates ? b.scratch() : b.stackBuffer(s.rows * rowBytes)) {
     if (c.isIntegral())
       initialSums = b.stackBuffer(rowBytes);
   }
@@ -90,10 +90,6 @@ private:
   void findInitialSums(int64_t columns);
   void zeroProducts();
   void emitStepBlock(Value firstStep);
-  void packLanes(Value block);
-  void emitLanes(Value firstStep, int64_t columns);
-  /// Rows of A that are broadcast in a whole tile.
-  int64_t tileRows() const { return s.laneColumns ? kFewRows : s.rows; }
   void emitTileOfRows(Value row, Value firstStep, int64_t columns);
   void emitProducts(unsigned rows, Value row, Value firstStep, int64_t columns, Fetch fetch);
   void emitProduct(unsigned rows, Value row, Value firstStep, int64_t panel, int64_t columns,
@@ -101,7 +97,7 @@ private:
   /// Whether the loop over K takes several steps in a turn: LLVM's scheduler then loads B for the next step ahead, and spills
   /// where the registers do not hold both. Widened elements are ahead too, in numbers that it does not count.
   bool unrolls() const {
-    int64_t vectors = s.panels * kPanelColumns / b.target().lanes(), wanted = (tileRows() + 2) * vectors + 1;
+    int64_t vectors = s.panels * kPanelColumns / b.target().lanes(), wanted = (s.rows + 2) * vectors + 1;
     // 6 x 1 on AVX2 is one register short: LLVM gets by in turns of four steps, and spills in longer ones.
     bool isTight = !b.target().isAvx512() && s.panels == 1 && s.prefetchPeriod <= kUnrolledSteps;
     return !isHalf(c.element) && !(c.isIntegral() && integers.widens()) && wanted - (isTight ? 1 : 0) <= b.target().vectorRegisters;
@@ -138,8 +134,6 @@ private:
   bool accumulates;
   int64_t runTiles, productRowBytes;
   Value products;
-  /// Sums of a tile with rows in the lanes.
-  Value turned;
   /// Of integers: what the sums of the columns of the group begin at.
   Value initialSums;
 
@@ -179,8 +173,6 @@ void ContractionEmitter::emit() {
       Value isOther = arith::CmpIOp::create(b, arith::CmpIPredicate::ne, block, widened[0]);
       b.ifThen(isOther, [&] { widenRows(); });
     }
-    if (s.laneColumns)
-      b.ifThen(b.less(b.i64(kLeastLaneRows - 1), b.sub(last, first)), [&] { packLanes(block); });
     emitRun(b.max(group, b.sub(b.tileBegin(), tile)),
             b.min(b.min(b.add(group, together), b.i64(groups)), b.sub(b.tileEnd(), tile)));
     return SmallVector<Value>{block};
@@ -376,8 +368,6 @@ void ContractionEmitter::emitStepBlock(Value firstStep) {
   if (runTiles == 1)
     return forEachGroup([&](int64_t columns) {
       findNext();
-      if (s.laneColumns)
-        return emitLanes(firstStep, columns);
       b.loop(first, last, s.rows, [&](Value row) { emitTileOfRows(row, firstStep, columns); });
     });
   b.loop(first, last, s.rows, [&](Value row) {
@@ -388,37 +378,12 @@ void ContractionEmitter::emitStepBlock(Value firstStep) {
   });
 }
 
-/// The rows [first, last) as columns, unless a call before this one in the same launch left them in the scratch.
-void ContractionEmitter::packLanes(Value block) {
-  Value number = b.add(block, 1);
-  b.ifElse(b.equal(b.load(b.getI64Type(), b.scratch(), 8), number), [] {}, [&] {
-    b.store(number, b.scratch(), 8);
-    packColumns(b, c, s.rows, first, last, b.at(b.scratch(), kColumnsOffset));
-  });
-}
-
-/// Rows of A in the lanes, or one by one, where they are few.
-void ContractionEmitter::emitLanes(Value firstStep, int64_t columns) {
-  auto each = [&] { b.loop(first, last, kFewRows, [&](Value row) { emitTileOfRows(row, firstStep, columns); }); };
-  b.ifElse(b.less(b.sub(last, first), b.i64(kLeastLaneRows)), each, [&] {
-    Value tiles = b.ceilDiv(b.sub(last, first), s.rows), stride = b.div(b.i64(layout.stepBytes), tiles);
-    b.loop(first, last, s.rows, [&](Value row) {
-      Value done = b.sub(row, first), count = b.min(b.sub(last, row), b.i64(s.rows));
-      Value share = b.mul(b.mul(b.div(done, s.rows), stride), layout.rows);
-      ColumnsTile tile{b.at(b.at(b.scratch(), kColumnsOffset), b.mul(done, c.k * 4)), count, panels, steps, b.at(next, share), stride, isLongTile(c.k)};
-      emitColumnsTile(b, tile, layout.rows, s.rows, s.laneColumns, turned, products);
-      b.loop(b.i64(0), count, 1, [&](Value r) { emitRowEpilogue(b.at(products, b.mul(r, rowBytes)), b.add(row, r), columns); });
-    });
-  });
-}
-
 void ContractionEmitter::emitTileOfRows(Value row, Value firstStep, int64_t columns) {
-  int64_t rows = tileRows();
-  Value count = b.min(b.sub(last, row), b.i64(rows));
+  Value count = b.min(b.sub(last, row), b.i64(s.rows));
   // A tile of fewer rows has its own code: no masks in the loop over K.
-  b.switchOn(b.sub(b.i64(rows), count), rows, [&](unsigned missing) {
-    if (missing != 0 || !s.prefetchPeriod || s.laneColumns)
-      return emitProducts(rows - missing, row, firstStep, columns, Fetch::Own);
+  b.switchOn(b.sub(b.i64(s.rows), count), s.rows, [&](unsigned missing) {
+    if (missing != 0 || !s.prefetchPeriod)
+      return emitProducts(s.rows - missing, row, firstStep, columns, Fetch::Own);
     b.switchOn(fetchForm, 3, [&](unsigned form) {
       emitProducts(s.rows, row, firstStep, columns, static_cast<Fetch>(form));
     });
@@ -531,8 +496,18 @@ void ContractionEmitter::emitRowEpilogue(Value from, Value row, int64_t columns)
   }
 }
 
+/// Rows of A in the lanes, or one by one, where they are few.
+static void emitSparseRows(KernelBuilder &b, const Contraction &c, const ContractionSchedule &schedule) {
+  ContractionSchedule few = schedule;
+  few.rows = kFewRows, few.panels = 1, few.laneColumns = 0, few.runTiles = 1, few.blockSteps = llvm::alignTo(c.sparse->kept, 16);
+  auto each = [&] { c.sparse->keptOfFour ? emitFewQuads(b, c) : ContractionEmitter(b, c, few).emit(); };
+  b.ifElse(b.less(c.rows, b.i64(kLeastLaneRows)), each, [&] { emitColumnsContraction(b, c, schedule); });
+}
+
 void permalloy::codegen::emitContraction(KernelBuilder &b, const Contraction &contraction,
                                          const ContractionSchedule &schedule) {
+  if (schedule.laneColumns)
+    return emitSparseRows(b, contraction, schedule);
   ContractionEmitter emitter(b, contraction, schedule);
   if (contraction.groups)
     emitter.emitGrouped();

@@ -20,16 +20,22 @@ static tfm::LinearOp findRoot(kern::KernelOp kernel) {
   return llvm::hasSingleElement(linears) ? *linears.begin() : tfm::LinearOp();
 }
 
-/// The kept blocks that the weight of a product is made of, or null.
-static tfm::ExpandBlocksOp blocksOf(tfm::LinearOp linear) { return linear.getWeight().getDefiningOp<tfm::ExpandBlocksOp>(); }
+/// The kept blocks or quads that the weight of a product is made of, or null.
+static Operation *sparseWeightOf(tfm::LinearOp linear) {
+  Operation *expand = linear.getWeight().getDefiningOp();
+  return isa_and_nonnull<tfm::ExpandBlocksOp, tfm::ExpandQuadsOp>(expand) ? expand : nullptr;
+}
 
-/// Why the kernel cannot walk these blocks; empty when it can.
-static std::string whyNotBlocks(tfm::ExpandBlocksOp blocks) {
-  if (!isa<BlockArgument>(blocks.getValues()) || !isa<BlockArgument>(blocks.getRows()))
-    return "an operand of tfm.expand_blocks is computed in the kernel";
-  Type element = getElementTypeOrSelf(blocks.getType());
-  if (!element.isF32() || blocks.blockDepth() != 1)
-    return "blocks of " + std::to_string(blocks.blockDepth()) + " steps of K in this element type are unsupported; those of 1 in f32 are";
+/// Why the kernel cannot walk what is kept; empty when it can.
+static std::string whyNotSparse(Operation *expand) {
+  if (!llvm::all_of(expand->getOperands(), llvm::IsaPred<BlockArgument>))
+    return "an operand of " + expand->getName().getStringRef().str() + " is computed in the kernel";
+  Type element = getElementTypeOrSelf(expand->getResult(0));
+  if (isa<tfm::ExpandQuadsOp>(expand))
+    return element.isF32() ? "" : "quads in element types other than f32 are unsupported";
+  int64_t depth = cast<tfm::ExpandBlocksOp>(expand).blockDepth();
+  if (!element.isF32() || depth != 1)
+    return "blocks of " + std::to_string(depth) + " steps of K in this element type are unsupported; those of 1 in f32 are";
   return "";
 }
 
@@ -40,13 +46,13 @@ std::string permalloy::codegen::whyNotContraction(kern::KernelOp kernel) {
   auto weight = cast<RankedTensorType>(linear.getWeight().getType());
   if (!(isComputedInF32(weight.getElementType()) || linear.isIntegral()) || !weight.hasStaticShape())
     return "tfm.linear is not in f32, f16, bf16 or 8-bit integers, or its weight has no static size";
-  tfm::ExpandBlocksOp blocks = blocksOf(linear);
+  Operation *sparse = sparseWeightOf(linear);
   tfm::DequantizeOp decode = decodingOf(linear);
   if (std::string reason = decode ? whyNotWeightOnly(decode) : ""; !reason.empty())
     return reason;
-  if (!isa<BlockArgument>(linear.getInput()) || !(blocks || decode || isa<BlockArgument>(linear.getWeight())))
+  if (!isa<BlockArgument>(linear.getInput()) || !(sparse || decode || isa<BlockArgument>(linear.getWeight())))
     return "an operand of tfm.linear is computed in the kernel";
-  if (std::string reason = blocks ? whyNotBlocks(blocks) : ""; !reason.empty())
+  if (std::string reason = sparse ? whyNotSparse(sparse) : ""; !reason.empty())
     return reason;
   SmallVector<Value> values(kernel.yielded());
   if (linear.getBias())
@@ -88,8 +94,11 @@ static ContractionSize sizeOf(tfm::LinearOp linear) {
   auto precision = linear->getAttrOfType<StringAttr>(kPrecisionAttr);
   bool split = precision && precision == kSplitPrecision && type.getElementType().isF32() && getElementTypeOrSelf(linear.getInput()).isF32();
   ContractionSize size{type.getDimSize(1), type.getDimSize(0), type.getElementType(), /*gated=*/false, /*grouped=*/false, split};
-  if (auto blocks = blocksOf(linear))
+  Operation *sparse = sparseWeightOf(linear);
+  if (auto blocks = dyn_cast_or_null<tfm::ExpandBlocksOp>(sparse))
     size.split = false, size.kept = blocks.kept(), size.slabPanels = blocks.blockColumns() / tfm::kPanelColumns;
+  if (auto quads = dyn_cast_or_null<tfm::ExpandQuadsOp>(sparse))
+    size.split = false, size.kept = quads.depth(), size.slabPanels = 1, size.keptOfFour = quads.getKept();
   return size;
 }
 
@@ -157,7 +166,7 @@ LogicalResult permalloy::codegen::emitScheduledContraction(kern::KernelOp kernel
   ContractionSize size{contraction.n, contraction.k, contraction.element, contraction.gated,
                        contraction.groups.has_value(), contraction.split};
   if (contraction.sparse)
-    size.kept = contraction.sparse->kept, size.slabPanels = contraction.sparse->panels;
+    size.kept = contraction.sparse->kept, size.slabPanels = contraction.sparse->panels, size.keptOfFour = contraction.sparse->keptOfFour;
   if (contraction.coded) {
     auto schedule = readSchedule(kernel, b.target(), weightOnlySpace(b.target(), size));
     if (succeeded(schedule))
@@ -185,9 +194,9 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
     return kernel.emitError("the contraction emitter cannot take this kernel: ") << reason;
   tfm::LinearOp linear = findRoot(kernel);
   auto weightType = cast<RankedTensorType>(linear.getWeight().getType());
-  tfm::ExpandBlocksOp blocks = blocksOf(linear);
+  Operation *sparse = sparseWeightOf(linear);
   tfm::DequantizeOp decode = decodingOf(linear);
-  if (!blocks && !decode && !isa_and_nonnull<tfm::PanelsAttr>(weightType.getEncoding()))
+  if (!sparse && !decode && !isa_and_nonnull<tfm::PanelsAttr>(weightType.getEncoding()))
     return linear.emitError("the contraction emitter takes a packed weight, not ")
            << weightType << "; run pack-weights first";
   ContractionSize size = sizeOf(linear);
@@ -214,7 +223,7 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
       return failure();
     contraction.coded = *coded;
   } else {
-    contraction.weights = frame.argument(blocks ? blocks.getValues() : linear.getWeight());
+    contraction.weights = frame.argument(sparse ? sparse->getOperand(0) : linear.getWeight());
   }
   contraction.rows = frame.product(linear.getInput(), 0, linear.getInput().getType().getRank() - 1);
   contraction.n = size.n;
@@ -223,7 +232,7 @@ LogicalResult permalloy::codegen::emitContractionKernel(KernelFrame &frame) {
   contraction.element = size.element;
   contraction.signedRows = !getElementTypeOrSelf(linear.getInput()).isUnsignedInteger();
   contraction.split = size.split;
-  if (blocks)
-    contraction.sparse = SparseRows{frame.argument(blocks.getRows()), size.kept, size.slabPanels};
+  if (sparse)
+    contraction.sparse = SparseRows{frame.argument(sparse->getOperand(1)), size.kept, size.slabPanels, size.keptOfFour};
   return emitScheduledContraction(kernel, b, contraction);
 }

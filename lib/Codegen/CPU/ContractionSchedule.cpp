@@ -78,15 +78,34 @@ ContractionSchedule ContractionSchedule::choose(const CpuTarget &target, int64_t
   return schedule;
 }
 
-/// Rows of A that a worker keeps as columns in its scratch: 128 x 768 x 3072 takes 2.24 ms with 96 rows (1.2 MB), though weights
-/// then pass by twice, 2.28 with all 128 and with 48; a second-level cache has 2 MB.
+/// Where rows of A are in the lanes: steps of K from which on it is cut, unless so few are kept of a cut that a tile's sums cost more
+/// than they save; bytes of a tile's columns in a cut, which stay in the first cache; and the panels that pass by them.
+static constexpr int64_t kLongDepth = 1024, kLeastKeptOfCut = 64, kSliceBytes = 36 << 10, kSlicePanels = 16;
+
+/// And where K is not cut, bytes of A as columns: a second-level cache has 2 MB.
 static constexpr int64_t kMaxColumnBytes = 5 << 18;
+
+/// Cuts K where that helps a tile of so many rows that `kept` of K's steps are kept.
+static void chooseCut(ContractionSchedule &schedule, const ContractionSize &size) {
+  int64_t cut = kSliceBytes / (schedule.rows * 4) / 64 * 64;
+  if (size.keptOfFour || (size.k >= kLongDepth && size.kept * cut / size.k >= kLeastKeptOfCut)) {
+    schedule.blockSteps = cut, schedule.runTiles = kSlicePanels, schedule.blockRows = 256 / schedule.rows * schedule.rows;
+    return;
+  }
+  int64_t rows = kMaxColumnBytes / (size.k * 4) / schedule.rows * schedule.rows;
+  schedule.blockSteps = llvm::alignTo(size.k, 16), schedule.blockRows = std::clamp<int64_t>(rows, schedule.rows, 240);
+}
 
 /// One panel wide and on AVX-512: rows of A in the lanes. Else as the dense product of so many steps as are kept, its tile as wide
 /// as divides a slab.
 ContractionSchedule ContractionSchedule::chooseSparse(const CpuTarget &target, const ContractionSize &size) {
   ContractionSchedule schedule = choose(target, size.n, size.kept);
   schedule.runTiles = 1;
+  if (size.keptOfFour) {
+    schedule.panels = 1, schedule.laneColumns = target.isAvx512() ? 2 : 1, schedule.rows = 8 * target.lanes();
+    chooseCut(schedule, size);
+    return schedule;
+  }
   if (!target.isAvx512())
     return schedule;
   static constexpr std::pair<unsigned, unsigned> kTiles[] = {{8, 3}, {12, 2}, {48, 1}};
@@ -100,23 +119,23 @@ ContractionSchedule ContractionSchedule::chooseSparse(const CpuTarget &target, c
     schedule.rows = 24; // lanes of rows are of blocks of one panel only
   } else if (schedule.panels == 1) {
     schedule.laneColumns = 8;
-    schedule.blockSteps = llvm::alignTo(size.kept, 16);
-    schedule.blockRows = std::clamp<int64_t>(kMaxColumnBytes / (size.k * 4) / 48 * 48, 48, 240);
+    chooseCut(schedule, size);
   }
   return schedule;
 }
 
 int64_t permalloy::codegen::sparseScratchBytes(const ContractionSchedule &schedule, const ContractionSize &size) {
   if (schedule.laneColumns)
-    return kColumnsOffset + schedule.blockRows * size.k * 4;
+    return columnsScratchBytes(schedule, size.k);
   return contractionScratchBytes(schedule, size.kept);
 }
 
-bool ContractionSchedule::fits(const CpuTarget &target, Type element) const {
+bool ContractionSchedule::fits(const CpuTarget &target, Type element, bool quads) const {
   unsigned vectors = panels * kPanelColumns / target.lanes();
   if (laneColumns) {
     int64_t vectorsOfRows = rows / target.lanes();
-    return vectorsOfRows > 0 && rows % target.lanes() == 0 && panels == 1 && (laneColumns + 1) * vectorsOfRows + 1 <= target.vectorRegisters;
+    int64_t registers = quads ? laneColumns * vectorsOfRows + 2 : (laneColumns + 1) * vectorsOfRows + 1;
+    return vectorsOfRows > 0 && rows % target.lanes() == 0 && panels == 1 && registers <= target.vectorRegisters;
   }
   bool pairs = widensPairs(target, element);
   // AVX-512 takes a broadcast from memory as an operand when it has only one use; a register is
@@ -155,11 +174,21 @@ static Space::Values blockLengths(int64_t k) {
   return values;
 }
 
+/// Steps of a cut of K with rows of A in the lanes.
+static Space::Values cutLengths(int64_t k) {
+  Space::Values values;
+  for (int64_t steps : {64, 128, 192, 256, 384})
+    if (steps < k)
+      values.push_back(steps);
+  values.push_back(llvm::alignTo(k, 16));
+  return values;
+}
+
 Space permalloy::codegen::contractionSpace(const CpuTarget &target, const ContractionSize &size) {
   using S = ContractionSchedule;
-  auto fits = [=, element = size.element](S s, unsigned rows) {
+  auto fits = [=, element = size.element, quads = size.keptOfFour != 0](S s, unsigned rows) {
     s.rows = rows;
-    return s.fits(target, element);
+    return s.fits(target, element, quads);
   };
   auto isWidth = [&](int64_t panels) { return !size.kept || size.slabPanels % panels == 0; };
   Space space;
@@ -168,7 +197,8 @@ Space permalloy::codegen::contractionSpace(const CpuTarget &target, const Contra
             &S::panels, Space::Values(llvm::to_vector(llvm::make_filter_range(llvm::seq<int64_t>(1, widest + 1), isWidth))));
   bool lanes = size.kept && size.slabPanels == 1;
   if (lanes)
-    space.add("lane_columns", "columns of a panel at a time with rows of A in the lanes; 0: rows of A are broadcast", &S::laneColumns, {0, 8, 16});
+    space.add("lane_columns", "columns of a panel at a time with rows of A in the lanes; 0: rows of A are broadcast", &S::laneColumns,
+              size.keptOfFour ? Space::Values{1, 2, 4} : Space::Values{0, 8, 16});
   space.add("tile_rows", "rows of A in the register tile", &S::rows, [=](const S &s) {
     Space::Values values;
     if (s.laneColumns) {
@@ -185,21 +215,27 @@ Space permalloy::codegen::contractionSpace(const CpuTarget &target, const Contra
             [wide = takesRuns(size)](const S &s) { return blockHeights(s, wide); });
   space.add("block_steps", "steps of K done for all rows of a block before the next ones",
             &S::blockSteps, [=](const S &s) {
-              return s.laneColumns ? Space::Values{int64_t(llvm::alignTo(size.kept, 16))} : blockLengths(size.kept ? size.kept : size.k);
+              return s.laneColumns ? cutLengths(size.k) : blockLengths(size.kept ? size.kept : size.k);
             });
   space.add("prefetch_period",
             "steps of K between two prefetches of the weights that come next; 0: none",
             &S::prefetchPeriod, {0, 2, 4, 8, 16});
+  if (lanes)
+    space.add("run_tiles", "panels that pass by a tile of rows in a cut of K", &S::runTiles, [](const S &s) {
+      return s.laneColumns ? Space::Values{1, 8, 16, 48} : Space::Values{1};
+    });
   if (takesRuns(
           size)) // a row of the tuning database that lacks the parameter is a row of another space
     space.add("run_tiles", "tiles of the grid done for tile_rows rows of A before the next rows",
               &S::runTiles, {1, 2, 3, 4, 6, 8});
-  space.require([=, element = size.element, slab = size.kept ? size.slabPanels : 0, kept = size.kept](const S &s) -> std::string {
+  space.require([=, element = size.element, slab = size.kept ? size.slabPanels : 0, quads = size.keptOfFour](const S &s) -> std::string {
     if (slab && slab % s.panels != 0)
       return "tile_panels must divide the " + std::to_string(slab) + " panels of a block";
-    if (s.laneColumns && (s.laneColumns < 0 || s.laneColumns > kPanelColumns || s.blockSteps < kept))
-      return "lane_columns must be at most 16, and block_steps all that are kept";
-    if (!s.fits(target, element))
+    if (s.laneColumns < 0 || s.laneColumns > kPanelColumns)
+      return "lane_columns must be from 0 to 16";
+    if (quads && (s.laneColumns == 0 || kPanelColumns % s.laneColumns != 0))
+      return "lane_columns must divide 16";
+    if (!s.fits(target, element, quads != 0))
       return "a tile of tile_rows x tile_panels does not fit " +
              std::to_string(target.vectorRegisters) + " registers";
     if (s.blockRows <= 0 || s.blockRows % s.rows != 0)

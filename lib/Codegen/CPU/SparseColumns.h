@@ -10,8 +10,19 @@
 //     for column in 0..7:                  8 loads, each a broadcast operand of three products
 //       c[column][v] += panel[i][column] * a_v
 //
-// 11 loads for 24 products, in two passes over the panel for its 16 columns. A is transposed once for each block of rows, in the
-// worker's scratch; sums are transposed back a tile at a time. Each sum is the same chain of products as elsewhere.
+// 11 loads for 24 products, in two passes over the panel for its 16 columns.
+//
+// A is transposed once for each block of rows, in the worker's scratch, as tiles of 48 rows. Of 768 steps such a tile has 147 KB and
+// of 3072 590 KB: every product would wait for the second-level cache. So K is cut, and all panels of a run pass by a tile's slice of
+// a cut, 36 KB of 192 steps, while it is in the first cache; sums wait in scratch:
+//
+//   for run of panels:                     8
+//     for cut of K, tile of rows, panel of the run:
+//       sums[panel][tile] += slice of the tile * the panel's kept rows within the cut
+//     transpose the sums back, epilogue                                                with the last cut
+//
+// Lists ascend, so a cut of a list is a range, found by bisection once for each panel of a run. Each sum is the same chain of
+// products as elsewhere, whatever the cuts.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_LIB_CODEGEN_CPU_SPARSECOLUMNS_H
@@ -21,33 +32,15 @@
 
 namespace permalloy::codegen {
 
-/// Where columns stand in the scratch, behind the number, plus one, of the block of rows that they are of: the runtime sets it to 0
-/// when a worker begins with a launch.
-inline constexpr int64_t kColumnsOffset = 64;
-
 /// Fewer rows are broadcast one by one.
 inline constexpr int64_t kLeastLaneRows = 16;
 
-/// Writes the rows [first, last) of A to `to` as tiles of `tileRows` rows, each [K][tileRows]; lanes behind `last` hold its last row.
-void packColumns(KernelBuilder &b, const Contraction &c, int64_t tileRows, mlir::Value first, mlir::Value last, mlir::Value to);
+/// Bytes of scratch for a product of `k` steps.
+int64_t columnsScratchBytes(const ContractionSchedule &schedule, int64_t k);
 
-/// One tile of rows times one panel.
-struct ColumnsTile {
-  mlir::Value a;       ///< [K][tileRows], as packed
-  mlir::Value count;   ///< rows that exist, from 1 to tileRows
-  mlir::Value panel;   ///< [kept][16]
-  mlir::Value numbers; ///< i32 [kept]
-  /// What to fetch meanwhile: from `next` on `nextStride` bytes (i64) for each step.
-  mlir::Value next, nextStride;
-  bool isLong = false; ///< see isLongTile
-};
-
-/// Whether a tile of `k` steps is too large to stay near: its columns are then fetched ahead.
-bool isLongTile(int64_t k);
-
-/// Writes the sums to `sums`, f32 [tileRows][16]; `scratch` has as many bytes. `columns` are done in a pass.
-void emitColumnsTile(KernelBuilder &b, const ColumnsTile &tile, int64_t kept, int64_t tileRows, int64_t columns, mlir::Value scratch,
-                     mlir::Value sums);
+/// Emits the tiles [tileBegin, tileEnd) of a sparse product whose schedule has rows of A in the lanes; blocks of at least
+/// kLeastLaneRows rows only.
+void emitColumnsContraction(KernelBuilder &b, const Contraction &contraction, const ContractionSchedule &schedule);
 
 } // namespace permalloy::codegen
 

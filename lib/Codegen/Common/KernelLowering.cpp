@@ -27,13 +27,16 @@ void permalloy::codegen::registerKernelDialects(DialectRegistry &registry) {
 }
 
 /// Whether `type` is a vector that one register holds: 1-D, and as many lanes as the register has
-/// of its element. What is narrower may follow the lanes of 32 or 64 bits too, masks (i1) also those of 8 and 16.
+/// of its element. What is narrower may follow the lanes of 32 or 64 bits too, masks (i1) also those of 8 and 16. Or a quarter of a
+/// register of f32, which a load broadcasts to all quarters.
 static bool fitsRegister(VectorType type, const CpuTarget &target) {
   if (type.getRank() != 1 || type.isScalable())
     return false;
   unsigned bits = type.getElementTypeBitWidth();
   int64_t lanes = type.getNumElements();
   if (bits >= 8 && lanes * bits == target.vectorBits)
+    return true;
+  if (type.getElementType().isF32() && lanes == 4)
     return true;
   if (bits == 1 && (lanes * 16 == target.vectorBits || lanes * 8 == target.vectorBits))
     return true;

@@ -132,7 +132,7 @@ kern::Emitter emitterOf(const Group &group) {
     if (auto linear = dyn_cast<LinearOp>(op)) {
       Operation *weight = linear.getWeight().getDefiningOp();
       bool packed = (isFloat(linear.getResult()) || linear.isIntegral()) &&
-                    (isa_and_nonnull<GetWeightOp, ExpandBlocksOp>(weight) || decodesInProduct(linear.getWeight()));
+                    (isa_and_nonnull<GetWeightOp, ExpandBlocksOp, ExpandQuadsOp>(weight) || decodesInProduct(linear.getWeight()));
       return packed ? kern::Emitter::Contraction : kern::Emitter::Generic;
     }
     if (auto attention = dyn_cast<AttentionOp>(op)) {

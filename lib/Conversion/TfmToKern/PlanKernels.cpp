@@ -15,8 +15,8 @@ namespace permalloy {
 } // namespace permalloy
 
 bool permalloy::isDecodedWeight(Value value) {
-  if (auto blocks = value.getDefiningOp<ExpandBlocksOp>())
-    return blocks.getValues().getDefiningOp<GetWeightOp>() && blocks.getRows().getDefiningOp<GetWeightOp>();
+  if (Operation *expand = value.getDefiningOp(); isa_and_nonnull<ExpandBlocksOp, ExpandQuadsOp>(expand))
+    return llvm::all_of(expand->getOperands(), [](Value operand) { return isa_and_nonnull<GetWeightOp>(operand.getDefiningOp()); });
   auto decode = value.getDefiningOp<DequantizeOp>();
   return decode && llvm::all_of(decode->getOperands(), [&](Value operand) {
            Operation *source = operand.getDefiningOp();

@@ -102,8 +102,8 @@ bool Narrower::lower(Operation *op) {
   if (!precision || precision != "bf16")
     return false;
   if (auto linear = dyn_cast<LinearOp>(op)) {
-    if (linear.getWeight().getDefiningOp<ExpandBlocksOp>())
-      return false; // kept blocks are multiplied in f32
+    if (isa_and_nonnull<ExpandBlocksOp, ExpandQuadsOp>(linear.getWeight().getDefiningOp()))
+      return false; // what is kept is multiplied in f32
     narrowOperand(linear.getInputMutable());
     narrowOperand(linear.getWeightMutable());
   } else if (auto attention = dyn_cast<AttentionOp>(op)) {

@@ -52,6 +52,8 @@ llvm::Expected<Level> Level::parse(StringRef text) {
     return level;
   if (!findWeightFormat(second))
     return unknown(second);
+  if (first != "f32" && findWeightFormat(second)->isOfF32(second))
+    return llvm::createStringError("level '" + text + "' is unsupported: layers of '" + second + "' multiply in f32, which is '" + second + "' alone");
   level.format = second.str();
   return level;
 }

@@ -155,6 +155,8 @@ void permalloy::addFormats(ModuleOp module, const QuantizationRequest &request, 
       addReason(choice, why);
     } else if (!kept.contains(key)) {
       choice.format = findWeightFormat(format)->resolve(format, site);
+      if (findWeightFormat(format)->isOfF32(choice.format))
+        choice.precision = "f32";
       std::string plain = findWeightFormat(format)->defaultSolver();
       bool lacks = lacksGram(site, request.solver);
       choice.solver = lacks || request.solver == kDefaultSolver ? plain : request.solver;

@@ -15,10 +15,12 @@ using mlir::Value;
 
 namespace {
 
-/// A product whose weights are kept in slabs of `slabPanels` panels; kept = 0: a dense one.
+/// A product whose weights are kept in slabs of `slabPanels` panels; kept = 0: a dense one. Or `keptOfFour` of each four steps are
+/// kept in each column.
 struct Product {
-  int64_t n, k, kept, slabPanels;
-  ContractionSize size() const { return {n, k, {}, false, false, false, kept, slabPanels}; }
+  int64_t n, k, kept, slabPanels, keptOfFour = 0;
+  static Product quads(int64_t n, int64_t k, int64_t keptOfFour) { return {n, k, k / 4 * keptOfFour, 1, keptOfFour}; }
+  ContractionSize size() const { return {n, k, {}, false, false, false, kept, slabPanels, std::nullopt, keptOfFour}; }
   int64_t scratchBytes(const ContractionSchedule &schedule) const {
     return kept ? sparseScratchBytes(schedule, size()) : contractionScratchBytes(schedule, k);
   }
@@ -38,7 +40,7 @@ void build(KernelModule &kernel, const CpuTarget &target, const Product &p, cons
   };
   Contraction contraction{b.buffer(0), b.buffer(1), b.scalar(0), p.n, p.k, epilogue};
   if (p.kept)
-    contraction.sparse = SparseRows{b.buffer(2), p.kept, p.slabPanels};
+    contraction.sparse = SparseRows{b.buffer(2), p.kept, p.slabPanels, p.keptOfFour};
   emitContraction(b, contraction, schedule);
   b.finish();
 }
@@ -52,6 +54,9 @@ struct Weights {
   Weights(const Product &p, unsigned seed) : values(p.slabs() * p.depth() * p.slabPanels * 16 + 32), rows(p.slabs() * p.depth()) {
     std::mt19937 engine(seed);
     dense.resize(p.k * p.n);
+    p.keptOfFour ? fillQuads(p, engine) : fillBlocks(p, engine);
+  }
+  void fillBlocks(const Product &p, std::mt19937 &engine) {
     std::vector<int32_t> all(p.k);
     for (int64_t slab = 0; slab < p.slabs(); ++slab) {
       std::iota(all.begin(), all.end(), 0);
@@ -66,6 +71,23 @@ struct Weights {
         }
       }
     }
+  }
+  void fillQuads(const Product &p, std::mt19937 &engine) {
+    int64_t words = llvm::divideCeil(p.kept, 16);
+    rows.assign(p.slabs() * words * 16, 0);
+    for (int64_t column = 0; column < p.n; ++column)
+      for (int64_t i = 0; i < p.kept; i += p.keptOfFour) {
+        std::vector<int> steps = {0, 1, 2, 3};
+        std::shuffle(steps.begin(), steps.end(), engine);
+        std::sort(steps.begin(), steps.begin() + p.keptOfFour);
+        for (int64_t j = i; j < i + p.keptOfFour; ++j) {
+          float value = float(engine() % 2001) / 1000 - 1;
+          uint32_t step = steps[j - i];
+          rows[(column / 16 * words + j / 16) * 16 + column % 16] |= step << (j % 16 * 2);
+          aligned(values)[(column / 16 * p.kept + j) * 16 + column % 16] = value;
+          dense[(j / p.keptOfFour * 4 + step) * p.n + column] = value;
+        }
+      }
   }
   std::vector<float> values, dense;
   std::vector<int32_t> rows;
@@ -139,6 +161,29 @@ TEST_P(SparseContractionTest, TilesWithinASlab) {
   }
 }
 
+/// K cut, with ends within a word of steps and within a cut, and not; runs that end early.
+TEST_P(SparseContractionTest, CutColumns) {
+  if (target().isAvx512())
+    for (auto [k, kept] : {std::pair<int64_t, int64_t>{1040, 700}, {1100, 20}}) {
+      Product p{40, k, kept, 1};
+      ContractionSchedule schedule = p.schedule(target());
+      check(p, schedule, {16, 61});
+      schedule.blockSteps = 256, schedule.runTiles = 2;
+      check(p, schedule, {100});
+    }
+}
+
+TEST_P(SparseContractionTest, Quads) {
+  const int64_t ms[] = {1, 7, 15, 16, 61, 270};
+  for (auto [n, k, keptOfFour] : {std::tuple<int64_t, int64_t, int64_t>{15, 4, 2}, {100, 100, 2}, {40, 128, 1}, {24, 200, 2}, {24, 200, 1}}) {
+    Product p = Product::quads(n, k, keptOfFour);
+    check(p, p.schedule(target()), ms);
+    ContractionSchedule wide = p.schedule(target());
+    wide.laneColumns = 4, wide.rows = 2 * target().lanes(), wide.blockSteps = 64, wide.runTiles = 3;
+    check(p, wide, {16, 75});
+  }
+}
+
 /// Rows without a gap are a dense product: the same bits, whatever the schedules and the parts of the grid.
 TEST_P(SparseContractionTest, DensityOneIsDense) {
   for (int64_t slab : {1, 3}) {
@@ -151,9 +196,11 @@ TEST_P(SparseContractionTest, DensityOneIsDense) {
     ContractionSchedule whole = dense.schedule(target());
     std::vector<float> expected = run(*compile(dense, whole), dense, whole, 29, a, aligned(panels), nullptr);
     ContractionSchedule cut = sparse.schedule(target());
-    cut.blockSteps = 32, cut.laneColumns = 0, cut.rows = std::min(cut.rows, 6u);
+    cut.blockSteps = 32, cut.laneColumns = 0, cut.rows = std::min(cut.rows, 6u), cut.runTiles = 1;
     cut.blockRows = cut.rows * 2;
-    for (const ContractionSchedule &schedule : {sparse.schedule(target()), cut}) {
+    ContractionSchedule lanes = sparse.schedule(target());
+    lanes.blockSteps = 48;
+    for (const ContractionSchedule &schedule : {sparse.schedule(target()), cut, lanes}) {
       auto kernel = compile(sparse, schedule);
       for (int64_t parts : {1, 2, 5})
         EXPECT_EQ(expected, run(*kernel, sparse, schedule, 29, a, aligned(weights.values), weights.rows.data(), parts));
@@ -217,8 +264,8 @@ protected:
     Case result;
     result.product = p, result.schedule = p.schedule(target());
     if (const char *text = p.kept ? getenv("PERMALLOY_F32") : nullptr)
-      sscanf(text, "%u %u %ld %ld %ld %ld", &result.schedule.rows, &result.schedule.panels, &result.schedule.blockRows,
-             &result.schedule.blockSteps, &result.schedule.prefetchPeriod, &result.schedule.laneColumns);
+      sscanf(text, "%u %u %ld %ld %ld %ld %ld", &result.schedule.rows, &result.schedule.panels, &result.schedule.blockRows,
+             &result.schedule.blockSteps, &result.schedule.prefetchPeriod, &result.schedule.laneColumns, &result.schedule.runTiles);
     KernelModule module;
     build(module, target(), p, result.schedule);
     result.kernel = std::make_unique<CompiledKernel>(module, target());
@@ -243,7 +290,9 @@ protected:
     for (int64_t slab : numbers("PERMALLOY_SLABS", {1, 2, 3}))
       for (int64_t percent : numbers("PERMALLOY_DENSITY", {100, 70, 50, 25, 10, 5}))
         cases.push_back(makeCase({n, k, std::max<int64_t>(1, k * percent / 100), slab}, copies));
-    std::vector<float> a = randomFloats(m * k, 9), out(m * n), scratch((1 << 20) + 16);
+    for (int64_t keptOfFour : numbers("PERMALLOY_QUADS", {2, 1}))
+      cases.push_back(makeCase(Product::quads(n, k, keptOfFour), copies));
+    std::vector<float> a = randomFloats(m * k, 9), out(m * n), scratch((2 << 20) + 16);
     int64_t turns = std::clamp<int64_t>(int64_t(2e9 / (2. * m * n * k)), 10, 100);
     for (int64_t turn = 0; turn < turns; ++turn)
       for (Case &c : cases)
@@ -254,9 +303,10 @@ protected:
     for (size_t i = 1; i < cases.size(); ++i) {
       const Product &p = cases[i].product;
       double seconds = cases[i].seconds;
-      printf("  1 x %ld, %3.0f%% kept, tile %ux%u: %7.0f us, %.2fx, %.0f GFLOP/s of what is kept, %.1f GB/s\n", long(16 * p.slabPanels),
+      std::string form = p.keptOfFour ? std::to_string(p.keptOfFour) + ":4" : "1 x " + std::to_string(16 * p.slabPanels);
+      printf("  %s, %3.0f%% kept, tile %ux%u: %7.0f us, %.2fx, %.0f GFLOP/s of what is kept, %.1f GB/s\n", form.c_str(),
              100. * p.kept / p.k, cases[i].schedule.rows, cases[i].schedule.panels, seconds * 1e6, dense / seconds,
-             2e-9 * m * n * p.kept / seconds, 4e-9 * (n + p.slabs()) * p.kept / seconds);
+             2e-9 * m * n * p.kept / seconds, 4e-9 * (n + (p.keptOfFour ? n / 16 : p.slabs())) * p.kept / seconds);
     }
   }
 };

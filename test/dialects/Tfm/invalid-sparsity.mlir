@@ -77,3 +77,35 @@ func.func @f(%values: tensor<2x2x16xf32>, %rows: tensor<2x2xi32>) {
   %0 = tfm.expand_blocks %values, %rows {block = array<i64: 1, 16>, shape = array<i64: 8, 32>} : (tensor<2x2x16xf32>, tensor<2x2xi32>) -> tensor<8x31xf32>
   return
 }
+
+// -----
+
+func.func @f(%w: tensor<6x32xf32>) {
+  // expected-error@+1 {{K = 6 is no multiple of 4 (quad_steps_c2)}}
+  %0 = tfm.quad_steps %w {kept = 2 : i64} : (tensor<6x32xf32>) -> tensor<2x1x16xi32>
+  return
+}
+
+// -----
+
+func.func @f(%w: tensor<8x32xf32>) {
+  // expected-error@+1 {{3 of each four steps are kept, not 1 or 2 (quad_steps_c3)}}
+  %0 = tfm.quad_steps %w {kept = 3 : i64} : (tensor<8x32xf32>) -> tensor<2x1x16xi32>
+  return
+}
+
+// -----
+
+func.func @f(%w: tensor<8x32xf32>, %steps: tensor<2x2x16xi32>) {
+  // expected-error@+1 {{steps [2, 2, 16] must be [2, 1, 16] (compact_quads_c2)}}
+  %0 = tfm.compact_quads %w, %steps {kept = 2 : i64} : (tensor<8x32xf32>, tensor<2x2x16xi32>) -> tensor<2x4x16xf32>
+  return
+}
+
+// -----
+
+func.func @f(%values: tensor<2x8x16xf32>, %steps: tensor<2x1x16xi32>) {
+  // expected-error@+1 {{values [2, 8, 16] and steps [2, 1, 16] must be [2, 4, 16] and [2, 1, 16] (expand_quads_c3)}}
+  %0 = tfm.expand_quads %values, %steps {kept = 2 : i64, shape = array<i64: 8, 32>} : (tensor<2x8x16xf32>, tensor<2x1x16xi32>) -> tensor<8x32xf32>
+  return
+}

@@ -27,8 +27,8 @@ struct ContractionSchedule {
   /// Tiles of the grid side by side that are done for a register tile's rows before the next rows, where a block has many: their
   /// weights should stay in the L2 cache, A passes by once for all of them, and rows of the result are written in longer pieces.
   int64_t runTiles = 1;
-  /// Sparse weights in blocks of one panel: columns that are done at a time with rows of A in the lanes (SparseColumns.h);
-  /// `rows` is then a multiple of the lanes, K is not cut. 0: as dense weights.
+  /// Sparse weights in blocks of one panel, or quads: columns that are done at a time with rows of A in the lanes (SparseColumns.h);
+  /// `rows` is then a multiple of the lanes, and `runTiles` panels pass by a cut of `blockSteps` steps. 0: as dense weights.
   int64_t laneColumns = 0;
 
   /// The default for C[M, n] = A[M, k] W[k, n] with M unknown; `element` (null: f32) is what A and W hold.
@@ -36,8 +36,9 @@ struct ContractionSchedule {
                                     mlir::Type element = {});
   /// The default for a sparse W.
   static ContractionSchedule chooseSparse(const CpuTarget &target, const ContractionSize &size);
-  /// Whether the tile's accumulators, one step of B and a broadcast fit the registers; a step of bf16 needs B twice.
-  bool fits(const CpuTarget &target, mlir::Type element = {}) const;
+  /// Whether the tile's accumulators, one step of B and a broadcast fit the registers; a step of bf16 needs B twice, and of quads it
+  /// stays in memory.
+  bool fits(const CpuTarget &target, mlir::Type element = {}, bool quads = false) const;
 };
 
 /// What the codes of a weight are; see tfm.dequantize.
@@ -72,6 +73,8 @@ struct ContractionSize {
   /// Blocks of 1 x 16 * slabPanels of W of which `kept` are stored for each slab of as many panels; 0: W is dense.
   int64_t kept = 0, slabPanels = 0;
   std::optional<CodeFormat> coded = {}; ///< the weight is codes and scales, and `element` is that of A alone
+  /// Not 0: each column has `kept` weights, so many of each four steps of K.
+  int64_t keptOfFour = 0;
 
   /// A and W are 8-bit integers.
   bool isIntegral() const { return element && element.isInteger(8); }
@@ -101,11 +104,14 @@ struct GroupedRows {
   int64_t repeat = 1;
 };
 
-/// W as of tfm.expand_blocks with blocks of 1 x 16 * panels: a slab of so many panels holds `kept` rows [panels][16].
+/// W as of tfm.expand_blocks with blocks of 1 x 16 * panels: a slab of so many panels holds `kept` rows [panels][16]. Or as of
+/// tfm.expand_quads.
 struct SparseRows {
-  /// i32 [slabs][kept]: the step of K of each row, ascending.
+  /// i32 [slabs][kept]: the step of K of each row, ascending. Of quads: their steps.
   mlir::Value numbers;
   int64_t kept = 0, panels = 1;
+  /// As of ContractionSize.
+  int64_t keptOfFour = 0;
 };
 
 /// C[M, N] = epilogue(A[M, K] W[K, N]); A row-major, W in panels (Panels.h), sums in f32. A of f16 or bf16 is widened into

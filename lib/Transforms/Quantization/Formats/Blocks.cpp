@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Builtins.h"
+#include "Pruned.h"
 #include "Tfm/Panels.h"
 
 #include "llvm/Support/FormatVariadic.h"
@@ -20,11 +21,9 @@ using namespace mlir;
 using namespace permalloy;
 using namespace permalloy::tfm;
 
-static constexpr llvm::StringLiteral kDefaultPruner = "magnitude";
-
-/// Where no cost model answers: kept percent above which blocks are not faster than the dense kernel, and where blocks of one panel
-/// have so many steps of K: the break-even of docs/sparsity.md, measured for 1, 16 and 128 rows.
-static constexpr int64_t kMostKept = 80, kLongDepth = 1024, kMostKeptLong = 70;
+/// Where no cost model answers: kept percent above which blocks are not faster than the dense kernel: the break-even of
+/// docs/sparsity.md, measured for 1, 16 and 128 rows.
+static constexpr int64_t kMostKept = 80;
 
 namespace {
 
@@ -43,65 +42,26 @@ struct Blocks {
   int64_t kept(int64_t k) const { return std::max<int64_t>(1, (k * percent + 50) / 100); }
 };
 
-/// Makes the weights of one site.
-class BlockEncoder {
-public:
-  BlockEncoder(Blocks blocks, StringRef solver, LinearOp linear, WeightSite site, EncodeContext &context)
-      : solver(solver), linear(linear), site(site), context(context),
-        builder(linear.getContext()), type(cast<RankedTensorType>(site.weight.getType())), kept(blocks.kept(type.getDimSize(0))),
-        slabs(llvm::divideCeil(type.getDimSize(1), blocks.columns)), block({1, blocks.columns}) {}
-
-  Value expand(const std::string &name) {
-    WeightOp pruned = weight(name, type, site.weight, [&](Value original) {
-      return PruneWeightOp::create(builder, loc(), type, original, gram(), builder.getStringAttr(solver), builder.getI64IntegerAttr(kept),
-                                   builder.getDenseI64ArrayAttr(block), IntegerAttr())
-          .getResult();
-    });
-    auto rowsType = RankedTensorType::get({slabs, kept}, builder.getI32Type());
-    WeightOp rows = weight(name + ".rows", rowsType, pruned, [&](Value zeroed) {
-      return BlockRowsOp::create(builder, loc(), rowsType, zeroed, builder.getI64IntegerAttr(kept), builder.getDenseI64ArrayAttr(block)).getResult();
-    });
-    auto valuesType = RankedTensorType::get({slabs, kept, block[1]}, type.getElementType());
-    WeightOp values = weight(name + ".values", valuesType, pruned, [&](Value zeroed) {
-      return CompactBlocksOp::create(builder, loc(), valuesType, zeroed, get(rows), builder.getDenseI64ArrayAttr(block)).getResult();
-    });
-    builder.setInsertionPoint(linear);
-    return ExpandBlocksOp::create(builder, loc(), type, get(values), get(rows), builder.getDenseI64ArrayAttr(block),
-                                  builder.getDenseI64ArrayAttr(type.getShape()));
-  }
-
-private:
-  Location loc() { return linear.getLoc(); }
-  Value get(WeightOp weight) {
-    return GetWeightOp::create(builder, loc(), weight.getType(), FlatSymbolRefAttr::get(weight.getSymNameAttr()));
-  }
-  /// The statistics of the layer's input, or null.
-  Value gram() {
-    auto symbol = linear->getAttrOfType<FlatSymbolRefAttr>(kGramAttr);
-    auto weight = symbol ? context.symbols.lookup<WeightOp>(symbol.getValue()) : WeightOp();
-    return weight ? get(weight) : Value();
-  }
-  /// The weight `name`, whose body makes it from `source`, unless another layer has made it.
-  WeightOp weight(const std::string &name, RankedTensorType own, WeightOp source, function_ref<Value(Value)> make) {
-    if (auto existing = context.symbols.lookup<WeightOp>(name))
-      return existing;
-    builder.setInsertionPointAfter(source);
-    auto result = WeightOp::create(builder, loc(), name, own, Attribute());
-    context.symbols.insert(result, std::next(Block::iterator(source)));
-    builder.createBlock(&result.getBody());
-    YieldOp::create(builder, loc(), make(get(source)));
-    return result;
-  }
-
-  StringRef solver;
-  LinearOp linear;
-  WeightSite site;
-  EncodeContext &context;
-  OpBuilder builder;
-  RankedTensorType type; ///< [K, N]
-  int64_t kept, slabs;
-  std::array<int64_t, 2> block;
-};
+/// The weight of a layer from the blocks that are kept.
+Value expandBlocks(Blocks blocks, PrunedLayer &layer) {
+  OpBuilder &builder = layer.builder;
+  Location loc = layer.loc();
+  std::array<int64_t, 2> sides = {1, blocks.columns};
+  auto block = builder.getDenseI64ArrayAttr(sides);
+  int64_t kept = blocks.kept(layer.type.getDimSize(0)), slabs = llvm::divideCeil(layer.type.getDimSize(1), blocks.columns);
+  WeightOp pruned = layer.prune(kept, sides);
+  auto rowsType = RankedTensorType::get({slabs, kept}, builder.getI32Type());
+  WeightOp rows = layer.part(".rows", rowsType, pruned, [&](Value zeroed) {
+    return BlockRowsOp::create(builder, loc, rowsType, zeroed, builder.getI64IntegerAttr(kept), block).getResult();
+  });
+  auto valuesType = RankedTensorType::get({slabs, kept, blocks.columns}, layer.type.getElementType());
+  WeightOp values = layer.part(".values", valuesType, pruned, [&](Value zeroed) {
+    return CompactBlocksOp::create(builder, loc, valuesType, zeroed, layer.get(rows), block).getResult();
+  });
+  layer.atLayer();
+  Value keptValues = layer.get(values), keptRows = layer.get(rows);
+  return ExpandBlocksOp::create(builder, loc, layer.type, keptValues, keptRows, block, builder.getDenseI64ArrayAttr(layer.type.getShape()));
+}
 
 /// "768x3072x"
 std::string sizes(ArrayRef<int64_t> shape) {
@@ -146,6 +106,7 @@ public:
   std::string names() const override { return "blockP, blockPxC (P: percent of blocks of 1 step x C columns that are kept; C: 16)"; }
   std::string defaultSolver() const override { return kDefaultPruner.str(); }
   bool accepts(StringRef level) const override { return Blocks::parse(level).has_value(); }
+  bool isOfF32(StringRef) const override { return true; }
 
   double bitsPerWeight(StringRef level, int64_t k, int64_t n) const override {
     Blocks blocks = *Blocks::parse(level);
@@ -169,15 +130,12 @@ public:
     if (auto quotient = costs ? costs->quotient(sparseKernel(blocks, shape), layerKernel(shape, "", "tensor<" + sizes(shape) + "f32, #tfm.panels>"))
                               : std::nullopt)
       return *quotient < 1 ? "" : percent + llvm::formatv("{0:f2} times as long as a dense weight, by the cost model", *quotient).str();
-    int64_t most = blocks.columns == kPanelColumns && shape[0] > kLongDepth ? kMostKeptLong : kMostKept;
-    return blocks.percent <= most ? "" : percent + "longer than all of a dense weight; at most " + std::to_string(most) + "% are faster";
+    return blocks.percent <= kMostKept ? "" : percent + "longer than all of a dense weight; at most " + std::to_string(kMostKept) + "% are faster";
   }
 
   LogicalResult encode(StringRef level, StringRef named, WeightSite site, EncodeContext &context) const override {
-    auto linear = cast<LinearOp>(site.op);
-    StringRef solver = named == kDefaultSolver ? StringRef(kDefaultPruner) : named; // which only rounds
-    std::string name = (site.weight.getSymName() + "." + level + (solver == kDefaultPruner ? "" : "." + solver)).str();
-    linear.getWeightMutable().assign(BlockEncoder(*Blocks::parse(level), solver, linear, site, context).expand(name));
+    PrunedLayer layer(level, named, site, context);
+    layer.linear.getWeightMutable().assign(expandBlocks(*Blocks::parse(level), layer));
     return success();
   }
 };

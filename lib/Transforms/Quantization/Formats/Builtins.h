@@ -10,12 +10,14 @@ namespace permalloy {
 std::unique_ptr<WeightFormat> makeAffineFormat();
 std::unique_ptr<WeightFormat> makeBlockFormat();
 std::unique_ptr<WeightFormat> makeDynamicInt8Format();
+std::unique_ptr<WeightFormat> makeQuadFormat();
 
 /// One line for each format.
 inline constexpr std::unique_ptr<WeightFormat> (*kBuiltinFormats[])() = {
     makeAffineFormat,
     makeBlockFormat,
     makeDynamicInt8Format,
+    makeQuadFormat,
 };
 
 } // namespace permalloy

@@ -206,7 +206,7 @@ void Reader::readWork() {
   KernelWork work = workOf(kernel);
   facts.flops = value(work.flops), facts.bytes = value(work.bytes);
   auto isOfWeight = [](BlockArgument argument) {
-    auto decodes = [](Operation *user) { return isa<tfm::ExpandBlocksOp, tfm::DequantizeOp>(user); };
+    auto decodes = [](Operation *user) { return isa<tfm::ExpandBlocksOp, tfm::ExpandQuadsOp, tfm::DequantizeOp>(user); };
     return cast<RankedTensorType>(argument.getType()).getEncoding() || llvm::any_of(argument.getUsers(), decodes);
   };
   for (BlockArgument argument : kernel.getBlock().getArguments())

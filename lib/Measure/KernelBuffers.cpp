@@ -40,7 +40,7 @@ static void fill(std::byte *data, size_t bytes, Type element) {
     std::memset(data, element.isInteger(1) ? 1 : 0, bytes);
 }
 
-/// Codes of weights: any byte is some.
+/// Codes of weights, and steps that quads keep: any byte is some.
 static void fillCodes(std::byte *data, size_t bytes) {
   uint32_t state = 1;
   for (size_t i = 0; i < bytes; ++i)
@@ -50,7 +50,7 @@ static void fillCodes(std::byte *data, size_t bytes) {
 /// `bytes` by copies of the first part, which is faster than making numbers.
 static void fillLarge(std::byte *data, size_t bytes, Type element, bool isWeight = false) {
   size_t first = std::min<size_t>(bytes, 1 << 20);
-  if (isWeight && (isa<tfm::QuantType>(element) || element.isInteger(8)))
+  if (isWeight && (isa<tfm::QuantType>(element) || element.isInteger(8) || element.isInteger(32)))
     fillCodes(data, first);
   else
     fill(data, first, element);
@@ -109,9 +109,9 @@ static tfm::ExpandBlocksOp walkerOf(Value value) {
   return {};
 }
 
-/// Whether an argument is the numbers of a weight, packed or as blocks: each layer of a model has its own.
+/// Whether an argument is the numbers of a weight, packed, as blocks, or what quads keep and where: each layer of a model has its own.
 static bool isWeight(Value value) {
-  auto isBlocks = [&](Operation *user) { return isa<tfm::ExpandBlocksOp>(user) && user->getOperand(0) == value; };
+  auto isBlocks = [&](Operation *user) { return isa<tfm::ExpandQuadsOp>(user) || (isa<tfm::ExpandBlocksOp>(user) && user->getOperand(0) == value); };
   return isa<BlockArgument>(value) && (isa_and_nonnull<tfm::PanelsAttr>(cast<RankedTensorType>(value.getType()).getEncoding()) ||
                                        llvm::any_of(value.getUsers(), isBlocks));
 }
@@ -157,11 +157,12 @@ llvm::Expected<KernelBuffers> KernelBuffers::make(kern::KernelOp kernel, const r
   for (Value value : kernel.yielded())
     if (llvm::Error error = add(value, shapes.dims(value)))
       return std::move(error);
-  if (!result.weights.empty() && !arena.take(1, result.weights.front().element))
-    return llvm::createStringError("there is no memory for weights");
   size_t weightBytes = 0;
-  for (const Weight &weight : result.weights)
+  for (const Weight &weight : result.weights) {
+    if (!arena.take(1, weight.element)) // each element type has a mapping of its own
+      return llvm::createStringError("there is no memory for weights");
     weightBytes += weight.bytes;
+  }
   for (BlockRows &rows : result.blockRows) { // as many copies as there are of the blocks
     rows.copies = std::max<size_t>(arena.bytes() / std::max(weightBytes, rows.bytes), 1);
     sizes[llvm::find(positions, rows.argument) - positions.begin()] *= rows.copies;

@@ -64,20 +64,36 @@ bool hasSplits(const CompileOptions &options) {
   });
 }
 
-/// Answers for the last target; null where the user wants no model, or that is no CPU. Nobody measured kernels of AVX2 for the trees: there
-/// they are asked only if the user names them.
+/// From the least to the most demanding, as the runtime looks at them from behind.
+FailureOr<SmallVector<codegen::CpuTarget>> parseTargets(ModuleOp module, const CompileOptions &options) {
+  SmallVector<codegen::CpuTarget> targets;
+  for (const std::string &name : options.targets) {
+    if (codegen::GpuTarget::isGpuName(name))
+      continue;
+    auto target = codegen::CpuTarget::parse(name);
+    if (!target)
+      return module.emitError(llvm::toString(target.takeError()));
+    targets.push_back(*target);
+  }
+  auto demands = [](const codegen::CpuTarget &target) {
+    return target.features.size() + target.extraFeatures.size();
+  };
+  llvm::sort(targets, [&](const auto &x, const auto &y) { return demands(x) < demands(y); });
+  return targets;
+}
+
+/// Answers for the most demanding CPU among the targets; null where the user wants no model, or there is none. Nobody measured kernels
+/// of AVX2 for the trees: there they are asked only if the user names them.
 FailureOr<std::unique_ptr<KernelCosts>> passCosts(ModuleOp module, const CompileOptions &options) {
-  if (options.passCosts.empty())
+  auto targets = parseTargets(module, options);
+  if (failed(targets))
+    return failure();
+  if (options.passCosts.empty() || targets->empty() || (options.costModel.empty() && !targets->back().isAvx512()))
     return std::unique_ptr<KernelCosts>();
   auto model = CostModel::named(options.passCosts, MachineRates::of());
   if (!model.ok())
     return emitError(module.getLoc()) << model.status().message();
-  auto target = codegen::CpuTarget::parse(options.targets.back());
-  if (!target)
-    return (llvm::consumeError(target.takeError()), std::unique_ptr<KernelCosts>());
-  if (options.costModel.empty() && !target->isAvx512())
-    return std::unique_ptr<KernelCosts>();
-  return std::unique_ptr<KernelCosts>(std::make_unique<PassCosts>(std::move(*model), *target));
+  return std::unique_ptr<KernelCosts>(std::make_unique<PassCosts>(std::move(*model), targets->back()));
 }
 
 /// Decides apart from the pass that applies; what was decided goes to the report.
@@ -160,24 +176,6 @@ LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitK
     return success();
   stages.begin("plan kernels");
   return runPasses(module, options, [&](OpPassManager &passes) { buildKernPipeline(passes, costs->get()); });
-}
-
-/// From the least to the most demanding, as the runtime looks at them from behind.
-FailureOr<SmallVector<codegen::CpuTarget>> parseTargets(ModuleOp module, const CompileOptions &options) {
-  SmallVector<codegen::CpuTarget> targets;
-  for (const std::string &name : options.targets) {
-    if (codegen::GpuTarget::isGpuName(name))
-      continue;
-    auto target = codegen::CpuTarget::parse(name);
-    if (!target)
-      return module.emitError(llvm::toString(target.takeError()));
-    targets.push_back(*target);
-  }
-  auto demands = [](const codegen::CpuTarget &target) {
-    return target.features.size() + target.extraFeatures.size();
-  };
-  llvm::sort(targets, [&](const auto &x, const auto &y) { return demands(x) < demands(y); });
-  return targets;
 }
 
 /// Those among the targets that are GPUs, oldest first.

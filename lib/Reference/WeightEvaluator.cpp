@@ -79,7 +79,7 @@ Stream WeightEvaluator::interpreted(Operation *op, ArrayRef<Stream> inputs) {
   for (const Stream &input : inputs)
     bytes += input->count * input->width;
   // Kept blocks, the codes of w8a8 and sums of columns are as large as the weight of their layer, whatever that is.
-  bool isOfLayer = isa<tfm::CompactBlocksOp, tfm::QuantizeOp, tfm::ReduceOp, tfm::BinaryOp>(op);
+  bool isOfLayer = isa<tfm::CompactBlocksOp, tfm::CompactQuadsOp, tfm::QuantizeOp, tfm::ReduceOp, tfm::BinaryOp>(op);
   if (bytes > kInterpretedBytes && !isOfLayer) {
     op->emitError("over ")
         << bytes
@@ -174,7 +174,7 @@ Stream WeightEvaluator::streamOf(Value value) {
       op->emitError("no weight ") << get.getWeightAttr();
     return weight ? streamOf(weight) : nullptr;
   }
-  if (isa<tfm::QuantizeWeightOp, tfm::PruneWeightOp, tfm::BlockRowsOp>(op))
+  if (isa<tfm::QuantizeWeightOp, tfm::PruneWeightOp, tfm::BlockRowsOp, tfm::QuadStepsOp>(op))
     return solved(cast<OpResult>(value));
   std::vector<Stream> inputs;
   for (Value operand : op->getOperands()) {

@@ -188,9 +188,10 @@ def _tuning_databases(arguments) -> list[str]:
 
 
 def _machine_rates(arguments) -> list[str]:
-    """The constants of machines that the cost model may read (docs/cost-model.md)."""
-    predicts = any(flag in arguments for flag in ("--cost-model", "--budget", "--max-drop"))
-    return _tuning_files("*.rates.json") if predicts else []
+    """The constants of machines that the cost model may read (docs/cost-model.md); passes ask it."""
+    named = arguments[arguments.index("--cost-model") + 1] if "--cost-model" in arguments else ""
+    searches = any(flag in arguments for flag in ("--budget", "--max-drop"))
+    return [] if named == "none" and not searches else _tuning_files("*.rates.json")
 
 
 def _tuning_files(pattern: str) -> list[str]:

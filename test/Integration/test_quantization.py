@@ -8,6 +8,7 @@ import onnx
 import pytest
 import small_bert
 from onnx import TensorProto, helper, numpy_helper
+from permalloy import InferenceSession
 from smallbert import Config, Options
 
 # Weights of 65,536 elements and more: every layer, and the table of words.
@@ -94,10 +95,7 @@ def test_refused(refused, model):
     refused("compile", model, "--solver", "rtn", code=2, words=["--quantize"])
 
 
-def test_weight_that_is_not_finite(permalloy, tmp_path):
-    weight = np.ones((256, 256), np.float32)
-    weight[3, 5] = np.nan
-    path = tmp_path / "nan.onnx"
+def write_layer(path, weight):
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["y"], name="the_layer")],
         "g",
@@ -106,6 +104,28 @@ def test_weight_that_is_not_finite(permalloy, tmp_path):
         [numpy_helper.from_array(weight, "w")],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+
+
+def test_rows_of_few_numbers_in_integers(permalloy, tmp_path):
+    # All that a row has are outliers: nothing is left for the magnitude of its codes.
+    weight = np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32)
+    path, alloy = tmp_path / "layer.onnx", tmp_path / "layer.alloy"
+    write_layer(path, weight)
+    x = np.zeros((40, 256), np.float32)
+    for row in range(1, 40):
+        x[row, [row, 5 * row]] = [1e4 * row, -3.0 * row] if row % 3 else [0.25, 0]
+    permalloy("compile", path, "-o", alloy, "--quantize", "w8a8")
+    got = InferenceSession(alloy).run(None, {"x": x})[0]
+    want = x @ weight
+    assert np.isfinite(got).all()
+    assert (np.abs(got - want) <= 0.02 * np.abs(want).max(axis=1, keepdims=True)).all()
+
+
+def test_weight_that_is_not_finite(permalloy, tmp_path):
+    weight = np.ones((256, 256), np.float32)
+    weight[3, 5] = np.nan
+    path = tmp_path / "nan.onnx"
+    write_layer(path, weight)
     result = permalloy("compile", path, "-o", tmp_path / "x.alloy", "--quantize", "w8", code=None)
     assert result.returncode != 0 and not (tmp_path / "x.alloy").exists()
     assert "the_layer" in result.err and "element [3, 5] of the weight is nan" in result.err

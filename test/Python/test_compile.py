@@ -66,7 +66,10 @@ def test_key_has_what_the_cost_model_reads(fake_compiler, model, monkeypatch, tm
     folder.mkdir(parents=True)
     (folder / "cpu.rates.json").write_text("{}")
     assert permalloy.compile(model, cost_model=trees) != second
-    assert permalloy.compile(model) == plain
+    assert permalloy.compile(model) != plain
+    without = permalloy.compile(model, cost_model="none")
+    (folder / "cpu.rates.json").write_text('{"more": 1}')
+    assert permalloy.compile(model, cost_model="none") == without
 
 
 def test_what_writes_other_files_is_done_again(fake_compiler, model, tmp_path):

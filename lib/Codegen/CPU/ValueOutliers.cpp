@@ -8,11 +8,8 @@ using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
 
-/// Where the byte of a step stands after `stepShuffles`: at the upper end of its dword, whose value is then the code times this, or for
-/// codes without sign at the lower end.
-static double stepScale(Element e) { return e.isUnsigned() ? 1.0 : double(1 << 24); }
-
-/// For each step of a dword what moves its byte there, and zeros elsewhere: the operand of a shuffle of bytes.
+/// For each step of a dword what moves its byte to the upper end, where an arithmetic shift extends its sign, or for codes without sign
+/// to the lower end, and zeros elsewhere: the operand of a shuffle of bytes.
 static std::string stepShuffles(Element e, int64_t steps, int64_t vectorBytes) {
   constexpr char kZero = char(0x80);
   std::string bytes(steps * vectorBytes, kZero);
@@ -22,7 +19,7 @@ static std::string stepShuffles(Element e, int64_t steps, int64_t vectorBytes) {
   return bytes;
 }
 
-/// Codes [k, n ..] of a weight in panels as f32, times stepScale, one for each lane: a lane's dword holds its column's codes of four
+/// Codes [k, n ..] of a weight in panels as f32, one for each lane: a lane's dword holds its column's codes of four
 /// steps. `shuffles` is the table of stepShuffles.
 static Value codesInPanel(ValueEmitter &values, Value weight, Value k, Value n, Value shuffles) {
   KernelBuilder &b = values.builder();
@@ -36,7 +33,10 @@ static Value codesInPanel(ValueEmitter &values, Value weight, Value k, Value n, 
   Value shuffle = b.load(bytes, b.at(shuffles, b.mul(b.rem(k, steps), vectorBytes)), vectorBytes);
   auto name = b.getStringAttr(b.target().isAvx512() ? "llvm.x86.avx512.pshuf.b.512" : "llvm.x86.avx2.pshuf.b");
   Value moved = LLVM::CallIntrinsicOp::create(b, bytes, name, ValueRange{codes, shuffle}).getResult(0);
-  return arith::SIToFPOp::create(b, b.vectorType(), LLVM::BitcastOp::create(b, b.intVectorType(), moved));
+  Value numbers = LLVM::BitcastOp::create(b, b.intVectorType(), moved);
+  if (!e.isUnsigned())
+    numbers = arith::ShRSIOp::create(b, numbers, arith::ConstantOp::create(b, b.intVectorType(), DenseElementsAttr::get(b.intVectorType(), b.getI32IntegerAttr(24))));
+  return arith::SIToFPOp::create(b, b.vectorType(), numbers);
 }
 
 Value ValueEmitter::emitOutlierLinear(Operation *operation, const Site &site) {
@@ -67,9 +67,5 @@ Value ValueEmitter::emitOutlierLinear(Operation *operation, const Site &site) {
     ops.match(x, sum);
     sum = b.fma(x, code, sum);
   }
-  // A power of two: the sum has the bits that it would have without.
-  double scale = full.isVector() ? stepScale(Element::of(weight)) : 1;
-  if (scale != 1)
-    sum = ops.binary(tfm::BinaryKind::Mul, f32, sum, ops.toVector(ops.constant(f32, 1 / scale)));
   return sum;
 }

@@ -33,6 +33,9 @@ using namespace permalloy::tfm;
 
 /// Rows and columns of smaller magnitude have codes of this one: its reciprocal is a number of f32.
 static constexpr float kLeastMagnitude = 1e-30f;
+/// The same where outliers are left out of the row's magnitude, which is 0 for a row of few numbers: excess times code stays finite for
+/// outliers up to 2e14.
+static constexpr float kLeastInlier = 1e-20f;
 static constexpr float kMostCode = 127.0f;
 
 std::optional<int64_t> permalloy::outliersOfLevel(StringRef level) {
@@ -111,7 +114,7 @@ Codes Quantizer::codesOf(Value value, int64_t axis, int64_t outliers) {
   SmallVector<int64_t> shape(llvm::cast<RankedTensorType>(value.getType()).getShape());
   shape[axis] = 1;
   auto scaleType = RankedTensorType::get(shape, builder.getF32Type());
-  Value least = number(kLeastMagnitude), most = number(kMostCode), step = number(1 / kMostCode), magnitude;
+  Value least = number(outliers ? kLeastInlier : kLeastMagnitude), most = number(kMostCode), step = number(1 / kMostCode), magnitude;
   if (outliers)
     magnitude = OutlierLimitOp::create(builder, loc, scaleType, value, outliers);
   else

@@ -35,5 +35,6 @@ TEST(Threads, ALimitHoldsWhileItLives) {
     }
     EXPECT_EQ(threadsOfALoop(), 1u);
   }
-  EXPECT_GE(threadsOfALoop(), 1u);
+  if (std::thread::hardware_concurrency() > 1)
+    EXPECT_GT(threadsOfALoop(), 1u); // the limit has ended
 }

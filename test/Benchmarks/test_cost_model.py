@@ -12,11 +12,11 @@ pytest.importorskip("lightgbm", reason="LightGBM trains the cost model; benchmar
 pytest.importorskip("scipy", reason="rank correlations of the cost model; benchmarks/requirements.txt has it")
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks/cost_model"))
-import baselines  # noqa: E402
-import data  # noqa: E402
-import model  # noqa: E402
-import split  # noqa: E402
-import train  # noqa: E402
+import baselines
+import data
+import model
+import split
+import train
 
 TILES = (1, 2, 4, 6, 8, 12)
 

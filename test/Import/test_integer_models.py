@@ -6,7 +6,6 @@ Weights are larger than what stays in the IR, so that they take the way of a rea
 
 import compiled
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 

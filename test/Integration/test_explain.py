@@ -112,7 +112,7 @@ def page_of(permalloy, model, tmp_path, *options):
 
 def test_the_page_needs_nothing_else(permalloy, model, tmp_path):
     page = page_of(permalloy, model, tmp_path).read_text()
-    data = re.search(r'<script id="report" type="application/json">(.*?)</script>', page, re.S).group(1)
+    data = re.search(r'<script id="report" type="application/json">(.*?)</script>', page, re.DOTALL).group(1)
     check(json.loads(data))
     assert not re.search(r'(src|href)=|url\(|https?://', page)
 
@@ -128,5 +128,5 @@ def test_a_browser_draws_it(permalloy, model, tmp_path):
     ).stdout  # fmt: skip
     assert 'data-drawn="yes"' in dom
     for part in ("bars", "gap", "roofline"):
-        assert re.search(rf'<div id="{part}"><svg.*?<(rect|circle)', dom, re.S), part
+        assert re.search(rf'<div id="{part}"><svg.*?<(rect|circle)', dom, re.DOTALL), part
     assert dom.count("<tr>") > 10 and "NaN" not in dom

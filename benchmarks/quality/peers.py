@@ -47,9 +47,11 @@ def runner(engine: str, model: Path, calibration: Path, threads: int) -> Iterato
             with np.load(io.BytesIO(answer)) as file:
                 return file["output"]
 
-        yield run
-        with suppress(BrokenPipeError):
-            process.stdin.close()
+        try:
+            yield run
+        finally:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
 
 
 class _Words:

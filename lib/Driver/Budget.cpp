@@ -7,7 +7,8 @@
 #include "Interrupt.h"
 #include "Report.h"
 
-#include "permalloy/CostModel/Cpu.h"
+#include "permalloy/CostModel/MachineRates.h"
+#include "permalloy/CostModel/TuningDatabase.h"
 #include "permalloy/Search/DynamicProgram.h"
 #include "permalloy/Transforms/Levels.h"
 
@@ -106,9 +107,10 @@ static std::string keyOf(const CompileCommand &command, const std::vector<std::s
     return path + ":" + std::to_string(info.st_size) + ":" + std::to_string(info.st_mtim.tv_sec) + "." + std::to_string(info.st_mtim.tv_nsec);
   };
   const CompileSettings &settings = command.settings;
+  std::string database = settings.database.empty() ? TuningDatabase::defaultPath() : settings.database;
   return joined({stamp("/proc/self/exe"), stamp(command.model), stamp(settings.calibrate), settings.statistics, joined(levels, ","), settings.solver,
-                 joined(settings.targets, ","), joined(settings.dims, ","), settings.packPadding ? "packed" : "padded", settings.costModel,
-                 settings.noDatabase ? "none" : settings.database},
+                 joined(settings.targets, ","), joined(settings.dims, ","), settings.packPadding ? "packed" : "padded", stamp(settings.costModel),
+                 stamp(MachineRates::defaultPath()), settings.noDatabase ? "none" : stamp(database)},
                 " ");
 }
 
@@ -133,11 +135,13 @@ private:
   bool measureAll();
   bool measureUniform(std::vector<UniformProgram> &programs);
   bool measureMerges();
-  bool measureMerge(const std::string &level);
+  bool measureMerge(const std::string &level, bool &nowhere);
   bool measureSites();
   void evolve(double budgetUs);
   bool startFrom(double budgetUs);
   bool fitBudget(double &allowed);
+  bool findLeast();
+  double tightened(double allowed, double share) const;
   void keep(const Found &found);
   std::optional<SearchedPlan> withinLatency();
   std::optional<SearchedPlan> withinDrop();
@@ -153,11 +157,11 @@ private:
   BudgetState state;
   Progress progress;
   std::optional<double> budget, maxDrop; ///< share of f32's latency, and of the quality
+  double least = 0;                      ///< share of f32's latency that the cheapest plan is predicted to take
   std::optional<Found> best;             ///< of the plans that were measured within the budget
   std::vector<std::string> levels;
   std::map<std::pair<search::Plan, unsigned>, double> known;
   std::optional<StatisticsSource> statistics; ///< what solvers read, as long as the search lasts
-  bool allLevels = true;                      ///< none was left out by an interrupt, so that the state may be kept
 };
 
 } // namespace
@@ -183,7 +187,7 @@ bool BudgetSearch::readSettings() {
 }
 
 void BudgetSearch::save() {
-  if (command.settings.searchState.empty() || !allLevels)
+  if (command.settings.searchState.empty())
     return;
   if (Status status = writeFile(command.settings.searchState, state.toJson()); !status.ok())
     warn("--search-state: " + status.message());
@@ -226,8 +230,8 @@ bool BudgetSearch::measureUniform(std::vector<UniformProgram> &programs) {
   return true;
 }
 
-/// f32 with the merges, measured, and each level that is left with them, priced.
-bool BudgetSearch::measureMerge(const std::string &level) {
+/// f32 with the merges, measured, and each level that is left with them, priced. `nowhere`: no schedule changes any block.
+bool BudgetSearch::measureMerge(const std::string &level, bool &nowhere) {
   PrecisionRequest request;
   request.mergeTokens = mergeOf(level);
   std::optional<TrialProgram> program = trial.compile(request);
@@ -235,8 +239,11 @@ bool BudgetSearch::measureMerge(const std::string &level) {
     return state.refused.push_back(level + ": the model does not compile at it"), true;
   bool any = llvm::any_of(program->plan.tokens, [](const TokenChoice &choice) { return choice.level.count > 0; });
   if (!any) {
-    auto because = llvm::find_if(program->plan.tokens, [](const TokenChoice &choice) { return !choice.reason.empty(); });
-    state.refused.push_back(level + ": no block can give up tokens" + (because == program->plan.tokens.end() ? "" : ": " + because->reason));
+    const std::vector<TokenChoice> &blocks = program->plan.tokens;
+    auto because = llvm::find_if(blocks, [](const TokenChoice &choice) { return !choice.reason.empty(); });
+    nowhere = llvm::all_of(blocks, [](const TokenChoice &choice) { return !choice.reason.empty(); });
+    state.refused.push_back(level + (nowhere ? ": no block can give up tokens" : ": no block gives up tokens") +
+                            (because == blocks.end() ? "" : ": " + because->reason));
     return true;
   }
   std::optional<std::vector<StepTime>> steps = trial.stepTimes(*program, request);
@@ -267,21 +274,21 @@ bool BudgetSearch::measureMerge(const std::string &level) {
 }
 
 bool BudgetSearch::measureMerges() {
+  bool nowhere = false;
   for (size_t i = 0; i < levels.size() && !wasInterrupted(); ++i) {
     if (mergeOf(levels[i]).empty())
       continue;
     progress.update("levels", i, levels.size());
-    size_t refused = state.refused.size();
-    if (!measureMerge(levels[i]))
+    if (nowhere)
+      state.refused.push_back(levels[i] + ": no block can give up tokens");
+    else if (!measureMerge(levels[i], nowhere))
       return false;
-    if (state.refused.size() > refused)
-      break; // so will be the others
   }
   return true;
 }
 
 bool BudgetSearch::measureAll() {
-  if (state.sites.empty()) {
+  if (state.uniform.empty()) {
     std::vector<UniformProgram> programs;
     if (!measureUniform(programs))
       return false;
@@ -289,7 +296,8 @@ bool BudgetSearch::measureAll() {
     state.dropDominated();
     if (!measureMerges())
       return false;
-    allLevels = !wasInterrupted();
+    if (wasInterrupted())
+      return fail("interrupted"), false;
     save();
   } else if (!trial.stepTimes(trial.reference(), {})) { // what the state does not keep
     return false;
@@ -356,13 +364,12 @@ bool BudgetSearch::startFrom(double budgetUs) {
     return fail(found.status()), false;
   if (found->empty() && best)
     return false; // an earlier one does
-  if (found->empty()) {
-    Result<std::vector<search::Allocation>> all = state.frontier();
-    double least = all.ok() ? all->front().cost / state.f32Us() : 1;
+  if (found->empty() && wasInterrupted()) // before sites were measured, so that f32 is all there is
+    return fail("interrupted"), false;
+  if (found->empty())
     return fail(Status(StatusCode::invalidArgument, "--budget " + command.settings.budget + ": no plan is predicted to be that fast; the smallest feasible is latency=" +
                                                         formatNumber(std::ceil(1000 * least) / 1000) + "x")),
            false;
-  }
   found->resize(std::min(found->size(), kMostWays));
   search::EvolutionState &evolution = state.evolution;
   bool fits = evolution.parent.size() == found->front().plan.size() && state.costOf(evolution.parent) <= budgetUs;
@@ -413,6 +420,19 @@ void BudgetSearch::keep(const Found &found) {
     best = found;
 }
 
+/// False after an error, which was reported.
+bool BudgetSearch::findLeast() {
+  Result<std::vector<search::Allocation>> all = state.frontier();
+  if (!all.ok())
+    return fail(all.status()), false;
+  least = all->front().cost / state.f32Us();
+  return true;
+}
+
+/// What the search may spend after a plan took `share` of the aim: the cheapest plan at least (but for rounding), which may be what is
+/// measured to be fast enough.
+double BudgetSearch::tightened(double allowed, double share) const { return std::max(allowed / share, least * (1 + 1e-9)); }
+
 /// Corrects what the search may spend, `allowed`, until the dynamic program's plan is measured to use the budget, so that the evolution
 /// starts with the right one. False after an error, which was reported.
 bool BudgetSearch::fitBudget(double &allowed) {
@@ -433,14 +453,14 @@ bool BudgetSearch::fitBudget(double &allowed) {
     if (share <= 1 && (share >= 1 - kUnused || found->error == 0))
       break;
     last = found->plan;
-    allowed = std::min(allowed / share, 2 * *budget);
+    allowed = std::min(tightened(allowed, share), 2 * *budget);
   }
   return true;
 }
 
 std::optional<SearchedPlan> BudgetSearch::withinLatency() {
   double allowed = *budget;
-  if (!fitBudget(allowed))
+  if (!findLeast() || !fitBudget(allowed))
     return std::nullopt;
   evolve(allowed * state.f32Us());
   std::optional<Found> found;
@@ -453,9 +473,15 @@ std::optional<SearchedPlan> BudgetSearch::withinLatency() {
     double share = found->measured.ratio / (kMostOfBudget * *budget);
     if (share <= 1 || wasInterrupted())
       break;
-    allowed /= share;
-    if (!startFrom(allowed * state.f32Us()))
+    double less = tightened(allowed, share);
+    if (less >= allowed)
+      break; // that was the cheapest plan
+    allowed = less;
+    if (!startFrom(allowed * state.f32Us())) {
+      if (!best)
+        return std::nullopt;
       break;
+    }
   }
   progress.finish();
   return finish(best ? *best : *found);

@@ -57,6 +57,8 @@ static search::Allocation withMerge(search::Allocation allocation, size_t merge,
 Result<std::vector<search::Allocation>> BudgetState::frontier() const {
   std::vector<search::Allocation> all, kept;
   for (size_t merge = 0; merge < merges.size(); ++merge) {
+    if (!std::isfinite(merges[merge].error))
+      continue;
     Result<search::Frontier> own = search::Frontier::of(table(merge));
     if (!own.ok())
       return own.status();
@@ -73,6 +75,8 @@ Result<std::vector<search::Allocation>> BudgetState::frontier() const {
 Result<std::vector<search::Allocation>> BudgetState::within(double budgetUs) const {
   std::vector<search::Allocation> result;
   for (size_t merge = 0; merge < merges.size(); ++merge) {
+    if (!std::isfinite(merges[merge].error))
+      continue;
     Result<search::Frontier> own = search::Frontier::of(table(merge));
     if (!own.ok())
       return own.status();

@@ -91,9 +91,10 @@ struct BudgetState {
   double costOf(const search::Plan &plan) const;
   /// Sum over sites and merges.
   double errorOf(const search::Plan &plan) const;
-  /// Plans that no other with the same merges beats, of all merges, by rising cost and without those that any other beats.
+  /// Plans that no other with the same merges beats, of all merges, by rising cost and without those that any other beats;
+  /// merges of no finite divergence left out.
   Result<std::vector<search::Allocation>> frontier() const;
-  /// For each way to merge the best plan within the budget, best first; empty where nothing is.
+  /// For each way to merge, of a finite divergence, the best plan within the budget, best first; empty where nothing is.
   Result<std::vector<search::Allocation>> within(double budgetUs) const;
   double f32Us() const;
   /// What a plan's own program takes: its prices, scaled; steps of no site by the mean of the sites' factors for these.

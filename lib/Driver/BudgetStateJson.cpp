@@ -151,6 +151,8 @@ std::optional<BudgetState> BudgetState::parse(llvm::StringRef text, llvm::String
     for (const auto &[level, own] : *factors)
       state.factors[level.str()] = parseFactors(own.getAsObject());
   state.uniform = parseUniform(root->getArray("uniform"));
+  if (state.uniform.empty() || state.uniform.front().level != "f32")
+    return std::nullopt;
   if (const json::Array *entries = root->getArray("refused"))
     for (const json::Value &entry : *entries)
       state.refused.push_back(entry.getAsString().value_or("").str());

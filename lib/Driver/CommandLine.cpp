@@ -288,7 +288,7 @@ static CLI::App *addTune(CLI::App &app, TuneCommand &command) {
   sub->add_option("models", command.models,
                   "Models, .onnx, whose kernels to measure; without any, kernels of transformers of "
                   "the usual sizes");
-  sub->add_option("--target", command.settings.targets, "Instruction set: host, or one that `compile --target` takes")
+  sub->add_option("--target", command.settings.targets, "Instruction set: host, or a CPU target that `compile --target` takes")
       ->capture_default_str();
   sub->add_option("--precision", command.settings.precision, "Whose kernels of the models: f32 or bf16, as `compile` takes it")
       ->check(CLI::IsMember({"f32", "bf16"}))

@@ -210,10 +210,25 @@ static bool emitModule(mlir::ModuleOp module, const CompileCommand &command,
   return compiled && status.ok();
 }
 
+/// Searches compile and run a model many times, on this CPU: each time all code for GPUs would be generated, too.
+static Status refuseSearchForGpu(const CompileSettings &settings) {
+  bool isAuto = settings.plan.empty() && settings.precision == "auto";
+  if (settings.budget.empty() && settings.maxDrop.empty() && !isAuto)
+    return {};
+  const char *option = !settings.budget.empty() ? "--budget" : !settings.maxDrop.empty() ? "--max-drop" : "--precision auto";
+  for (const std::string &target : settings.targets)
+    if (codegen::GpuTarget::isGpuName(target))
+      return {StatusCode::unsupported, std::string(option) + " is unsupported with target '" + target + "': search for a CPU target with --print-plan, then compile for " +
+                                           target + " with --plan"};
+  return {};
+}
+
 /// What --precision, --quantize and --plan ask for; nothing after an error, which was reported.
 static std::optional<PrecisionRequest> choosePrecision(const CompileCommand &command) {
   const CompileSettings &settings = command.settings;
   PrecisionRequest request;
+  if (Status status = refuseSearchForGpu(settings); !status.ok())
+    return fail(status), std::nullopt;
   if (!settings.budget.empty() || !settings.maxDrop.empty()) {
     std::optional<SearchedPlan> found = searchPlan(command);
     if (!found)

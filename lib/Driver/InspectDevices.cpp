@@ -2,11 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "InspectDevices.h"
 #include "permalloy/Codegen/GPU/PtxEmission.h"
+#include "permalloy/Support/Files.h"
 #include "permalloy/Support/Text.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Program.h"
 
@@ -48,13 +47,11 @@ static llvm::StringRef textOf(std::span<const std::byte> bytes) {
 
 /// Runs nvdisasm on one cubin.
 static Status disassembleCubin(const std::string &tool, llvm::StringRef cubin, llvm::raw_ostream &os) {
-  llvm::SmallString<128> input, output;
-  int descriptor = -1;
-  if (llvm::sys::fs::createTemporaryFile("permalloy", "cubin", descriptor, input) ||
-      llvm::sys::fs::createTemporaryFile("permalloy", "sass", output))
-    return {StatusCode::ioError, "no temporary file for nvdisasm"};
-  llvm::FileRemover removeInput(input), removeOutput(output);
-  llvm::raw_fd_ostream(descriptor, /*shouldClose=*/true) << cubin;
+  Result<TempFolder> folder = TempFolder::create();
+  if (!folder.ok())
+    return folder.status();
+  std::string input = folder->file("kernel.cubin"), output = folder->file("kernel.sass");
+  PERMALLOY_TRY(writeFile(input, cubin.str()));
   std::optional<llvm::StringRef> redirects[] = {llvm::StringRef(), llvm::StringRef(output), llvm::StringRef(output)};
   int code = llvm::sys::ExecuteAndWait(tool, {tool, "-c", input}, std::nullopt, redirects);
   auto text = llvm::MemoryBuffer::getFile(output);

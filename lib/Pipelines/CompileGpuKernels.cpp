@@ -9,6 +9,7 @@
 #include "llvm/Support/ThreadPool.h"
 
 #include <mutex>
+#include <utility>
 
 using namespace mlir;
 using namespace permalloy;
@@ -22,6 +23,7 @@ struct Job {
   std::string ptx = {};
   codegen::Cubin cubin = {};
   std::string error = {};
+  bool isOfPtxas = false; ///< the error
 };
 
 void compile(Job &job, const codegen::GpuTarget &target, const std::optional<std::string> &ptxas) {
@@ -45,7 +47,7 @@ void compile(Job &job, const codegen::GpuTarget &target, const std::optional<std
   if (cubin)
     job.cubin = std::move(*cubin);
   else
-    job.error = llvm::toString(cubin.takeError());
+    job.error = llvm::toString(cubin.takeError()), job.isOfPtxas = true;
 }
 
 artifact::CodeRange append(std::vector<std::byte> &code, ArrayRef<char> bytes) {
@@ -89,9 +91,12 @@ FailureOr<DeviceImage> permalloy::compileGpuKernels(ScheduledGpuKernels &kernels
         options.progress("generate code", ++done, jobs.size());
     });
   pool.wait();
-  bool failed = false;
+  bool failed = false, isPtxasBlamed = false;
   for (const Job &job : jobs) {
-    if (!job.error.empty())
+    // A ptxas that is older than the target fails for each kernel in the same way.
+    if (job.isOfPtxas && !std::exchange(isPtxasBlamed, true))
+      emitError(job.loc) << job.error << "; with PERMALLOY_PTXAS= in the environment, models compile to PTX alone";
+    else if (!job.error.empty() && !job.isOfPtxas)
       emitError(job.loc) << job.error;
     failed |= !job.error.empty();
     artifact::DeviceKernel &entry = image.entries[job.name];

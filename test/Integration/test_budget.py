@@ -8,8 +8,10 @@ import subprocess
 import time
 
 import numpy as np
+import onnx
 import pytest
 import small_bert
+import small_vit
 from smallbert import Config, Options
 from whole_models import bert_feed
 
@@ -74,8 +76,28 @@ def test_a_budget_is_held(permalloy, model):
 
 
 def test_merges_are_refused_where_a_mask_forbids_them(permalloy, model):
-    _, result = search(permalloy, model, "--max-drop", "1%", "--levels", "bf16,merge2")
-    assert "merge2: no block can give up tokens" in result.err
+    _, result = search(permalloy, model, "--max-drop", "1%", "--levels", "bf16,merge2,merge3")
+    for level in ("merge2", "merge3"):
+        assert f"{level}: no block can give up tokens" in result.err
+
+
+def test_a_merge_that_changes_nothing_hides_no_other(permalloy, tmp_path):
+    """And a state of merges alone is gone on with."""
+    config, model, state = small_vit.Config(), tmp_path / "model.onnx", tmp_path / "state.json"
+    onnx.save(small_vit.model(config, small_vit.weights(config)), model)
+    patches = np.random.default_rng(5).standard_normal((4, config.patches, config.patch))
+    np.savez(tmp_path / "in.npz", patches=patches.astype(np.float32))
+    levels = ("--levels", "merge0,merge2..x,merge5")
+    options = ("--max-drop", "100%", *levels, "--search-state", state)
+    _, result = search(permalloy, model, *options)
+    assert "merge0: no block gives up tokens" in result.err
+    assert "merge2..x: the model does not compile at it" in result.err
+    known = json.loads(state.read_text())
+    assert [merge["level"] for merge in known["merges"]] == ["merge0", "merge5"]
+    assert [entry["level"] for entry in known["uniform"]] == ["f32", "merge5"]
+    search(permalloy, model, *options)
+    again = json.loads(state.read_text())
+    assert [again[key] for key in ("uniform", "refused")] == [known["uniform"], known["refused"]]
 
 
 def test_an_interrupt_keeps_the_best_so_far(tool, model, heed_interrupts):

@@ -55,14 +55,38 @@ def test_cpu_code_is_the_same(permalloy, model, both):
 
 
 def test_same_bytes_again(permalloy, model, both):
-    again = model.with_name("again.alloy")
-    permalloy("compile", model, "-o", again, "--target", "sm_80,x86-64-v3,sm_90a", env=NO_TOOLKIT)
+    again, other = model.with_name("again.alloy"), model.with_name("other.alloy")
     permalloy("compile", model, "-o", again, "--target", "x86-64-v3,sm_90a,sm_80", env=NO_TOOLKIT)
     assert again.read_bytes() == both.read_bytes()
+    # In another order the options' text differs, and no code does.
+    permalloy("compile", model, "-o", other, "--target", "sm_80,x86-64-v3,sm_90a", env=NO_TOOLKIT)
+    for emit in (["elf"], ["ptx", "--target", "sm_80"], ["ptx", "--target", "sm_90a"]):
+        code = [permalloy("inspect", path, "--emit", *emit).stdout for path in (both, other)]
+        assert code[0] == code[1]
+
+
+def test_searches_are_refused(refused, model):
+    remedy = "search for a CPU target with --print-plan, then compile for sm_80 with --plan"
+    for option in ("--budget latency=0.6x", "--max-drop 1%", "--precision auto"):
+        name = option.removesuffix(" latency=0.6x").removesuffix(" 1%")
+        words = [f"{name} is unsupported with target 'sm_80'", remedy]
+        refused("compile", model, "--target", "x86-64-v3,sm_80", *option.split(), words=words)
+
+
+def test_the_remedy_for_ptxas_is_named_once(refused, model):
+    ptxas = model.with_name("ptxas")
+    ptxas.write_text(
+        "#!/bin/sh\necho \"Value 'sm_80' is not defined for option 'gpu-name'\"\nexit 1\n"
+    )
+    ptxas.chmod(0o755)
+    words = ["failed for sm_80", "PERMALLOY_PTXAS= in the environment"]
+    refused("compile", model, "--target", "sm_80", words=words, env={"PERMALLOY_PTXAS": str(ptxas)})
 
 
 def test_emit_asm_is_ptx(permalloy, model):
-    assert ".visible .entry" in permalloy("compile", model, "--target", "sm_80", "--emit", "asm").out
+    assert (
+        ".visible .entry" in permalloy("compile", model, "--target", "sm_80", "--emit", "asm").out
+    )
 
 
 def test_cubins(permalloy, model):
@@ -77,11 +101,22 @@ def test_cubins(permalloy, model):
 
 def test_refusals(refused, permalloy, model, both):
     refused("compile", model, "--target", "sm_70", words=["unknown GPU target 'sm_70'", "sm_90a"])
-    refused("inspect", both, "--emit", "ptx", "--target", "sm_100", words=["sm_100", "sm_80, sm_90a"])
+    refused(
+        "inspect", both, "--emit", "ptx", "--target", "sm_100", words=["sm_100", "sm_80, sm_90a"]
+    )
     refused("inspect", both, "--emit", "sass", words=["no machine code for sm_90a", "no ptxas"])
     alone = model.with_name("gpu.alloy")
     permalloy("compile", model, "-o", alone, "--target", "sm_80", env=NO_TOOLKIT)
     refused("run", alone, "--random", words=["no code for CPUs, only for sm_80", "--target host"])
     refused("inspect", alone, "--emit", "asm", words=["no code for CPUs", "sm_80"])
     nothing = {"PERMALLOY_PTXAS": "/nonexistent/ptxas"}
-    refused("compile", model, "--target", "sm_80", "--jobs", "1", words=["/nonexistent/ptxas"], env=nothing)
+    refused(
+        "compile",
+        model,
+        "--target",
+        "sm_80",
+        "--jobs",
+        "1",
+        words=["/nonexistent/ptxas"],
+        env=nothing,
+    )

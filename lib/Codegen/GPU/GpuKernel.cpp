@@ -31,8 +31,8 @@ static LogicalResult checkOperations(kern::KernelOp kernel) {
     return kernel.emitError("kernel '") << kernel.getSymName() << "' is unsupported on GPU targets: they have no "
                                         << kern::stringifyEmitter(kernel.getEmitter()) << " kernels";
   for (Operation &op : kernel.getBlock())
-    if (isa<tfm::GroupedLinearOp, tfm::ExpandBlocksOp, tfm::OutlierLimitOp, tfm::OutlierPositionsOp, tfm::OutlierValuesOp,
-            tfm::OutlierLinearOp>(op))
+    if (isa<tfm::GroupedLinearOp, tfm::ExpandBlocksOp, tfm::ExpandQuadsOp, tfm::OutlierLimitOp, tfm::OutlierPositionsOp,
+            tfm::OutlierValuesOp, tfm::OutlierLinearOp>(op))
       return kernel.emitError("kernel '") << kernel.getSymName() << "' is unsupported on GPU targets: " << op.getName();
   return success();
 }

@@ -1,13 +1,14 @@
 //===- Ptxas.cpp - NVIDIA's assembler as a child process --------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/GPU/PtxEmission.h"
+#include "permalloy/Support/Files.h"
 
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Process.h"
 #include "llvm/Support/Program.h"
 #include "llvm/Support/Regex.h"
 
+using namespace permalloy;
 using namespace permalloy::codegen;
 using llvm::Expected;
 using llvm::StringRef;
@@ -41,21 +42,6 @@ static unsigned numberBefore(StringRef log, StringRef words) {
   return value;
 }
 
-namespace {
-/// An empty file that goes away with this object.
-struct TemporaryFile {
-  explicit TemporaryFile(StringRef suffix) { error = llvm::sys::fs::createTemporaryFile("permalloy", suffix, path); }
-  ~TemporaryFile() {
-    if (!error)
-      llvm::sys::fs::remove(path);
-  }
-  TemporaryFile(const TemporaryFile &) = delete;
-
-  llvm::SmallString<128> path;
-  std::error_code error;
-};
-} // namespace
-
 static Expected<std::string> contentsOf(StringRef path) {
   auto buffer = llvm::MemoryBuffer::getFile(path);
   if (!buffer)
@@ -64,26 +50,22 @@ static Expected<std::string> contentsOf(StringRef path) {
 }
 
 Expected<Cubin> permalloy::codegen::assemblePtx(StringRef ptx, const GpuTarget &target, StringRef ptxas) {
-  TemporaryFile input("ptx"), output("cubin"), log("log");
-  for (const TemporaryFile *file : {&input, &output, &log})
-    if (file->error)
-      return llvm::createStringError("no temporary file for ptxas: " + file->error.message());
-  std::error_code error;
-  llvm::raw_fd_ostream stream(input.path, error);
-  stream << ptx;
-  stream.close();
-  if (error || stream.has_error())
-    return llvm::createStringError("'" + input.path.str() + "' cannot be written");
-  std::optional<StringRef> redirects[] = {StringRef(), log.path.str(), log.path.str()};
-  StringRef arguments[] = {ptxas, "-v", "-arch", target.name, input.path, "-o", output.path};
+  Result<TempFolder> folder = TempFolder::create();
+  if (!folder.ok())
+    return llvm::createStringError("no temporary folder for ptxas: " + folder.status().message());
+  std::string input = folder->file("kernel.ptx"), output = folder->file("kernel.cubin"), log = folder->file("log");
+  if (Status status = writeFile(input, ptx.str()); !status.ok())
+    return llvm::createStringError(status.message());
+  std::optional<StringRef> redirects[] = {StringRef(), StringRef(log), StringRef(log)};
+  StringRef arguments[] = {ptxas, "-v", "-arch", target.name, input, "-o", output};
   std::string message;
   int code = llvm::sys::ExecuteAndWait(ptxas, arguments, std::nullopt, redirects, 0, 0, &message);
-  auto said = contentsOf(log.path);
+  auto said = contentsOf(log);
   if (!said)
     return said.takeError();
   if (code != 0)
     return llvm::createStringError("'" + ptxas + "' failed for " + target.name + ": " + message + StringRef(*said).take_front(500).trim());
-  auto bytes = contentsOf(output.path);
+  auto bytes = contentsOf(output);
   if (!bytes)
     return bytes.takeError();
   Cubin cubin;

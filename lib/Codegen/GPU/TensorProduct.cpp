@@ -44,6 +44,8 @@ ScheduleSpaceOf<TensorSchedule> codegen::tensorSpace(int64_t words, int64_t shar
     int64_t chunks = std::min(s.blockRows, s.blockColumns) * s.blockWords * 4 / kChunkBytes;
     if (s.threads() > 1024 || chunks % s.threads())
       return "the threads do not share the copies evenly";
+    if (int64_t rows = s.threads() / (s.blockWords / 4); rows % 8) // the period of A's swizzle: a thread's copies lie a constant apart
+      return "the threads copy " + std::to_string(rows) + " rows of A at once, which must be a multiple of 8";
     return s.warpRows * s.warpColumns > 64 * 64 ? "the results do not fit the registers" : "";
   });
   space.require([=](const S &s) -> std::string {

@@ -60,6 +60,9 @@ TEST(GpuKernelTest, ElementsAreCoalescedGlobalAccesses) {
   }
 }
 
+/// Whether this machine's ptxas does not know the target yet.
+bool isTooOld(const std::string &error) { return llvm::StringRef(error).contains("is not defined for option 'gpu-name'"); }
+
 /// NVIDIA's assembler takes what LLVM writes; kernels keep their values in registers.
 TEST(GpuKernelTest, NothingSpills) {
   std::optional<std::string> ptxas = findPtxas();
@@ -68,7 +71,11 @@ TEST(GpuKernelTest, NothingSpills) {
   for (const GpuTarget &target : GpuTarget::all())
     for (const char *text : {kGelu, kSoftmax}) {
       auto cubin = assemblePtx(ptxOf(text, "row", target), target, *ptxas);
-      ASSERT_TRUE(bool(cubin)) << llvm::toString(cubin.takeError());
+      if (std::string why = cubin ? "" : llvm::toString(cubin.takeError()); !why.empty()) {
+        if (!isTooOld(why))
+          ADD_FAILURE() << why;
+        continue;
+      }
       EXPECT_EQ(llvm::StringRef(cubin->bytes.data(), 4), "\x7f" "ELF");
       EXPECT_GT(cubin->report.registers, 0u);
       EXPECT_EQ(cubin->report.spillBytes, 0u) << target.name.str();
@@ -143,6 +150,30 @@ TEST(GpuTensorTest, LargeBlocks) {
   check.run(GpuTarget::all().front().thread(), "s=130", reference::Tolerance{1.6e-2, 2e-2});
 }
 
+/// The swizzle of A has a period of 8 rows, so each thread's copies have to lie a multiple of it apart.
+TEST(GpuTensorTest, CopiesKeepTheSwizzle) {
+  KernelCheck check(linear("bf16", "bf16", 128, 64, "activation none"), "contraction");
+  ASSERT_TRUE(bool(check));
+  kern::KernelOp kernel = check.kernelOp();
+  const GpuTarget &target = GpuTarget::all().front();
+  ASSERT_TRUE(mlir::succeeded(selectGpuSchedule(kernel, target)));
+  mlir::Builder b(kernel.getContext());
+  auto error = [&](int64_t words) {
+    mlir::NamedAttrList schedule;
+    for (auto [name, value] : {std::pair("block_rows", int64_t(32)), {"block_columns", 64}, {"block_words", words}, {"warp_rows", 32}, {"warp_columns", 64}, {"stages", 2}})
+      schedule.set(name, b.getI64IntegerAttr(value));
+    kernel.setScheduleAttr(schedule.getDictionary(kernel.getContext()));
+    std::string said;
+    mlir::ScopedDiagnosticHandler handler(kernel.getContext(), [&](mlir::Diagnostic &diagnostic) { said += diagnostic.str(); });
+    auto lowered = lowerGpuKernel(kernel, target, "kernel");
+    if (!lowered)
+      llvm::consumeError(lowered.takeError());
+    return said;
+  };
+  EXPECT_THAT(error(32), HasSubstr("the threads copy 4 rows of A at once, which must be a multiple of 8"));
+  EXPECT_EQ(error(16), "");
+}
+
 TEST(GpuTensorTest, UsesTheUnits) {
   std::string text = linear("bf16", "bf16", 768, 3072, "activation gelu_erf");
   std::string ptx = ptxOf(text.c_str(), "contraction", GpuTarget::all().front());
@@ -158,7 +189,11 @@ TEST(GpuTensorTest, NothingSpills) {
   for (const GpuTarget &target : GpuTarget::all())
     for (int64_t columns : {768, 3072}) {
       auto cubin = assemblePtx(ptxOf(linear("bf16", "bf16", 768, columns, "activation gelu_erf").c_str(), "contraction", target), target, *ptxas);
-      ASSERT_TRUE(bool(cubin)) << llvm::toString(cubin.takeError());
+      if (std::string why = cubin ? "" : llvm::toString(cubin.takeError()); !why.empty()) {
+        if (!isTooOld(why))
+          ADD_FAILURE() << why;
+        continue;
+      }
       EXPECT_EQ(cubin->report.spillBytes, 0u) << target.name.str() << ", " << columns << " columns";
     }
 }

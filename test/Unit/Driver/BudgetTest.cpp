@@ -113,6 +113,23 @@ TEST(Budget, MergesPriceAllSitesAnew) {
     EXPECT_LT((*frontier)[i].error, (*frontier)[i - 1].error);
 }
 
+TEST(Budget, MergesOfNoFiniteErrorAreLeftOut) {
+  BudgetState state;
+  state.addSites(programs());
+  BudgetMerge merge;
+  merge.level = "merge8", merge.error = HUGE_VAL;
+  state.addMerge(merge, {"f32", {}, {step({"a"}, 1), step({"a", "b", "mul"}, 1), step({"norm"}, 1)}}, {});
+  auto best = state.within(35), none = state.within(10);
+  ASSERT_TRUE(best.ok() && none.ok());
+  ASSERT_EQ(best->size(), 1u);
+  EXPECT_EQ(best->front().plan.back(), 0u);
+  EXPECT_TRUE(none->empty());
+  auto frontier = state.frontier();
+  ASSERT_TRUE(frontier.ok());
+  for (const search::Allocation &allocation : *frontier)
+    EXPECT_EQ(allocation.plan.back(), 0u);
+}
+
 TEST(Budget, DominatedLevelsAreNotMeasured) {
   BudgetState state;
   state.addSites(programs());
@@ -173,6 +190,11 @@ TEST(Budget, AnotherStateIsNotTaken) {
   BudgetState state;
   state.key = "model 1";
   state.addSites(programs());
+  EXPECT_FALSE(BudgetState::parse(state.toJson(), "model 1")) << "f32 was not measured";
+  state.uniform = {{"bf16", 18, 17, 0.5}};
+  EXPECT_FALSE(BudgetState::parse(state.toJson(), "model 1")) << "f32 is not the first";
+  state.uniform = {{"f32", 35, 34, 0}};
+  EXPECT_TRUE(BudgetState::parse(state.toJson(), "model 1"));
   EXPECT_FALSE(BudgetState::parse(state.toJson(), "model 2"));
   for (const char *text : {"", "{", "[]", "{}", R"({"search": "model 1"})", R"({"search": "model 1", "sites": [3], "merges": [{"level": "merge0", "fixed_us": 1}]})",
                            R"({"search": "model 1", "sites": [], "merges": []})"})

@@ -203,10 +203,12 @@ TEST_P(ContractionAssemblyTest, InnerLoopsHaveNoSpills) {
     buildBiasKernel(module, target, 16 * schedule.panels * 4, 64, schedule);
     unsigned fullTile = schedule.rows * schedule.panels * 16 / target.lanes(), widest = 0;
     for (const InnerLoop &loop : innermostLoops(module.assembly(target))) {
-      // The bias epilogue has no FMA; every loop that has some is one over K. Of several steps it may reload one address.
+      // The bias epilogue has no FMA; every loop that has some is one over K. Of several steps it may reload one address, and 16
+      // rows with the address that they fetch ahead one in each step: no more fit the registers.
       EXPECT_EQ(0u, loop.vectorSpills) << schedule.rows << "x" << schedule.panels;
+      unsigned reloads = schedule.rows >= 16 ? loop.fmas / fullTile : 1;
       if (loop.fmas)
-        EXPECT_LE(loop.spills, loop.fmas > fullTile ? 1u : 0u) << schedule.rows << "x" << schedule.panels;
+        EXPECT_LE(loop.spills, loop.fmas > fullTile ? reloads : 0u) << schedule.rows << "x" << schedule.panels;
       widest = std::max(widest, loop.fmas);
     }
     // A turn of the loop is one step, or as many as stand between two prefetches.

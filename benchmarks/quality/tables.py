@@ -29,7 +29,10 @@ def _line(row: dict, names: list[str], timed: list[str]) -> list[str]:
     cells = [row["level"], f"{row['bytes'] / 1e6:.2f}" if "bytes" in row else ""]
     quality = row["quality"]
     cells += [_figure(name, quality[name], "accuracy" in quality) if name in quality else "" for name in names]
-    for name in timed if "latency" in row else ():
+    for name in timed:
+        if "latency" not in row:  # a peer's row
+            cells.append("")
+            continue
         figures = row["latency"][name]
         ratio = figures["speedup"]
         cells.append(

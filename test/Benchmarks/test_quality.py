@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from quality import command, digits, levels, losses, peers, statistics, tasks, timing
+from quality import command, digits, levels, losses, peers, statistics, tables, tasks, timing
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,16 @@ def test_peer_answers_until_it_fails(tmp_path, monkeypatch):
             np.testing.assert_array_equal(run({"x": x}), 2 * x)
         with pytest.raises(peers.Failed, match="no memory left"):
             run({"x": np.zeros(1)})
+
+
+def test_a_peer_that_was_not_timed_has_a_line():
+    figure = {"value": 1.0, "low": 1.0, "high": 1.0}
+    ratio = {"median": 2.0, "low": 1.0, "high": 3.0}
+    timed = {"prefill": {"milliseconds": {"median": 1.0}, "speedup": ratio}}
+    ours = {"level": "w8", "threads": 1, "bytes": 5, "quality": {"KL": figure}, "latency": timed}
+    rows = {"w8": ours, "peer": {"level": "peer", "threads": 1, "quality": {"KL": figure}}}
+    text = tables.table(SimpleNamespace(name="language"), rows)
+    assert "2.00, 1.00 to 3.00" in text and "peer" in text
 
 
 def test_turns_have_everybody_as_often():

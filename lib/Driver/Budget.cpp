@@ -1,5 +1,9 @@
 //===- Budget.cpp - `--budget latency=0.6x --max-drop 1%` --------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// One class, longer than other files: its measurements, steps and results share what the search knows, in the order of Budget.h.
+//
+//===----------------------------------------------------------------------===//
 #include "Budget.h"
 
 #include "BudgetState.h"

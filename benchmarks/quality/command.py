@@ -136,7 +136,7 @@ class Session:
             own = compiled.compile_at(task, task.model, level, self.work)
             row["files"] = self._files(task, level, own)
         except Refused as refusal:
-            return row | {"refused": str(refusal)}
+            return row | {"refused": str(refusal).replace(f"{task.model.parent}/", "")}
         return row | {
             "bytes": own.alloy.stat().st_size,
             "compile_s": own.seconds,

@@ -6,13 +6,12 @@
 //===----------------------------------------------------------------------===//
 #include "Budget.h"
 
+#include "BudgetSettings.h"
 #include "BudgetState.h"
 #include "Calibrate.h"
 #include "Interrupt.h"
 #include "Report.h"
 
-#include "permalloy/CostModel/MachineRates.h"
-#include "permalloy/CostModel/TuningDatabase.h"
 #include "permalloy/Search/DynamicProgram.h"
 #include "permalloy/Transforms/Levels.h"
 
@@ -24,7 +23,6 @@
 #include <chrono>
 #include <cmath>
 #include <map>
-#include <sys/stat.h>
 
 namespace permalloy {
 
@@ -39,84 +37,6 @@ static constexpr double kUnused = 0.05;
 static constexpr int kMostAttempts = 4;
 /// Ways to merge tokens whose best plan is measured before one of them is taken.
 static constexpr size_t kMostWays = 3;
-/// Weights of fewer elements save nothing.
-static constexpr int64_t kLeastElements = 1 << 12;
-
-//===----------------------------------------------------------------------===//
-// Settings
-//===----------------------------------------------------------------------===//
-
-Result<double> parseShare(const std::string &text) {
-  llvm::StringRef number = text;
-  double scale = number.consume_back("%") ? 0.01 : 1, value = 0;
-  if (number.getAsDouble(value) || !(value >= 0) || value * scale > 1)
-    return Status(StatusCode::invalidArgument, "'" + text + "' is no share, expected one like 1% or 0.01");
-  return value * scale;
-}
-
-Result<double> parseBudget(const std::string &text) {
-  llvm::StringRef rest = text;
-  double scale = 1, value = 0;
-  bool known = rest.consume_front("latency=");
-  if (rest.consume_back("%"))
-    scale = 0.01;
-  else
-    known &= rest.consume_back("x");
-  if (!known || rest.getAsDouble(value) || !(value > 0) || !std::isfinite(value))
-    return Status(StatusCode::invalidArgument, "'" + text + "' is no budget, expected latency=0.6x: the share of f32's latency");
-  return value * scale;
-}
-
-/// Levels that are tried where none are named, of those that this compiler has.
-static std::vector<std::string> defaultLevels() {
-  std::vector<std::string> levels;
-  for (const char *level : {"bf16", "w8a8", "bf16+w8a8", "w8", "w4g32", "bf16+w8", "bf16+w4g32", "block50"})
-    if (llvm::Expected<Level> parsed = Level::parse(level))
-      levels.push_back(level);
-    else
-      llvm::consumeError(parsed.takeError());
-  for (const char *merge : {"merge4", "merge8", "merge16", "merge20..0"})
-    levels.push_back(merge);
-  return levels;
-}
-
-/// The schedule of --merge-tokens in a level like "merge8", "merge20..0" or "prune8"; empty where it is none.
-static std::string mergeOf(llvm::StringRef level) {
-  llvm::StringRef rest = level;
-  bool merges = rest.consume_front("merge"), known = merges || rest.consume_front("prune");
-  if (!known || rest.empty() || !llvm::isDigit(rest.front()))
-    return "";
-  return merges ? rest.str() : level.str();
-}
-
-/// `text` for all of a model that can have it, heads and small layers too.
-static Result<PrecisionRequest> uniformRequest(const std::string &text, const std::string &solver) {
-  llvm::Expected<Level> level = Level::parse(text);
-  if (!level)
-    return Status(StatusCode::invalidArgument, llvm::toString(level.takeError()));
-  if (level->precision == kSplitPrecision)
-    return Status(StatusCode::unsupported, "unsupported in a search");
-  PrecisionRequest request;
-  request.allBf16 = level->precision == "bf16";
-  if (!level->format.empty())
-    request.quantization = QuantizationRequest{level->format, level->format, solver, kLeastElements};
-  return request;
-}
-
-/// Where a plan may stand in a search: the same model, options, inputs and compiler.
-static std::string keyOf(const CompileCommand &command, const std::vector<std::string> &levels) {
-  auto stamp = [](const std::string &path) {
-    struct stat info = {};
-    ::stat(path.c_str(), &info);
-    return path + ":" + std::to_string(info.st_size) + ":" + std::to_string(info.st_mtim.tv_sec) + "." + std::to_string(info.st_mtim.tv_nsec);
-  };
-  const CompileSettings &settings = command.settings;
-  std::string database = settings.database.empty() ? TuningDatabase::defaultPath() : settings.database;
-  return joined({stamp("/proc/self/exe"), stamp(command.model), stamp(settings.calibrate), settings.statistics, joined(levels, ","), settings.solver,
-                 joined(settings.targets, ","), joined(settings.dims, ","), settings.packPadding ? "packed" : "padded", stamp(settings.costModel),
-                 stamp(MachineRates::defaultPath()), settings.noDatabase ? "none" : stamp(database)},
-                " ");
-}
 
 namespace {
 

@@ -1,6 +1,7 @@
 //===- ObjectEmission.cpp - LLVM dialect to object or assembly --*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/Common/ObjectEmission.h"
+#include "ModuleEmission.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
@@ -8,10 +9,8 @@
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Target/TargetOptions.h"
@@ -91,23 +90,6 @@ static void setTargetAttributes(llvm::Module &module, const CpuTarget &target,
   }
 }
 
-static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager callGraph;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PipelineTuningOptions tuning;
-  tuning.LoopVectorization = tuning.SLPVectorization = false;
-  tuning.LoopInterleaving = tuning.LoopUnrolling = false;
-  llvm::PassBuilder builder(&machine, tuning);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(callGraph);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, callGraph, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
-}
-
 static Expected<std::unique_ptr<llvm::Module>> translate(mlir::ModuleOp module,
                                                          const CpuTarget &target,
                                                          llvm::LLVMContext &context,
@@ -118,20 +100,8 @@ static Expected<std::unique_ptr<llvm::Module>> translate(mlir::ModuleOp module,
   result->setTargetTriple(kernelTriple());
   result->setDataLayout(machine.createDataLayout());
   setTargetAttributes(*result, target, extraFeaturesOf(module));
-  optimize(*result, machine);
+  optimizeModule(*result, machine);
   return result;
-}
-
-/// Optimised IR to bytes; changes the module.
-static Expected<llvm::SmallVector<char, 0>> generate(llvm::Module &module, llvm::TargetMachine &machine,
-                                                     llvm::CodeGenFileType type) {
-  llvm::SmallVector<char, 0> bytes;
-  llvm::raw_svector_ostream stream(bytes);
-  llvm::legacy::PassManager passes;
-  if (machine.addPassesToEmitFile(passes, stream, nullptr, type))
-    return llvm::createStringError("LLVM cannot emit objects for " + machine.getTargetCPU());
-  passes.run(module);
-  return bytes;
 }
 
 static Expected<llvm::SmallVector<char, 0>> emit(mlir::ModuleOp module, const CpuTarget &target,
@@ -143,7 +113,7 @@ static Expected<llvm::SmallVector<char, 0>> emit(mlir::ModuleOp module, const Cp
   auto translated = translate(module, target, context, **machine);
   if (!translated)
     return translated.takeError();
-  return generate(**translated, **machine, type);
+  return generateCode(**translated, **machine, type);
 }
 
 Expected<llvm::SmallVector<char, 0>> permalloy::codegen::emitObject(mlir::ModuleOp module,
@@ -169,10 +139,10 @@ Expected<ObjectAndAssembly> permalloy::codegen::emitObjectAndAssembly(mlir::Modu
   if (!translated)
     return translated.takeError();
   std::unique_ptr<llvm::Module> copy = llvm::CloneModule(**translated);
-  auto object = generate(**translated, **machine, llvm::CodeGenFileType::ObjectFile);
+  auto object = generateCode(**translated, **machine, llvm::CodeGenFileType::ObjectFile);
   if (!object)
     return object.takeError();
-  auto assembly = generate(*copy, **machine, llvm::CodeGenFileType::AssemblyFile);
+  auto assembly = generateCode(*copy, **machine, llvm::CodeGenFileType::AssemblyFile);
   if (!assembly)
     return assembly.takeError();
   return ObjectAndAssembly{std::move(*object), std::string(assembly->begin(), assembly->end())};

@@ -1,6 +1,7 @@
 //===- PtxEmission.cpp - LLVM dialect to PTX --------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/GPU/PtxEmission.h"
+#include "../Common/ModuleEmission.h"
 #include "permalloy/Codegen/Common/ObjectEmission.h"
 #include "permalloy/Codegen/GPU/GpuKernel.h"
 
@@ -8,10 +9,8 @@
 #include "mlir/IR/Verifier.h"
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
-#include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Target/TargetOptions.h"
@@ -55,23 +54,6 @@ static Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const GpuTar
   return machine;
 }
 
-static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager callGraph;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PipelineTuningOptions tuning;
-  tuning.LoopVectorization = tuning.SLPVectorization = false;
-  tuning.LoopInterleaving = tuning.LoopUnrolling = false;
-  llvm::PassBuilder builder(&machine, tuning);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(callGraph);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, callGraph, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
-}
-
 static Expected<std::unique_ptr<llvm::Module>> translate(mlir::ModuleOp module, llvm::LLVMContext &context,
                                                          llvm::TargetMachine &machine) {
   std::unique_ptr<llvm::Module> result = mlir::translateModuleToLLVMIR(module, context, "kernel");
@@ -85,11 +67,13 @@ static Expected<std::unique_ptr<llvm::Module>> translate(mlir::ModuleOp module, 
     if (!function.isDeclaration())
       function.addFnAttr(llvm::Attribute::NoUnwind);
   }
-  optimize(*result, machine);
+  optimizeModule(*result, machine);
   return result;
 }
 
-Expected<std::string> codegen::emitGpuLLVMIR(mlir::ModuleOp module, const GpuTarget &target) {
+/// What `write` makes of the optimised IR.
+static Expected<std::string> emit(mlir::ModuleOp module, const GpuTarget &target,
+                                  llvm::function_ref<Expected<std::string>(llvm::Module &, llvm::TargetMachine &)> write) {
   auto machine = createMachine(target);
   if (!machine)
     return machine.takeError();
@@ -97,27 +81,25 @@ Expected<std::string> codegen::emitGpuLLVMIR(mlir::ModuleOp module, const GpuTar
   auto translated = translate(module, context, **machine);
   if (!translated)
     return translated.takeError();
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  (*translated)->print(stream, nullptr);
-  return text;
+  return write(**translated, **machine);
+}
+
+Expected<std::string> codegen::emitGpuLLVMIR(mlir::ModuleOp module, const GpuTarget &target) {
+  return emit(module, target, [](llvm::Module &translated, llvm::TargetMachine &) {
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    translated.print(stream, nullptr);
+    return Expected<std::string>(text);
+  });
 }
 
 Expected<std::string> codegen::emitPtx(mlir::ModuleOp module, const GpuTarget &target) {
-  auto machine = createMachine(target);
-  if (!machine)
-    return machine.takeError();
-  llvm::LLVMContext context;
-  auto translated = translate(module, context, **machine);
-  if (!translated)
-    return translated.takeError();
-  llvm::SmallVector<char, 0> bytes;
-  llvm::raw_svector_ostream stream(bytes);
-  llvm::legacy::PassManager passes;
-  if ((*machine)->addPassesToEmitFile(passes, stream, nullptr, llvm::CodeGenFileType::AssemblyFile))
-    return llvm::createStringError("LLVM cannot emit PTX for " + target.name);
-  passes.run(**translated);
-  return std::string(bytes.begin(), bytes.end());
+  return emit(module, target, [](llvm::Module &translated, llvm::TargetMachine &machine) -> Expected<std::string> {
+    auto bytes = generateCode(translated, machine, llvm::CodeGenFileType::AssemblyFile);
+    if (!bytes)
+      return bytes.takeError();
+    return std::string(bytes->begin(), bytes->end());
+  });
 }
 
 Expected<mlir::OwningOpRef<mlir::ModuleOp>> codegen::lowerGpuKernel(kern::KernelOp kernel, const GpuTarget &target, StringRef name) {

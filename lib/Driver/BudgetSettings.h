@@ -1,0 +1,24 @@
+//===- BudgetSettings.h - what a search may choose from ----------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_LIB_DRIVER_BUDGETSETTINGS_H
+#define PERMALLOY_LIB_DRIVER_BUDGETSETTINGS_H
+
+#include "BudgetTrial.h"
+
+namespace permalloy {
+
+/// Levels that are tried where none are named, of those that this compiler has.
+std::vector<std::string> defaultLevels();
+
+/// The schedule of --merge-tokens in a level like "merge8", "merge20..0" or "prune8"; empty where it is none.
+std::string mergeOf(llvm::StringRef level);
+
+/// `text` for all of a model that can have it, heads and small layers too.
+Result<PrecisionRequest> uniformRequest(const std::string &text, const std::string &solver);
+
+/// Where a plan may stand in a search: the same model, options, inputs and compiler.
+std::string keyOf(const CompileCommand &command, const std::vector<std::string> &levels);
+
+} // namespace permalloy
+
+#endif // PERMALLOY_LIB_DRIVER_BUDGETSETTINGS_H

@@ -25,7 +25,8 @@ struct SelectSchedules : codegen::impl::SelectSchedulesBase<SelectSchedules> {
   }
 
   void printSpace(kern::KernelOp kernel, const codegen::CpuTarget &cpu) {
-    llvm::outs() << kernel.getSymName() << ", " << kern::stringifyEmitter(kernel.getEmitter()) << ", " << cpu.name << "\n";
+    llvm::outs() << kernel.getSymName() << ", " << kern::stringifyEmitter(kernel.getEmitter())
+                 << ", " << cpu.name << "\n";
     if (auto space = codegen::scheduleSpace(kernel, cpu))
       space->print(llvm::outs());
     else
@@ -37,12 +38,15 @@ struct SelectSchedules : codegen::impl::SelectSchedulesBase<SelectSchedules> {
     if (!gpu)
       return getOperation().emitError(llvm::toString(gpu.takeError()));
     for (auto kernel : getOperation().getOps<kern::KernelOp>())
-      if (failed(codegen::selectGpuSchedule(kernel, *gpu)))
+      if (failed(kernel.getSchedule()
+                     ? codegen::setGpuSchedule(kernel, *gpu, kernel.getScheduleAttr())
+                     : codegen::selectGpuSchedule(kernel, *gpu)))
         return failure();
     return success();
   }
 
-  // One kernel after the other: selectSchedule listens to the context's diagnostics, which threads share.
+  // One kernel after the other: selectSchedule listens to the context's diagnostics, which threads
+  // share.
   void runOnOperation() override {
     if (codegen::GpuTarget::isGpuName(target))
       return failed(scheduleForGpu()) ? signalPassFailure() : void();

@@ -13,7 +13,7 @@
 // CHECK: ld.global
 // CHECK: st.global
 // HOPPER: .target sm_90a
-// SCHEDULE: kern.kernel @relu_0 {{.*}}schedule = {threads = 256 : i64}{{.*}}tiles = #tfm.dim<d0 * 64>
+// SCHEDULE: kern.kernel @relu_0 {{.*}}schedule = {form = "elements"}{{.*}}tiles = #tfm.dim<d0 * 64>
 kern.kernel @relu_0 row attributes {symbols = ["d0"], arg_dims = [[#tfm.dim<d0>, #tfm.dim<64>]]} {
 ^bb0(%x: tensor<?x64xf32>):
   %0 = tfm.unary relu %x : (tensor<?x64xf32>) -> tensor<?x64xf32>
@@ -23,7 +23,7 @@ kern.kernel @relu_0 row attributes {symbols = ["d0"], arg_dims = [[#tfm.dim<d0>,
 // One thread per row, whose statistics stand in scratch of its own.
 // CHECK: .visible .entry softmax_1(
 // CHECK: .maxntid 64
-// SCHEDULE: kern.kernel @softmax_1 {{.*}}scratch_bytes = #tfm.dim<128>{{.*}}tiles = #tfm.dim<d0>
+// SCHEDULE: kern.kernel @softmax_1 {{.*}}form = "rows"{{.*}}scratch_bytes = #tfm.dim<128>{{.*}}tiles = #tfm.dim<d0>
 kern.kernel @softmax_1 row attributes {symbols = ["d0"], arg_dims = [[#tfm.dim<d0>, #tfm.dim<64>]]} {
 ^bb0(%x: tensor<?x64xf32>):
   %0 = tfm.softmax %x {axis = 1 : i64} : (tensor<?x64xf32>) -> tensor<?x64xf32>

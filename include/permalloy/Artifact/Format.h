@@ -56,7 +56,8 @@
 //
 // DEVICES. The same program runs on a GPU: operands, scalars and steps are those above, only code and grids are other. A kernel
 // is an entry point of its own name in PTX (text) and, where the compiler had ptxas, in a cubin; its parameters are 64-bit words:
-// the addresses of its buffers, its scalars, the address of the launch's scratch (0: it wants none). Launches run in order.
+// the addresses of its buffers, each 16-byte aligned, its scalars, the address of the launch's scratch, 256-byte aligned and never 0.
+// Before the scratch lie kDeviceCounters 32-bit words that are 0 when a launch begins and that it leaves 0. Launches run in order.
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_ARTIFACT_FORMAT_H
 #define PERMALLOY_ARTIFACT_FORMAT_H
@@ -80,6 +81,8 @@ constexpr uint32_t kKernelAbiVersion = 2;
 constexpr uint64_t kPageSize = 4096;
 /// Alignment of weights, slots and scratch.
 constexpr uint64_t kBufferAlignment = 64;
+/// Counters before a launch's scratch on devices: blocks that share a result count there who is the last.
+constexpr uint64_t kDeviceCounters = 4096;
 /// Highest rank of an input or output.
 constexpr uint32_t kMaxRank = 8;
 /// "No expression" / "no index" where a field may be absent.

@@ -15,21 +15,29 @@ static const CpuTarget kTarget = {"loops", 128, 16, "x86-64-v3", "haswell", {}, 
 
 const CpuTarget &codegen::cpuLoopsTarget() { return kTarget; }
 
-/// What the loops cannot do: operations of NVVM but the numbers of block and thread.
-static LogicalResult checkIndependent(LLVM::LLVMFuncOp kernel) {
-  WalkResult result = kernel.walk([](Operation *op) {
-    bool isForeign = isa_and_nonnull<NVVM::NVVMDialect>(op->getDialect()) && !isa<NVVM::BlockIdXOp, NVVM::ThreadIdXOp>(op);
-    if (isForeign)
-      op->emitError("threads of a block work together here: no loops on a CPU");
-    return WalkResult(failure(isForeign));
+/// The first operation that loops cannot do: those of NVVM but the numbers of block and thread.
+static Operation *findTogether(LLVM::LLVMFuncOp kernel) {
+  Operation *found = nullptr;
+  kernel.walk([&](Operation *op) {
+    if (!isa_and_nonnull<NVVM::NVVMDialect>(op->getDialect()) ||
+        isa<NVVM::BlockIdXOp, NVVM::ThreadIdXOp>(op))
+      return WalkResult::advance();
+    found = op;
+    return WalkResult::interrupt();
   });
-  return failure(result.wasInterrupted());
+  return found;
+}
+
+bool codegen::threadsAreIndependent(ModuleOp module, StringRef name) {
+  auto kernel = module.lookupSymbol<LLVM::LLVMFuncOp>(name);
+  return kernel && !findTogether(kernel);
 }
 
 /// One thread: the body of the kernel with its parameters and numbers replaced.
 static void cloneThread(KernelBuilder &b, LLVM::LLVMFuncOp kernel, Value block, Value thread) {
   IRMapping mapping;
-  unsigned buffers = llvm::count_if(kernel.getArgumentTypes().drop_back(), llvm::IsaPred<LLVM::LLVMPointerType>);
+  unsigned buffers =
+      llvm::count_if(kernel.getArgumentTypes().drop_back(), llvm::IsaPred<LLVM::LLVMPointerType>);
   for (BlockArgument argument : kernel.getArguments().drop_back()) {
     unsigned number = argument.getArgNumber();
     mapping.map(argument, number < buffers ? b.buffer(number) : b.scalar(number - buffers));
@@ -47,17 +55,21 @@ static void cloneThread(KernelBuilder &b, LLVM::LLVMFuncOp kernel, Value block, 
 
 LogicalResult codegen::toCpuLoops(ModuleOp module, StringRef name) {
   auto kernel = module.lookupSymbol<LLVM::LLVMFuncOp>(name);
-  auto threads = kernel ? kernel->getAttrOfType<DenseI32ArrayAttr>(NVVM::NVVMDialect::getMaxntidAttrName()) : nullptr;
+  auto threads =
+      kernel ? kernel->getAttrOfType<DenseI32ArrayAttr>(NVVM::NVVMDialect::getMaxntidAttrName())
+             : nullptr;
   if (!threads)
     return module.emitError("has no GPU kernel '") << name << "'";
-  if (failed(checkIndependent(kernel)))
-    return failure();
+  if (Operation *together = findTogether(kernel))
+    return together->emitError("threads of a block work together here: no loops on a CPU");
   kernel.setSymName((name + ".gpu").str());
   unsigned parameters = kernel.getNumArguments() - 1;
-  unsigned buffers = llvm::count_if(kernel.getArgumentTypes().drop_back(), llvm::IsaPred<LLVM::LLVMPointerType>);
+  unsigned buffers =
+      llvm::count_if(kernel.getArgumentTypes().drop_back(), llvm::IsaPred<LLVM::LLVMPointerType>);
   KernelBuilder b(module, kernel.getLoc(), name, kTarget, buffers, parameters - buffers);
   b.loop(b.tileBegin(), b.tileEnd(), 1, [&](Value block) {
-    b.loop(b.i64(0), b.i64(threads[0]), 1, [&](Value thread) { cloneThread(b, kernel, block, thread); });
+    b.loop(b.i64(0), b.i64(threads[0]), 1,
+           [&](Value thread) { cloneThread(b, kernel, block, thread); });
   });
   b.finish();
   kernel.erase();

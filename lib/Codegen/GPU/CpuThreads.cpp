@@ -57,7 +57,9 @@ void ThreadBuilder::ask(Operation *op, ThreadStep what, ValueRange operands) {
   LLVM::CallOp::create(b, type, ValueRange{function, machine, b.i64(int64_t(what)), words});
   if (op->getNumResults() == 0)
     return;
-  auto structure = cast<LLVM::LLVMStructType>(op->getResultTypes()[0]);
+  auto structure = dyn_cast<LLVM::LLVMStructType>(op->getResultTypes()[0]);
+  if (!structure)
+    return give(op, b.load(op->getResultTypes()[0], words, 4));
   Value result = LLVM::PoisonOp::create(b, structure);
   for (auto [index, part] : llvm::enumerate(structure.getBody()))
     result = LLVM::InsertValueOp::create(b, result, b.load(part, b.at(words, index * 4), 4), int64_t(index));
@@ -86,6 +88,12 @@ LogicalResult ThreadBuilder::replace(Operation *op) {
         static constexpr NVVM::MMATypes kTypes[] = {NVVM::MMATypes::tf32, NVVM::MMATypes::f16, NVVM::MMATypes::bf16, NVVM::MMATypes::s8};
         auto type = llvm::find(kTypes, mma.getMultiplicandAPtxType().value_or(NVVM::MMATypes::f16)) - std::begin(kTypes);
         return ask(op, ThreadStep(int64_t(ThreadStep::multiplyTf32) + type), op->getOperands()), success();
+      })
+      .Case([&](NVVM::ShflOp shuffle) {
+        auto kind = shuffle.getKind() == NVVM::ShflKind::bfly  ? ShuffleKind::exclusiveOr
+                    : shuffle.getKind() == NVVM::ShflKind::idx ? ShuffleKind::index
+                                                               : ShuffleKind::down;
+        return ask(op, ThreadStep::shuffle, {shuffle.getVal(), shuffle.getOffset(), number(int64_t(kind))}), success();
       })
       .Default([&](Operation *op) { return op->emitError("has no form on a CPU"); });
 }

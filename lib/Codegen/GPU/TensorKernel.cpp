@@ -1,8 +1,9 @@
 //===- TensorKernel.cpp - kern.kernel with a tfm.linear on tensor cores -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "TensorKernel.h"
 #include "../CPU/ContractionKernel.h"
 #include "../CPU/ElementOps.h"
+#include "Forms.h"
+#include "TensorProduct.h"
 #include "Tfm/Panels.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
 #include "permalloy/Codegen/CPU/ExprEmitter.h"
@@ -17,7 +18,9 @@ using tfm::DimExprAttr;
 /// What every GPU of the table gives a block (sm_89: 99 KB).
 static constexpr int64_t kSharedBytes = 96 * 1024;
 
-static tfm::LinearOp rootOf(kern::KernelOp kernel) { return *kernel.getBlock().getOps<tfm::LinearOp>().begin(); }
+static tfm::LinearOp rootOf(kern::KernelOp kernel) {
+  return *kernel.getBlock().getOps<tfm::LinearOp>().begin();
+}
 
 /// f16 is none of them: its panels do not keep two steps of K together.
 static std::optional<OperandType> typeOf(Type element) {
@@ -33,7 +36,9 @@ static int64_t wordsOf(tfm::LinearOp linear) {
   return depth % inWord ? 0 : depth / inWord;
 }
 
-std::string codegen::whyNotTensor(kern::KernelOp kernel) {
+/// It takes one linear layer in bf16 or signed 8-bit integers whose operands are arguments and
+/// whose K fills whole stages.
+static std::string whyNot(kern::KernelOp kernel, const GpuTarget &) {
   if (kernel.getEmitter() != kern::Emitter::Contraction || isGroupedKernel(kernel))
     return "it is no linear layer";
   if (std::string reason = whyNotContraction(kernel); !reason.empty())
@@ -56,11 +61,11 @@ static TensorSchedule chooseSchedule(int64_t columns) {
   return schedule;
 }
 
-LogicalResult codegen::scheduleTensorKernel(kern::KernelOp kernel) {
+static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, DictionaryAttr wanted) {
   tfm::LinearOp linear = rootOf(kernel);
   int64_t columns = cast<RankedTensorType>(linear.getWeight().getType()).getDimSize(1);
   auto space = tensorSpace(wordsOf(linear), kSharedBytes);
-  auto schedule = writeSchedule(kernel, CpuTarget{}, space, chooseSchedule(columns), nullptr);
+  auto schedule = writeGpuSchedule(kernel, space, chooseSchedule(columns), wanted);
   if (failed(schedule))
     return failure();
   SymbolicShapes shapes;
@@ -72,20 +77,23 @@ LogicalResult codegen::scheduleTensorKernel(kern::KernelOp kernel) {
   for (DimExprAttr dim : ArrayRef(dims).drop_back())
     rows = DimExprAttr::mul(rows, dim);
   DimExprAttr down = DimExprAttr::ceilDiv(rows, constant(schedule->blockRows));
-  kernel.setTilesAttr(DimExprAttr::mul(down, constant(llvm::divideCeil(columns, schedule->blockColumns))));
+  kernel.setTilesAttr(
+      DimExprAttr::mul(down, constant(llvm::divideCeil(columns, schedule->blockColumns))));
   kernel.setScratchBytesAttr(constant(0));
   return success();
 }
 
-std::optional<TensorSchedule> codegen::tensorScheduleOf(kern::KernelOp kernel) {
-  if (!kernel.getScheduleAttr().contains("stages"))
-    return std::nullopt;
-  auto schedule = tensorSpace(wordsOf(rootOf(kernel)), kSharedBytes).read(kernel.getScheduleAttr());
-  if (!schedule) {
-    kernel.emitError("schedule ") << kernel.getScheduleAttr() << ": " << llvm::toString(schedule.takeError());
-    return std::nullopt;
-  }
-  return *schedule;
+static FailureOr<TensorSchedule> scheduleOf(kern::KernelOp kernel) {
+  return readGpuSchedule(kernel, tensorSpace(wordsOf(rootOf(kernel)), kSharedBytes));
+}
+
+static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
+  auto schedule = scheduleOf(kernel);
+  if (failed(schedule))
+    return failure();
+  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
+  return GpuLaunch{unsigned(schedule->threads()), *kernel.getTiles(),
+                   constant(schedule->sharedBytes()), constant(0)};
 }
 
 namespace {
@@ -93,13 +101,15 @@ namespace {
 /// Bias, activation and what else the kernel does to the results, then the stores.
 class Epilogue {
 public:
-  Epilogue(KernelFrame &frame, tfm::LinearOp linear) : frame(frame), b(frame.builder()), linear(linear), expressions(frame, linear.getResult()) {
+  Epilogue(KernelFrame &frame, tfm::LinearOp linear)
+      : frame(frame), b(frame.builder()), linear(linear), expressions(frame, linear.getResult()) {
     columns = cast<RankedTensorType>(linear.getWeight().getType()).getDimSize(1);
   }
 
   void operator()(Value row, Value column, ArrayRef<Value> results) {
     if (columns % 4 == 0)
-      return store({row, column, 4}, vector::FromElementsOp::create(b, VectorType::get(4, results[0].getType()), results));
+      return store({row, column, 4}, vector::FromElementsOp::create(
+                                         b, VectorType::get(4, results[0].getType()), results));
     for (auto [index, result] : llvm::enumerate(results)) {
       Value own = b.add(column, index);
       b.ifThen(b.less(own, b.i64(columns)), [&] { store({row, own, 0}, result); });
@@ -133,14 +143,15 @@ private:
 
 } // namespace
 
-LogicalResult codegen::emitTensorKernel(KernelFrame &frame, GpuBuilder &b) {
-  auto schedule = tensorScheduleOf(frame.kernel());
-  if (!schedule)
+static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
+  auto schedule = scheduleOf(frame.kernel());
+  if (failed(schedule))
     return failure();
   tfm::LinearOp linear = rootOf(frame.kernel());
   auto weight = cast<RankedTensorType>(linear.getWeight().getType());
   if (!isa_and_nonnull<tfm::PanelsAttr>(weight.getEncoding()))
-    return linear.emitError("tensor cores take a packed weight, not ") << weight << "; run pack-weights first";
+    return linear.emitError("tensor cores take a packed weight, not ")
+           << weight << "; run pack-weights first";
   Epilogue epilogue(frame, linear);
   TensorProduct product;
   product.type = *typeOf(weight.getElementType());
@@ -149,7 +160,11 @@ LogicalResult codegen::emitTensorKernel(KernelFrame &frame, GpuBuilder &b) {
   product.rows = frame.product(linear.getInput(), 0, linear.getInput().getType().getRank() - 1);
   product.words = wordsOf(linear);
   product.columns = weight.getDimSize(1);
-  product.epilogue = [&](Value row, Value column, ArrayRef<Value> results) { epilogue(row, column, results); };
+  product.epilogue = [&](Value row, Value column, ArrayRef<Value> results) {
+    epilogue(row, column, results);
+  };
   emitTensorProduct(b, product, *schedule);
   return success();
 }
+
+const GpuForm codegen::kTensorForm = {"tensor", whyNot, schedule, launch, emit};

@@ -3,7 +3,6 @@
 #include "permalloy/Codegen/GPU/WarpBuilder.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 using namespace permalloy;
 using namespace permalloy::codegen;
@@ -38,6 +37,17 @@ Value WarpBuilder::sharedMemory() {
 }
 
 void WarpBuilder::barrier() { NVVM::Barrier0Op::create(b); }
+
+Value WarpBuilder::shuffle(NVVM::ShflKind kind, Value value, Value lane) {
+  auto word = [&](int32_t bits) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(bits)); };
+  return NVVM::ShflOp::create(b, value.getType(), word(-1), value, lane, word(31), kind, UnitAttr());
+}
+
+Value WarpBuilder::shuffleXor(Value value, int32_t distance) {
+  return shuffle(NVVM::ShflKind::bfly, value, arith::ConstantOp::create(b, b.getI32IntegerAttr(distance)));
+}
+
+Value WarpBuilder::shuffle(Value value, Value lane) { return shuffle(NVVM::ShflKind::idx, value, lane); }
 
 void WarpBuilder::copyAsync(Value shared, Value global, Value exists) {
   auto pointer = LLVM::LLVMPointerType::get(b.getContext(), kGlobalSpace);

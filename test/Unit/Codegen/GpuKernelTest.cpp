@@ -131,7 +131,7 @@ TEST(GpuTensorTest, OtherLayersAreElements) {
     KernelCheck check(linear(type, type, depth, 24, "activation relu"), "contraction");
     ASSERT_TRUE(bool(check));
     check.run(GpuTarget::all().front().thread(), "s=5", reference::Tolerance{1.6e-2, 2e-2});
-    EXPECT_TRUE(check.kernelOp().getScheduleAttr().contains("threads")) << type;
+    EXPECT_EQ(check.kernelOp().getScheduleAttr().getAs<mlir::StringAttr>("form").str(), "elements") << type;
   }
 }
 
@@ -160,6 +160,7 @@ TEST(GpuTensorTest, CopiesKeepTheSwizzle) {
   mlir::Builder b(kernel.getContext());
   auto error = [&](int64_t words) {
     mlir::NamedAttrList schedule;
+    schedule.set("form", b.getStringAttr("tensor"));
     for (auto [name, value] : {std::pair("block_rows", int64_t(32)), {"block_columns", 64}, {"block_words", words}, {"warp_rows", 32}, {"warp_columns", 64}, {"stages", 2}})
       schedule.set(name, b.getI64IntegerAttr(value));
     kernel.setScheduleAttr(schedule.getDictionary(kernel.getContext()));

@@ -47,6 +47,7 @@ private:
   void together(unsigned first, ThreadStep what);
   void loadMatrix(unsigned first);
   void multiply(unsigned first, ThreadStep what);
+  void shuffle(unsigned first);
   Thread &at(unsigned number) { return threads[number]; }
 
   KernelFunction kernel;
@@ -187,7 +188,21 @@ void Block::multiply(unsigned first, ThreadStep what) {
   }
 }
 
+void Block::shuffle(unsigned first) {
+  uint32_t given[kWarp];
+  for (unsigned lane = 0; lane < kWarp; ++lane)
+    given[lane] = at(first + lane).words[0];
+  for (unsigned lane = 0; lane < kWarp; ++lane) {
+    uint32_t *words = at(first + lane).words;
+    auto kind = ShuffleKind(words[2]);
+    unsigned from = kind == ShuffleKind::index ? words[1] : kind == ShuffleKind::down ? lane + words[1] : lane ^ words[1];
+    words[0] = given[from < kWarp ? from : lane];
+  }
+}
+
 void Block::together(unsigned first, ThreadStep what) {
+  if (what == ThreadStep::shuffle)
+    return shuffle(first);
   return what == ThreadStep::loadMatrix ? loadMatrix(first) : multiply(first, what);
 }
 

@@ -1,8 +1,9 @@
 //===- KernelCheck.cpp - a function as one kernel, against the interpreter -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "KernelCheck.h"
-#include "Tfm/Panels.h"
 #include "GpuMachine.h"
+#include "Tfm/Panels.h"
+#include "permalloy/Artifact/Format.h"
 #include "permalloy/Codegen/GPU/CpuLoops.h"
 #include "permalloy/Codegen/GPU/GpuKernel.h"
 #include "permalloy/Codegen/GPU/PtxEmission.h"
@@ -18,12 +19,13 @@ using namespace permalloy::codegen;
 using namespace permalloy::codegen::test;
 using llvm::SmallVector;
 
-GuardedBuffer::GuardedBuffer(size_t size) {
+GuardedBuffer::GuardedBuffer(size_t size, size_t alignment) {
   constexpr size_t page = 4096;
-  mapped = llvm::alignTo(size + 1, page) + page;
-  base = static_cast<char *>(mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  mapped = llvm::alignTo(size + alignment, page) + page;
+  base = static_cast<char *>(
+      mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   mprotect(base + mapped - page, page, PROT_NONE);
-  start = base + mapped - page - size;
+  start = base + mapped - page - llvm::alignTo(size, alignment);
 }
 
 GuardedBuffer::~GuardedBuffer() { munmap(base, mapped); }
@@ -42,7 +44,8 @@ static kern::KernelOp makeKernel(mlir::func::FuncOp function, kern::Emitter emit
   }
   auto kernel = kern::KernelOp::create(builder, function.getLoc(), builder.getStringAttr("kernel"),
                                        kern::EmitterAttr::get(function.getContext(), emitter),
-                                       builder.getArrayAttr(symbols), builder.getArrayAttr(dims), nullptr, nullptr, nullptr);
+                                       builder.getArrayAttr(symbols), builder.getArrayAttr(dims),
+                                       nullptr, nullptr, nullptr);
   mlir::Block *block = builder.createBlock(&kernel.getBody());
   mlir::IRMapping mapping;
   for (mlir::BlockArgument argument : function.getArguments())
@@ -73,11 +76,13 @@ KernelCheck::KernelCheck(llvm::StringRef text, llvm::StringRef emitter) {
   kernel = makeKernel(function(), *kind);
   auto packValue = [&](mlir::Value value) {
     if (mlir::isa_and_nonnull<mlir::BlockArgument>(value))
-      value.setType(mlir::cast<mlir::RankedTensorType>(value.getType()).cloneWithEncoding(tfm::PanelsAttr::get(&context)));
+      value.setType(mlir::cast<mlir::RankedTensorType>(value.getType())
+                        .cloneWithEncoding(tfm::PanelsAttr::get(&context)));
   };
   if (*kind != kern::Emitter::Generic) // which is tested with codes of a byte each
     for (auto decode : kernel.getBlock().getOps<tfm::DequantizeOp>())
-      for (mlir::Value part : {mlir::Value(decode.getCodes()), mlir::Value(decode.getScales()), mlir::Value(decode.getZeroPoints())})
+      for (mlir::Value part : {mlir::Value(decode.getCodes()), mlir::Value(decode.getScales()),
+                               mlir::Value(decode.getZeroPoints())})
         packValue(part);
   if (*kind != kern::Emitter::Contraction)
     return;
@@ -100,7 +105,8 @@ static std::vector<char> packPanels(const reference::Tensor &matrix) {
         int64_t position = tfm::panelPosition(type, tfm::panelDepth(type, k), row, column);
         if (bits == 4) {
           position += i * size;
-          panels[position / 2] |= (matrix.bytes()[(i * k + row) * n + column] & 15) << position % 2 * 4;
+          panels[position / 2] |= (matrix.bytes()[(i * k + row) * n + column] & 15)
+                                  << position % 2 * 4;
           continue;
         }
         memcpy(&panels[(i * size + position) * width],
@@ -111,8 +117,8 @@ static std::vector<char> packPanels(const reference::Tensor &matrix) {
 
 std::string KernelCheck::assembly(const CpuTarget &target) {
   mlir::OwningOpRef<mlir::ModuleOp> built = mlir::ModuleOp::create(kernel.getLoc());
-  if (failed(selectSchedule(kernel, target)) || failed(emitKernel(kernel, target, "kernel", *built)) ||
-      failed(lowerToLLVM(*built, target))) {
+  if (failed(selectSchedule(kernel, target)) ||
+      failed(emitKernel(kernel, target, "kernel", *built)) || failed(lowerToLLVM(*built, target))) {
     ADD_FAILURE() << "the kernel does not compile";
     return "";
   }
@@ -124,21 +130,27 @@ std::string KernelCheck::assembly(const CpuTarget &target) {
   return *text;
 }
 
-void KernelCheck::Compiled::operator()(void *const *buffers, int64_t begin, int64_t end, void *scratch) const {
+void KernelCheck::Compiled::operator()(void *const *buffers, int64_t begin, int64_t end,
+                                       void *scratch) const {
   if (threads)
     return runBlocks(function, buffers, scalars.data(), begin, end, threads, sharedBytes, scratch);
   function(buffers, scalars.data(), begin, end, scratch);
 }
 
-/// The GPU kernel on this CPU: as loops over its threads or, where they work together, as a function of one of them.
-static llvm::Expected<CompiledObject> compileGpu(kern::KernelOp kernel, GpuLaunch &launch) {
+/// The GPU kernel on this CPU: as loops over its threads or, where they work together, as a
+/// function of one of them.
+static llvm::Expected<CompiledObject> compileGpu(kern::KernelOp kernel,
+                                                 mlir::DictionaryAttr schedule, GpuLaunch &launch,
+                                                 bool &isTogether) {
   const GpuTarget &gpu = GpuTarget::all().front();
   mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(kernel.getLoc());
-  if (failed(selectGpuSchedule(kernel, gpu)) || failed(emitGpuKernel(kernel, gpu, "kernel", *module)) || failed(mlir::verify(*module)))
+  if (failed(schedule ? setGpuSchedule(kernel, gpu, schedule) : selectGpuSchedule(kernel, gpu)) ||
+      failed(emitGpuKernel(kernel, gpu, "kernel", *module)) || failed(mlir::verify(*module)))
     return llvm::createStringError("the GPU kernel cannot be built");
   launch = gpuLaunch(kernel);
-  bool isTogether = !launch.sharedBytes.isConstant(0);
-  if (failed(isTogether ? toCpuThread(*module, "kernel") : toCpuLoops(*module, "kernel")) || failed(lowerToLLVM(*module, cpuLoopsTarget())))
+  isTogether = !threadsAreIndependent(*module, "kernel");
+  if (failed(isTogether ? toCpuThread(*module, "kernel") : toCpuLoops(*module, "kernel")) ||
+      failed(lowerToLLVM(*module, cpuLoopsTarget())))
     return llvm::createStringError("the GPU kernel has no form on a CPU");
   auto object = emitObject(*module, cpuLoopsTarget());
   if (!object)
@@ -146,18 +158,24 @@ static llvm::Expected<CompiledObject> compileGpu(kern::KernelOp kernel, GpuLaunc
   return CompiledObject{std::move(*object), {}, false};
 }
 
+static bool isGpuThread(const CpuTarget &target) {
+  return &target == &GpuTarget::all().front().thread();
+}
+
 KernelCheck::Compiled KernelCheck::compile(const CpuTarget &target, llvm::StringRef sizes) {
   Compiled result;
-  bool isGpu = &target == &GpuTarget::all().front().thread();
+  bool isGpu = isGpuThread(target);
   std::string error;
   auto symbols = reference::parseSizes(sizes, error);
-  if (failed(symbols) || (!isGpu &&
-      failed(schedule ? codegen::setSchedule(kernel, target, schedule) : selectSchedule(kernel, target)))) {
+  if (failed(symbols) || (!isGpu && failed(schedule ? codegen::setSchedule(kernel, target, schedule)
+                                                    : selectSchedule(kernel, target)))) {
     ADD_FAILURE() << "no schedule " << error;
     return result;
   }
   GpuLaunch launch;
-  auto object = isGpu ? compileGpu(kernel, launch) : compileKernel(kernel, target, "kernel");
+  bool isTogether = false;
+  auto object = isGpu ? compileGpu(kernel, schedule, launch, isTogether)
+                      : compileKernel(kernel, target, "kernel");
   if (!object) {
     ADD_FAILURE() << llvm::toString(object.takeError());
     return result;
@@ -170,8 +188,9 @@ KernelCheck::Compiled KernelCheck::compile(const CpuTarget &target, llvm::String
   for (mlir::Attribute symbol : kernel.getSymbols())
     result.scalars.push_back(symbols->lookup(mlir::cast<mlir::StringAttr>(symbol).getValue()));
   result.tiles = *reference::evaluate(isGpu ? launch.blocks : *kernel.getTiles(), *symbols, error);
-  result.scratchBytes = *reference::evaluate(isGpu ? launch.scratchBytes : *kernel.getScratchBytes(), *symbols, error);
-  if (isGpu && !launch.sharedBytes.isConstant(0)) {
+  result.scratchBytes = *reference::evaluate(
+      isGpu ? launch.scratchBytes : *kernel.getScratchBytes(), *symbols, error);
+  if (isTogether) {
     result.threads = launch.threads;
     result.sharedBytes = *reference::evaluate(launch.sharedBytes, *symbols, error);
   }
@@ -180,7 +199,8 @@ KernelCheck::Compiled KernelCheck::compile(const CpuTarget &target, llvm::String
   return result;
 }
 
-void KernelCheck::run(const CpuTarget &target, llvm::StringRef sizes, reference::Tolerance tolerance, Change change) {
+void KernelCheck::run(const CpuTarget &target, llvm::StringRef sizes,
+                      reference::Tolerance tolerance, Change change) {
   SCOPED_TRACE("sizes " + sizes.str() + " on " + target.name.str());
   std::string error;
   auto symbols = reference::parseSizes(sizes, error);
@@ -194,10 +214,11 @@ void KernelCheck::run(const CpuTarget &target, llvm::StringRef sizes, reference:
   Compiled compiled = compile(target, sizes);
   ASSERT_TRUE(compiled.function);
 
+  bool isGpu = isGpuThread(target);
   std::vector<std::unique_ptr<GuardedBuffer>> memory;
   SmallVector<void *> buffers;
   auto allocate = [&](size_t size) {
-    memory.push_back(std::make_unique<GuardedBuffer>(size));
+    memory.push_back(std::make_unique<GuardedBuffer>(size, isGpu ? 16 : 1));
     return memory.back()->data();
   };
   for (auto [argument, input] : llvm::zip(kernel.getBlock().getArguments(), *inputs)) {
@@ -215,8 +236,10 @@ void KernelCheck::run(const CpuTarget &target, llvm::StringRef sizes, reference:
     buffers.push_back(allocate(output.bytes().size()));
     memset(buffers.back(), 0x5a, output.bytes().size());
   }
-  void *scratch = allocate(compiled.scratchBytes);
-  memset(scratch, 0xff, compiled.scratchBytes); // NaN in every type: what a kernel reads it must have written
+  size_t counters = isGpu ? artifact::kDeviceCounters * sizeof(uint32_t) : 0;
+  char *scratch = static_cast<char *>(allocate(counters + compiled.scratchBytes)) + counters;
+  memset(scratch, 0xff,
+         compiled.scratchBytes); // NaN in every type: what a kernel reads it must have written
   memset(scratch, 0, std::min<int64_t>(compiled.scratchBytes, 8)); // as a worker begins a launch
   // Ranges of 1, 2, 4, ... tiles, the last one first: order and sharing must not matter.
   SmallVector<std::pair<int64_t, int64_t>> ranges;
@@ -224,6 +247,8 @@ void KernelCheck::run(const CpuTarget &target, llvm::StringRef sizes, reference:
     ranges.push_back({begin, std::min(begin + step, compiled.tiles)});
   for (auto [begin, end] : llvm::reverse(ranges))
     compiled(buffers.data(), begin, end, scratch);
+  EXPECT_TRUE(std::all_of(scratch - counters, scratch, [](char byte) { return byte == 0; }))
+      << "counters are not left zero";
   for (auto [index, output] : llvm::enumerate(*expected)) {
     reference::Tensor actual(output.type());
     memcpy(actual.mutableBytes().data(), buffers[inputs->size() + index], output.bytes().size());

@@ -3,18 +3,19 @@
 #ifndef PERMALLOY_TEST_UNIT_CODEGEN_KERNELCHECK_H
 #define PERMALLOY_TEST_UNIT_CODEGEN_KERNELCHECK_H
 
-#include "KernelRunner.h"
 #include "Kern/Kern.h"
+#include "KernelRunner.h"
 #include "permalloy/Reference/Inputs.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
 namespace permalloy::codegen::test {
 
-/// Memory of exactly `size` bytes that ends at a page without access, so that reading past it faults.
+/// Memory of `size` bytes, rounded up to `alignment`, that ends at a page without access, so that
+/// reading past it faults.
 class GuardedBuffer {
 public:
-  explicit GuardedBuffer(size_t size);
+  explicit GuardedBuffer(size_t size, size_t alignment = 1);
   ~GuardedBuffer();
   GuardedBuffer(const GuardedBuffer &) = delete;
   void *data() const { return start; }
@@ -27,15 +28,16 @@ private:
 /// One test kernel: the body of `func.func @main` of a module, as one kern.kernel.
 class KernelCheck {
 public:
-  /// Parses `text`; `emitter` is "row", "generic", "contraction" (the weight of its tfm.linear is then
-  /// packed) or "attention".
+  /// Parses `text`; `emitter` is "row", "generic", "contraction" (the weight of its tfm.linear is
+  /// then packed) or "attention".
   KernelCheck(llvm::StringRef text, llvm::StringRef emitter);
   explicit operator bool() const { return bool(kernel); }
 
-  /// Runs the kernel for `target` on random inputs at these sizes ("b=2,s=5"), its grid in several uneven ranges, and
-  /// compares every result with the interpreter. `change` may edit the inputs.
+  /// Runs the kernel for `target` on random inputs at these sizes ("b=2,s=5"), its grid in several
+  /// uneven ranges, and compares every result with the interpreter. `change` may edit the inputs.
   using Change = std::function<void(llvm::MutableArrayRef<reference::Tensor>)>;
-  void run(const CpuTarget &target, llvm::StringRef sizes, reference::Tolerance tolerance, Change change = nullptr);
+  void run(const CpuTarget &target, llvm::StringRef sizes, reference::Tolerance tolerance,
+           Change change = nullptr);
 
   /// What the kernel takes from now on instead of its default schedule.
   void setSchedule(mlir::DictionaryAttr wanted) { schedule = wanted; }
@@ -56,7 +58,9 @@ public:
   };
   Compiled compile(const CpuTarget &target, llvm::StringRef sizes);
 
-  mlir::func::FuncOp function() { return mlir::cast<mlir::func::FuncOp>(module->lookupSymbol("main")); }
+  mlir::func::FuncOp function() {
+    return mlir::cast<mlir::func::FuncOp>(module->lookupSymbol("main"));
+  }
   kern::KernelOp kernelOp() { return kernel; }
 
 private:

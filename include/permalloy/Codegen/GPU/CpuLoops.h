@@ -12,6 +12,9 @@ namespace permalloy::codegen {
 /// Where the loops run: any CPU that LLVM's x86-64-v3 stands for, in vectors of 128 bits as GpuTarget::thread() has them.
 const CpuTarget &cpuLoopsTarget();
 
+/// Whether threads of a block do nothing together (barriers, shuffles, tensor cores).
+bool threadsAreIndependent(mlir::ModuleOp module, llvm::StringRef name);
+
 /// Turns the GPU kernel `name` of `module` (GpuBuilder.h, before lowering) into a function of the CPU kernel's ABI whose tiles are
 /// blocks and which runs the threads of a block one after the other. So the arithmetic of GPU kernels is tested without a GPU.
 /// Fails with an error where threads of a block work together (barriers, shuffles, tensor cores).

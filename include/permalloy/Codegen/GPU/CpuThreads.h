@@ -25,7 +25,11 @@ enum class ThreadStep : int64_t {
   waitCopies = 3,   ///< groups that may be under way
   loadMatrix = 4,   ///< shared address (2) -> 4
   multiplyTf32 = 5, ///< a (4), b (2), c (4) -> 4; and the other types behind it, in the order of OperandType
+  shuffle = 9,      ///< word, lane as ShuffleKind means it, kind -> the word of that lane
 };
+
+/// How a shuffle names the lane that it reads: its number, the exclusive or with the own one, the distance above the own one.
+enum class ShuffleKind : uint32_t { index = 0, exclusiveOr = 1, down = 2 };
 
 /// As the generated code sees it.
 struct ThreadMachine {

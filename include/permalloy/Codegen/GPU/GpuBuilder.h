@@ -6,9 +6,9 @@
 //
 //   .entry kernel(buffers..., scalars..., scratch)
 //
-// buffers   kernel arguments, then results, in device memory; generic pointers, which LLVM proves to be global
+// buffers   kernel arguments, then results, in device memory, each 16-byte aligned; generic pointers, which LLVM proves to be global
 // scalars   values of the launch's scalar expressions
-// scratch   device memory of the whole launch, or 0 where the kernel wants none
+// scratch   device memory of the whole launch, undefined; the artifact::kDeviceCounters 32-bit words before it are 0 and left 0
 //
 // Blocks are numbered in x only, threads too: what stands in the launch table is one number of each (GpuKernel.h).
 //

@@ -1,7 +1,7 @@
 //===- GpuKernel.h - from kern.kernel to PTX --------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The same kern.kernel that a CPU target compiles, for a grid of threads. Three forms so far:
+// The same kern.kernel that a CPU target compiles, for a grid of threads, in one of these forms (lib/Codegen/GPU/Forms.h):
 //
 //   tensor     linear layers in bf16 and 8-bit integers on tensor cores (lib/Codegen/GPU/TensorProduct.h), with the epilogue on
 //              the accumulators
@@ -35,6 +35,9 @@ struct GpuLaunch {
 /// Writes `schedule`, `tiles` and `scratch_bytes` (of one thread) for `target`. Fails with an error at the kernel when no GPU
 /// emitter takes it.
 mlir::LogicalResult selectGpuSchedule(kern::KernelOp kernel, const GpuTarget &target);
+
+/// As selectGpuSchedule for a schedule of the caller's, {form = "tensor", ...} with all parameters of the form.
+mlir::LogicalResult setGpuSchedule(kern::KernelOp kernel, const GpuTarget &target, mlir::DictionaryAttr wanted);
 
 /// The launch of a kernel that has a schedule.
 GpuLaunch gpuLaunch(kern::KernelOp kernel);

@@ -5,6 +5,8 @@
 
 #include "permalloy/Codegen/GPU/GpuBuilder.h"
 
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+
 namespace permalloy::codegen {
 
 /// Element types of the tensor cores' operands. Each operand word of 32 bits holds 1, 2 or 4 neighbours along K.
@@ -28,6 +30,11 @@ public:
   Value sharedMemory();
   void barrier();
 
+  /// `value` (f32 or i32) as the lane whose number differs from this one's in the bits of `distance` has it.
+  Value shuffleXor(Value value, int32_t distance);
+  /// As lane `lane` (i32) has it.
+  Value shuffle(Value value, Value lane);
+
   /// Starts to copy 16 bytes from global to shared memory; both 16-byte aligned. Where `exists` (i1; null: true) is false zeros
   /// are written instead and nothing is read.
   void copyAsync(Value shared, Value global, Value exists = {});
@@ -49,6 +56,7 @@ public:
   mlir::Type accumulatorType(OperandType type);
 
 private:
+  Value shuffle(mlir::NVVM::ShflKind kind, Value value, Value lane);
   llvm::SmallVector<Value> unpack(Value words);
 
   GpuBuilder &b;

@@ -1,0 +1,30 @@
+//===- Forms.cpp - the table of forms ---------------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Forms.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+
+ArrayRef<GpuForm> codegen::gpuForms() {
+  static const GpuForm kForms[] = {kTensorForm, kElementsForm, kRowsForm};
+  return kForms;
+}
+
+const GpuForm *codegen::gpuFormOf(kern::KernelOp kernel) {
+  auto name =
+      kernel.getScheduleAttr() ? kernel.getScheduleAttr().getAs<StringAttr>(kForm) : nullptr;
+  for (const GpuForm &form : gpuForms())
+    if (name && name.getValue() == form.name)
+      return &form;
+  InFlightDiagnostic error = kernel.emitError("schedule names no form of GPU kernels; they are");
+  llvm::interleave(
+      gpuForms(), [&](const GpuForm &form) { error << " " << form.name; }, [&] { error << ","; });
+  return nullptr;
+}
+
+DictionaryAttr codegen::formParameters(kern::KernelOp kernel) {
+  NamedAttrList parameters(kernel.getScheduleAttr());
+  parameters.erase(kForm);
+  return parameters.getDictionary(kernel.getContext());
+}

@@ -16,7 +16,7 @@ static constexpr int64_t kLineBytes = AmxTiles::kRowBytes, kRowBytes = kBlock * 
 static_assert(kSplitDepth % AmxTiles::kSteps == 0, "a layer that is split has no last step of fewer elements");
 
 bool permalloy::codegen::runsOnAmx(const CpuTarget &target, const ContractionSize &size) {
-  return target.hasAmx() && size.element && (size.element.isBF16() || size.isIntegral() || (size.split && size.k % kSplitDepth == 0));
+  return target.hasAmx() && !size.kept && size.element && (size.element.isBF16() || size.isIntegral() || (size.split && size.k % kSplitDepth == 0));
 }
 
 int64_t permalloy::codegen::amxSteps(Type element) {

@@ -499,7 +499,7 @@ void ContractionEmitter::emitRowEpilogue(Value from, Value row, int64_t columns)
 /// Rows of A in the lanes, or one by one, where they are few.
 static void emitSparseRows(KernelBuilder &b, const Contraction &c, const ContractionSchedule &schedule) {
   ContractionSchedule few = schedule;
-  few.rows = kFewRows, few.panels = 1, few.laneColumns = 0, few.runTiles = 1, few.blockSteps = llvm::alignTo(c.sparse->kept, 16);
+  few.rows = kFewRows, few.panels = 1, few.laneColumns = 0, few.runTiles = 1, few.blockSteps = llvm::alignTo(c.isIntegral() ? 4 * c.sparse->kept : c.sparse->kept, 16);
   auto each = [&] { c.sparse->keptOfFour ? emitFewQuads(b, c) : ContractionEmitter(b, c, few).emit(); };
   b.ifElse(b.less(c.rows, b.i64(kLeastLaneRows)), each, [&] { emitColumnsContraction(b, c, schedule); });
 }

@@ -33,9 +33,11 @@ static std::string whyNotSparse(Operation *expand) {
   Type element = getElementTypeOrSelf(expand->getResult(0));
   if (isa<tfm::ExpandQuadsOp>(expand))
     return element.isF32() ? "" : "quads in element types other than f32 are unsupported";
-  int64_t depth = cast<tfm::ExpandBlocksOp>(expand).blockDepth();
-  if (!element.isF32() || depth != 1)
-    return "blocks of " + std::to_string(depth) + " steps of K in this element type are unsupported; those of 1 in f32 are";
+  auto blocks = cast<tfm::ExpandBlocksOp>(expand);
+  if (element.isSignlessInteger(8) && blocks.blockDepth() == 4 && blocks.blockColumns() == tfm::kPanelColumns && blocks.getShape()[0] % 4 == 0)
+    return "";
+  if (!element.isF32() || blocks.blockDepth() != 1)
+    return "blocks of " + std::to_string(blocks.blockDepth()) + " steps of K in this element type are unsupported; those of 1 in f32 and of 4 x 16 in i8 are";
   return "";
 }
 

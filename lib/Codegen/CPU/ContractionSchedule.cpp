@@ -87,20 +87,28 @@ static constexpr int64_t kMaxColumnBytes = 5 << 18;
 
 /// Cuts K where that helps a tile of so many rows that `kept` of K's steps are kept.
 static void chooseCut(ContractionSchedule &schedule, const ContractionSize &size) {
-  int64_t cut = kSliceBytes / (schedule.rows * 4) / 64 * 64;
-  if (size.keptOfFour || (size.k >= kLongDepth && size.kept * cut / size.k >= kLeastKeptOfCut)) {
+  int64_t cut = kSliceBytes / (schedule.rows * 4) / 64 * 64, steps = size.laneSteps();
+  if (size.keptOfFour || (steps >= kLongDepth && size.kept * cut / steps >= kLeastKeptOfCut)) {
     schedule.blockSteps = cut, schedule.runTiles = kSlicePanels, schedule.blockRows = 256 / schedule.rows * schedule.rows;
     return;
   }
-  int64_t rows = kMaxColumnBytes / (size.k * 4) / schedule.rows * schedule.rows;
-  schedule.blockSteps = llvm::alignTo(size.k, 16), schedule.blockRows = std::clamp<int64_t>(rows, schedule.rows, 240);
+  int64_t rows = kMaxColumnBytes / (steps * 4) / schedule.rows * schedule.rows;
+  schedule.blockSteps = llvm::alignTo(steps, 16), schedule.blockRows = std::clamp<int64_t>(rows, schedule.rows, 240);
 }
+
+/// Whether rows of A are in the lanes of products of 8-bit integers.
+static bool lanesOfIntegers(const CpuTarget &target) { return target.isAvx512() && target.hasVnni(); }
 
 /// One panel wide and on AVX-512: rows of A in the lanes. Else as the dense product of so many steps as are kept, its tile as wide
 /// as divides a slab.
 ContractionSchedule ContractionSchedule::chooseSparse(const CpuTarget &target, const ContractionSize &size) {
-  ContractionSchedule schedule = choose(target, size.n, size.kept);
+  ContractionSchedule schedule = choose(target, size.n, size.keptSteps(), size.element);
   schedule.runTiles = 1;
+  if (size.isIntegral() && !lanesOfIntegers(target)) { // one panel wide
+    schedule.panels = 1, schedule.rows = target.isAvx512() ? 24 : schedule.rows;
+    schedule.blockRows = 240 / schedule.rows * schedule.rows;
+    return schedule;
+  }
   if (size.keptOfFour) {
     schedule.panels = 1, schedule.laneColumns = target.isAvx512() ? 2 : 1, schedule.rows = 8 * target.lanes();
     chooseCut(schedule, size);
@@ -126,8 +134,12 @@ ContractionSchedule ContractionSchedule::chooseSparse(const CpuTarget &target, c
 
 int64_t permalloy::codegen::sparseScratchBytes(const ContractionSchedule &schedule, const ContractionSize &size) {
   if (schedule.laneColumns)
-    return columnsScratchBytes(schedule, size.k);
-  return contractionScratchBytes(schedule, size.kept);
+    return columnsScratchBytes(schedule, size);
+  if (!size.isIntegral())
+    return contractionScratchBytes(schedule, size.kept);
+  // All steps of A are there, but sums wait only where those that are kept take several blocks.
+  bool accumulates = int64_t(llvm::alignTo(schedule.blockSteps, 4)) < size.keptSteps();
+  return schedule.blockRows * (integerRowBytes(size.k) + (accumulates ? schedule.panels * kPanelColumns * 4 : 0));
 }
 
 bool ContractionSchedule::fits(const CpuTarget &target, Type element, bool quads) const {
@@ -195,7 +207,8 @@ Space permalloy::codegen::contractionSpace(const CpuTarget &target, const Contra
   int64_t widest = std::min<int64_t>(size.gated ? 2 : 4, panelsOf(size.n));
   space.add("tile_panels", "packed panels of 16 columns side by side in the register tile",
             &S::panels, Space::Values(llvm::to_vector(llvm::make_filter_range(llvm::seq<int64_t>(1, widest + 1), isWidth))));
-  bool lanes = size.kept && size.slabPanels == 1;
+  bool lanes = size.kept && size.slabPanels == 1 && (!size.isIntegral() || lanesOfIntegers(target));
+  int64_t depth = size.kept ? size.keptSteps() : size.k;
   if (lanes)
     space.add("lane_columns", "columns of a panel at a time with rows of A in the lanes; 0: rows of A are broadcast", &S::laneColumns,
               size.keptOfFour ? Space::Values{1, 2, 4} : Space::Values{0, 8, 16});
@@ -215,7 +228,7 @@ Space permalloy::codegen::contractionSpace(const CpuTarget &target, const Contra
             [wide = takesRuns(size)](const S &s) { return blockHeights(s, wide); });
   space.add("block_steps", "steps of K done for all rows of a block before the next ones",
             &S::blockSteps, [=](const S &s) {
-              return s.laneColumns ? cutLengths(size.k) : blockLengths(size.kept ? size.kept : size.k);
+              return s.laneColumns ? cutLengths(size.laneSteps()) : blockLengths(depth);
             });
   space.add("prefetch_period",
             "steps of K between two prefetches of the weights that come next; 0: none",

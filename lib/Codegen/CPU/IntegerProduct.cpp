@@ -57,6 +57,13 @@ void IntegerProduct::packRow(Value from, Value to) {
   });
 }
 
+Value IntegerProduct::stored(Value rows) {
+  if (!flips())
+    return rows;
+  Value bytes = LLVM::BitcastOp::create(b, b.intVectorType(), rows);
+  return LLVM::BitcastOp::create(b, rows.getType(), arith::XOrIOp::create(b, bytes, words(int32_t(0x80808080))));
+}
+
 Value IntegerProduct::dot(Value acc, Value a, Value w) {
   auto bytes = VectorType::get(4 * b.target().lanes(), b.getI8Type());
   Value first = LLVM::BitcastOp::create(b, bytes, signedWeights ? a : w);

@@ -33,6 +33,8 @@ public:
   bool widens() const { return !usesDot; }
   /// Copies a row of A from `from` into scratch at `to`.
   void packRow(Value from, Value to);
+  /// A vector of rows of A, with VNNI, as it is stored: unsigned where W is signed. In bits of the vector's type.
+  Value stored(Value rows);
   /// What the sums of the columns of a vector begin at, in bits: `panel` is the first row of its panel, of `rows` rows 64 bytes apart,
   /// from that vector on.
   Value initial(Value panel, int64_t rows);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "SparseColumns.h"
 #include "ContractionLayout.h"
+#include "IntegerProduct.h"
 #include "SparseQuads.h"
 #include "permalloy/Codegen/CPU/MicroKernel.h"
 #include "permalloy/Codegen/CPU/Transpose.h"
@@ -39,9 +40,13 @@ int64_t cutOf(const ContractionSchedule &s, int64_t k, int64_t quads) {
 class ColumnsEmitter {
 public:
   ColumnsEmitter(KernelBuilder &b, const Contraction &c, const ContractionSchedule &s)
-      : b(b), c(c), s(s), kept(c.sparse->kept), groups(panelsOf(c.n)), quads(c.sparse->keptOfFour), cut(cutOf(s, c.k, quads)), cuts(llvm::divideCeil(c.k, cut)),
+      : b(b), c(c), s(s), kept(c.sparse->kept), steps(c.isIntegral() ? c.k / 4 : c.k), groups(panelsOf(c.n)), quads(c.sparse->keptOfFour),
+        cut(cutOf(s, steps, quads)), cuts(llvm::divideCeil(steps, cut)),
         numbersBytes(quads ? llvm::divideCeil(kept, kQuadsWord) * kRowBytes : kept * 4), lanes(b.target().lanes()), tileBytes(s.rows * kRowBytes), columns(b.at(b.scratch(), kColumnsOffset)),
-        sums(b.at(columns, s.blockRows * c.k * 4)), rowsOfTile(b.stackBuffer(tileBytes)) {
+        sums(b.at(columns, s.blockRows * steps * 4)), rowsOfTile(b.stackBuffer(tileBytes)),
+        integers(b, c.k, c.signedRows, /*signedWeights=*/true), laneIntegers(b, c.k, /*signedRows=*/true, /*signedWeights=*/false) {
+    if (c.isIntegral())
+      corrections = b.stackBuffer(s.runTiles * kRowBytes);
     if (cuts > 1)
       ranges = quads ? Value() : b.stackBuffer(s.runTiles * (cuts + 1) * 8);
     else
@@ -65,13 +70,17 @@ private:
   void prefetch(Value step, unsigned index, bool isFirst, ArrayRef<int64_t> vectorOffsets);
   void finishTile(Value row, Value panel);
   void finishRows(Value row, Value panel, int64_t width);
+  Value corrected(Value sums, Value panel);
   Value valuesOf(Value panel) { return b.at(c.weights, b.mul(panel, kept * kRowBytes)); }
   Value numbersOf(Value panel) { return b.at(c.sparse->numbers, b.mul(panel, numbersBytes)); }
 
   KernelBuilder &b;
   const Contraction &c;
   const ContractionSchedule &s;
-  int64_t kept, groups;
+  int64_t kept;
+  /// Of K; of 8-bit integers, four of K that stand side by side in each lane.
+  int64_t steps;
+  int64_t groups;
   /// Of each four steps, so many are kept; 0: the list of each panel says which are.
   int64_t quads;
   int64_t cut, cuts, numbersBytes, lanes, tileBytes;
@@ -80,6 +89,10 @@ private:
   Value columns, sums, rowsOfTile;
   /// Of K cut: i64 [panels of a run][cuts + 1], where a cut begins in a panel's list.
   Value ranges;
+  /// Of 8-bit integers: how rows of A are stored and what the sums of columns lack then, i32 [panels of a run][16]; and the product with
+  /// the factors exchanged, unsigned rows in the lanes and signed weights broadcast.
+  IntegerProduct integers, laneIntegers;
+  Value corrections;
   // The run at hand: its rows and panels.
   Value first, last, from, to;
   // The tile at hand: its columns, the kept rows of the panel that lie in the cut, its rows and sums; what is fetched meanwhile: bytes
@@ -115,15 +128,15 @@ void ColumnsEmitter::emit() {
 /// row.
 void ColumnsEmitter::packRows(Value block) {
   Value number = b.add(block, 1);
-  int64_t whole = c.k / lanes * lanes;
+  int64_t whole = steps / lanes * lanes;
   b.ifElse(b.equal(b.load(b.getI64Type(), b.scratch(), 8), number), [] {}, [&] {
     b.store(number, b.scratch(), 8);
     b.loop(first, last, lanes, [&](Value row) {
       Value within = b.rem(b.sub(row, first), s.rows);
-      Value lane = b.at(columns, b.add(b.mul(b.sub(b.sub(row, first), within), c.k * 4), b.mul(within, 4)));
+      Value lane = b.at(columns, b.add(b.mul(b.sub(b.sub(row, first), within), steps * 4), b.mul(within, 4)));
       b.loop(b.i64(0), b.i64(whole), lanes, [&](Value step) { packSquare(row, step, lanes, b.at(lane, b.mul(step, s.rows * 4))); });
-      if (whole < c.k)
-        packSquare(row, b.i64(whole), c.k - whole, b.at(lane, whole * s.rows * 4));
+      if (whole < steps)
+        packSquare(row, b.i64(whole), steps - whole, b.at(lane, whole * s.rows * 4));
     });
   });
 }
@@ -133,12 +146,12 @@ void ColumnsEmitter::packSquare(Value row, Value step, unsigned width, Value to)
   SmallVector<Value> rows;
   for (int64_t i = 0; i < lanes; ++i) {
     Value own = b.min(b.add(row, i), b.sub(last, 1));
-    rows.push_back(b.loadLanes(b.at(b.at(c.a, b.mul(own, c.k * 4)), b.mul(step, 4)), width));
+    rows.push_back(b.loadLanes(b.at(b.at(c.a, b.mul(own, steps * 4)), b.mul(step, 4)), width));
   }
   SmallVector<Value> turned = emitTranspose(b, rows);
   turned.truncate(width);
   for (auto [i, column] : llvm::enumerate(turned))
-    b.store(column, b.at(to, i * s.rows * 4), lanes * 4);
+    b.store(c.isIntegral() ? integers.stored(column) : column, b.at(to, i * s.rows * 4), lanes * 4);
 }
 
 //===----------------------------------------------------------------------===//
@@ -148,6 +161,10 @@ void ColumnsEmitter::packSquare(Value row, Value step, unsigned width, Value to)
 /// The rows [first, last) of the panels [from, to).
 void ColumnsEmitter::emitRun() {
   Value tiles = b.ceilDiv(b.sub(last, first), s.rows);
+  if (c.isIntegral())
+    b.loop(from, to, 1, [&](Value panel) {
+      b.store(integers.initial(valuesOf(panel), kept), b.at(corrections, b.mul(b.sub(panel, from), kRowBytes)), lanes * 4);
+    });
   if (cuts > 1) {
     if (!quads)
       b.loop(from, to, 1, [&](Value panel) { findRanges(panel); });
@@ -193,7 +210,7 @@ void ColumnsEmitter::emitTile(Value number, Value tile, Value panel) {
 /// What the products of a cut read, and where their sums stand.
 void ColumnsEmitter::openCut(Value number, Value tile, Value panel, Value tiles) {
   Value begin = b.i64(0);
-  depth = b.i64(kept), tileSums = sums, tileColumns = b.at(columns, b.mul(tile, s.rows * c.k * 4));
+  depth = b.i64(kept), tileSums = sums, tileColumns = b.at(columns, b.mul(tile, s.rows * steps * 4));
   if (cuts > 1)
     tileSums = b.at(sums, b.mul(b.add(b.mul(tile, s.runTiles), b.sub(panel, from)), tileBytes));
   if (quads) { // steps count from the cut on
@@ -219,7 +236,7 @@ void ColumnsEmitter::findNext(Value number, Value tile, Value panel, Value tiles
   nextNumbers = b.select(isLast, numbersOf(following), b.at(numbers, quads ? b.mul(depth, kRowBytes / kQuadsWord) : b.mul(depth, 4)));
   // And the columns that come next are the next tile's in this cut, or the first one's in the next: each panel fetches a part.
   Value isLastTile = b.equal(b.add(tile, 1), tiles);
-  Value step = b.add(b.mul(b.select(isLastTile, b.add(number, 1), number), cut), b.select(isLastTile, b.i64(0), b.mul(b.add(tile, 1), c.k)));
+  Value step = b.add(b.mul(b.select(isLastTile, b.add(number, 1), number), cut), b.select(isLastTile, b.i64(0), b.mul(b.add(tile, 1), steps)));
   int64_t part = llvm::alignTo(cut * s.rows * 4 / s.runTiles, kLineBytes);
   nextColumns = b.at(b.at(columns, b.mul(step, s.rows * 4)), b.mul(b.sub(panel, from), part));
 }
@@ -249,6 +266,7 @@ void ColumnsEmitter::emitPass(int64_t firstColumn, int64_t width, unsigned vecto
   operands.bStepStride = s.rows * 4;
   operands.steps = numbers;
   operands.stepsOfB = true;
+  operands.integers = c.isIntegral() ? &laneIntegers : nullptr;
   for (unsigned v = 0; v < vectors; ++v)
     operands.bVectorOffsets.push_back(v * lanes * 4);
   auto fetch = [&](Value step, unsigned index) { prefetch(step, index, firstColumn == 0, operands.bVectorOffsets); };
@@ -290,7 +308,7 @@ void ColumnsEmitter::prefetch(Value step, unsigned index, bool isFirst, ArrayRef
     b.prefetch(b.at(tileSums, b.add(b.mul(step, kLineBytes / kTurn), tileBytes)), 1);
   if (!isFirst && cuts > 1)
     b.prefetch(b.at(nextColumns, b.mul(b.add(step, index), kLineBytes)));
-  if (cuts > 1 || c.k < kLongDepth)
+  if (cuts > 1 || steps < kLongDepth)
     return;
   Value ahead = b.min(b.add(step, index + kColumnsAhead), b.i64(kept - 1));
   Value number = arith::ExtUIOp::create(b, b.getI64Type(), b.load(b.getI32Type(), b.at(numbers, b.mul(ahead, 4)), 4));
@@ -321,18 +339,26 @@ void ColumnsEmitter::finishTile(Value row, Value panel) {
   b.ifElse(b.less(panel, b.i64(groups - 1)), [&] { finishRows(row, panel, kPanelColumns); }, [&] { finishRows(row, panel, lastWidth); });
 }
 
+/// The sums of a row of integers as they are of signed ones.
+Value ColumnsEmitter::corrected(Value sums, Value panel) {
+  Value lacking = b.at(corrections, b.mul(b.sub(panel, from), kRowBytes));
+  return arith::AddIOp::create(b, b.load(b.intVectorType(), sums, lanes * 4), b.load(b.intVectorType(), lacking, lanes * 4));
+}
+
 void ColumnsEmitter::finishRows(Value row, Value panel, int64_t width) {
   b.loop(b.i64(0), count, 1, [&](Value r) {
     for (int64_t column = 0; column < width; column += lanes) {
-      Value product = b.loadVector(b.at(b.at(rowsOfTile, b.mul(r, kRowBytes)), column * 4), lanes * 4);
+      Value at = b.at(b.at(rowsOfTile, b.mul(r, kRowBytes)), column * 4);
+      Value product = c.isIntegral() ? corrected(at, panel) : b.loadVector(at, lanes * 4);
       c.epilogue({b.add(row, r), b.add(b.mul(panel, kPanelColumns), column), unsigned(std::min(lanes, width - column))}, product);
     }
   });
 }
 
-int64_t permalloy::codegen::columnsScratchBytes(const ContractionSchedule &schedule, int64_t k) {
-  int64_t sums = schedule.blockSteps < k ? schedule.runTiles * schedule.blockRows * kRowBytes : 0;
-  return kColumnsOffset + schedule.blockRows * k * 4 + sums;
+int64_t permalloy::codegen::columnsScratchBytes(const ContractionSchedule &schedule, const ContractionSize &size) {
+  int64_t steps = size.laneSteps(), sums = schedule.blockSteps < steps ? schedule.runTiles * schedule.blockRows * kRowBytes : 0;
+  int64_t few = size.isIntegral() ? kLeastLaneRows * integerRowBytes(size.k) : 0; // which stand there as dense products have them
+  return std::max(kColumnsOffset + schedule.blockRows * steps * 4 + sums, few);
 }
 
 void permalloy::codegen::emitColumnsContraction(KernelBuilder &b, const Contraction &contraction, const ContractionSchedule &schedule) {

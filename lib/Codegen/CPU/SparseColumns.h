@@ -21,6 +21,8 @@
 //       sums[panel][tile] += slice of the tile * the panel's kept rows within the cut
 //     transpose the sums back, epilogue                                                with the last cut
 //
+// 8-bit integers stand four steps of K to a lane, as in panels, and a block is 4 x 16: the same loops with vpdpbusd, rows unsigned.
+//
 // Lists ascend, so a cut of a list is a range, found by bisection once for each panel of a run. Each sum is the same chain of
 // products as elsewhere, whatever the cuts.
 //
@@ -35,8 +37,8 @@ namespace permalloy::codegen {
 /// Fewer rows are broadcast one by one.
 inline constexpr int64_t kLeastLaneRows = 16;
 
-/// Bytes of scratch for a product of `k` steps.
-int64_t columnsScratchBytes(const ContractionSchedule &schedule, int64_t k);
+/// Bytes of scratch that a worker needs.
+int64_t columnsScratchBytes(const ContractionSchedule &schedule, const ContractionSize &size);
 
 /// Emits the tiles [tileBegin, tileEnd) of a sparse product whose schedule has rows of A in the lanes; blocks of at least
 /// kLeastLaneRows rows only.

@@ -154,6 +154,64 @@ TEST_P(IntegerContractionTest, Outliers) {
       });
 }
 
+/// A weight in blocks of 4 x 16 of which `kept` stay in each panel, in the layer of level w8a8 where `full`, else its sums.
+std::string blocks(int64_t k, int64_t n, int64_t kept, bool full, const char *input = "i8") {
+  std::string text = full ? layer(k, n) : sums(k, n, input), shape = std::to_string((n + 15) / 16) + "x" + std::to_string(kept);
+  text = replaceAll(text, fill("%w: tensor<$Kx$Nxi8>", k, n), "%v: tensor<" + shape + "x64xi8>, %i: tensor<" + shape + "xi32>");
+  std::string decode = fill("%w = tfm.expand_blocks %v, %i {block = array<i64: 4, 16>, shape = array<i64: $K, $N>} : (tensor<" + shape +
+                            "x64xi8>, tensor<" + shape + "xi32>) -> tensor<$Kx$Nxi8>\n    ", k, n);
+  return replaceAll(text, "%0 = tfm.linear", decode + "%0 = tfm.linear");
+}
+
+/// Random codes, and lists that ascend, to the last block and not.
+KernelCheck::Change listing(int64_t k, int64_t kept) {
+  return [=](llvm::MutableArrayRef<reference::Tensor> inputs) {
+    spread(inputs);
+    for (int64_t i = 0; i < inputs[2].size(); ++i)
+      inputs[2].setInteger(i, i % kept * (k / 4 - 1) / kept + (i / kept) % 2);
+  };
+}
+
+TEST_P(IntegerContractionTest, Blocks) {
+  for (auto [k, n, kept] : {std::tuple<int64_t, int64_t, int64_t>{16, 16, 1}, {64, 50, 7}, {260, 15, 33}, {72, 33, 17}})
+    check(blocks(k, n, kept, false), {"s=0", "s=1", "s=2", "s=7", "s=8", "s=9", "s=15", "s=16", "s=17", "s=63", "s=250"}, {}, {}, listing(k, kept));
+  check(blocks(64, 40, 9, false, "ui8"), {"s=3", "s=40"}, {}, {}, listing(64, 9));
+  for (int64_t kept : {20, 1100}) // K in several parts
+    check(blocks(4800, 20, kept, false), {"s=3", "s=100"}, {}, {}, listing(4800, kept));
+}
+
+TEST_P(IntegerContractionTest, BlocksWithAnEpilogue) {
+  for (auto [k, n, kept] : {std::tuple<int64_t, int64_t, int64_t>{64, 64, 9}, {384, 100, 40}})
+    check(blocks(k, n, kept, true), {"b=1,s=1", "b=2,s=9", "b=1,s=128"}, Tolerance{0x1p-7, 1e-3}, {}, listing(k, kept));
+}
+
+/// Sums of codes at the ends of their range: no part of one may saturate.
+TEST_P(IntegerContractionTest, BlocksOfEnds) {
+  check(blocks(256, 48, 64, false), {"s=5", "s=40"}, {}, {}, [](llvm::MutableArrayRef<reference::Tensor> inputs) {
+    for (int64_t i = 0; i < inputs[0].size(); ++i)
+      inputs[0].setInteger(i, -128);
+    for (int64_t i = 0; i < inputs[1].size(); ++i)
+      inputs[1].setInteger(i, i % 3 ? -128 : 127);
+    for (int64_t i = 0; i < inputs[2].size(); ++i)
+      inputs[2].setInteger(i, i % 64);
+  });
+}
+
+/// Rows in the lanes and rows broadcast, K cut or not: the same sums.
+TEST_P(IntegerContractionTest, EveryScheduleOfBlocks) {
+  bool lanes = target.isAvx512() && target.hasVnni();
+  for (int64_t columns : {0, 4, 8, 16})
+    for (int64_t steps : {64, 208})
+      for (int64_t period : {0, 4})
+        if (columns == 0 || lanes) {
+          llvm::SmallVector<std::pair<const char *, int64_t>> schedule = {
+              {"tile_rows", columns == 0 ? 4 : columns == 16 ? 16 : 48}, {"tile_panels", 1}, {"block_rows", 48}, {"block_steps", steps}, {"prefetch_period", period}};
+          if (lanes)
+            schedule.append({{"lane_columns", columns}, {"run_tiles", columns ? 3 : 1}});
+          check(blocks(1600, 72, 170, false), {"s=100"}, {}, schedule, listing(1600, 170));
+        }
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, IntegerContractionTest,
                          testing::Values("sapphirerapids", "icelake-server", "x86-64-v4", "alderlake", "x86-64-v3"),
                          [](auto &info) { return replaceAll(info.param, "-", "_"); });

@@ -70,7 +70,8 @@ struct ContractionSize {
   bool grouped = false; ///< rows are sorted by the weight that each takes
   /// A and W are f32, and each of their elements may be the sum of two numbers of bf16, 16 bits: "bf16x3" in Precision.h.
   bool split = false;
-  /// Blocks of 1 x 16 * slabPanels of W of which `kept` are stored for each slab of as many panels; 0: W is dense.
+  /// Blocks of 1 x 16 * slabPanels of W, of 8-bit integers 4 x 16, of which `kept` are stored for each slab of as many panels; 0: W is
+  /// dense.
   int64_t kept = 0, slabPanels = 0;
   std::optional<CodeFormat> coded = {}; ///< the weight is codes and scales, and `element` is that of A alone
   /// Not 0: each column has `kept` weights, so many of each four steps of K.
@@ -78,6 +79,9 @@ struct ContractionSize {
 
   /// A and W are 8-bit integers.
   bool isIntegral() const { return element && element.isInteger(8); }
+  /// K in lanes of 32 bits, of which one of 8-bit integers holds four steps; and of sparse weights the steps of K that are kept.
+  int64_t laneSteps() const { return isIntegral() ? k / 4 : k; }
+  int64_t keptSteps() const { return isIntegral() ? 4 * kept : kept; }
 };
 
 /// All schedules of a contraction; the parameters are documented there.
@@ -104,10 +108,10 @@ struct GroupedRows {
   int64_t repeat = 1;
 };
 
-/// W as of tfm.expand_blocks with blocks of 1 x 16 * panels: a slab of so many panels holds `kept` rows [panels][16]. Or as of
-/// tfm.expand_quads.
+/// W as of tfm.expand_blocks with blocks of 1 x 16 * panels: a slab of so many panels holds `kept` rows [panels][16]. Of 8-bit integers
+/// blocks are of 4 x 16, and rows [16][4]. Or as of tfm.expand_quads.
 struct SparseRows {
-  /// i32 [slabs][kept]: the step of K of each row, ascending. Of quads: their steps.
+  /// i32 [slabs][kept]: the step of K of each row, or which four, ascending. Of quads: their steps.
   mlir::Value numbers;
   int64_t kept = 0, panels = 1;
   /// As of ContractionSize.
@@ -135,7 +139,7 @@ struct Contraction {
   bool gated = false;
   /// As of ContractionSize.
   bool split = false;
-  /// Sparse weights, of f32 and without groups: the loop over K walks the rows that are kept.
+  /// Sparse weights, of f32 or i8 and without groups: the loop over K walks the rows that are kept.
   std::optional<SparseRows> sparse = {};
   /// Instead of `weights`; `element` is then that of A alone.
   std::optional<CodedWeight> coded = {};

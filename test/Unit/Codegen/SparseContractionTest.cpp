@@ -230,6 +230,41 @@ TEST_P(SparseContractionTest, Kernel) {
   }
 }
 
+/// Steps of kept weights that ascend within each quad, in every order that there is.
+void chooseSteps(reference::Tensor &words, int64_t keptOfFour) {
+  constexpr int kPairs[] = {0 | 1 << 2, 0 | 2 << 2, 0 | 3 << 2, 1 | 2 << 2, 1 | 3 << 2, 2 | 3 << 2};
+  for (int64_t i = 0; i < words.size(); ++i) {
+    uint32_t word = 0;
+    for (int64_t j = 0; j < 16; j += keptOfFour) {
+      unsigned number = unsigned(i * 7 + j * 3);
+      word |= (keptOfFour == 2 ? kPairs[number % 6] : number % 4) << 2 * j;
+    }
+    words.setInteger(i, int32_t(word));
+  }
+}
+
+/// Through kern and the interpreter: ends of panels, of words of steps and of cuts, few rows, lanes partly filled, and all that an epilogue
+/// may be.
+TEST_P(SparseContractionTest, QuadsKernel) {
+  for (auto [k, n, keptOfFour] : {std::tuple<int64_t, int64_t, int64_t>{4, 15, 2}, {100, 33, 2}, {132, 50, 1}}) {
+    int64_t depth = k / 4 * keptOfFour;
+    std::string text = R"mlir(func.func @main(%x: tensor<?x?x$Kxf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<m>, #tfm.dim<$K>]}, %v: tensor<$Px$Dx16xf32>, %i: tensor<$Px$Wx16xi32>, %bias: tensor<$Nxf32>, %r: tensor<?x?x$Nxf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<m>, #tfm.dim<$N>]}) -> (tensor<?x?x$Nxf32>, tensor<?x?x$Nxbf16>) {
+      %w = tfm.expand_quads %v, %i {kept = $C : i64, shape = array<i64: $K, $N>} : (tensor<$Px$Dx16xf32>, tensor<$Px$Wx16xi32>) -> tensor<$Kx$Nxf32>
+      %0 = tfm.linear %x, %w bias %bias activation gelu_erf : (tensor<?x?x$Kxf32>, tensor<$Kx$Nxf32>, tensor<$Nxf32>) -> tensor<?x?x$Nxf32>
+      %1 = tfm.binary add %0, %r : (tensor<?x?x$Nxf32>, tensor<?x?x$Nxf32>) -> tensor<?x?x$Nxf32>
+      %2 = tfm.cast %1 : (tensor<?x?x$Nxf32>) -> tensor<?x?x$Nxbf16>
+      return %1, %2 : tensor<?x?x$Nxf32>, tensor<?x?x$Nxbf16>
+    })mlir";
+    for (auto [name, value] : {std::pair<const char *, int64_t>{"$K", k}, {"$N", n}, {"$P", (n + 15) / 16}, {"$D", depth}, {"$W", (depth + 15) / 16}, {"$C", keptOfFour}})
+      text = replaceAll(text, name, std::to_string(value));
+    KernelCheck kernel(text, "contraction");
+    ASSERT_TRUE(bool(kernel));
+    auto choose = [keptOfFour = keptOfFour](llvm::MutableArrayRef<reference::Tensor> inputs) { chooseSteps(inputs[2], keptOfFour); };
+    for (const char *size : {"b=1,m=0", "b=1,m=1", "b=1,m=2", "b=1,m=7", "b=1,m=8", "b=1,m=9", "b=1,m=15", "b=1,m=16", "b=1,m=17", "b=3,m=50", "b=1,m=300"})
+      kernel.run(target(), size, reference::Tolerance{0x1p-7, 2e-5}, choose);
+  }
+}
+
 double threadSeconds() {
   timespec now;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);

@@ -17,6 +17,8 @@ static constexpr double kTile = 30;
 static constexpr double kFewCodedRows = 16, kDecodedTileRows = 12;
 /// From so many rows in a block on a tile of lane_columns has rows in its lanes; below it broadcasts kFewLaneRows.
 static constexpr double kLeastLaneRows = 16, kFewLaneRows = 8;
+/// Loads of a quad's products take so many times their least time: 6.6 cycles for nine on two ports (docs/sparsity.md).
+static constexpr double kQuadLoad = 1.45;
 /// Cycles of a scalar operation of the generic emitter: an index, a load, the arithmetic.
 static constexpr double kScalarOp = 2.5;
 
@@ -70,6 +72,7 @@ private:
   CostEstimate tiledContraction();
   CostEstimate codedContraction();
   CostEstimate laneContraction();
+  CostEstimate quadContraction();
   CostEstimate attention();
   CostEstimate decodeAttention();
   CostEstimate tiledAttention();
@@ -170,9 +173,12 @@ CostEstimate Estimator::codedContraction() {
   return cost;
 }
 
-/// Kept blocks with rows of A in the lanes: lib/Codegen/CPU/SparseColumns.cpp.
+/// Kept blocks with rows of A in the lanes: lib/Codegen/CPU/SparseColumns.cpp. Of integers a lane holds four steps of K.
 CostEstimate Estimator::laneContraction() {
-  double m = std::max(facts.m, 1.0), kept = facts.k * facts.density, panels = std::ceil(facts.n / tfm::kPanelColumns);
+  if (facts.blockColumns == 0)
+    return quadContraction();
+  double m = std::max(facts.m, 1.0), perLane = facts.isInteger ? 4 : 1, kept = facts.k * facts.density / perLane;
+  double panels = std::ceil(facts.n / tfm::kPanelColumns);
   double blocks = std::ceil(m / double(get("block_rows", 240))), height = std::ceil(m / blocks);
   bool few = height < kLeastLaneRows;
   double tileRows = few ? std::min(height, kFewLaneRows) : double(get("tile_rows", 48)), columns = double(get("lane_columns", 8));
@@ -184,7 +190,33 @@ CostEstimate Estimator::laneContraction() {
   cost.memory = facts.weightBytes / machine.memoryBytes;
   cost.l3 = (blocks - 1) * facts.weightBytes / machine.l3Bytes;
   cost.l2 = panels * m * kept * 4 / machine.l2Bytes;
-  cost.overhead = tiles * kTile + (few ? 0 : m * facts.k / machine.lanes * 2);
+  cost.overhead = tiles * kTile + (few ? 0 : m * facts.k / perLane / machine.lanes * 2);
+  if (facts.isInteger) // sums of the columns, since rows are stored as unsigned numbers
+    cost.overhead += blocks * panels * kept;
+  addEpilogue(cost);
+  return cost;
+}
+
+/// Some of each four steps: lib/Codegen/CPU/SparseQuads.cpp. With rows in the lanes each weight has loads of its own; of fewer, each
+/// product has a shuffle.
+CostEstimate Estimator::quadContraction() {
+  double m = std::max(facts.m, 1.0), kept = facts.k * facts.density, panels = std::ceil(facts.n / tfm::kPanelColumns);
+  double blocks = std::ceil(m / double(get("block_rows", 256))), height = std::ceil(m / blocks);
+  CostEstimate cost;
+  cost.memory = facts.weightBytes / machine.memoryBytes;
+  cost.l3 = (blocks - 1) * facts.weightBytes / machine.l3Bytes;
+  if (m < kLeastLaneRows) {
+    double rows = std::min(m, kFewLaneRows), vectors = tfm::kPanelColumns / double(machine.lanes), products = rows * vectors;
+    double step = std::max({2 * products / machine.fmaPorts, (3 * products + rows + vectors) / machine.issueWidth, double(machine.fmaLatency)});
+    cost.compute = std::ceil(m / rows) * panels * kept * step;
+    cost.overhead = std::ceil(m / rows) * panels * kTile;
+  } else {
+    double columns = double(get("lane_columns", 2)), cuts = std::ceil(facts.k / double(get("block_steps", int64_t(facts.k))));
+    double tiles = blocks * std::ceil(height / double(get("tile_rows", 128))), vectors = blocks * std::ceil(height / machine.lanes);
+    double weights = panels * tfm::kPanelColumns * kept;
+    cost.compute = weights * kQuadLoad * std::max((vectors + tiles) / machine.loadPorts, vectors / machine.fmaPorts);
+    cost.overhead = panels * cuts * (tiles * tfm::kPanelColumns / columns * kTile + 2 * vectors * tfm::kPanelColumns) + m * facts.k / machine.lanes * 2;
+  }
   addEpilogue(cost);
   return cost;
 }

@@ -44,6 +44,13 @@ struct EncodeContext {
   mlir::SymbolTable &symbols;
 };
 
+/// What a level changes: the layer as it is without one. Formats that are faster for some layers only compare with it.
+struct LayerSetting {
+  const KernelCosts *costs = nullptr; ///< null: nobody says what kernels take
+  std::string precision = "f32";      ///< of Level
+  tfm::Dims input = {};               ///< of what the layer reads; empty: unknown
+};
+
 class WeightFormat {
 public:
   virtual ~WeightFormat() = default;
@@ -59,8 +66,10 @@ public:
   virtual double bitsPerWeight(llvm::StringRef level, int64_t k, int64_t n) const = 0;
   /// Why the site cannot take the level; empty where it can.
   virtual std::string whyNot(llvm::StringRef level, WeightSite site) const = 0;
-  /// Why the level, which the site can take, makes it slower; empty where it does not, or nobody asks. `costs` may be null.
-  virtual std::string whySlower(llvm::StringRef level, WeightSite site, const KernelCosts *costs) const { return ""; }
+  /// Why the level, which the site can take, makes it slower; empty where it does not, or nobody knows.
+  virtual std::string whySlower(llvm::StringRef level, WeightSite site, const LayerSetting &setting) const { return ""; }
+  /// The level of sites that it makes slower; empty: none.
+  virtual std::string instead(llvm::StringRef level) const { return ""; }
   /// The level that a site gets where the format chooses by the weight; `level` itself where there is nothing to choose.
   virtual std::string resolve(llvm::StringRef level, WeightSite) const { return level.str(); }
   /// Rewrites the site: operations that decode in front of it, bodies of weights for what they read. The operation's element

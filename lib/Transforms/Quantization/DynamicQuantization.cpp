@@ -184,7 +184,7 @@ static std::optional<UnaryKind> kindOf(Activation activation) {
   llvm_unreachable("unknown activation");
 }
 
-void permalloy::quantizeDynamically(LinearOp linear, SymbolTable &symbols, int64_t outliers) {
+LinearOp permalloy::quantizeDynamically(LinearOp linear, SymbolTable &symbols, int64_t outliers) {
   Location loc = linear.getLoc();
   auto use = linear.getWeight().getDefiningOp<GetWeightOp>();
   auto precision = linear->getAttrOfType<StringAttr>(kPrecisionAttr);
@@ -196,7 +196,7 @@ void permalloy::quantizeDynamically(LinearOp linear, SymbolTable &symbols, int64
   ArrayRef<int64_t> shape = cast<RankedTensorType>(linear.getResult().getType()).getShape();
   auto type = RankedTensorType::get(shape, builder.getF32Type());
   auto sumType = RankedTensorType::get(shape, builder.getI32Type());
-  Value sums = LinearOp::create(builder, loc, sumType, rows.codes, weight, Value(), Activation::None);
+  auto sums = LinearOp::create(builder, loc, sumType, rows.codes, weight, Value(), Activation::None);
   Value result = build.cast(sums, builder.getF32Type());
   if (rows.excess)
     result = build.binary(BinaryKind::Add, result, OutlierLinearOp::create(builder, loc, type, rows.excess, rows.positions, weight), type);
@@ -207,6 +207,7 @@ void permalloy::quantizeDynamically(LinearOp linear, SymbolTable &symbols, int64
   if (auto kind = kindOf(linear.getActivation()))
     result = UnaryOp::create(builder, loc, type, *kind, result);
   linear.getResult().replaceAllUsesWith(build.cast(result, getElementTypeOrSelf(linear.getResult().getType())));
+  return sums;
 }
 
 namespace {

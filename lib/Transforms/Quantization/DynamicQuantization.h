@@ -22,8 +22,8 @@ std::string whyNotDynamic(tfm::LinearOp linear);
 /// Replaces the result of the layer, which nobody reads then: the rows of its input become codes of 8 bits, each with a scale of its own
 /// that is found while running, the columns of its weight codes that are found when the artifact is written, and what is left of the layer
 /// are elementwise operations on the sums. The `outliers` largest elements of each row are beyond its codes: what they are more than their
-/// codes is multiplied in f32. Layers that read one value share its codes.
-void quantizeDynamically(tfm::LinearOp linear, mlir::SymbolTable &symbols, int64_t outliers = kDefaultOutliers);
+/// codes is multiplied in f32. Layers that read one value share its codes. Returns the product of codes.
+tfm::LinearOp quantizeDynamically(tfm::LinearOp linear, mlir::SymbolTable &symbols, int64_t outliers = kDefaultOutliers);
 
 } // namespace permalloy
 

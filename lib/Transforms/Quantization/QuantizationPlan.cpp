@@ -3,6 +3,7 @@
 
 #include "permalloy/Transforms/Quantization.h"
 #include "../Precision/Routers.h"
+#include "permalloy/Analysis/SymbolicShapes.h"
 #include "permalloy/Solvers/WeightSolver.h"
 
 #include <set>
@@ -115,8 +116,10 @@ static std::string formatOf(WeightSite site, const QuantizationRequest &request)
   if (!request.head.empty())
     return request.head;
   auto type = cast<RankedTensorType>(site.weight.getType());
-  double bits = findWeightFormat(request.level)->bitsPerWeight(request.level, type.getDimSize(0), type.getDimSize(1));
-  return bits < 8 ? "w8" : request.level;
+  const WeightFormat *format = findWeightFormat(request.level);
+  double bits = format->bitsPerWeight(request.level, type.getDimSize(0), type.getDimSize(1));
+  std::string instead = format->instead(request.level);
+  return bits >= 8 ? request.level : instead.empty() ? "w8" : instead;
 }
 
 static PrecisionChoice &choiceOf(PrecisionPlan &plan, WeightSite site) {
@@ -139,25 +142,36 @@ static void addReason(PrecisionChoice &choice, StringRef why) {
     choice.reason += (choice.reason.empty() ? "" : "; ") + why.str();
 }
 
+/// The level of a site, or none, and the reason where it is not what was asked for.
+static std::string levelOf(WeightSite site, const QuantizationRequest &request, StringRef precision, SymbolicShapes &shapes, std::string &why) {
+  std::string level = formatOf(site, request);
+  const WeightFormat *format = findWeightFormat(level);
+  if (!isKeptSite(site, request, why))
+    why = format->whyNot(level, site);
+  if (!why.empty())
+    return "";
+  why = format->whySlower(level, site, {request.costs, precision.str(), isa<LinearOp>(site.op) ? shapes.dims(site.op->getOperand(0)) : Dims()});
+  return why.empty() ? format->resolve(level, site) : format->instead(level);
+}
+
 void permalloy::addFormats(ModuleOp module, const QuantizationRequest &request, PrecisionPlan &plan) {
   std::set<std::string> seen, kept; // "kind op"
+  SymbolicShapes shapes;
   forEachSite(module, [&](WeightSite site) {
     PrecisionChoice &choice = choiceOf(plan, site);
-    std::string why, format = formatOf(site, request), key = choice.kind + " " + choice.op;
+    std::string why, key = choice.kind + " " + choice.op, level = levelOf(site, request, choice.precision, shapes, why);
     seen.insert(key);
-    if (!isKeptSite(site, request, why))
-      why = findWeightFormat(format)->whyNot(format, site);
-    if (why.empty())
-      why = findWeightFormat(format)->whySlower(format, site, request.costs);
-    if (!why.empty()) { // of several for one node, all stay
+    if (!why.empty())
+      addReason(choice, why);
+    if (level.empty()) { // of several for one node, all stay
       kept.insert(key);
       choice.format = choice.solver = "";
-      addReason(choice, why);
     } else if (!kept.contains(key)) {
-      choice.format = findWeightFormat(format)->resolve(format, site);
-      if (findWeightFormat(format)->isOfF32(choice.format))
+      const WeightFormat *format = findWeightFormat(level);
+      choice.format = level;
+      if (format->isOfF32(level))
         choice.precision = "f32";
-      std::string plain = findWeightFormat(format)->defaultSolver();
+      std::string plain = format->defaultSolver();
       bool lacks = lacksGram(site, request.solver);
       choice.solver = lacks || request.solver == kDefaultSolver ? plain : request.solver;
       if (lacks)

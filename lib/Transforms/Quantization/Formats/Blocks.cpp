@@ -9,9 +9,15 @@
 //   @w.block50.values  = compact_blocks(@w.block50, @w.block50.rows)
 //   %w = tfm.expand_blocks %values, %rows                     in front of the layer, which walks the rows
 //
+// blockPw8a8: blocks of 4 steps x 16 columns of a layer in 8-bit integers (DynamicInt8.cpp). They are chosen, and repaired, before what
+// is kept is rounded, so codes, rows and values are made of @w.block50w8a8, the pruned weight. Its rows have no outliers: those would
+// need any row of the weight.
+//
 //===----------------------------------------------------------------------===//
 
+#include "../DynamicQuantization.h"
 #include "Builtins.h"
+#include "LayerKernels.h"
 #include "Pruned.h"
 #include "Tfm/Panels.h"
 
@@ -29,6 +35,7 @@ namespace {
 
 struct Blocks {
   int64_t percent = 0, columns = kPanelColumns;
+  bool ofCodes = false; ///< of 8 bits
 
   static std::optional<Blocks> parse(StringRef text) {
     Blocks result;
@@ -36,106 +43,107 @@ struct Blocks {
       return std::nullopt;
     if (text.consume_front("x") && (text.consumeInteger(10, result.columns) || result.columns < 1 || result.columns % kPanelColumns != 0))
       return std::nullopt;
+    if (result.columns == kPanelColumns)
+      result.ofCodes = text.consume_front(kDynamicLevel);
     return text.empty() ? std::optional(result) : std::nullopt;
   }
-  /// Steps of K that are kept, at least one.
-  int64_t kept(int64_t k) const { return std::max<int64_t>(1, (k * percent + 50) / 100); }
+  /// Steps of K in a block, and blocks of each slab that are kept, at least one.
+  int64_t depth() const { return ofCodes ? 4 : 1; }
+  int64_t kept(int64_t k) const { return std::max<int64_t>(1, (k / depth() * percent + 50) / 100); }
+  std::array<int64_t, 2> sides() const { return {depth(), columns}; }
+  RankedTensorType rowsType(ArrayRef<int64_t> shape, MLIRContext *context) const {
+    return RankedTensorType::get({int64_t(llvm::divideCeil(shape[1], columns)), kept(shape[0])}, IntegerType::get(context, 32));
+  }
+  RankedTensorType valuesType(ArrayRef<int64_t> shape, Type element) const {
+    return RankedTensorType::get({int64_t(llvm::divideCeil(shape[1], columns)), kept(shape[0]), depth() * columns}, element);
+  }
 };
 
-/// The weight of a layer from the blocks that are kept.
-Value expandBlocks(Blocks blocks, PrunedLayer &layer) {
+/// `stored`, in which what is not kept is zero, from its blocks: in front of `product`.
+Value expandBlocks(Blocks blocks, WeightOp stored, StringRef suffix, LinearOp product, PrunedLayer &layer) {
   OpBuilder &builder = layer.builder;
   Location loc = layer.loc();
-  std::array<int64_t, 2> sides = {1, blocks.columns};
-  auto block = builder.getDenseI64ArrayAttr(sides);
-  int64_t kept = blocks.kept(layer.type.getDimSize(0)), slabs = llvm::divideCeil(layer.type.getDimSize(1), blocks.columns);
-  WeightOp pruned = layer.prune(kept, sides);
-  auto rowsType = RankedTensorType::get({slabs, kept}, builder.getI32Type());
-  WeightOp rows = layer.part(".rows", rowsType, pruned, [&](Value zeroed) {
-    return BlockRowsOp::create(builder, loc, rowsType, zeroed, builder.getI64IntegerAttr(kept), block).getResult();
+  auto type = cast<RankedTensorType>(stored.getType());
+  auto block = builder.getDenseI64ArrayAttr(blocks.sides());
+  auto rowsType = blocks.rowsType(type.getShape(), builder.getContext());
+  WeightOp rows = layer.part((suffix + ".rows").str(), rowsType, stored, [&](Value zeroed) {
+    return BlockRowsOp::create(builder, loc, rowsType, zeroed, builder.getI64IntegerAttr(rowsType.getDimSize(1)), block).getResult();
   });
-  auto valuesType = RankedTensorType::get({slabs, kept, blocks.columns}, layer.type.getElementType());
-  WeightOp values = layer.part(".values", valuesType, pruned, [&](Value zeroed) {
+  auto valuesType = blocks.valuesType(type.getShape(), type.getElementType());
+  WeightOp values = layer.part((suffix + ".values").str(), valuesType, stored, [&](Value zeroed) {
     return CompactBlocksOp::create(builder, loc, valuesType, zeroed, layer.get(rows), block).getResult();
   });
-  layer.atLayer();
+  builder.setInsertionPoint(product);
   Value keptValues = layer.get(values), keptRows = layer.get(rows);
-  return ExpandBlocksOp::create(builder, loc, layer.type, keptValues, keptRows, block, builder.getDenseI64ArrayAttr(layer.type.getShape()));
+  return ExpandBlocksOp::create(builder, loc, type, keptValues, keptRows, block, builder.getDenseI64ArrayAttr(type.getShape()));
 }
 
-/// "768x3072x"
-std::string sizes(ArrayRef<int64_t> shape) {
-  std::string text;
-  for (int64_t size : shape)
-    text += std::to_string(size) + "x";
-  return text;
+/// A layer in 8-bit integers, of the pruned weight's codes.
+void encodeCodes(Blocks blocks, WeightOp pruned, PrunedLayer &layer, SymbolTable &symbols) {
+  layer.builder.setInsertionPoint(layer.linear);
+  Value whole = layer.linear.getWeight(), weight = layer.get(pruned);
+  layer.linear.getWeightMutable().assign(weight);
+  LinearOp product = quantizeDynamically(layer.linear, symbols, /*outliers=*/0);
+  layer.linear.getWeightMutable().assign(whole); // nobody reads its result any more
+  weight.getDefiningOp()->erase();
+  auto codes = product.getWeight().getDefiningOp<GetWeightOp>();
+  product.getWeightMutable().assign(expandBlocks(blocks, symbols.lookup<WeightOp>(codes.getWeight()), ".codes", product, layer));
+  codes.erase();
 }
 
-/// A layer alone: any number of rows, a weight [K, N] that `decode` makes of arguments of the types `stored`.
-std::string layerKernel(ArrayRef<int64_t> shape, const std::string &decode, const std::string &weight, ArrayRef<std::pair<std::string, std::string>> stored = {}) {
-  auto dims = [](StringRef sizes) { // "48x384x" as #tfm.dim<48>, #tfm.dim<384>
-    std::string text;
-    SmallVector<StringRef> parts;
-    sizes.split(parts, 'x', -1, /*KeepEmpty=*/false);
-    for (StringRef part : parts)
-      text += (text.empty() ? "[#tfm.dim<" : ", #tfm.dim<") + part.str() + ">";
-    return text + "]";
-  };
-  std::string k = std::to_string(shape[0]), n = std::to_string(shape[1]), x = "tensor<?x" + k + "xf32>", y = "tensor<?x" + n + "xf32>";
-  std::string argDims = "[#tfm.dim<d0>, #tfm.dim<" + k + ">]", arguments = "%x: " + x;
-  if (stored.empty())
-    argDims += ", " + dims(sizes(shape)), arguments += ", %w: " + weight;
-  for (auto [index, argument] : llvm::enumerate(stored)) {
-    argDims += ", " + dims(argument.first);
-    arguments += ", %s" + std::to_string(index) + ": tensor<" + argument.first + argument.second + ">";
-  }
-  return "kern.kernel @kernel contraction attributes {arg_dims = [" + argDims + "], symbols = [\"d0\"]} {\n^bb0(" + arguments + "):\n" + decode +
-         "  %0 = tfm.linear %x, %w : (" + x + ", " + weight + ") -> " + y + "\n  kern.yield %0 : " + y + "\n}\n";
-}
-
-std::string sparseKernel(const Blocks &blocks, ArrayRef<int64_t> shape) {
-  int64_t slabs = llvm::divideCeil(shape[1], blocks.columns), kept = blocks.kept(shape[0]);
-  std::string values = sizes({slabs, kept, blocks.columns}), rows = sizes({slabs, kept}), weight = "tensor<" + sizes(shape) + "f32>";
-  std::string decode = "  %w = tfm.expand_blocks %s0, %s1 {block = array<i64: 1, " + std::to_string(blocks.columns) + ">, shape = array<i64: " +
-                       std::to_string(shape[0]) + ", " + std::to_string(shape[1]) + ">} : (tensor<" + values + "f32>, tensor<" + rows + "i32>) -> " + weight + "\n";
-  return layerKernel(shape, decode, weight, {{values, "f32"}, {rows, "i32"}});
+std::string sparseKernel(const Blocks &blocks, const LayerKernels &layer) {
+  std::array<int64_t, 2> shape = {layer.steps(), layer.columns()};
+  Type element = blocks.ofCodes ? Type(IntegerType::get(layer.context(), 8)) : Type(Float32Type::get(layer.context()));
+  std::string decode = llvm::formatv("tfm.expand_blocks %s0, %s1 {{block = array<i64: {0}, {1}>, shape = array<i64: {2}, {3}>}", blocks.depth(),
+                                     blocks.columns, shape[0], shape[1]);
+  return layer.sparse(decode, {blocks.valuesType(shape, element), blocks.rowsType(shape, layer.context())}, blocks.ofCodes);
 }
 
 class BlockFormat : public WeightFormat {
 public:
-  std::string names() const override { return "blockP, blockPxC (P: percent of blocks of 1 step x C columns that are kept; C: 16)"; }
+  std::string names() const override { return "blockP, blockPxC, blockPw8a8 (P: percent of blocks of 1 step x C columns that are kept; C: 16; of w8a8 of 4 x 16)"; }
   std::string defaultSolver() const override { return kDefaultPruner.str(); }
   bool accepts(StringRef level) const override { return Blocks::parse(level).has_value(); }
-  bool isOfF32(StringRef) const override { return true; }
+  bool isOfF32(StringRef level) const override { return !Blocks::parse(level)->ofCodes; }
+  std::string instead(StringRef level) const override { return Blocks::parse(level)->ofCodes ? kDynamicLevel.str() : ""; }
 
   double bitsPerWeight(StringRef level, int64_t k, int64_t n) const override {
     Blocks blocks = *Blocks::parse(level);
-    double bits = 32 + 32.0 / blocks.columns; // a number of 32 bits for each block
-    return bits * blocks.kept(k) * llvm::alignTo(n, blocks.columns) / (double(k) * n);
+    double bits = (blocks.ofCodes ? 8 : 32) + 32.0 / double(blocks.depth() * blocks.columns); // a number of 32 bits for each block
+    return bits * double(blocks.kept(k) * blocks.depth() * llvm::alignTo(n, blocks.columns)) / (double(k) * double(n)) + (blocks.ofCodes ? 32.0 / double(k) : 0);
   }
 
   std::string whyNot(StringRef level, WeightSite site) const override {
+    Blocks blocks = *Blocks::parse(level);
     auto type = cast<RankedTensorType>(site.weight.getType());
     if (!isa<LinearOp>(site.op))
       return "its table is read by rows; blocks are left out of layers only";
+    if (std::string reason = blocks.ofCodes ? whyNotDynamic(cast<LinearOp>(site.op)) : ""; !reason.empty())
+      return reason;
     if (!type.getElementType().isF32())
       return "blocks are unsupported in elements other than f32";
+    if (type.getDimSize(0) % blocks.depth() != 0)
+      return "its " + std::to_string(type.getDimSize(0)) + " steps of K are no multiple of four";
     return "";
   }
 
-  std::string whySlower(StringRef level, WeightSite site, const KernelCosts *costs) const override {
+  std::string whySlower(StringRef level, WeightSite site, const LayerSetting &setting) const override {
     Blocks blocks = *Blocks::parse(level);
-    ArrayRef<int64_t> shape = cast<RankedTensorType>(site.weight.getType()).getShape();
     std::string percent = std::to_string(blocks.percent) + "% of the blocks take ";
-    if (auto quotient = costs ? costs->quotient(sparseKernel(blocks, shape), layerKernel(shape, "", "tensor<" + sizes(shape) + "f32, #tfm.panels>"))
-                              : std::nullopt)
+    LayerKernels layer(site, setting);
+    if (auto quotient = setting.costs ? setting.costs->quotient(sparseKernel(blocks, layer), blocks.ofCodes ? layer.denseOfCodes() : layer.dense()) : std::nullopt)
       return *quotient < 1 ? "" : percent + llvm::formatv("{0:f2} times as long as a dense weight, by the cost model", *quotient).str();
     return blocks.percent <= kMostKept ? "" : percent + "longer than all of a dense weight; at most " + std::to_string(kMostKept) + "% are faster";
   }
 
   LogicalResult encode(StringRef level, StringRef named, WeightSite site, EncodeContext &context) const override {
+    Blocks blocks = *Blocks::parse(level);
     PrunedLayer layer(level, named, site, context);
-    layer.linear.getWeightMutable().assign(expandBlocks(*Blocks::parse(level), layer));
+    WeightOp pruned = layer.prune(blocks.kept(layer.type.getDimSize(0)), blocks.sides());
+    if (blocks.ofCodes)
+      encodeCodes(blocks, pruned, layer, context.symbols);
+    else
+      layer.linear.getWeightMutable().assign(expandBlocks(blocks, pruned, "", layer.linear, layer));
     return success();
   }
 };

@@ -17,11 +17,6 @@ Value PrunedLayer::get(WeightOp weight) {
   return GetWeightOp::create(builder, loc(), weight.getType(), FlatSymbolRefAttr::get(weight.getSymNameAttr()));
 }
 
-OpBuilder &PrunedLayer::atLayer() {
-  builder.setInsertionPoint(linear);
-  return builder;
-}
-
 /// The statistics of the layer's input, or null.
 Value PrunedLayer::gram() {
   auto symbol = linear->getAttrOfType<FlatSymbolRefAttr>(kGramAttr);

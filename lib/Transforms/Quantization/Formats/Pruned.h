@@ -22,7 +22,6 @@ public:
   tfm::WeightOp part(llvm::StringRef suffix, mlir::RankedTensorType type, tfm::WeightOp source, llvm::function_ref<mlir::Value(mlir::Value)> make);
   mlir::Value get(tfm::WeightOp weight);
 
-  mlir::OpBuilder &atLayer();
   mlir::OpBuilder builder;
   tfm::LinearOp linear;
   mlir::RankedTensorType type; ///< [K, N]

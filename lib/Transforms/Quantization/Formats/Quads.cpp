@@ -12,8 +12,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "Builtins.h"
+#include "LayerKernels.h"
 #include "Pruned.h"
 #include "Tfm/Panels.h"
+
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace permalloy;
@@ -24,22 +27,36 @@ namespace {
 /// Weights kept of each four; 0: no level of this format.
 int64_t keptOf(StringRef level) { return level == "2:4" ? 2 : level == "1:4" ? 1 : 0; }
 
+RankedTensorType stepsType(int64_t kept, ArrayRef<int64_t> shape, MLIRContext *context) {
+  return RankedTensorType::get({int64_t(llvm::divideCeil(shape[1], kPanelColumns)), int64_t(llvm::divideCeil(shape[0] / 4 * kept, 16)), kPanelColumns},
+                               IntegerType::get(context, 32));
+}
+
+RankedTensorType valuesType(int64_t kept, ArrayRef<int64_t> shape, MLIRContext *context) {
+  return RankedTensorType::get({int64_t(llvm::divideCeil(shape[1], kPanelColumns)), shape[0] / 4 * kept, kPanelColumns}, Float32Type::get(context));
+}
+
 /// The weight of a layer from what each quad keeps.
 Value expandQuads(int64_t kept, PrunedLayer &layer) {
   OpBuilder &builder = layer.builder;
   Location loc = layer.loc();
-  int64_t k = layer.type.getDimSize(0), panels = llvm::divideCeil(layer.type.getDimSize(1), kPanelColumns), depth = k / 4 * kept;
   auto count = builder.getI64IntegerAttr(kept);
   WeightOp pruned = layer.prune(kept, {1, 1}, /*of=*/4);
-  auto stepsType = RankedTensorType::get({panels, int64_t(llvm::divideCeil(depth, 16)), kPanelColumns}, builder.getI32Type());
-  WeightOp steps = layer.part(".steps", stepsType, pruned, [&](Value zeroed) { return QuadStepsOp::create(builder, loc, stepsType, zeroed, count).getResult(); });
-  auto valuesType = RankedTensorType::get({panels, depth, kPanelColumns}, layer.type.getElementType());
-  WeightOp values = layer.part(".values", valuesType, pruned, [&](Value zeroed) {
-    return CompactQuadsOp::create(builder, loc, valuesType, zeroed, layer.get(steps), count).getResult();
+  auto ofSteps = stepsType(kept, layer.type.getShape(), builder.getContext()), ofValues = valuesType(kept, layer.type.getShape(), builder.getContext());
+  WeightOp steps = layer.part(".steps", ofSteps, pruned, [&](Value zeroed) { return QuadStepsOp::create(builder, loc, ofSteps, zeroed, count).getResult(); });
+  WeightOp values = layer.part(".values", ofValues, pruned, [&](Value zeroed) {
+    return CompactQuadsOp::create(builder, loc, ofValues, zeroed, layer.get(steps), count).getResult();
   });
-  layer.atLayer();
+  builder.setInsertionPoint(layer.linear);
   Value keptValues = layer.get(values), keptSteps = layer.get(steps);
   return ExpandQuadsOp::create(builder, loc, layer.type, keptValues, keptSteps, count, builder.getDenseI64ArrayAttr(layer.type.getShape()));
+}
+
+std::string sparseKernel(int64_t kept, const LayerKernels &layer) {
+  std::array<int64_t, 2> shape = {layer.steps(), layer.columns()};
+  std::string decode =
+      llvm::formatv("tfm.expand_quads %s0, %s1 {{kept = {0} : i64, shape = array<i64: {1}, {2}>}", kept, shape[0], shape[1]);
+  return layer.sparse(decode, {valuesType(kept, shape, layer.context()), stepsType(kept, shape, layer.context())});
 }
 
 class QuadFormat : public WeightFormat {
@@ -62,6 +79,15 @@ public:
     if (type.getDimSize(0) % 4 != 0)
       return "its " + std::to_string(type.getDimSize(0)) + " steps of K are no multiple of four";
     return "";
+  }
+
+  /// Without a cost model nobody knows: it gains at few rows and at many, and loses between them where K is short.
+  std::string whySlower(StringRef level, WeightSite site, const LayerSetting &setting) const override {
+    LayerKernels layer(site, setting);
+    auto quotient = setting.costs ? setting.costs->quotient(sparseKernel(keptOf(level), layer), layer.dense()) : std::nullopt;
+    if (!quotient || *quotient < 1)
+      return "";
+    return llvm::formatv("{0} takes {1:f2} times as long as a dense weight, by the cost model", level, *quotient);
   }
 
   LogicalResult encode(StringRef level, StringRef solver, WeightSite site, EncodeContext &context) const override {

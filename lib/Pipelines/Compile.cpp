@@ -195,12 +195,12 @@ FailureOr<SmallVector<codegen::GpuTarget>> parseGpuTargets(ModuleOp module, cons
 
 /// Schedules and compiles the kernels of one GPU; the schedules must outlive the image, which refers to them.
 LogicalResult addDevice(ModuleOp module, const codegen::GpuTarget &target, const CompileOptions &options,
-                        std::vector<ScheduledGpuKernels> &scheduled, std::vector<DeviceImage> &images) {
+                        std::vector<ScheduledGpuKernels> &scheduled, std::vector<DeviceImage> &images, unsigned &fromCache) {
   auto kernels = scheduleGpuKernels(module, target);
   if (failed(kernels))
     return failure();
   scheduled.push_back(std::move(*kernels));
-  auto image = compileGpuKernels(scheduled.back(), options);
+  auto image = compileGpuKernels(scheduled.back(), options, fromCache);
   if (failed(image))
     return failure();
   images.push_back(std::move(*image));
@@ -286,7 +286,7 @@ LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions
   std::vector<ScheduledGpuKernels> scheduledDevices;
   std::vector<DeviceImage> devices;
   for (const codegen::GpuTarget &target : *gpuTargets)
-    if (failed(addDevice(module, target, options, scheduledDevices, devices)))
+    if (failed(addDevice(module, target, options, scheduledDevices, devices, fromCache)))
       return failure();
   stages.begin("write");
   artifact::ArtifactContents contents;

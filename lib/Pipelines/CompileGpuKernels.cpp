@@ -1,6 +1,7 @@
 //===- CompileGpuKernels.cpp - all kernels of a module for one GPU *- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "CompileKernels.h"
+#include "permalloy/Codegen/Common/KernelCache.h"
 #include "permalloy/Codegen/GPU/GpuKernel.h"
 #include "permalloy/Codegen/GPU/PtxEmission.h"
 #include "permalloy/Codegen/KernelContext.h"
@@ -16,38 +17,76 @@ using namespace permalloy;
 
 namespace {
 
-/// One kernel on its way through a thread: text in, PTX and perhaps a cubin or an error out.
+/// One kernel on its way through a thread: text in, code or an error out.
 struct Job {
   std::string name, text;
   Location loc;
-  std::string ptx = {};
-  codegen::Cubin cubin = {};
+  codegen::GpuCode code = {};
+  bool fromCache = false;
   std::string error = {};
   bool isOfPtxas = false; ///< the error
 };
 
-void compile(Job &job, const codegen::GpuTarget &target, const std::optional<std::string> &ptxas) {
+/// What makes code, for all jobs.
+struct Tools {
+  const codegen::GpuTarget &target;
+  std::optional<std::string> ptxas;
+  std::string version; ///< of ptxas
+  std::optional<codegen::KernelCache> cache;
+};
+
+/// Fills in `job.code` from the module's lowered kernel.
+llvm::Error generate(Job &job, ModuleOp lowered, const Tools &tools) {
+  auto ptx = codegen::emitPtx(lowered, tools.target);
+  if (!ptx)
+    return ptx.takeError();
+  job.code.ptx = std::move(*ptx);
+  if (!tools.ptxas)
+    return llvm::Error::success();
+  auto cubin = codegen::assemblePtx(job.code.ptx, tools.target, *tools.ptxas);
+  job.isOfPtxas = !cubin;
+  if (!cubin)
+    return cubin.takeError();
+  job.code.cubin = std::move(*cubin);
+  return llvm::Error::success();
+}
+
+void compile(Job &job, const Tools &tools) {
   codegen::KernelContext context(codegen::KernelContext::Device::Gpu);
   OwningOpRef<ModuleOp> module = context.parse(job.text);
   if (!module) {
     job.error = "internal error: it cannot be read back: " + context.takeError();
     return;
   }
-  auto lowered = codegen::lowerGpuKernel(context.kernelOf(*module), target, job.name);
+  auto lowered = codegen::lowerGpuKernel(context.kernelOf(*module), tools.target, job.name);
   std::string why = context.takeError();
-  auto ptx = lowered ? codegen::emitPtx(**lowered, target) : llvm::Expected<std::string>(lowered.takeError());
-  if (!ptx) {
-    job.error = llvm::toString(ptx.takeError()) + (why.empty() ? "" : ": " + why);
+  if (!lowered) {
+    job.error = llvm::toString(lowered.takeError()) + (why.empty() ? "" : ": " + why);
     return;
   }
-  job.ptx = std::move(*ptx);
-  if (!ptxas)
-    return;
-  auto cubin = codegen::assemblePtx(job.ptx, target, *ptxas);
-  if (cubin)
-    job.cubin = std::move(*cubin);
-  else
-    job.error = llvm::toString(cubin.takeError()), job.isOfPtxas = true;
+  std::string key = tools.cache ? codegen::KernelCache::keyOf(**lowered, tools.target, tools.version) : "";
+  if (auto stored = tools.cache ? tools.cache->lookup(key) : std::nullopt)
+    if (auto code = codegen::GpuCode::unpack(*stored)) {
+      job.code = std::move(*code), job.fromCache = true;
+      return;
+    }
+  if (llvm::Error error = generate(job, **lowered, tools))
+    job.error = llvm::toString(std::move(error));
+  else if (tools.cache)
+    tools.cache->store(key, job.code.pack());
+}
+
+/// Finds ptxas and the cache. One whose version is not known may be another tomorrow: nothing of it is kept.
+FailureOr<Tools> toolsFor(ScheduledGpuKernels &kernels, const CompileOptions &options) {
+  Tools tools{kernels.target, codegen::findPtxas(), "", {}};
+  if (tools.ptxas && !llvm::sys::fs::can_execute(*tools.ptxas))
+    return emitError(kernels.module->getLoc()) << "PERMALLOY_PTXAS is '" << *tools.ptxas << "', which is no program";
+  if (options.cacheDir.empty())
+    return tools;
+  auto version = tools.ptxas ? codegen::ptxasVersion(*tools.ptxas) : std::optional<std::string>("");
+  if (version)
+    tools.version = *version, tools.cache.emplace(options.cacheDir);
+  return tools;
 }
 
 artifact::CodeRange append(std::vector<std::byte> &code, ArrayRef<char> bytes) {
@@ -56,6 +95,19 @@ artifact::CodeRange append(std::vector<std::byte> &code, ArrayRef<char> bytes) {
   auto *first = reinterpret_cast<const std::byte *>(bytes.data());
   code.insert(code.end(), first, first + bytes.size());
   return range;
+}
+
+/// A ptxas that is older than the target fails for each kernel in the same way: that is said once.
+LogicalResult reportErrors(ArrayRef<Job> jobs) {
+  bool failed = false, isPtxasBlamed = false;
+  for (const Job &job : jobs) {
+    if (job.isOfPtxas && !std::exchange(isPtxasBlamed, true))
+      emitError(job.loc) << job.error << "; with PERMALLOY_PTXAS= in the environment, models compile to PTX alone";
+    else if (!job.error.empty() && !job.isOfPtxas)
+      emitError(job.loc) << job.error;
+    failed |= !job.error.empty();
+  }
+  return failure(failed);
 }
 
 } // namespace
@@ -69,7 +121,7 @@ FailureOr<ScheduledGpuKernels> permalloy::scheduleGpuKernels(ModuleOp module, co
   return result;
 }
 
-FailureOr<DeviceImage> permalloy::compileGpuKernels(ScheduledGpuKernels &kernels, const CompileOptions &options) {
+FailureOr<DeviceImage> permalloy::compileGpuKernels(ScheduledGpuKernels &kernels, const CompileOptions &options, unsigned &fromCache) {
   DeviceImage image;
   image.target = {kernels.target.name.str(), kernels.target.capability, kernels.target.exact, {}};
   std::vector<Job> jobs;
@@ -77,36 +129,32 @@ FailureOr<DeviceImage> permalloy::compileGpuKernels(ScheduledGpuKernels &kernels
     image.kernels[kernel.getSymName()] = kernel;
     jobs.push_back({kernel.getSymName().str(), codegen::textOf(kernel), kernel.getLoc()});
   }
-  std::optional<std::string> ptxas = codegen::findPtxas();
-  if (ptxas && !llvm::sys::fs::can_execute(*ptxas))
-    return emitError(kernels.module->getLoc()) << "PERMALLOY_PTXAS is '" << *ptxas << "', which is no program";
+  auto tools = toolsFor(kernels, options);
+  if (failed(tools))
+    return failure();
   llvm::DefaultThreadPool pool(llvm::hardware_concurrency(options.jobs));
   std::mutex mutex;
   unsigned done = 0;
   for (Job &job : jobs)
     pool.async([&] {
-      compile(job, kernels.target, ptxas);
+      compile(job, *tools);
       std::lock_guard lock(mutex);
+      fromCache += job.fromCache;
       if (options.progress)
         options.progress("generate code", ++done, jobs.size());
     });
   pool.wait();
-  bool failed = false, isPtxasBlamed = false;
+  if (failed(reportErrors(jobs)))
+    return failure();
   for (const Job &job : jobs) {
-    // A ptxas that is older than the target fails for each kernel in the same way.
-    if (job.isOfPtxas && !std::exchange(isPtxasBlamed, true))
-      emitError(job.loc) << job.error << "; with PERMALLOY_PTXAS= in the environment, models compile to PTX alone";
-    else if (!job.error.empty() && !job.isOfPtxas)
-      emitError(job.loc) << job.error;
-    failed |= !job.error.empty();
     artifact::DeviceKernel &entry = image.entries[job.name];
     entry.threads = codegen::gpuLaunch(image.kernels.lookup(job.name)).threads;
-    entry.registers = job.cubin.report.registers;
-    entry.ptx = append(image.code, ArrayRef(job.ptx.data(), job.ptx.size()));
-    if (!job.cubin.bytes.empty())
-      entry.cubin = append(image.code, job.cubin.bytes);
+    entry.registers = job.code.cubin.report.registers;
+    entry.ptx = append(image.code, ArrayRef(job.code.ptx.data(), job.code.ptx.size()));
+    if (!job.code.cubin.bytes.empty())
+      entry.cubin = append(image.code, job.code.cubin.bytes);
   }
-  return failed ? FailureOr<DeviceImage>(failure()) : FailureOr<DeviceImage>(std::move(image));
+  return image;
 }
 
 LogicalResult permalloy::printGpuKernels(ScheduledGpuKernels &kernels, EmitKind kind, raw_ostream &out) {

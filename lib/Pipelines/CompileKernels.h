@@ -34,8 +34,8 @@ struct ScheduledGpuKernels {
 };
 llvm::FailureOr<ScheduledGpuKernels> scheduleGpuKernels(mlir::ModuleOp module, const codegen::GpuTarget &target);
 
-/// PTX of every kernel, and its cubin where ptxas is found.
-llvm::FailureOr<DeviceImage> compileGpuKernels(ScheduledGpuKernels &kernels, const CompileOptions &options);
+/// PTX of every kernel, and its cubin where ptxas is found. Counts kernels taken from the cache in `fromCache`.
+llvm::FailureOr<DeviceImage> compileGpuKernels(ScheduledGpuKernels &kernels, const CompileOptions &options, unsigned &fromCache);
 
 /// Prints LLVM IR or PTX of every kernel.
 llvm::LogicalResult printGpuKernels(ScheduledGpuKernels &kernels, EmitKind kind, llvm::raw_ostream &out);

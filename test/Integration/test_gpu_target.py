@@ -83,6 +83,46 @@ def test_the_remedy_for_ptxas_is_named_once(refused, model):
     refused("compile", model, "--target", "sm_80", words=words, env={"PERMALLOY_PTXAS": str(ptxas)})
 
 
+def counting_ptxas(path, version):
+    """An assembler that writes a line for each kernel to the file beside it."""
+    path.write_text(
+        "#!/bin/sh\n"
+        f"[ $1 = --version ] && echo {version} && exit 0\n"
+        f"echo kernel >> {path}.log\n"
+        "echo 'Used 17 registers, 0 bytes spill stores, 0 bytes spill loads'\n"
+        'while [ "$1" != -o ]; do shift; done\n'
+        'printf machine-code > "$2"\n'
+    )
+    path.chmod(0o755)
+    path.with_suffix(".log").write_text("")
+    return {"PERMALLOY_PTXAS": str(path)}
+
+
+def test_nothing_is_assembled_twice(permalloy, model, tmp_path):
+    ptxas, log = tmp_path / "ptxas", tmp_path / "ptxas.log"
+    cached = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    first, second = tmp_path / "first.alloy", tmp_path / "second.alloy"
+
+    def compile(path, env, *options):
+        said = permalloy("compile", model, "-o", path, "--target", "sm_80", *options, env=cached | env)
+        done = len(log.read_text().splitlines())
+        log.write_text("")
+        return done, said.err
+
+    one = counting_ptxas(ptxas, "release 1")
+    kernels, _ = compile(first, one)
+    assert kernels > 3
+    again, said = compile(second, one)
+    assert again == 0 and f"{kernels} kernels ({kernels} from the cache)" in said
+    assert first.read_bytes() == second.read_bytes()
+    assert [k["registers"] for k in inspect(permalloy, second)["gpu_targets"][0]["kernels"]] == [17] * kernels
+    assert compile(second, one, "--no-cache")[0] == kernels
+    assert compile(second, counting_ptxas(ptxas, "release 2"))[0] == kernels
+    # PTX alone is another matter, and is kept, too.
+    assert "(0 from the cache)" in compile(second, NO_TOOLKIT)[1]
+    assert f"({kernels} from the cache)" in compile(second, NO_TOOLKIT)[1]
+
+
 def test_emit_asm_is_ptx(permalloy, model):
     assert (
         ".visible .entry" in permalloy("compile", model, "--target", "sm_80", "--emit", "asm").out

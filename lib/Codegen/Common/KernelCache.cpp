@@ -16,8 +16,9 @@ using llvm::StringRef;
 namespace fs = llvm::sys::fs;
 namespace path = llvm::sys::path;
 
-/// Raised when the road from lowered IR to object (ObjectEmission.cpp) changes.
+/// Raised when the road from lowered IR to object (ObjectEmission.cpp) changes, or that to PTX (PtxEmission.cpp).
 static constexpr StringRef kFormat = "permalloy-object-2 llvm-" LLVM_VERSION_STRING " ";
+static constexpr StringRef kGpuFormat = "permalloy-gpu-1 llvm-" LLVM_VERSION_STRING " ";
 static constexpr StringRef kExtension = ".o";
 
 std::string KernelCache::defaultFolder() {
@@ -28,15 +29,23 @@ std::string KernelCache::defaultFolder() {
   return folder.str().str();
 }
 
-std::string KernelCache::keyOf(mlir::ModuleOp lowered, const CpuTarget &target) {
-  // Targets that differ in what intrinsics may be used generate the same code from the same IR.
-  std::string text = (kFormat + target.llvmCpu + " " + target.llvmTuneCpu + "\n").str();
+static std::string hashOf(const llvm::Twine &head, mlir::ModuleOp lowered) {
+  std::string text = (head + "\n").str();
   llvm::raw_string_ostream stream(text);
   lowered.print(stream,
                 mlir::OpPrintingFlags().printGenericOpForm().elideLargeElementsAttrs(1 << 20));
   llvm::BLAKE3 hasher;
   hasher.update(text);
   return llvm::toHex(hasher.final<20>(), /*LowerCase=*/true);
+}
+
+std::string KernelCache::keyOf(mlir::ModuleOp lowered, const CpuTarget &target) {
+  // Targets that differ in what intrinsics may be used generate the same code from the same IR.
+  return hashOf(kFormat + target.llvmCpu + " " + target.llvmTuneCpu, lowered);
+}
+
+std::string KernelCache::keyOf(mlir::ModuleOp lowered, const GpuTarget &target, StringRef assembler) {
+  return hashOf(kGpuFormat + target.name + " " + target.ptxFeature + " " + assembler, lowered);
 }
 
 static std::string pathOf(StringRef folder, StringRef key) {

@@ -8,6 +8,8 @@
 #include "llvm/Support/Program.h"
 #include "llvm/Support/Regex.h"
 
+#include <cstring>
+
 using namespace permalloy;
 using namespace permalloy::codegen;
 using llvm::Expected;
@@ -49,6 +51,21 @@ static Expected<std::string> contentsOf(StringRef path) {
   return (*buffer)->getBuffer().str();
 }
 
+std::optional<std::string> permalloy::codegen::ptxasVersion(StringRef ptxas) {
+  Result<TempFolder> folder = TempFolder::create();
+  if (!folder.ok())
+    return std::nullopt;
+  std::string log = folder->file("log");
+  std::optional<StringRef> redirects[] = {StringRef(), StringRef(log), StringRef(log)};
+  if (llvm::sys::ExecuteAndWait(ptxas, {ptxas, "--version"}, std::nullopt, redirects) != 0)
+    return std::nullopt;
+  auto said = contentsOf(log);
+  if (said)
+    return *said;
+  llvm::consumeError(said.takeError());
+  return std::nullopt;
+}
+
 Expected<Cubin> permalloy::codegen::assemblePtx(StringRef ptx, const GpuTarget &target, StringRef ptxas) {
   Result<TempFolder> folder = TempFolder::create();
   if (!folder.ok())
@@ -75,4 +92,36 @@ Expected<Cubin> permalloy::codegen::assemblePtx(StringRef ptx, const GpuTarget &
     groups[1].getAsInteger(10, cubin.report.registers);
   cubin.report.spillBytes = numberBefore(*said, "bytes spill stores") + numberBefore(*said, "bytes spill loads");
   return cubin;
+}
+
+namespace {
+/// How a packed GpuCode begins; PTX and cubin follow.
+struct Head {
+  uint32_t registers, spillBytes;
+  uint64_t ptxBytes;
+};
+} // namespace
+
+llvm::SmallVector<char, 0> GpuCode::pack() const {
+  Head head{cubin.report.registers, cubin.report.spillBytes, ptx.size()};
+  auto *first = reinterpret_cast<const char *>(&head);
+  llvm::SmallVector<char, 0> bytes(first, first + sizeof(head));
+  bytes.append(ptx.begin(), ptx.end());
+  bytes.append(cubin.bytes.begin(), cubin.bytes.end());
+  return bytes;
+}
+
+std::optional<GpuCode> GpuCode::unpack(llvm::ArrayRef<char> bytes) {
+  Head head;
+  if (bytes.size() < sizeof(head))
+    return std::nullopt;
+  std::memcpy(&head, bytes.data(), sizeof(head));
+  bytes = bytes.drop_front(sizeof(head));
+  if (head.ptxBytes > bytes.size())
+    return std::nullopt;
+  GpuCode code;
+  code.ptx.assign(bytes.data(), head.ptxBytes);
+  code.cubin.bytes.assign(bytes.begin() + head.ptxBytes, bytes.end());
+  code.cubin.report = {head.registers, head.spillBytes};
+  return code;
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/Common/KernelCache.h"
 #include "KernelRunner.h"
+#include "permalloy/Codegen/GPU/PtxEmission.h"
 
 #include "llvm/Support/FileSystem.h"
 
@@ -76,6 +77,32 @@ TEST_F(KernelCacheTest, KeysDependOnTheKernelAndTheTarget) {
   EXPECT_NE(key(1, first), key(1, last));
   EXPECT_EQ(key(1, llvm::cantFail(CpuTarget::parse("sapphirerapids"))), key(1, CpuTarget::withoutAmx()))
       << "the same code";
+}
+
+TEST_F(KernelCacheTest, KeysOfGpusDependOnTheAssembler) {
+  KernelModule kernel;
+  const GpuTarget &first = GpuTarget::all().front(), &last = GpuTarget::all().back();
+  std::string key = KernelCache::keyOf(*kernel.module, first, "release 13.0");
+  EXPECT_EQ(key, KernelCache::keyOf(*kernel.module, first, "release 13.0"));
+  EXPECT_NE(key, KernelCache::keyOf(*kernel.module, first, "release 12.4"));
+  EXPECT_NE(key, KernelCache::keyOf(*kernel.module, first, "")) << "PTX alone";
+  EXPECT_NE(key, KernelCache::keyOf(*kernel.module, last, "release 13.0"));
+  EXPECT_NE(key, KernelCache::keyOf(*kernel.module, CpuTarget::all().front()));
+}
+
+TEST_F(KernelCacheTest, CodeOfGpusComesBack) {
+  GpuCode code{".version 7.0", {}};
+  code.cubin.bytes.assign({'\x7f', 'E', 'L', 'F', '\0'});
+  code.cubin.report = {40, 8};
+  llvm::SmallVector<char, 0> packed = code.pack();
+  auto found = GpuCode::unpack(packed);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->ptx, code.ptx);
+  EXPECT_EQ(llvm::ArrayRef(found->cubin.bytes), llvm::ArrayRef(code.cubin.bytes));
+  EXPECT_EQ(found->cubin.report.registers, 40u);
+  EXPECT_EQ(found->cubin.report.spillBytes, 8u);
+  EXPECT_FALSE(GpuCode::unpack(llvm::ArrayRef(packed).take_front(20)).has_value()) << "less PTX than it says";
+  EXPECT_FALSE(GpuCode::unpack({}).has_value());
 }
 
 } // namespace

@@ -3,7 +3,7 @@
 #ifndef PERMALLOY_CODEGEN_COMMON_KERNELCACHE_H
 #define PERMALLOY_CODEGEN_COMMON_KERNELCACHE_H
 
-#include "permalloy/Codegen/CPU/Target.h"
+#include "permalloy/Codegen/GPU/Target.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/SmallVector.h"
@@ -13,8 +13,9 @@
 
 namespace permalloy::codegen {
 
-/// Objects of kernels in a folder, one file per kernel, named by a hash of what they were compiled
-/// from: the lowered IR, the target, and the versions of LLVM and of this format. Emitting the IR
+/// Code of kernels in a folder, one file per kernel and target, named by a hash of what it was
+/// compiled from: the lowered IR, the target, and the versions of LLVM, of this format and, for
+/// GPUs, of ptxas. Emitting the IR
 /// takes a millisecond and optimising it a hundred, so keying on the IR makes an entry valid
 /// whatever has changed in the compiler. Files are written under a temporary name and renamed, and
 /// end with a checksum: readers never see half a file. Several threads and processes may share a
@@ -32,6 +33,8 @@ public:
   static std::string defaultFolder();
   /// The name of a lowered kernel's file.
   static std::string keyOf(mlir::ModuleOp lowered, const CpuTarget &target);
+  /// `assembler` is what ptxas says of its version; empty: PTX alone.
+  static std::string keyOf(mlir::ModuleOp lowered, const GpuTarget &target, llvm::StringRef assembler);
 
   /// The object stored under `key`; nothing when it is absent, unreadable or damaged.
   std::optional<llvm::SmallVector<char, 0>> lookup(llvm::StringRef key) const;

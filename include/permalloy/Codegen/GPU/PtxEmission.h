@@ -46,10 +46,22 @@ struct Cubin {
   PtxasReport report;
 };
 
+/// A kernel for one GPU target.
+struct GpuCode {
+  std::string ptx;
+  Cubin cubin; ///< no bytes: there was no ptxas
+
+  /// As a file of the KernelCache, and back: nothing where `bytes` is no such file.
+  llvm::SmallVector<char, 0> pack() const;
+  static std::optional<GpuCode> unpack(llvm::ArrayRef<char> bytes);
+};
+
 /// Where a program of the CUDA toolkit is: PATH, bin of $CUDA_HOME or $CUDA_PATH, /usr/local/cuda/bin.
 std::optional<std::string> findCudaTool(llvm::StringRef name);
 /// $PERMALLOY_PTXAS (empty: there is none), or else as findCudaTool.
 std::optional<std::string> findPtxas();
+/// All that it prints of its version; nothing where it does not run.
+std::optional<std::string> ptxasVersion(llvm::StringRef ptxas);
 /// Runs it on the PTX of one kernel. The cubin depends on the text, the target and the version of ptxas alone.
 llvm::Expected<Cubin> assemblePtx(llvm::StringRef ptx, const GpuTarget &target, llvm::StringRef ptxas);
 

@@ -39,6 +39,11 @@ public:
                    const std::string &target) const override {
     return {predict(facts, other, target).score - predict(facts, schedule, target).score, kPriorGainSigma};
   }
+  Result<GpuEstimate> predictGpu(const KernelFacts &facts, const GpuGrid &grid, const std::string &target) const override {
+    if (const GpuRates *gpu = GpuRates::of(target))
+      return estimateGpu(facts, grid, *gpu);
+    return Status(StatusCode::invalidArgument, "nothing is known of a GPU '" + target + "'");
+  }
 };
 
 class TreesModel : public CostModel {
@@ -97,6 +102,10 @@ private:
   double foreign = 1;
 };
 } // namespace
+
+Result<GpuEstimate> CostModel::predictGpu(const KernelFacts &, const GpuGrid &, const std::string &target) const {
+  return Status(StatusCode::unsupported, "the cost model '" + kind() + "' has no measured rows for '" + target + "'; 'prior' answers for GPUs");
+}
 
 static Result<Trees> loadTrees(const std::string &file) {
   auto parse = [](std::string_view bytes) { return Trees::parse(bytes, "cpu", features::hash(), features::names().size()); };

@@ -7,7 +7,7 @@
 #include "Report.h"
 
 #include "permalloy/Artifact/Expressions.h"
-#include "permalloy/Codegen/CPU/Target.h"
+#include "permalloy/Codegen/GPU/Target.h"
 #include "permalloy/Support/Text.h"
 
 namespace permalloy {
@@ -98,12 +98,25 @@ static bool write(const std::string &path, const std::string &text) {
   return status.ok() || (fail(status), false);
 }
 
+/// As the compiler calls the target that a user named.
+static llvm::Expected<std::string> targetName(const std::string &named) {
+  if (codegen::GpuTarget::isGpuName(named)) {
+    auto target = codegen::GpuTarget::parse(named);
+    return target ? llvm::Expected<std::string>(target->name.str()) : target.takeError();
+  }
+  auto target = codegen::CpuTarget::parse(named);
+  return target ? llvm::Expected<std::string>(target->name.str()) : target.takeError();
+}
+
 int runExplain(const ExplainCommand &command) {
   if (command.settings.targets.size() != 1)
     return fail("--target: explain one target at a time");
-  auto target = codegen::CpuTarget::parse(command.settings.targets.front());
+  auto target = targetName(command.settings.targets.front());
   if (!target)
     return fail("--target: " + llvm::toString(target.takeError()));
+  bool onGpu = codegen::GpuTarget::isGpuName(*target);
+  if (onGpu && (command.measure || isArtifact(command.model)))
+    return fail("explain predicts what an .onnx takes on '" + *target + "': " + (command.measure ? "--measure" : "an artifact") + " is for CPUs; `permalloy bench --device` measures");
   Result<std::vector<Sizes>> sizes = parseSizes(command.inputs.sizes);
   if (!sizes.ok())
     return fail(sizes.status());
@@ -111,14 +124,14 @@ int runExplain(const ExplainCommand &command) {
     return fail("--dim: explain one size at a time");
   if (command.measure && !(command.settings.budget.empty() && command.settings.maxDrop.empty()))
     return fail("--measure would search for another plan: compile with --print-plan FILE first, then explain --plan FILE --measure");
-  std::string kind = command.settings.costModel.empty() || command.settings.costModel == "none" ? "trees" : command.settings.costModel;
+  std::string kind = command.settings.costModel.empty() || command.settings.costModel == "none" ? (onGpu ? "prior" : "trees") : command.settings.costModel;
   auto model = CostModel::named(kind, MachineRates::of());
   if (!model.ok())
     return fail(model.status());
   Explanation explanation;
   const CompileSettings &settings = command.settings;
   bool isPlanned = !settings.plan.empty() || !settings.budget.empty() || !settings.maxDrop.empty();
-  explanation.file = command.model, explanation.target = target->name.str();
+  explanation.file = command.model, explanation.target = *target;
   explanation.precision = isPlanned ? "plan" : settings.precision + (settings.quantize.empty() ? "" : "+" + settings.quantize);
   explanation.sizes = sizes->front();
   if (!price(command, sizes->front(), **model, explanation))

@@ -5,6 +5,7 @@
 
 #include "permalloy/Pipelines/Price.h"
 
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <map>
@@ -37,7 +38,16 @@ std::vector<KernelSum> sumsOf(const Explanation &explanation);
 /// Share of the peak of what binds the launch (its unit, or the bandwidth of the level) that it reaches in `us`.
 double shareOfPeak(const LaunchPrice &launch, const MachineRates &rates, double us);
 
+/// The same, of whatever the launch runs on.
+double shareOfPeak(const LaunchPrice &launch, const ProgramPrice &price, double us);
+
 void printText(const Explanation &explanation, llvm::raw_ostream &os);
+/// The parts of a text about a GPU (ExplainDevices.cpp): its limits, and a table of kernels with their grids.
+void printDevice(const Explanation &explanation, llvm::raw_ostream &os);
+void printDeviceKernels(const Explanation &explanation, llvm::raw_ostream &os);
+/// Fields of the JSON form: of the device, and of a launch on it.
+void writeDevice(llvm::json::OStream &out, const GpuRates &rates);
+void writeGrid(llvm::json::OStream &out, const GpuPrice &price);
 std::string toJson(const Explanation &explanation);
 /// One file without references: the JSON form in a page that draws it.
 std::string toHtml(const Explanation &explanation);

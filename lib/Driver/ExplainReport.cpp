@@ -59,6 +59,20 @@ double shareOfPeak(const LaunchPrice &launch, const MachineRates &rates, double 
   return launch.bytes / us / 1e3 / rate;
 }
 
+double shareOfPeak(const LaunchPrice &launch, const ProgramPrice &price, double us) {
+  if (!launch.gpu)
+    return shareOfPeak(launch, price.rates, us);
+  const GpuEstimate &estimate = launch.gpu->estimate;
+  llvm::StringRef bound = estimate.bound();
+  if (us <= 0)
+    return 0;
+  if (bound == "HBM")
+    return estimate.memoryBytes / us / 1e3 / price.gpu->memory;
+  if (bound == "L2")
+    return estimate.l2Bytes / us / 1e3 / price.gpu->l2;
+  return launch.flops / us / 1e3 / launch.peakGflops;
+}
+
 static std::string microseconds(double us) { return formatSeconds(us * 1e-6); }
 static std::string percent(double share) { return formatNumber(100 * share, 2) + " %"; }
 
@@ -79,7 +93,7 @@ static void printKernels(const Explanation &e, llvm::raw_ostream &os) {
     const LaunchPrice &launch = *sum.first;
     double total = measured ? e.measuredUs() : e.price.us, us = measured ? sum.measuredUs : sum.us, each = us / double(sum.launches.size());
     table.row({launch.kernel, std::to_string(sum.launches.size()), microseconds(sum.us), measured ? microseconds(sum.measuredUs) : "",
-               percent(total > 0 ? us / total : 0), launch.prior.bound(), percent(shareOfPeak(launch, e.price.rates, each)),
+               percent(total > 0 ? us / total : 0), launch.bound(), percent(shareOfPeak(launch, e.price, each)),
                launch.flops > 0 ? formatNumber(launch.flops / each / 1e3, 3) : "", shortened(launch.name)});
   }
   os << "kernels:\n";
@@ -92,7 +106,8 @@ static void printSchedules(const Explanation &e, llvm::raw_ostream &os) {
     const LaunchPrice &launch = *sum.first;
     if (launch.schedule.empty())
       continue;
-    os << "  " << launch.kernel << ": " << str(launch.schedule) << " (" << launch.origin << ", " << microseconds(launch.us) << " a launch, 90% "
+    std::string form = launch.gpu ? "form=" + launch.gpu->grid.form + " " : "";
+    os << "  " << launch.kernel << ": " << form << str(launch.schedule) << " (" << launch.origin << ", " << microseconds(launch.us) << " a launch, 90% "
        << interval(launch.us, launch.sigma) << ")\n";
     for (const auto &[schedule, us] : launch.rejected)
       os << "    rejected: " << str(schedule) << ", " << microseconds(us) << "\n";
@@ -100,20 +115,27 @@ static void printSchedules(const Explanation &e, llvm::raw_ostream &os) {
 }
 
 void printText(const Explanation &e, llvm::raw_ostream &os) {
-  os << e.file << " for " << e.target << ", one thread";
+  os << e.file << " for " << e.target << (e.price.gpu ? "" : ", one thread");
   for (const auto &[name, size] : e.sizes)
     os << ", " << name << "=" << size;
   os << "\npredicted " << microseconds(e.price.us) << ", 90% between " << interval(e.price.us, e.price.sigma) << " (" << e.price.model << ")";
   if (!e.measured.empty())
     os << "; measured " << microseconds(e.measuredUs()) << ", " << formatNumber(100 * (e.price.us / e.measuredUs() - 1), 2) << " % off";
-  os << "\nconstants of the machine: " << e.price.rates.source << "\n";
+  os << "\n";
+  if (e.price.gpu)
+    printDevice(e, os);
+  else
+    os << "constants of the machine: " << e.price.rates.source << "\n";
   if (e.price.unpriced)
     os << formatCount(e.price.unpriced, "launch") << " of sizes that depend on data: not in the sum\n";
   if (e.price.hasBranches)
     os << "the model has If or Loop: every step counts once\n";
   if (!e.note.empty())
     os << e.note << "\n";
-  printKernels(e, os);
+  if (e.price.gpu)
+    printDeviceKernels(e, os);
+  else
+    printKernels(e, os);
   printSchedules(e, os);
   if (!e.plan.empty())
     os << "plan:\n" << e.plan;
@@ -137,10 +159,45 @@ static void writeInterval(llvm::json::OStream &out, double us, double sigma) {
   });
 }
 
+static void writeRoofline(llvm::json::OStream &out, const LaunchPrice &launch) {
+  const CostEstimate &prior = launch.prior;
+  out.attributeObject("roofline_us", [&] {
+    if (launch.gpu) {
+      for (const GpuEstimate::Part &part : GpuEstimate::parts())
+        out.attribute(part.name, launch.gpu->estimate.*part.us);
+      return;
+    }
+    double scale = 1e-3 / prior.gigahertz;
+    for (auto [name, cycles] : {std::pair("compute", prior.compute), {"L2", prior.l2}, {"L3", prior.l3}, {"memory", prior.memory},
+                                {"overhead", prior.overhead}, {"launch", prior.launch}})
+      out.attribute(name, cycles * scale);
+  });
+}
+
+static void writeRoofs(llvm::json::OStream &out, const ProgramPrice &price) {
+  using Roofs = std::vector<std::pair<const char *, double>>;
+  Roofs roofs = price.gpu ? Roofs{{"HBM", price.gpu->memory}, {"L2", price.gpu->l2}}
+                          : Roofs{{"memory", price.rates.memory}, {"L3", price.rates.l3}, {"L2", price.rates.l2}};
+  out.attributeArray("roofs", [&] {
+    for (const auto &[name, gbps] : roofs)
+      out.object([&, &shown = name, rate = gbps] {
+        out.attribute("name", shown);
+        out.attribute("gbps", rate);
+      });
+  });
+}
+
+static void writeMachine(llvm::json::OStream &out, const ProgramPrice &price) {
+  if (price.gpu)
+    return writeDevice(out, *price.gpu);
+  out.attribute("source", price.rates.source);
+  for (const MachineRates::Field &field : MachineRates::fields())
+    out.attribute(field.name, price.rates.*field.member);
+}
+
 static void writeLaunch(llvm::json::OStream &out, const Explanation &e, const LaunchPrice &launch) {
   bool measured = !e.measured.empty();
   double us = measured ? e.measured[launch.step] : launch.us;
-  const CostEstimate &prior = launch.prior;
   out.object([&] {
     out.attribute("step", int64_t(launch.step));
     out.attribute("nodes", launch.name);
@@ -150,19 +207,16 @@ static void writeLaunch(llvm::json::OStream &out, const Explanation &e, const La
     out.attribute("flops", launch.flops);
     out.attribute("bytes", launch.bytes);
     out.attribute("cold_bytes", launch.coldBytes);
-    out.attribute("bound", prior.bound());
+    out.attribute("bound", launch.bound());
     out.attribute("predicted_us", launch.us);
     writeInterval(out, launch.us, launch.sigma);
     if (measured)
       out.attribute("measured_us", us);
     out.attribute("peak_gflops", launch.peakGflops);
-    out.attribute("share_of_peak", shareOfPeak(launch, e.price.rates, us));
-    out.attributeObject("roofline_us", [&] {
-      double scale = 1e-3 / prior.gigahertz;
-      for (auto [name, cycles] : {std::pair("compute", prior.compute), {"L2", prior.l2}, {"L3", prior.l3}, {"memory", prior.memory},
-                                  {"overhead", prior.overhead}, {"launch", prior.launch}})
-        out.attribute(name, cycles * scale);
-    });
+    out.attribute("share_of_peak", shareOfPeak(launch, e.price, us));
+    writeRoofline(out, launch);
+    if (launch.gpu)
+      writeGrid(out, *launch.gpu);
     out.attributeBegin("schedule");
     writeSchedule(out, launch.schedule);
     out.attributeEnd();
@@ -189,17 +243,15 @@ std::string toJson(const Explanation &e) {
     out.attribute("model", e.file);
     out.attribute("target", e.target);
     out.attribute("precision", e.precision);
-    out.attribute("threads", 1);
+    if (!e.price.gpu)
+      out.attribute("threads", 1);
     out.attributeObject("sizes", [&] {
       for (const auto &[name, size] : e.sizes)
         out.attribute(name, size);
     });
     out.attribute("cost_model", e.price.model);
-    out.attributeObject("machine", [&] {
-      out.attribute("source", e.price.rates.source);
-      for (const MachineRates::Field &field : MachineRates::fields())
-        out.attribute(field.name, e.price.rates.*field.member);
-    });
+    out.attributeObject("machine", [&] { writeMachine(out, e.price); });
+    writeRoofs(out, e.price);
     out.attribute("predicted_us", e.price.us);
     writeInterval(out, e.price.us, e.price.sigma);
     if (!e.measured.empty())

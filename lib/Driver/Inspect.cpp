@@ -243,8 +243,10 @@ int runInspect(const InspectCommand &command) {
   printOverview(artifact, os);
   if (command.verify)
     os << "weights are intact\n";
-  if (command.kernels)
+  if (command.kernels) {
     printKernels(artifact, os);
+    printDeviceKernels(artifact, os);
+  }
   if (command.steps)
     printSteps(artifact, os);
   if (command.weights)

@@ -1,6 +1,7 @@
 //===- InspectDevices.cpp - what a compiled model has for GPUs ---*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "InspectDevices.h"
+#include "Report.h"
 #include "permalloy/Codegen/GPU/PtxEmission.h"
 #include "permalloy/Support/Files.h"
 #include "permalloy/Support/Text.h"
@@ -26,6 +27,30 @@ std::vector<std::string> deviceTexts(const Artifact &artifact) {
   return texts;
 }
 
+static llvm::StringRef textOf(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
+}
+
+std::string formText(const Artifact &artifact, size_t target, size_t index) {
+  const DeviceKernel &kernel = artifact.devices().targets[target].kernels[index];
+  llvm::StringRef line = textOf(artifact.deviceCode(target, kernel.ptx)).split('\n').first;
+  return line.consume_front("// form ") ? "form " + printable(line.str()) : "";
+}
+
+void printDeviceKernels(const Artifact &artifact, llvm::raw_ostream &os) {
+  const std::vector<DeviceTarget> &targets = artifact.devices().targets;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    Table table("  ");
+    for (size_t k = 0; k < targets[i].kernels.size(); ++k) {
+      const DeviceKernel &kernel = targets[i].kernels[k];
+      table.row({std::to_string(k), artifact.program().kernels[k].name,
+                 kernel.registers ? formatCount(kernel.registers, "register") : "registers unknown", formText(artifact, i, k)});
+    }
+    os << "kernels for " << targets[i].name << ":\n";
+    table.print(os);
+  }
+}
+
 static Result<size_t> findDevice(const Artifact &artifact, const std::string &name) {
   std::vector<std::string> names;
   for (const DeviceTarget &target : artifact.devices().targets)
@@ -39,10 +64,6 @@ static Result<size_t> findDevice(const Artifact &artifact, const std::string &na
       return i;
   return Status(StatusCode::invalidArgument,
                 "'" + artifact.name() + "' has no code for target '" + name + "'; for GPUs it has " + joined(names));
-}
-
-static llvm::StringRef textOf(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
 }
 
 /// Runs nvdisasm on one cubin.

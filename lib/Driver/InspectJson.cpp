@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "InspectJson.h"
 
+#include "InspectDevices.h"
+
 #include "InputRoles.h"
 
 #include "permalloy/Artifact/CpuFeatures.h"
@@ -177,8 +179,9 @@ static void printDevices(OStream &json, const Artifact &artifact) {
         json.attribute("name", devices.targets[i].name);
         json.attribute("code_bytes", artifact.deviceCode(i).size());
         json.attributeArray("kernels", [&] {
-          for (const DeviceKernel &kernel : devices.targets[i].kernels)
-            json.object([&] {
+          for (size_t k = 0; k < devices.targets[i].kernels.size(); ++k)
+            json.object([&, &kernel = devices.targets[i].kernels[k]] {
+              json.attribute("form", formText(artifact, i, k));
               json.attribute("threads", kernel.threads);
               json.attribute("registers", kernel.registers);
               json.attribute("ptx_bytes", kernel.ptx.size);

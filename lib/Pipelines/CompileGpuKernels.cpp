@@ -1,6 +1,7 @@
 //===- CompileGpuKernels.cpp - all kernels of a module for one GPU *- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "CompileKernels.h"
+#include "ScheduleChoice.h"
 #include "permalloy/Codegen/Common/KernelCache.h"
 #include "permalloy/Codegen/GPU/GpuKernel.h"
 #include "permalloy/Codegen/GPU/PtxEmission.h"
@@ -89,6 +90,16 @@ FailureOr<Tools> toolsFor(ScheduledGpuKernels &kernels, const CompileOptions &op
   return tools;
 }
 
+/// What stands before a kernel's PTX, for readers: "// form tensor, 128 threads, block_columns=64 ...". Not kept in the cache: other
+/// schedules may give the same code.
+std::string headOf(kern::KernelOp kernel) {
+  auto form = kernel.getScheduleAttr().getAs<StringAttr>("form");
+  std::string schedule = str(numbersOf(kernel.getScheduleAttr()));
+  return ("// form " + (form ? form.getValue() : "none") + ", " + Twine(codegen::gpuLaunch(kernel).threads) + " threads" +
+          (schedule.empty() ? "" : ", ") + schedule + "\n")
+      .str();
+}
+
 artifact::CodeRange append(std::vector<std::byte> &code, ArrayRef<char> bytes) {
   code.resize(llvm::alignTo(code.size(), 64)); // as drivers like their ELF files
   artifact::CodeRange range{code.size(), bytes.size()};
@@ -148,9 +159,11 @@ FailureOr<DeviceImage> permalloy::compileGpuKernels(ScheduledGpuKernels &kernels
     return failure();
   for (const Job &job : jobs) {
     artifact::DeviceKernel &entry = image.entries[job.name];
-    entry.threads = codegen::gpuLaunch(image.kernels.lookup(job.name)).threads;
+    kern::KernelOp kernel = image.kernels.lookup(job.name);
+    std::string ptx = headOf(kernel) + job.code.ptx;
+    entry.threads = codegen::gpuLaunch(kernel).threads;
     entry.registers = job.code.cubin.report.registers;
-    entry.ptx = append(image.code, ArrayRef(job.code.ptx.data(), job.code.ptx.size()));
+    entry.ptx = append(image.code, ArrayRef(ptx.data(), ptx.size()));
     if (!job.code.cubin.bytes.empty())
       entry.cubin = append(image.code, job.code.cubin.bytes);
   }
@@ -167,7 +180,7 @@ LogicalResult permalloy::printGpuKernels(ScheduledGpuKernels &kernels, EmitKind 
     auto text = kind == EmitKind::Asm ? codegen::emitPtx(**module, kernels.target) : codegen::emitGpuLLVMIR(**module, kernels.target);
     if (!text)
       return kernel.emitError("cannot be compiled: ") << llvm::toString(text.takeError());
-    out << *text;
+    out << (kind == EmitKind::Asm ? headOf(kernel) : "") << *text;
   }
   return success();
 }

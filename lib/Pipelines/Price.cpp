@@ -197,6 +197,8 @@ void Pricer::sum() {
 
 Result<ProgramPrice> permalloy::priceProgram(ModuleOp module, const CompileOptions &options, const PriceRequest &request, CompileReport *report) {
   auto failed = [](const std::string &what) { return Status(StatusCode::invalidArgument, what); };
+  if (codegen::GpuTarget::isGpuName(request.target))
+    return priceGpuProgram(module, options, request, report);
   auto target = codegen::CpuTarget::parse(request.target);
   if (!target)
     return failed(llvm::toString(target.takeError()));

@@ -130,3 +130,60 @@ def test_a_browser_draws_it(permalloy, model, tmp_path):
     for part in ("bars", "gap", "roofline"):
         assert re.search(rf'<div id="{part}"><svg.*?<(rect|circle)', dom, re.DOTALL), part
     assert dom.count("<tr>") > 10 and "NaN" not in dom
+
+
+NO_TOOLKIT = {"PERMALLOY_PTXAS": ""}
+
+
+def explain_gpu(permalloy, model, *options):
+    text = permalloy("explain", model, *SIZES, "--json", "-", "--target", "sm_90a", *options, env=NO_TOOLKIT).out
+    return json.loads(text)
+
+
+def test_gpu_launches_have_grids_and_roofs(permalloy, model):
+    report = explain_gpu(permalloy, model)
+    assert report["target"] == "sm_90a" and report["cost_model"] == "prior" and "threads" not in report
+    assert report["machine"]["device"] == "H100 SXM" and report["machine"]["hbm_gbps"] > 3000
+    assert {roof["name"] for roof in report["roofs"]} == {"HBM", "L2"}
+    assert math.isclose(report["predicted_us"], sum(l["predicted_us"] for l in report["launches"]), rel_tol=1e-9)
+    for launch in report["launches"]:
+        grid, parts = launch["gpu"], launch["roofline_us"]
+        assert grid["form"] and grid["threads"] % 32 == 0 and grid["blocks"] >= 1 and grid["registers_estimated"]
+        assert 0 < grid["occupancy"] <= 1 and grid["blocks_at_once"] >= 1 and grid["waves"] > 0
+        assert launch["bound"] in parts
+        slowest = max(us for name, us in parts.items() if name != "launch")
+        assert math.isclose(launch["predicted_us"], slowest + parts["launch"], rel_tol=1e-9)
+    # Another device, other times.
+    assert explain_gpu(permalloy, model, "--precision", "bf16")["predicted_us"] != report["predicted_us"]
+
+
+def test_gpu_text(permalloy, model):
+    text = permalloy("explain", model, *SIZES, "--target", "sm_80", "--precision", "bf16", env=NO_TOOLKIT).out
+    assert "A100" in text and "launched from a graph" in text and "nothing was measured" in text
+    assert re.search(r"kernel +form +launches +blocks +threads +registers +shared +occupancy +waves", text)
+    assert "form=" in text
+
+
+def test_gpu_refusals(permalloy, model, tmp_path):
+    def said(*options, path=model):
+        return permalloy("explain", path, *SIZES, "--target", "sm_90a", *options, code=1, env=NO_TOOLKIT).err
+
+    assert "'trees' has no measured rows for 'sm_90a'" in said("--cost-model", "trees")
+    assert "--measure is for CPUs" in said("--measure")
+    permalloy("compile", model, "--target", "sm_90a", "-o", tmp_path / "m.alloy", env=NO_TOOLKIT)
+    assert "an artifact is for CPUs" in said(path=tmp_path / "m.alloy")
+    assert "unknown GPU target" in permalloy("explain", model, "--target", "sm_70", code=1).err
+
+
+def test_the_page_of_a_gpu(permalloy, model, tmp_path):
+    path = tmp_path / "gpu.html"
+    permalloy("explain", model, *SIZES, "--html", path, "--target", "sm_90a", env=NO_TOOLKIT)
+    page = path.read_text()
+    assert json.loads(re.search(r'<script id="report" type="application/json">(.*?)</script>', page, re.DOTALL).group(1))["roofs"]
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser:
+        dom = subprocess.run(
+            [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile", "--dump-dom", path.as_uri()],
+            capture_output=True, text=True, timeout=120, check=True,
+        ).stdout  # fmt: skip
+        assert 'data-drawn="yes"' in dom and "NaN" not in dom and "blocks x threads" in dom

@@ -2,11 +2,16 @@
 """Compiling for GPUs: PTX always, cubins where ptxas is, and CPUs beside them undisturbed."""
 
 import json
+import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
+import onnx
 import pytest
 import small_bert
+import small_decoder
 from smallbert import Config, Options
 
 NO_TOOLKIT = {"PERMALLOY_PTXAS": ""}
@@ -38,11 +43,14 @@ def test_ptx_without_toolkit(permalloy, both):
         assert len(target["kernels"]) == len(facts["kernels"])
         assert all(kernel["ptx_bytes"] > 0 for kernel in target["kernels"])
         assert all(kernel["cubin_bytes"] == 0 for kernel in target["kernels"])
+        assert all(kernel["form"].startswith("form ") for kernel in target["kernels"])
     text = permalloy("inspect", both, "--emit", "ptx", "--target", "sm_80").out
     assert text.count(".visible .entry") == len(facts["kernels"])
     assert ".target sm_80" in text and ".target sm_90a" not in text
     assert ".target sm_90a" in permalloy("inspect", both, "--emit", "ptx").out
     assert "PTX, which the driver compiles" in permalloy("inspect", both).out
+    listed = permalloy("inspect", both, "--kernels").out
+    assert "kernels for sm_90a:" in listed and listed.count("registers unknown") == 2 * len(facts["kernels"])
 
 
 def test_cpu_code_is_the_same(permalloy, model, both):
@@ -160,3 +168,38 @@ def test_refusals(refused, permalloy, model, both):
         words=["/nonexistent/ptxas"],
         env=nothing,
     )
+
+
+CHECK_PTXAS = Path(__file__).resolve().parents[2] / "scripts/check-ptxas"
+
+
+def check_ptxas(tool, *models, ptxas, options=()):
+    command = [CHECK_PTXAS, *models, "--permalloy", tool, *options]
+    environment = os.environ | {"PERMALLOY_PTXAS": str(ptxas)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_a_spill_fails(tool, model, tmp_path):
+    ptxas = tmp_path / "ptxas"
+
+    def report(spilled):
+        ptxas.write_text(f"#!/bin/sh\necho 'Used 17 registers, 32 bytes smem, {spilled} bytes spill stores, 0 bytes spill loads'\n")
+        ptxas.chmod(0o755)
+        return check_ptxas(tool, model, ptxas=ptxas, options=("--target", "sm_80"))
+
+    clean = report(0)
+    assert clean.returncode == 0 and re.search(r"\b17 +0 +0 +32  \w+, \d+ threads", clean.stdout), clean.stdout
+    assert report(4).returncode == 1
+    none = check_ptxas(tool, model, ptxas="")
+    assert none.returncode == 77 and "no ptxas" in none.stderr
+
+
+@pytest.mark.slow
+def test_no_kernel_of_small_models_spills(tool, model, tmp_path):
+    decoder = tmp_path / "decoder.onnx"
+    onnx.save(small_decoder.build("op23"), decoder)
+    done = subprocess.run([CHECK_PTXAS, model, decoder, "--permalloy", tool, "--precision", "f32", "bf16", "w8"],
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    if done.returncode == 77:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stdout + done.stderr

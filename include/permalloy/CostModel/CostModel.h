@@ -13,6 +13,7 @@
 #define PERMALLOY_COSTMODEL_COSTMODEL_H
 
 #include "permalloy/CostModel/CostFeatures.h"
+#include "permalloy/CostModel/GpuPrior.h"
 
 #include <memory>
 
@@ -48,6 +49,8 @@ public:
   /// What `schedule` gains over `other` at the same sizes.
   virtual CostGain compare(const KernelFacts &facts, const NamedNumbers &schedule, const NamedNumbers &other,
                            const std::string &target) const = 0;
+  /// Of a launch on a GPU ("sm_90a"), for which nobody measured rows yet: fails for a model that lives by those.
+  virtual Result<GpuEstimate> predictGpu(const KernelFacts &facts, const GpuGrid &grid, const std::string &target) const;
   const MachineRates &rates() const { return machine; }
 
   /// By its kind, for a machine of these rates; the error lists what is accepted. `file` replaces the trees that come with the

@@ -16,6 +16,12 @@
 
 namespace permalloy {
 
+/// How a launch goes over a GPU, and what it takes there.
+struct GpuPrice {
+  GpuGrid grid;
+  GpuEstimate estimate;
+};
+
 /// One step of a program.
 struct LaunchPrice {
   size_t step = 0;         ///< in the artifact's program
@@ -29,6 +35,8 @@ struct LaunchPrice {
   double coldBytes = 0;    ///< of the operands that are no weights: what other launches drove out of the second-level cache
   double peakGflops = 0;   ///< of the unit that it computes on
   CostEstimate prior;
+  std::optional<GpuPrice> gpu; ///< instead of `prior`
+  const char *bound() const { return gpu ? gpu->estimate.bound() : prior.bound(); }
   /// Schedules that the model knows as slower, best first, with their predicted microseconds.
   std::vector<std::pair<NamedNumbers, double>> rejected;
 };
@@ -40,6 +48,7 @@ struct ProgramPrice {
   bool hasBranches = false; ///< of If and Loop, every step counts once
   std::string model;        ///< CostModel::kind
   MachineRates rates;
+  const GpuRates *gpu = nullptr; ///< instead of `rates`
 };
 
 struct PriceRequest {
@@ -61,6 +70,11 @@ struct PriceRequest {
 /// `report` gets the plan that was carried out.
 Result<ProgramPrice> priceProgram(mlir::ModuleOp module, const CompileOptions &options, const PriceRequest &request,
                                   CompileReport *report = nullptr);
+
+/// As priceProgram, which calls it for a GPU target (without `rejected`). Registers are those that ptxas gives the kernels, where it is
+/// found: they are compiled then, or come from the cache.
+Result<ProgramPrice> priceGpuProgram(mlir::ModuleOp module, const CompileOptions &options, const PriceRequest &request,
+                                     CompileReport *report = nullptr);
 
 /// Calls `visit` with each launch of a program whose sizes do not depend on data, and the values of its kernel's symbols. `symbols`
 /// are the manifest's; caches get room for twice of what they hold. Returns how many were left out.

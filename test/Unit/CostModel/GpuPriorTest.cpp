@@ -1,0 +1,126 @@
+//===- GpuPriorTest.cpp - occupancy and the roofline of GPUs ------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "permalloy/CostModel/CostModel.h"
+
+#include "gmock/gmock.h"
+
+using namespace permalloy;
+using ::testing::HasSubstr;
+
+namespace {
+
+const GpuRates &gpu(const char *target) { return *GpuRates::of(target); }
+
+TEST(GpuOccupancyTest, EqualsNvidiasExamples) {
+  // The CUDA best practices guide, "Calculating Occupancy": 65,536 registers and 64 warps, 37 registers a thread.
+  GpuOccupancy small = occupancyOf(gpu("sm_80"), 128, 37, 0);
+  EXPECT_EQ(small.blocks, 12u);
+  EXPECT_DOUBLE_EQ(small.share, 0.75);
+  EXPECT_STREQ(small.limit, "registers");
+  GpuOccupancy large = occupancyOf(gpu("sm_80"), 320, 37, 0);
+  EXPECT_EQ(large.blocks, 4u);
+  EXPECT_DOUBLE_EQ(large.share, 0.625);
+  // "For a multiprocessor to have 100% occupancy, each thread can use at most 32 registers."
+  EXPECT_DOUBLE_EQ(occupancyOf(gpu("sm_80"), 256, 32, 0).share, 1);
+  EXPECT_LT(occupancyOf(gpu("sm_80"), 256, 33, 0).share, 1);
+}
+
+TEST(GpuOccupancyTest, EveryLimitEnds) {
+  // 128 x 128 results by four warps: 7,168 registers a warp, so two warps in each quarter.
+  EXPECT_EQ(occupancyOf(gpu("sm_80"), 128, 222, 0).blocks, 2u);
+  EXPECT_EQ(occupancyOf(gpu("sm_80"), 128, 255, 0).blocks, 2u);
+  EXPECT_STREQ(occupancyOf(gpu("sm_80"), 128, 222, 64 << 10).limit, "registers");
+  GpuOccupancy shared = occupancyOf(gpu("sm_80"), 128, 222, 96 << 10);
+  EXPECT_EQ(shared.blocks, 1u);
+  EXPECT_STREQ(shared.limit, "shared memory");
+  EXPECT_EQ(occupancyOf(gpu("sm_90a"), 128, 222, 96 << 10).blocks, 2u);
+  EXPECT_EQ(occupancyOf(gpu("sm_89"), 128, 32, 100 << 10).blocks, 0u) << "99 KB is the most for a block";
+  EXPECT_EQ(occupancyOf(gpu("sm_80"), 32, 16, 0).blocks, 32u);
+  EXPECT_STREQ(occupancyOf(gpu("sm_80"), 32, 16, 0).limit, "blocks");
+  EXPECT_EQ(occupancyOf(gpu("sm_89"), 1024, 32, 0).blocks, 1u) << "1,536 threads";
+  EXPECT_EQ(occupancyOf(gpu("sm_80"), 1024, 80, 0).blocks, 0u) << "more registers than there are";
+}
+
+KernelFacts product(double m, double n, double k, double bits) {
+  KernelFacts facts;
+  facts.emitter = kern::Emitter::Contraction;
+  facts.m = m, facts.n = n, facts.k = k, facts.groups = 1;
+  facts.inputBits = facts.weightBits = bits;
+  facts.weightBytes = n * k * bits / 8;
+  facts.flops = 2 * m * n * k, facts.bytes = (m * k + n * k + m * n) * bits / 8;
+  return facts;
+}
+
+/// A launch of blocks of `size` x `size` results, four warps.
+GpuGrid tiles(const KernelFacts &facts, int64_t size, int64_t stages = 4) {
+  GpuGrid grid;
+  grid.form = "tensor";
+  grid.schedule = {{"block_columns", size}, {"block_rows", size}, {"block_words", 16}, {"stages", stages}, {"warp_columns", size / 2}, {"warp_rows", size / 2}};
+  grid.threads = 128, grid.sharedBytes = uint64_t(stages * size * 2 * 64);
+  grid.blocks = std::ceil(facts.m / double(size)) * std::ceil(facts.n / double(size));
+  return grid;
+}
+
+GpuEstimate priceOf(const KernelFacts &facts, const GpuGrid &grid, const char *target = "sm_80") { return estimateGpu(facts, grid, gpu(target)); }
+
+TEST(GpuPriorTest, LargeProductsAreBoundByTensorCores) {
+  KernelFacts facts = product(4096, 4096, 4096, 16);
+  GpuEstimate estimate = priceOf(facts, tiles(facts, 128));
+  EXPECT_STREQ(estimate.bound(), "tensor");
+  double ideal = facts.flops / 312e3 / 1e3;
+  EXPECT_GT(estimate.us(), ideal);
+  EXPECT_LT(estimate.us(), 1.5 * ideal);
+  EXPECT_TRUE(estimate.hasEstimatedRegisters);
+  EXPECT_NEAR(estimate.registers, 222, 5);
+  EXPECT_EQ(estimate.occupancy.blocks, 2u);
+}
+
+TEST(GpuPriorTest, OneRowIsBoundByMemory) {
+  KernelFacts facts = product(1, 32000, 4096, 16);
+  GpuGrid grid{"fma", {{"block_columns", 128}, {"block_rows", 128}, {"skinny_panels", 1}}, 256, 32, 32000.0 / 16, 0};
+  GpuEstimate estimate = priceOf(facts, grid, "sm_90a");
+  EXPECT_STREQ(estimate.bound(), "HBM");
+  EXPECT_NEAR(estimate.us(), facts.bytes / 3352e3 + kGpuLaunchUs, 0.2 * estimate.us());
+}
+
+TEST(GpuPriorTest, SmallOnesAreBoundByTheLaunch) {
+  KernelFacts facts;
+  facts.bytes = 4096, facts.flops = facts.vectorOps = 1024;
+  GpuEstimate estimate = priceOf(facts, {"elements", {}, 256, 20, 4, 0});
+  EXPECT_STREQ(estimate.bound(), "launch");
+  EXPECT_LT(estimateGpu(facts, {"elements", {}, 256, 20, 4, 0}, gpu("sm_80"), kGpuGraphLaunchUs).us(), estimate.us());
+}
+
+TEST(GpuPriorTest, WavesAreWhole) {
+  // 108 multiprocessors: one block more than they take begins another wave.
+  KernelFacts whole = product(128 * 108, 128, 4096, 16), more = product(128 * 109, 128, 4096, 16);
+  double first = priceOf(whole, tiles(whole, 128)).tensor, second = priceOf(more, tiles(more, 128)).tensor;
+  EXPECT_NEAR(second / first, 2, 0.02);
+  KernelFacts two = product(128 * 216, 128, 4096, 16), three = product(128 * 217, 128, 4096, 16);
+  EXPECT_GT(priceOf(three, tiles(three, 128)).tensor, 1.4 * priceOf(two, tiles(two, 128)).tensor);
+}
+
+TEST(GpuPriorTest, SmallBlocksAreBetterForFewRows) {
+  KernelFacts few = product(128, 768, 768, 16), many = product(16384, 4096, 4096, 16);
+  EXPECT_LT(priceOf(few, tiles(few, 64)).us(), priceOf(few, tiles(few, 128)).us());
+  EXPECT_GT(priceOf(many, tiles(many, 64)).us(), priceOf(many, tiles(many, 128)).us());
+}
+
+TEST(GpuPriorTest, FastFormsAreFaster) {
+  KernelFacts facts = product(512, 768, 768, 16);
+  GpuGrid elements{"elements", {}, 256, 30, 512 * 768 / 256, 0};
+  EXPECT_LT(priceOf(facts, tiles(facts, 64)).us(), priceOf(facts, elements).us());
+}
+
+TEST(GpuPriorTest, ModelsSayWhatTheyKnow) {
+  KernelFacts facts = product(512, 768, 768, 16);
+  auto prior = CostModel::make("prior", MachineRates::committed("any")), trees = CostModel::make("trees", MachineRates::committed("any"));
+  ASSERT_TRUE(prior.ok() && trees.ok());
+  EXPECT_TRUE((*prior)->predictGpu(facts, tiles(facts, 64), "sm_90a").ok());
+  EXPECT_FALSE((*prior)->predictGpu(facts, tiles(facts, 64), "sm_70").ok());
+  auto refused = (*trees)->predictGpu(facts, tiles(facts, 64), "sm_90a");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.status().message(), HasSubstr("'trees' has no measured rows for 'sm_90a'"));
+}
+
+} // namespace

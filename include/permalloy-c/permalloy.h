@@ -41,7 +41,7 @@ extern "C" {
 #endif
 
 /** Version of this interface. */
-#define PERMALLOY_ABI_VERSION 2
+#define PERMALLOY_ABI_VERSION 3
 /** Highest rank of a tensor. */
 #define PERMALLOY_MAX_RANK 8
 
@@ -64,7 +64,9 @@ typedef enum permalloy_status_code {
   PERMALLOY_OUT_OF_MEMORY = 7,     /**< memory could not be reserved */
   PERMALLOY_ASSUMPTION_FAILED = 8, /**< shapes that the model assumes cannot occur */
   PERMALLOY_INTERNAL = 9,          /**< a fault of Permalloy */
-  PERMALLOY_TERMINATED = 10        /**< permalloy_run_options.terminate was set */
+  PERMALLOY_TERMINATED = 10,       /**< permalloy_run_options.terminate was set */
+  PERMALLOY_NO_DEVICE = 11,        /**< the GPU asked for is not there, or the file has no code for it */
+  PERMALLOY_DEVICE_FAILED = 12     /**< the driver of a GPU reports a failure */
 } permalloy_status_code;
 
 /** A failure. NULL stands for success. */
@@ -102,6 +104,12 @@ PERMALLOY_API size_t permalloy_dtype_size(permalloy_dtype dtype);
 /** numpy's name of the type, "float32"; "undefined" for an unknown one. */
 PERMALLOY_API const char *permalloy_dtype_name(permalloy_dtype dtype);
 
+/** Whose memory it is, with DLPack's numbers. */
+typedef enum permalloy_device_type {
+  PERMALLOY_CPU = 0, /**< this process' memory (DLPack's 1 is taken, too) */
+  PERMALLOY_CUDA = 2 /**< an NVIDIA GPU's */
+} permalloy_device_type;
+
 /** A tensor. */
 typedef struct permalloy_tensor {
   /** Which input or output; NULL: the one with this tensor's number in its array. */
@@ -126,6 +134,10 @@ typedef struct permalloy_tensor {
   /** Outputs, set by the run: what keeps `data` alive where it is a view of a cache or large memory that goes back
    *  to the session; else NULL. */
   void *owner;
+  /** Whose memory `data` is or, of an output whose data is NULL, shall be: with PERMALLOY_CUDA, that of the GPU the session runs
+   *  on. There tensors are dense, but for caches. A run waits for work of the legacy default stream, and is done when it returns. */
+  int32_t device_type; /**< permalloy_device_type */
+  int32_t device_id;   /**< number of the GPU */
 } permalloy_tensor;
 
 /** Frees what a run allocated for an output (64-byte aligned) or lets go of its `owner`, and sets `data` to NULL. */
@@ -148,9 +160,11 @@ typedef struct permalloy_session_options {
   int32_t threads;
   /** 1: inaccessible pages behind every buffer, to find kernels that overrun. Slow. */
   int32_t guard_buffers;
+  /** Where it computes: NULL or "cpu", or a GPU, "cuda:0". */
+  const char *device;
 } permalloy_session_options;
 
-/** Opens the file at `path`, checks it, and loads its code for this CPU. `options` may be NULL. */
+/** Opens the file at `path`, checks it, and loads its code for this CPU or the GPU in `options`, which may be NULL. */
 PERMALLOY_API permalloy_status *permalloy_session_open(const char *path,
                                                        const permalloy_session_options *options,
                                                        permalloy_session **session);
@@ -319,6 +333,8 @@ typedef struct permalloy_step_info {
   const char *kernel; /**< of a launch; else "copy", "jump" or "bind size" */
 } permalloy_step_info;
 
+/** Where the session computes: "cpu" or "cuda:0". */
+PERMALLOY_API const char *permalloy_session_device(const permalloy_session *session);
 /** Threads of a run. */
 PERMALLOY_API int32_t permalloy_session_threads(const permalloy_session *session);
 PERMALLOY_API size_t permalloy_session_kernel_count(const permalloy_session *session);
@@ -353,6 +369,23 @@ PERMALLOY_API void permalloy_profile_release(permalloy_profile *profile);
 PERMALLOY_API int32_t permalloy_available_cpus(void);
 /** Space-separated features of this CPU that its system lets programs use, "avx2 fma ...". */
 PERMALLOY_API const char *permalloy_cpu_features(void);
+
+/** A GPU. */
+typedef struct permalloy_gpu_info {
+  size_t struct_size;
+  char name[128];              /**< "NVIDIA H100 80GB HBM3" */
+  int32_t major, minor;        /**< compute capability */
+} permalloy_gpu_info;
+
+/** Number of GPUs that NVIDIA's driver shows to this process; where there is none, a failure says why. */
+PERMALLOY_API permalloy_status *permalloy_gpu_count(size_t *count);
+/** Fills `info` for cuda:`index`; fails when it is out of range. */
+PERMALLOY_API permalloy_status *permalloy_gpu(size_t index, permalloy_gpu_info *info);
+/** Memory of cuda:`index`, aligned to 256 bytes; freed with permalloy_owner_release(owner). */
+PERMALLOY_API permalloy_status *permalloy_gpu_allocate(size_t index, size_t bytes, void **data, void **owner);
+/** Copies `bytes` between `data` of two tensors, of which the other members but the devices do not matter: from or to the host,
+ *  or within one GPU. Done when it returns; work of the legacy default stream is done before. */
+PERMALLOY_API permalloy_status *permalloy_copy(const permalloy_tensor *to, const permalloy_tensor *from, size_t bytes);
 
 #ifdef __cplusplus
 } // extern "C"

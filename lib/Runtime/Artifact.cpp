@@ -72,6 +72,7 @@ Status Artifact::parseHeader(FileHeader &header) {
   std::memset(page + offsetof(FileHeader, checksum), 0, sizeof header.checksum);
   if (hash128(page, kPageSize) != header.checksum)
     return fault("is damaged: the header's checksum does not match");
+  identity_ = header.checksum;
   if (header.sectionCount > kMaxSections)
     return fault("is damaged: it lists " + std::to_string(header.sectionCount) + " sections");
   return {};

@@ -39,8 +39,10 @@ static Status readOptions(const permalloy_session_options *options, SessionOptio
   if (options->struct_size < offsetof(permalloy_session_options, guard_buffers))
     return invalid("permalloy_session_options.struct_size is not set");
   into.threads = options->threads;
-  if (options->struct_size >= sizeof(permalloy_session_options))
+  if (options->struct_size > offsetof(permalloy_session_options, guard_buffers))
     into.guardBuffers = options->guard_buffers != 0;
+  if (options->struct_size > offsetof(permalloy_session_options, device) && options->device)
+    into.device = options->device;
   return {};
 }
 
@@ -56,6 +58,8 @@ static Status openSession(Result<std::shared_ptr<const Artifact>> artifact,
   auto handle = std::make_unique<permalloy_session>();
   handle->metadata = collectMetadata(**opened);
   handle->session = std::move(*opened);
+  int device = handle->session->device();
+  handle->device = device == kHostMemory ? "cpu" : "cuda:" + std::to_string(device);
   *session = handle.release();
   return {};
 }

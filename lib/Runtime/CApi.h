@@ -21,6 +21,7 @@ struct permalloy_status {
 
 struct permalloy_session {
   std::unique_ptr<permalloy::Session> session;
+  std::string device;
   std::vector<permalloy::artifact::Property> metadata;
 };
 
@@ -60,6 +61,9 @@ template <class Body> permalloy_status *guarded(Body body) noexcept {
     return outOfMemoryStatus();
   }
 }
+
+/// The device of a tensor as the runtime has it; an error for other kinds of devices.
+Result<int> deviceOf(const permalloy_tensor &tensor);
 
 /// All metadata of a session, sorted as permalloy_session_metadata documents.
 std::vector<artifact::Property> collectMetadata(const Session &session);

@@ -140,7 +140,7 @@ std::vector<Property> permalloy::collectMetadata(const Session &session) {
       {"compiler", manifest.producer},
       {"compiler_version", manifest.producerVersion},
       {"compile_options", manifest.options},
-      {"target", session.artifact().program().targets[session.targetIndex()].name},
+      {"target", session.target()},
   };
   for (const Property &opset : model.opsets)
     all.push_back({"opset." + opset.key, opset.value});
@@ -169,6 +169,8 @@ const char *permalloy_session_metadata_value(const permalloy_session *session, s
 }
 
 //===-- Kernels and steps -------------------------------------------------===//
+
+const char *permalloy_session_device(const permalloy_session *session) { return session->device.c_str(); }
 
 int32_t permalloy_session_threads(const permalloy_session *session) {
   return session->session->threads();

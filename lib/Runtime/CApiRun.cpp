@@ -78,6 +78,10 @@ static Status readInputs(const artifact::Manifest &manifest, Given which,
     input.dtype = static_cast<DType>(tensor.dtype);
     input.dims.assign(tensor.dims, tensor.dims + tensor.rank);
     input.data = tensor.data;
+    Result<int> device = deviceOf(tensor);
+    if (!device.ok())
+      return device.status();
+    input.device = *device;
     if (tensor.strided)
       input.strides.assign(tensor.strides, tensor.strides + tensor.rank);
   }
@@ -152,6 +156,10 @@ static Status runSession(Session &session, CacheState *state, const permalloy_te
   for (size_t i = 0; i < outputCount; ++i) {
     outputTensors[wanted[i]].data = outputs[i].data;
     outputTensors[wanted[i]].capacity = outputs[i].capacity;
+    Result<int> device = deviceOf(outputs[i]);
+    if (!device.ok())
+      return device.status();
+    outputTensors[wanted[i]].device = *device;
   }
   RunOptions runOptions;
   PERMALLOY_TRY(readOptions(options, runOptions));

@@ -1,25 +1,14 @@
-//===- CallContext.cpp - what one call in flight owns ------------*- C++ -*-===//
+//===- CallContext.cpp - a program bound to the sizes of a call --*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Runtime/CallContext.h"
 
 #include "permalloy/Artifact/Expressions.h"
 
 #include <algorithm>
-#include <cstring>
-#include <unistd.h>
 
 namespace permalloy {
 
 using namespace artifact;
-
-/// Below this many floating point operations or bytes a launch is not worth waking threads (about
-/// 2 us of work).
-static constexpr int64_t kSerialWork = 16384;
-
-CallContext::CallContext(const Artifact &artifact, size_t target,
-                         std::span<const KernelFunction> kernels, int workers, bool guarded)
-    : artifact_(artifact), target_(target), kernels_(kernels), workers_(workers), guarded_(guarded),
-      slots_(guarded), scratch_(guarded), staging_(guarded) {}
 
 //===-- Shapes ------------------------------------------------------------===//
 
@@ -34,10 +23,8 @@ Status CallContext::prepare(std::span<const int64_t> symbolValues,
   if (same)
     return {};
   PERMALLOY_TRY(checkAssumptions());
-  PERMALLOY_TRY(placeSlots());
-  PERMALLOY_TRY(bindSteps());
-  if (guarded_)
-    PERMALLOY_TRY(placeStaging());
+  PERMALLOY_TRY(placeAll());
+  PERMALLOY_TRY(bindSteps(/*inRun=*/false));
   prepared_ = true;
   return {};
 }
@@ -60,6 +47,11 @@ Status CallContext::violation(const Assumption &assumption) const {
   return {StatusCode::assumptionFailed, assumption.message + sides};
 }
 
+Status CallContext::terminatedBefore(size_t step) const {
+  return {StatusCode::terminated, "the run was terminated before step " + std::to_string(step) +
+                                      " of " + std::to_string(steps_.size())};
+}
+
 Status CallContext::checkAssumptions() const {
   for (const Assumption &assumption : artifact_.program().assumptions)
     if (value(assumption.condition) == 0)
@@ -80,24 +72,23 @@ std::vector<int64_t> CallContext::outputDims(size_t index) const {
   return dims;
 }
 
-Status CallContext::placeSlots() {
+Status CallContext::placeAll() {
   std::vector<uint64_t> sizes;
   for (const Slot &slot : artifact_.program().slots) {
     if (value(slot.size) < 0)
       return {StatusCode::internal, "slot " + std::to_string(sizes.size()) + " has negative size"};
     sizes.push_back(slot.after == kNone ? value(slot.size) : 0);
   }
-  PERMALLOY_TRY(slots_.place(sizes));
+  PERMALLOY_TRY(placeSlots(sizes));
   slotBytes_ = std::move(sizes);
   const Manifest &manifest = artifact_.manifest();
-  while (dataSlots_.size() < manifest.symbols.size())
-    dataSlots_.emplace_back(guarded_);
   for (uint32_t symbol = 0; symbol < manifest.symbols.size(); ++symbol)
     if (manifest.symbols[symbol].input == kNone && symbol != manifest.capacity)
       PERMALLOY_TRY(placeDataSlots(symbol));
   return placeScratch();
 }
 
+/// Slots whose size needs data symbol `symbol` and none that is bound later.
 Status CallContext::placeDataSlots(uint32_t symbol) {
   std::vector<uint64_t> sizes;
   for (const Slot &slot : artifact_.program().slots) {
@@ -107,32 +98,7 @@ Status CallContext::placeDataSlots(uint32_t symbol) {
     if (slot.after == symbol)
       slotBytes_[sizes.size() - 1] = sizes.back();
   }
-  return dataSlots_[symbol].place(sizes);
-}
-
-std::byte *CallContext::slotAddress(uint32_t slot) const {
-  uint32_t after = artifact_.program().slots[slot].after;
-  return (after == kNone ? slots_ : dataSlots_[after]).buffer(slot);
-}
-
-uint64_t CallContext::memoryBytes() const {
-  uint64_t bytes = slots_.capacity() + scratch_.capacity();
-  for (const BufferArena &arena : dataSlots_)
-    bytes += arena.capacity();
-  return bytes;
-}
-
-Status CallContext::placeScratch() {
-  int64_t scratch = 0;
-  for (const Step &step : artifact_.program().steps)
-    if (step.kind == StepKind::launch)
-      scratch = std::max(scratch, value(step.grids[target_].scratchBytes));
-  // An odd number of cache lines apart, so that workers do not share cache sets.
-  scratchStride_ = (static_cast<uint64_t>(scratch) + 127) / 64 * 64;
-  uint64_t total = 0;
-  if (__builtin_mul_overflow(scratchStride_, workers_, &total))
-    return {StatusCode::outOfMemory, "the scratch memory of these shapes exceeds 64 bits"};
-  return scratch_.place({&total, 1});
+  return placeDataSlots(symbol, sizes);
 }
 
 int64_t CallContext::operandBytes(const Operand &operand) const {
@@ -172,55 +138,29 @@ Status CallContext::bindOperand(const Step &step, const Operand &operand, int64_
   if (operand.kind == OperandKind::slot)
     address = slotAddress(operand.index) + offset;
   else if (operand.kind == OperandKind::weight)
-    address = const_cast<std::byte *>(artifact_.weight(operand.index)) + offset;
+    address = weightAddress(operand.index) + offset;
   else
     patches_.push_back({buffers_.size(), operand.kind, operand.index, offset});
   buffers_.push_back(address);
   return {};
 }
 
-Status CallContext::bindLaunch(const Step &step, BoundStep &bound) {
-  Launch &launch = bound.launch;
-  launch.function = kernels_[step.kernel];
-  const Grid &grid = step.grids[target_];
-  launch.tiles = value(grid.tiles);
-  launch.scratch = scratch_.buffer(0);
-  launch.scratchStride = scratchStride_;
-  if (launch.tiles < 0 || value(grid.scratchBytes) < 0)
-    return {StatusCode::internal, "step '" + step.name + "' has a negative size"};
-  bound.parallel = launch.tiles > 1 && workOf(step) >= kSerialWork;
-  for (const Assumption &check : step.checks)
-    if (value(check.condition) == 0)
-      bound.violated = &check;
-  return {};
-}
-
-/// The larger of a launch's operations and bytes; without estimates, the size of its buffers.
-int64_t CallContext::workOf(const Step &step) const {
-  if (step.flops != kNone || step.bytes != kNone)
-    return std::max(value(step.flops), value(step.bytes));
-  int64_t bytes = 0;
-  for (const Operand &operand : step.operands)
-    if (__builtin_add_overflow(bytes, operandBytes(operand), &bytes))
-      return INT64_MAX;
-  return bytes;
-}
-
-Status CallContext::bindSteps() {
-  const std::vector<Step> &steps = artifact_.program().steps;
+Status CallContext::bindSteps(bool inRun) {
   steps_.clear();
   buffers_.clear();
   scalars_.clear();
   patches_.clear();
-  lastParallel_ = 0;
-  for (size_t i = 0; i < steps.size(); ++i) {
-    const Step &step = steps[i];
+  for (const Step &step : program()) {
     BoundStep &bound = steps_.emplace_back();
     bound.kind = step.kind;
     bound.firstBuffer = buffers_.size();
+    bound.firstScalar = scalars_.size();
     bound.target = step.target;
     if (step.kind == StepKind::launch)
-      PERMALLOY_TRY(bindLaunch(step, bound));
+      PERMALLOY_TRY(bindLaunch(steps_.size() - 1));
+    for (const Assumption &check : step.checks)
+      if (value(check.condition) == 0)
+        bound.violated = &check;
     bound.copyBytes = step.kind == StepKind::copy ? value(step.copyBytes) : 0;
     int64_t leastBytes = step.kind == StepKind::jumpIfZero ? 1 : bound.copyBytes;
     leastBytes = step.kind == StepKind::bind ? sizeof(int64_t) : leastBytes;
@@ -228,30 +168,9 @@ Status CallContext::bindSteps() {
       PERMALLOY_TRY(bindOperand(step, operand, leastBytes));
     for (uint32_t scalar : step.scalars)
       scalars_.push_back(value(scalar));
-    if (bound.parallel)
-      lastParallel_ = i;
   }
-  // The vectors are complete: addresses into them are stable from here on.
-  size_t scalar = 0;
-  for (size_t i = 0; i < steps.size(); ++i) {
-    steps_[i].launch.buffers = buffers_.data() + steps_[i].firstBuffer;
-    steps_[i].launch.scalars = scalars_.data() + scalar;
-    scalar += steps[i].scalars.size();
-  }
-  return {};
+  return finishBinding(inRun);
 }
-
-Status CallContext::placeStaging() {
-  const Manifest &manifest = artifact_.manifest();
-  std::vector<uint64_t> sizes;
-  for (uint32_t i = 0; i < manifest.inputs.size(); ++i)
-    sizes.push_back(operandBytes({OperandKind::input, i, kNone}));
-  for (uint32_t i = 0; i < manifest.outputs.size(); ++i)
-    sizes.push_back(operandBytes({OperandKind::output, i, kNone}));
-  return staging_.place(sizes, /*exact=*/true);
-}
-
-//===-- Running -----------------------------------------------------------===//
 
 Status CallContext::bindSymbol(uint32_t symbol, int64_t bound) {
   const std::string &name = artifact_.manifest().symbols[symbol].name;
@@ -264,137 +183,8 @@ Status CallContext::bindSymbol(uint32_t symbol, int64_t bound) {
                             symbolValues_, values_));
   PERMALLOY_TRY(placeDataSlots(symbol));
   PERMALLOY_TRY(placeScratch()); // holds nothing between steps
-  PERMALLOY_TRY(bindSteps());
-  patchBuffers();
+  PERMALLOY_TRY(bindSteps(/*inRun=*/true));
   prepared_ = true;
-  return {};
-}
-
-void CallContext::patchBuffers() {
-  for (const Patch &patch : patches_) {
-    bool isInput = patch.kind == OperandKind::input, isCache = patch.kind == OperandKind::cache;
-    void *base = isCache   ? caches_[patch.index]
-                 : isInput ? const_cast<void *>(inputs_[patch.index].data)
-                           : outputs_[patch.index];
-    if (guarded_ && !isCache)
-      base = staging_.buffer(patch.index + (isInput ? 0 : inputs_.size()));
-    if (!base) // legal for a tensor without elements; kernels still get an address
-      base = scratch_.buffer(0);
-    buffers_[patch.buffer] = static_cast<std::byte *>(base) + patch.offset;
-  }
-}
-
-void CallContext::runLaunch(const BoundStep &step, ThreadPool *pool, bool last, TimeSpan *lanes) {
-  if (step.launch.tiles <= 0)
-    return;
-  Launch launch = step.launch;
-  launch.lanes = lanes;
-  if (pool && step.parallel)
-    pool->run(launch, last);
-  else
-    runSerial(launch);
-}
-
-Status CallContext::runStep(size_t index, size_t &next, ThreadPool *pool, TimeSpan *lanes) {
-  next = index + 1;
-  const BoundStep &step = steps_[index];
-  void *const *buffers = step.launch.buffers;
-  switch (step.kind) {
-  case StepKind::launch:
-    if (step.violated)
-      return violation(*step.violated);
-    runLaunch(step, pool, index >= lastParallel_, lanes);
-    break;
-  case StepKind::copy:
-    if (step.copyBytes > 0)
-      std::memmove(buffers[1], buffers[0], step.copyBytes);
-    break;
-  case StepKind::jump:
-    next = step.target;
-    break;
-  case StepKind::jumpIfZero:
-    if (*static_cast<const unsigned char *>(buffers[0]) == 0)
-      next = step.target;
-    break;
-  case StepKind::bind: {
-    int64_t bound;
-    std::memcpy(&bound, buffers[0], sizeof bound);
-    return bindSymbol(static_cast<uint32_t>(step.target), bound);
-  }
-  }
-  return {};
-}
-
-void CallContext::stageInputs(std::span<const InputTensor> inputs) {
-  const std::vector<Cache> &caches = artifact_.manifest().caches;
-  for (uint32_t i = 0; i < inputs.size(); ++i)
-    if (std::ranges::find(caches, i, &Cache::input) == caches.end())
-      if (int64_t bytes = tensorBytes(inputs[i].dtype, inputs[i].dims))
-        std::memcpy(staging_.buffer(i), inputs[i].data, bytes);
-}
-
-void CallContext::unstageOutputs(std::span<void *const> outputs) {
-  const std::vector<Cache> &caches = artifact_.manifest().caches;
-  size_t first = artifact_.manifest().inputs.size();
-  for (uint32_t i = 0; i < outputs.size(); ++i)
-    if (std::ranges::find(caches, i, &Cache::output) == caches.end() && !artifact_.program().isLate(i))
-      if (int64_t bytes = operandBytes({OperandKind::output, i, kNone}))
-        std::memcpy(outputs[i], staging_.buffer(first + i), bytes);
-}
-
-/// Runs a step, notes when it and its threads' parts began and ended, and says which one follows.
-Status CallContext::recordStep(size_t index, size_t &next, ThreadPool *pool, RunRecord &record) {
-  const Step &step = artifact_.program().steps[index];
-  RunRecord::Step entry{static_cast<uint32_t>(index),
-                        {},
-                        value(step.flops),
-                        value(step.bytes),
-                        pool && steps_[index].parallel};
-  if (entry.parallel)
-    record.lanes.resize(record.lanes.size() + record.threads);
-  TimeSpan *lanes = entry.parallel ? &record.lanes[record.lanes.size() - record.threads] : nullptr;
-  entry.time.begin = monotonicNanoseconds();
-  Status status = runStep(index, next, pool, lanes);
-  entry.time.end = monotonicNanoseconds();
-  record.steps.push_back(entry);
-  return status;
-}
-
-Status CallContext::run(std::span<const InputTensor> inputs, std::span<void *const> outputs,
-                        std::span<void *const> caches, ThreadPool *pool,
-                        const RunOptions &options) {
-  std::ranges::fill(options.stepNanoseconds, 0); // a step in a loop runs several times
-  inputs_ = inputs;
-  outputs_ = outputs;
-  caches_ = caches;
-  patchBuffers();
-  if (guarded_)
-    stageInputs(inputs);
-  RunRecord ownRecord;
-  bool wanted = options.record || !options.stepNanoseconds.empty();
-  RunRecord *record = options.record ? options.record : &ownRecord;
-  if (wanted) {
-    *record = {record->run,
-               static_cast<int64_t>(::gettid()),
-               symbolValues_,
-               {},
-               {},
-               pool ? static_cast<size_t>(pool->threads()) : 1};
-    record->steps.reserve(steps_.size());
-  }
-  for (size_t i = 0; i < steps_.size();) {
-    if (options.terminated())
-      return {StatusCode::terminated, "the run was terminated before step " + std::to_string(i) +
-                                          " of " + std::to_string(steps_.size())};
-    size_t next = 0;
-    PERMALLOY_TRY(wanted ? recordStep(i, next, pool, *record) : runStep(i, next, pool));
-    i = next;
-  }
-  if (!options.stepNanoseconds.empty())
-    for (const RunRecord::Step &step : record->steps)
-      options.stepNanoseconds[step.index] += step.time.end - step.time.begin;
-  if (guarded_)
-    unstageOutputs(outputs);
   return {};
 }
 

@@ -31,9 +31,9 @@ int64_t grownCapacity(int64_t length, int64_t most) {
   return std::max(length, std::min(std::max(wanted, step), most));
 }
 
-CacheSet::CacheSet(std::vector<CacheShape> shapes, int64_t capacity, bool guarded,
+CacheSet::CacheSet(std::vector<CacheShape> shapes, int64_t capacity, int device,
                    std::shared_ptr<CacheRegistry> registry)
-    : shapes_(std::move(shapes)), capacity_(capacity), arena_(guarded),
+    : shapes_(std::move(shapes)), capacity_(capacity), device_(device),
       registry_(std::move(registry)) {}
 
 std::vector<int64_t> CacheSet::dims(size_t cache, int64_t length) const {
@@ -53,10 +53,10 @@ uint64_t CacheSet::bytes() const {
 }
 
 Result<std::shared_ptr<CacheSet>> CacheSet::create(std::vector<CacheShape> shapes, int64_t capacity,
-                                                   bool guarded,
+                                                   const Backend &backend,
                                                    std::shared_ptr<CacheRegistry> registry) {
   std::shared_ptr<CacheSet> set(
-      new CacheSet(std::move(shapes), capacity, guarded, std::move(registry)));
+      new CacheSet(std::move(shapes), capacity, backend.device(), std::move(registry)));
   std::vector<uint64_t> sizes;
   for (size_t i = 0; i < set->shapes_.size(); ++i) {
     int64_t bytes = tensorBytes(set->shapes_[i].dtype, set->dims(i, capacity));
@@ -66,9 +66,12 @@ Result<std::shared_ptr<CacheSet>> CacheSet::create(std::vector<CacheShape> shape
                                                  " is no possible size");
     sizes.push_back(std::max<int64_t>(bytes, 1)); // every buffer has an address of its own
   }
-  PERMALLOY_TRY(set->arena_.place(sizes));
+  Result<std::unique_ptr<BufferSet>> memory = backend.allocate(sizes, "past keys and values");
+  if (!memory.ok())
+    return memory.status();
+  set->memory_ = std::move(*memory);
   for (size_t i = 0; i < sizes.size(); ++i)
-    set->buffers_.push_back(set->arena_.buffer(i));
+    set->buffers_.push_back(set->memory_->buffer(i));
   std::lock_guard guard(set->registry_->lock_);
   set->registry_->sets_[set->buffer(0)] = set;
   return set;
@@ -83,11 +86,11 @@ CacheSet::~CacheSet() {
 }
 
 InputTensor CacheSet::view(size_t cache, int64_t length) const {
-  return {shapes_[cache].dtype, dims(cache, length), buffer(cache), strides(cache)};
+  return {shapes_[cache].dtype, dims(cache, length), buffer(cache), strides(cache), device_};
 }
 
 bool CacheSet::isView(size_t cache, const InputTensor &tensor) const {
-  return tensor.data == buffer(cache) && tensor.dims.size() == 4 &&
+  return tensor.data == buffer(cache) && tensor.device == device_ && tensor.dims.size() == 4 &&
          tensor.dims == dims(cache, tensor.dims[kCacheAxis]) &&
          sameStrides(tensor.dims, tensor.strides, strides(cache));
 }
@@ -101,10 +104,17 @@ void CacheSet::giveBack(int64_t from, int64_t to) {
   length_.compare_exchange_strong(to, from, std::memory_order_acq_rel);
 }
 
-void CacheSet::fill(size_t cache, const InputTensor &rows) {
+Status CacheSet::fill(const Backend &backend, size_t cache, const InputTensor &rows) {
   std::vector<int64_t> dense = denseStrides(rows.dims);
-  copyStrided(buffer(cache), strides(cache), rows.data, rows.strides.empty() ? dense : rows.strides,
-              rows.dims, dtypeSize(rows.dtype));
+  TensorMemory from{const_cast<void *>(rows.data), rows.device};
+  return backend.copy({buffer(cache), device_}, strides(cache), from, rows.strides.empty() ? dense : rows.strides,
+                      rows.dims, dtypeSize(rows.dtype));
+}
+
+Status CacheSet::copyOut(const Backend &backend, size_t cache, int64_t length, const TensorMemory &to) const {
+  std::vector<int64_t> shape = dims(cache, length);
+  return backend.copy(to, denseStrides(shape), {buffer(cache), device_}, strides(cache), shape,
+                      dtypeSize(shapes_[cache].dtype));
 }
 
 //===-- State -------------------------------------------------------------===//

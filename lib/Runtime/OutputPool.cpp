@@ -8,14 +8,16 @@
 
 namespace permalloy {
 
-OutputPool::OutputPool() : process_(::getpid()) {}
+OutputPool::OutputPool(uint64_t least) : process_(::getpid()), least_(least) {}
+
+std::shared_ptr<void> OutputPool::allocateOnHost(uint64_t size) { return std::shared_ptr<void>(allocateOutput(size)); }
 
 void OutputPool::expect(std::span<const uint64_t> sizes) {
   std::vector<Block> kept, unused; // freed behind the lock
   std::lock_guard lock(lock_);
   limit_ = 0;
   for (uint64_t size : sizes) {
-    if (size < kLeastBytes)
+    if (size < least_)
       continue;
     limit_ += size;
     auto match = std::ranges::find(idle_, size, &Block::size);
@@ -31,8 +33,8 @@ void OutputPool::expect(std::span<const uint64_t> sizes) {
     idleBytes_ += block.size;
 }
 
-std::shared_ptr<void> OutputPool::take(uint64_t size) {
-  OutputMemory memory;
+std::shared_ptr<void> OutputPool::take(uint64_t size, const Allocate &allocate) {
+  std::shared_ptr<void> memory;
   {
     std::lock_guard lock(lock_);
     if (auto match = std::ranges::find(idle_, size, &Block::size); match != idle_.end()) {
@@ -42,18 +44,18 @@ std::shared_ptr<void> OutputPool::take(uint64_t size) {
     }
   }
   if (!memory)
-    memory = allocateOutput(size);
+    memory = allocate(size);
   if (!memory)
     return nullptr;
-  auto letGo = [weak = weak_from_this(), size](void *data) {
-    OutputMemory memory(data);
+  void *data = memory.get();
+  auto letGo = [weak = weak_from_this(), size, memory = std::move(memory)](void *) mutable {
     if (auto pool = weak.lock())
       pool->giveBack(std::move(memory), size);
   };
-  return {memory.release(), std::move(letGo)}; // calls letGo when it throws
+  return {data, std::move(letGo)}; // calls letGo when it throws
 }
 
-void OutputPool::giveBack(OutputMemory memory, uint64_t size) noexcept {
+void OutputPool::giveBack(std::shared_ptr<void> memory, uint64_t size) noexcept {
   if (process_ != ::getpid()) // locks that other threads held when the fork came stay locked here
     return;
   std::lock_guard lock(lock_);

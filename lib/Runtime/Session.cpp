@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Runtime/Session.h"
 
+#include "Cuda/Backend.h"
+#include "HostBackend.h"
 #include "OutputPool.h"
-#include "PerfMap.h"
 #include "SessionCaches.h"
 #include "permalloy/Runtime/CallContext.h"
 #include "permalloy/Runtime/Strided.h"
@@ -29,6 +30,7 @@ struct Session::Shared {
   std::unique_ptr<ThreadPool> pool;
   std::shared_ptr<CacheRegistry> caches = std::make_shared<CacheRegistry>();
   std::shared_ptr<OutputPool> outputs = std::make_shared<OutputPool>();
+  std::shared_ptr<OutputPool> deviceOutputs; ///< of a session on a GPU
 };
 
 /// One call in flight: takes a context and, when it is free, the pool; gives both back.
@@ -41,9 +43,7 @@ public:
       shared_.idleContexts.pop_back();
     }
     if (!context_)
-      context_ =
-          std::make_unique<CallContext>(*session.artifact_, session.target_, session.kernels_,
-                                        session.threads_, session.guarded_);
+      context_ = session.backend_->makeContext();
   }
   ~Call() {
     std::lock_guard lock(shared_.contextsLock);
@@ -89,32 +89,35 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Artifact>
 }
 
 Status Session::load(const SessionOptions &options) {
-  const Program &program = artifact_->program();
-  threads_ = options.threads ? options.threads : availableCpus();
-  mostRows_ = mostCacheRows(artifact_->manifest(), program);
-  guarded_ = options.guardBuffers || guardByDefault();
-  if (program.targets.empty())
-    return {StatusCode::unsupportedCpu, "'" + artifact_->name() + "' has no code for CPUs, only for " +
-                                            artifact_->devices().targets.front().name +
-                                            "; compile the model with --target host, too"};
-  Result<size_t> target =
-      selectTarget(program.targets, hostCpuFeatures() & options.allowedFeatures);
-  if (!target.ok())
-    return target.status();
-  target_ = *target;
-  Result<CodeImage> image =
-      CodeImage::load(artifact_->image(target_), program.targets[target_].name);
-  if (!image.ok())
-    return image.status();
-  image_ = std::move(*image);
-  for (uint64_t address : program.targets[target_].entryPoints) {
-    Result<KernelFunction> kernel = image_.entry(address);
-    if (!kernel.ok())
-      return kernel.status();
-    kernels_.push_back(*kernel);
+  mostRows_ = mostCacheRows(artifact_->manifest(), artifact_->program());
+  Result<int> device = parseDevice(options.device);
+  if (!device.ok())
+    return device.status();
+  if (*device != kHostMemory) {
+    Result<std::shared_ptr<Backend>> gpu = cuda::openBackend(artifact_, *device);
+    if (!gpu.ok())
+      return gpu.status();
+    backend_ = std::move(*gpu);
+    return {};
   }
-  writePerfMap(image_, program.kernels, kernels_);
+  threads_ = options.threads ? options.threads : availableCpus();
+  Result<std::shared_ptr<HostBackend>> host =
+      HostBackend::create(artifact_, threads_, options.allowedFeatures, options.guardBuffers || guardByDefault());
+  if (!host.ok())
+    return host.status();
+  target_ = (*host)->targetIndex();
+  backend_ = std::move(*host);
   return {};
+}
+
+Result<int> parseDevice(const std::string &text) {
+  if (text.empty() || text == "cpu")
+    return kHostMemory;
+  std::string number = text == "cuda" ? "0" : text.starts_with("cuda:") ? text.substr(5) : "";
+  bool isNumber = !number.empty() && number.size() < 5 && number.find_first_not_of("0123456789") == std::string::npos;
+  if (!isNumber)
+    return Status(StatusCode::invalidArgument, "device '" + text + "' is unknown; accepted are cpu, cuda and cuda:0, cuda:1 ...");
+  return std::stoi(number);
 }
 
 Session::~Session() {
@@ -129,6 +132,8 @@ Session::Shared &Session::shared() {
   if (current && current->process == ::getpid())
     return *current;
   auto *fresh = new Shared();
+  if (device() != kHostMemory)
+    fresh->deviceOutputs = std::make_shared<OutputPool>(/*least=*/0);
   if (shared_.compare_exchange_strong(current, fresh, std::memory_order_acq_rel))
     return *fresh;
   delete fresh; // another thread was faster
@@ -179,44 +184,50 @@ static Status checkOutputMemory(const TensorInfo &info, const OutputTensor &outp
   return {};
 }
 
-/// Where a run writes each output; what it allocated for them is freed when it fails.
-struct Session::OutputPlaces {
-  explicit OutputPlaces(size_t count) : pointers(count), allocated(count), pooled(count) {}
-
-  /// The outputs own their memory from here on.
-  void handOut(std::span<OutputTensor> outputs) {
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      if (!pointers[i])
-        continue;
-      if (!outputs[i].data) // else the caller's memory keeps its owner
-        outputs[i].owner = std::move(pooled[i]);
-      outputs[i].data = pointers[i];
-      allocated[i].release();
-    }
+/// Memory from the pool of the host's or the GPU's outputs.
+Result<std::shared_ptr<void>> Session::allocatePooled(uint64_t bytes, int device, const std::string &name) {
+  std::string what = "output '" + name + "'";
+  if (device == kHostMemory) {
+    std::shared_ptr<void> memory = shared().outputs->take(bytes);
+    if (!memory)
+      return Status(StatusCode::outOfMemory, "cannot allocate the " + std::to_string(bytes) + " bytes of " + what);
+    return memory;
   }
-
-  std::vector<void *> pointers;
-  std::vector<OutputMemory> allocated;
-  std::vector<std::shared_ptr<void>> pooled;
-};
+  Status failure;
+  std::shared_ptr<void> memory = shared().deviceOutputs->take(bytes, [&](uint64_t size) {
+    Result<std::unique_ptr<BufferSet>> buffers = backend_->allocate({&size, 1}, what);
+    if (!buffers.ok()) {
+      failure = buffers.status();
+      return std::shared_ptr<void>();
+    }
+    std::shared_ptr<BufferSet> owner = std::move(*buffers);
+    return std::shared_ptr<void>(owner, owner->buffer(0));
+  });
+  if (!memory)
+    return failure;
+  return memory;
+}
 
 /// The caller's memory, which is checked, or memory of its own.
 Status Session::placeOutput(uint32_t index, std::span<const InputTensor> inputs,
                             OutputTensor &output, OutputPlaces &places) {
   const TensorInfo &info = artifact_->manifest().outputs[index];
   uint64_t bytes = tensorBytes(info.dtype, output.dims);
-  void *&pointer = places.pointers[index];
+  TensorMemory &place = places.memory[index];
+  place.device = output.device;
   if (output.data) {
-    pointer = output.data;
+    place.data = output.data;
     return checkOutputMemory(info, output, bytes, artifact_->manifest(), inputs);
   }
-  if (bytes >= OutputPool::kLeastBytes)
-    pointer = (places.pooled[index] = shared().outputs->take(bytes)).get();
-  else
-    pointer = (places.allocated[index] = allocateOutput(bytes)).get();
-  if (!pointer)
-    return {StatusCode::outOfMemory, "cannot allocate the " + std::to_string(bytes) +
-                                         " bytes of output '" + info.name + "'"};
+  if (output.device == kHostMemory && bytes < OutputPool::kLeastBytes) {
+    place.data = (places.allocated[index] = allocateOutput(bytes)).get();
+    return place.data ? Status() : Status(StatusCode::outOfMemory, "cannot allocate the " + std::to_string(bytes) + " bytes of output '" + info.name + "'");
+  }
+  Result<std::shared_ptr<void>> pooled = allocatePooled(bytes, output.device, info.name);
+  if (!pooled.ok())
+    return pooled.status();
+  places.pooled[index] = std::move(*pooled);
+  place.data = places.pooled[index].get();
   return {};
 }
 
@@ -225,7 +236,7 @@ Status Session::prepareOutputs(CallContext &context, std::span<const InputTensor
                                OutputPlaces &places) {
   const Manifest &manifest = artifact_->manifest();
   std::vector<uint32_t> placed;
-  std::vector<uint64_t> sizes;
+  std::vector<uint64_t> sizes, deviceSizes;
   for (uint32_t i = 0; i < outputs.size(); ++i) {
     OutputTensor &output = outputs[i];
     bool isCache = std::ranges::find(manifest.caches, i, &Cache::output) != manifest.caches.end();
@@ -233,13 +244,15 @@ Status Session::prepareOutputs(CallContext &context, std::span<const InputTensor
       continue;
     output.dtype = manifest.outputs[i].dtype;
     output.dims = context.outputDims(i);
-    if (isCache && !output.data)
+    if (isCache && !output.data && output.device == device()) // a view
       continue;
     placed.push_back(i);
     if (!output.data)
-      sizes.push_back(tensorBytes(output.dtype, output.dims));
+      (output.device == kHostMemory ? sizes : deviceSizes).push_back(tensorBytes(output.dtype, output.dims));
   }
   shared().outputs->expect(sizes);
+  if (OutputPool *pool = shared().deviceOutputs.get())
+    pool->expect(deviceSizes);
   for (uint32_t index : placed)
     PERMALLOY_TRY(placeOutput(index, inputs, outputs[index], places));
   return {};
@@ -260,8 +273,7 @@ Status Session::takeLateOutputs(CallContext &context, std::span<const InputTenso
                                         shapeText(output.dims) + " reaches beyond its slot of " +
                                         std::to_string(context.slotBytes(late.slot)) + " bytes"};
     PERMALLOY_TRY(placeOutput(late.output, inputs, output, places));
-    if (bytes)
-      std::memcpy(places.pointers[late.output], context.slotData(late.slot), bytes);
+    PERMALLOY_TRY(context.copySlot(late.slot, bytes, places.memory[late.output]));
   }
   return {};
 }
@@ -274,7 +286,7 @@ static std::vector<InputTensor> denseInputs(const Manifest &manifest,
   std::vector<InputTensor> dense(inputs.begin(), inputs.end());
   for (uint32_t i = 0; i < dense.size(); ++i) {
     InputTensor &input = dense[i];
-    if (sameStrides(input.dims, input.strides, {}) ||
+    if (sameStrides(input.dims, input.strides, {}) || input.device != kHostMemory ||
         std::ranges::find(manifest.caches, i, &Cache::input) != manifest.caches.end())
       continue;
     // new[] aligns to 16 bytes, which is enough for any element.
@@ -285,6 +297,31 @@ static std::vector<InputTensor> denseInputs(const Manifest &manifest,
     input.strides.clear();
   }
   return dense;
+}
+
+static std::string placeText(int device) {
+  return device == kHostMemory ? "this process' memory" : "the memory of cuda:" + std::to_string(device);
+}
+
+/// Tensors on a GPU must be on the session's; they cannot be rearranged there.
+Status Session::checkPlaces(std::span<const InputTensor> inputs, std::span<const OutputTensor> outputs) const {
+  const Manifest &manifest = artifact_->manifest();
+  std::string accepted = placeText(kHostMemory) + (device() == kHostMemory ? "" : " and " + placeText(device()));
+  for (uint32_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].device == kHostMemory)
+      continue;
+    std::string what = "input '" + manifest.inputs[i].name + "' lies in " + placeText(inputs[i].device);
+    if (inputs[i].device != device())
+      return {StatusCode::invalidArgument, what + "; this session takes " + accepted};
+    bool isCache = std::ranges::find(manifest.caches, i, &Cache::input) != manifest.caches.end();
+    if (!isCache && !sameStrides(inputs[i].dims, inputs[i].strides, {}))
+      return {StatusCode::invalidArgument, what + " and is not dense; give a contiguous copy"};
+  }
+  for (uint32_t i = 0; i < outputs.size(); ++i)
+    if (outputs[i].device != kHostMemory && outputs[i].device != device())
+      return {StatusCode::invalidArgument, "output '" + manifest.outputs[i].name + "' is wanted in " +
+                                               placeText(outputs[i].device) + "; this session takes " + accepted};
+  return {};
 }
 
 Status Session::run(std::span<const InputTensor> inputs, std::span<OutputTensor> outputs,
@@ -308,6 +345,7 @@ Status Session::runChecked(std::span<const InputTensor> inputs, std::span<Output
   const Manifest &manifest = artifact_->manifest();
   std::vector<int64_t> symbols;
   PERMALLOY_TRY(bindSymbols(manifest, inputs, symbols));
+  PERMALLOY_TRY(checkPlaces(inputs, outputs));
   std::vector<std::unique_ptr<std::byte[]>> copies;
   std::vector<InputTensor> dense = denseInputs(manifest, inputs, copies);
   Call call(*this);
@@ -318,10 +356,12 @@ Status Session::runChecked(std::span<const InputTensor> inputs, std::span<Output
   PERMALLOY_TRY(prepareOutputs(context, dense, outputs, !options.state, places));
   Status status;
   call.withPool([&](ThreadPool *pool) {
-    status = context.run(dense, places.pointers, use.buffers(), pool, options);
+    status = context.run(dense, places.memory, use.buffers(), pool, options);
   });
   PERMALLOY_TRY(status);
   PERMALLOY_TRY(takeLateOutputs(context, dense, outputs, places));
+  if (!options.state)
+    PERMALLOY_TRY(copyOutCaches(use, outputs, places));
   use.kept = true;
   places.handOut(outputs);
   if (options.state)

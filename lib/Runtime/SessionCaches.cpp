@@ -72,11 +72,11 @@ Status Session::copyCaches(CallContext &context, std::span<const InputTensor> in
   const Manifest &manifest = artifact_->manifest();
   int64_t batch = context.values()[manifest.inputs[manifest.caches[0].input].dims[0].expr];
   Result<std::shared_ptr<CacheSet>> set =
-      CacheSet::create(cacheShapes(batch), capacity, guarded_, registry());
+      CacheSet::create(cacheShapes(batch), capacity, *backend_, registry());
   if (!set.ok())
     return set.status();
   for (size_t i = 0; i < manifest.caches.size(); ++i)
-    (*set)->fill(i, inputs[manifest.caches[i].input]);
+    PERMALLOY_TRY((*set)->fill(*backend_, i, inputs[manifest.caches[i].input]));
   (*set)->truncate(use.after);
   use.set = std::move(*set);
   return {};
@@ -110,15 +110,21 @@ Status Session::prepareCaches(CallContext &context, std::vector<int64_t> symbols
   return copyCaches(context, inputs, grown, use);
 }
 
+Status Session::copyOutCaches(const CacheUse &use, std::span<const OutputTensor> outputs,
+                              const OutputPlaces &places) {
+  const std::vector<Cache> &caches = artifact_->manifest().caches;
+  for (size_t i = 0; i < caches.size(); ++i)
+    if (const TensorMemory &place = places.memory[caches[i].output]; place.data)
+      PERMALLOY_TRY(use.set->copyOut(*backend_, i, outputs[caches[i].output].dims[kCacheAxis], place));
+  return {};
+}
+
 void Session::handOut(const CacheUse &use, std::span<OutputTensor> outputs) {
   const std::vector<Cache> &caches = artifact_->manifest().caches;
   for (size_t i = 0; i < caches.size(); ++i) {
     OutputTensor &output = outputs[caches[i].output];
-    if (output.data) { // the caller's own memory
-      copyStrided(output.data, denseStrides(output.dims), use.set->buffer(i), use.set->strides(i),
-                  output.dims, dtypeSize(output.dtype));
+    if (output.data) // memory of its own
       continue;
-    }
     output.data = use.set->buffer(i);
     output.strides = use.set->strides(i);
     output.owner = use.set;
@@ -144,7 +150,7 @@ Result<std::unique_ptr<CacheState>> Session::createState(int64_t batch, int64_t 
                    std::to_string(mostRows_) + ", or 0 to leave it to the session");
   Result<std::shared_ptr<CacheSet>> set =
       CacheSet::create(cacheShapes(batch), capacity ? capacity : std::min(kStateRows, mostRows_),
-                       guarded_, registry());
+                       *backend_, registry());
   if (!set.ok())
     return set.status();
   return std::make_unique<CacheState>(std::move(*set), this);
@@ -171,11 +177,11 @@ Status Session::loadState(CacheState &state, std::span<const InputTensor> inputs
   }
   Result<std::shared_ptr<CacheSet>> set = state.set();
   if (length > state.capacity())
-    set = CacheSet::create(shapes, grownCapacity(length, mostRows_), guarded_, registry());
+    set = CacheSet::create(shapes, grownCapacity(length, mostRows_), *backend_, registry());
   if (!set.ok())
     return set.status();
   for (size_t i = 0; i < shapes.size(); ++i)
-    (*set)->fill(i, inputs[manifest.caches[i].input]);
+    PERMALLOY_TRY((*set)->fill(*backend_, i, inputs[manifest.caches[i].input]));
   (*set)->truncate(length);
   state.replaceSet(std::move(*set));
   return {};

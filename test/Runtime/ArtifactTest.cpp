@@ -160,7 +160,7 @@ TEST(Artifact, WithoutCodeForCpusASessionSaysSo) {
   auto artifact = Artifact::fromMemory(bytes.data(), bytes.size(), "m.alloy");
   ASSERT_TRUE(artifact.ok()) << artifact.status().message();
   EXPECT_EQ(Session::create(*artifact, {}).status().message(),
-            "'m.alloy' has no code for CPUs, only for sm_80; compile the model with --target host, too");
+            "'m.alloy' has no code for CPUs, only for sm_80; run it with device cuda:0, or compile the model with --target host, too");
 }
 
 TEST(Artifact, ValidationNamesEachFaultOfDevices) {

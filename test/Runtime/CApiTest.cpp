@@ -157,7 +157,7 @@ TEST(CApiTypes, HaveSizesAndNames) {
   EXPECT_EQ(permalloy_dtype_size(PERMALLOY_BFLOAT16), 2u);
   EXPECT_STREQ(permalloy_dtype_name(PERMALLOY_INT64), "int64");
   EXPECT_STREQ(permalloy_dtype_name(PERMALLOY_UNDEFINED), "undefined");
-  EXPECT_EQ(permalloy_abi_version(), 2u);
+  EXPECT_EQ(permalloy_abi_version(), 3u);
   EXPECT_GE(permalloy_available_cpus(), 1);
 }
 

@@ -13,46 +13,7 @@ using namespace permalloy::test;
 
 namespace {
 
-Step stepOf(StepKind kind, std::vector<Operand> operands, uint32_t target, uint32_t bytes = kNone) {
-  Step step;
-  step.kind = kind;
-  step.operands = std::move(operands);
-  step.target = target;
-  step.copyBytes = bytes;
-  return step;
-}
-
-/// y [size] = the first `size` elements of x [n], or of z [n] when `flag` is not 0; `size` is the
-/// value of the input `count`. Symbols n (1..4096), size and other, which are bound in this order
-/// to the same value.
-ArtifactContents firstElements() {
-  ArtifactContents contents = oneKernelModel("control_word", {});
-  Manifest &manifest = contents.manifest;
-  Program &program = contents.program;
-  ExprBuilder exprs(program.expressions);
-  Dim n{exprs.symbol(0), "n"}, size{exprs.symbol(1), "size"};
-  uint32_t bytes = exprs.binary(ExprOp::mul, size.expr, exprs.constant(4));
-  exprs.binary(ExprOp::mul, exprs.symbol(2), exprs.constant(4));
-  manifest.symbols.push_back({"size", 0, INT64_MAX, kNone, 0});
-  manifest.symbols.push_back({"other", 0, INT64_MAX, kNone, 0});
-  manifest.inputs = {{"x", DType::f32, {n}},
-                     {"z", DType::f32, {n}},
-                     {"count", DType::i64, {}},
-                     {"flag", DType::boolean, {}}};
-  manifest.outputs = {{"y", DType::f32, {size}}};
-  program.slots = {{bytes, 1}};
-  program.lateOutputs = {{0, 0}};
-  Operand x{OperandKind::input, 0, kNone}, z{OperandKind::input, 1, kNone};
-  Operand count{OperandKind::input, 2, kNone}, flag{OperandKind::input, 3, kNone};
-  Operand slot{OperandKind::slot, 0, kNone};
-  program.steps = {
-      stepOf(StepKind::bind, {count}, 1),      stepOf(StepKind::bind, {count}, 2),
-      stepOf(StepKind::jumpIfZero, {flag}, 5), stepOf(StepKind::copy, {z, slot}, kNone, bytes),
-      stepOf(StepKind::jump, {}, 6),           stepOf(StepKind::copy, {x, slot}, kNone, bytes)};
-  return contents;
-}
-
-/// One run of it on x = 0, 1, 2 ... and z = 100, 101, 102 ...; `output` is the only output.
+/// One run of firstElements on x = 0, 1, 2 ... and z = 100, 101, 102 ...; `output` is the only output.
 Status runFirst(Session &session, int64_t n, int64_t count, bool flag, OutputTensor &output) {
   std::vector<float> x, z;
   for (int64_t i = 0; i < n; ++i)

@@ -43,6 +43,11 @@ artifact::ArtifactContents oneKernelModel(const std::string &kernel,
 /// (row + 1) * v, present.k and present.v, to both of which x is appended.
 artifact::ArtifactContents cacheModel();
 
+/// y [size] = the first `size` elements of x [n], or of z [n] when `flag` is not 0; `size` is the
+/// value of the input `count`. Symbols n (1..4096), size and other, which are bound in this order
+/// to the same value.
+artifact::ArtifactContents firstElements();
+
 /// Writes `contents` to a scratch file and gives its bytes; fails the test on an error.
 std::vector<std::byte> artifactBytes(artifact::ArtifactContents contents);
 

@@ -27,6 +27,8 @@ enum class StatusCode : int {
   assumptionFailed = 8, ///< The model assumed something about shapes that does not hold.
   internal = 9,         ///< A fault of Permalloy itself.
   terminated = 10,      ///< The caller set RunOptions::terminate.
+  noDevice = 11,        ///< The GPU asked for is not there, or the artifact has no code for it.
+  deviceFailed = 12,    ///< The driver of a GPU reports a failure.
 };
 
 /// Success, or a code with a message.

@@ -35,6 +35,9 @@ public:
   const std::string &name() const { return name_; }
   uint64_t fileSize() const { return size_; }
 
+  /// Of the whole contents, weights included: their checksums stand in what this covers.
+  const Hash128 &identity() const { return identity_; }
+
   /// The ELF image of Program::targets[target].
   std::span<const std::byte> image(size_t target) const { return images_[target]; }
   /// What the file has for GPUs; without targets: nothing.
@@ -73,6 +76,7 @@ private:
   Mapping memory_;
   uint64_t size_; ///< of the file; the mapping is whole pages
   std::string name_;
+  Hash128 identity_;
   std::vector<artifact::SectionEntry> sections_;
   artifact::Manifest manifest_;
   artifact::Program program_;

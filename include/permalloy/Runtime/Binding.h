@@ -5,6 +5,7 @@
 
 #include "permalloy/Artifact/Format.h"
 #include "permalloy/Artifact/Status.h"
+#include "permalloy/Runtime/Memory.h"
 
 #include <cstdint>
 #include <span>
@@ -20,6 +21,8 @@ struct InputTensor {
   const void *data = nullptr; ///< may be null when it has no elements
   /// Elements between neighbours of each axis; empty: dense and row-major.
   std::vector<int64_t> strides = {};
+  /// Whose memory `data` is: this process' or that of the GPU that the session runs on.
+  int device = kHostMemory;
 };
 
 /// Checks dtype, rank, size, address and number of strides of one tensor for the input `info`.

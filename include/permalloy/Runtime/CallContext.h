@@ -5,7 +5,6 @@
 
 #include "permalloy/Runtime/Artifact.h"
 #include "permalloy/Runtime/Binding.h"
-#include "permalloy/Runtime/CodeImage.h"
 #include "permalloy/Runtime/Memory.h"
 #include "permalloy/Runtime/RunOptions.h"
 #include "permalloy/Runtime/ThreadPool.h"
@@ -16,15 +15,14 @@
 
 namespace permalloy {
 
-/// Expression values, slots and scratch of one call, and the program's launches bound to them. Made
-/// once and reused: when the symbols are those of the call before, `prepare` only compares them.
+/// The program bound to the sizes of one call: expression values, where slots lie, the launches' buffers and scalars. Made once and
+/// reused: when the symbols are those of the call before, `prepare` only compares them. Where memory is and how steps run is the
+/// matter of the classes below: HostContext and cuda::DeviceContext.
 class CallContext {
 public:
-  /// `kernels` are the entry points of the program's kernels for its target number `target`;
-  /// `workers` the largest number of threads that will run a launch. `guarded`: see BufferArena;
-  /// inputs and outputs then go through guarded copies too.
-  CallContext(const Artifact &artifact, size_t target, std::span<const KernelFunction> kernels,
-              int workers, bool guarded);
+  virtual ~CallContext() = default;
+  CallContext(const CallContext &) = delete;
+  CallContext &operator=(const CallContext &) = delete;
 
   /// Evaluates the expressions for these symbols, checks the assumptions and the inputs' shapes,
   /// and places slots.
@@ -37,28 +35,28 @@ public:
   /// Shape of output `index`, after prepare.
   std::vector<int64_t> outputDims(size_t index) const;
   /// Bytes of slots and scratch that this context holds.
-  uint64_t memoryBytes() const;
-  /// After run: the bytes of a slot. Until the next call.
-  const std::byte *slotData(uint32_t slot) const { return slotAddress(slot); }
+  virtual uint64_t memoryBytes() const = 0;
   /// Bytes that a slot was placed with.
   uint64_t slotBytes(uint32_t slot) const { return slotBytes_[slot]; }
+  /// After run, until the next call: copies the first bytes of a slot.
+  virtual Status copySlot(uint32_t slot, uint64_t bytes, const TensorMemory &to) = 0;
 
   /// Runs all steps, or those before RunOptions::terminate was set. `pool` may be null: everything
   /// runs on the calling thread.
   /// Inputs and outputs that are caches are not looked at, the other inputs are dense; `caches` has
   /// the buffer of each cache.
-  Status run(std::span<const InputTensor> inputs, std::span<void *const> outputs,
-             std::span<void *const> caches, ThreadPool *pool, const RunOptions &options);
+  virtual Status run(std::span<const InputTensor> inputs, std::span<const TensorMemory> outputs,
+                     std::span<void *const> caches, ThreadPool *pool, const RunOptions &options) = 0;
 
-private:
+protected:
+  explicit CallContext(const Artifact &artifact) : artifact_(artifact) {}
+
   /// A step with everything that depends on shapes filled in.
   struct BoundStep {
     artifact::StepKind kind = artifact::StepKind::launch;
-    Launch launch;         ///< launch
-    bool parallel = false; ///< worth several threads
-    size_t firstBuffer = 0;
-    int64_t copyBytes = 0; ///< copy
-    size_t target = 0;     ///< jumps
+    size_t firstBuffer = 0, firstScalar = 0; ///< of buffers_ and scalars_
+    int64_t copyBytes = 0;                   ///< copy
+    size_t target = 0;                       ///< jumps; bind: the symbol
     const artifact::Assumption *violated = nullptr; ///< a check that does not hold
   };
   /// A buffer whose address the caller brings.
@@ -69,57 +67,45 @@ private:
     int64_t offset;
   };
 
-  Status evaluate(std::span<const int64_t> symbolValues);
-  Status checkAssumptions() const;
-  /// An error with the sizes that the assumption compares.
-  Status violation(const artifact::Assumption &assumption) const;
-  Status placeSlots();
-  Status placeScratch();
-  /// Slots whose size needs data symbol `symbol` and none that is bound later.
-  Status placeDataSlots(uint32_t symbol);
-  std::byte *slotAddress(uint32_t slot) const;
+  /// Makes room for the slots; those that depend on data have size 0 here and come later, by the symbol that they wait for.
+  virtual Status placeSlots(std::span<const uint64_t> sizes) = 0;
+  virtual Status placeDataSlots(uint32_t symbol, std::span<const uint64_t> sizes) = 0;
+  virtual Status placeScratch() = 0;
+  virtual std::byte *slotAddress(uint32_t slot) const = 0;
+  virtual std::byte *weightAddress(uint32_t weight) const = 0;
+  /// The grid of step `index`, a launch whose entry of steps_ is there already.
+  virtual Status bindLaunch(size_t index) = 0;
+  /// All steps are bound: addresses into buffers_ and scalars_ are stable from here on. `inRun`: a step bound a size.
+  virtual Status finishBinding(bool inRun) = 0;
+
   /// Step `bind`: new values of all expressions, and with them of the steps that follow.
   Status bindSymbol(uint32_t symbol, int64_t bound);
-  Status bindSteps();
-  Status bindLaunch(const artifact::Step &step, BoundStep &bound);
-  Status bindOperand(const artifact::Step &step, const artifact::Operand &operand,
-                     int64_t leastBytes);
+  /// What a run says that RunOptions::terminate ended.
+  Status terminatedBefore(size_t step) const;
+  /// An error with the sizes that the assumption compares.
+  Status violation(const artifact::Assumption &assumption) const;
   int64_t operandBytes(const artifact::Operand &operand) const;
-  int64_t workOf(const artifact::Step &step) const;
   int64_t value(uint32_t expr) const { return expr == artifact::kNone ? 0 : values_[expr]; }
-  Status placeStaging();
-  void patchBuffers();
-  void stageInputs(std::span<const InputTensor> inputs);
-  void unstageOutputs(std::span<void *const> outputs);
-  void runLaunch(const BoundStep &step, ThreadPool *pool, bool last, TimeSpan *lanes);
-  /// Runs step `index` and says which one follows. `lanes`: see Launch.
-  Status runStep(size_t index, size_t &next, ThreadPool *pool, TimeSpan *lanes = nullptr);
-  Status recordStep(size_t index, size_t &next, ThreadPool *pool, RunRecord &record);
+  const std::vector<artifact::Step> &program() const { return artifact_.program().steps; }
 
   const Artifact &artifact_;
-  const size_t target_;
-  std::span<const KernelFunction> kernels_;
-  size_t workers_;
-  bool guarded_;
-
-  bool prepared_ = false;
   std::vector<int64_t> symbolValues_;
-  std::vector<int64_t> values_;
-  BufferArena slots_;                  ///< those that depend on data take no room here
-  std::vector<BufferArena> dataSlots_; ///< by symbol; in it, by slot
-  std::vector<uint64_t> slotBytes_;    ///< as placed: a symbol bound later moves no slot
-  BufferArena scratch_;
-  BufferArena staging_; ///< guarded only: inputs, then outputs; those of caches are unused
-  size_t scratchStride_ = 0;
-
+  std::vector<uint64_t> slotBytes_; ///< as placed: a symbol bound later moves no slot
   std::vector<BoundStep> steps_;
   std::vector<void *> buffers_;  ///< of all steps, one after the other
   std::vector<int64_t> scalars_; ///< of all launches, one after the other
   std::vector<Patch> patches_;
-  // What the caller brought to the run in progress.
-  std::span<const InputTensor> inputs_;
-  std::span<void *const> outputs_, caches_;
-  size_t lastParallel_ = 0;
+
+private:
+  Status evaluate(std::span<const int64_t> symbolValues);
+  Status checkAssumptions() const;
+  Status placeAll();
+  Status placeDataSlots(uint32_t symbol);
+  Status bindSteps(bool inRun);
+  Status bindOperand(const artifact::Step &step, const artifact::Operand &operand, int64_t leastBytes);
+
+  bool prepared_ = false;
+  std::vector<int64_t> values_;
 };
 
 } // namespace permalloy

@@ -19,8 +19,8 @@
 #ifndef PERMALLOY_RUNTIME_KVCACHE_H
 #define PERMALLOY_RUNTIME_KVCACHE_H
 
+#include "permalloy/Runtime/Backend.h"
 #include "permalloy/Runtime/Binding.h"
-#include "permalloy/Runtime/Memory.h"
 
 #include <atomic>
 #include <map>
@@ -63,8 +63,9 @@ int64_t grownCapacity(int64_t length, int64_t most);
 /// Buffers of all caches of a model: see the top of this file.
 class CacheSet : public std::enable_shared_from_this<CacheSet> {
 public:
+  /// In the memory of `backend`.
   static Result<std::shared_ptr<CacheSet>> create(std::vector<CacheShape> shapes, int64_t capacity,
-                                                  bool guarded,
+                                                  const Backend &backend,
                                                   std::shared_ptr<CacheRegistry> registry);
   ~CacheSet();
 
@@ -73,7 +74,9 @@ public:
   int64_t batch() const { return shapes_[0].batch; }
   /// Bytes of all buffers: the sum over the caches of batch * heads * capacity * size * element.
   uint64_t bytes() const;
-  void *buffer(size_t cache) const { return arena_.buffer(cache); }
+  void *buffer(size_t cache) const { return buffers_[cache]; }
+  /// kHostMemory, or the GPU in whose memory it is.
+  int device() const { return device_; }
   std::span<void *const> buffers() const { return buffers_; }
   std::vector<int64_t> dims(size_t cache, int64_t length) const;
   std::vector<int64_t> strides(size_t cache) const;
@@ -88,17 +91,20 @@ public:
   void giveBack(int64_t from, int64_t to);
   /// Forgets rows from `length` on; only when no view shows them.
   void truncate(int64_t length) { length_.store(length, std::memory_order_release); }
-  /// Copies rows into the first rows of a cache.
-  void fill(size_t cache, const InputTensor &rows);
+  /// Copies rows into the first rows of a cache; `backend` as in `create`.
+  Status fill(const Backend &backend, size_t cache, const InputTensor &rows);
+  /// Copies the first rows of a cache into dense memory.
+  Status copyOut(const Backend &backend, size_t cache, int64_t length, const TensorMemory &to) const;
 
 private:
-  CacheSet(std::vector<CacheShape> shapes, int64_t capacity, bool guarded,
+  CacheSet(std::vector<CacheShape> shapes, int64_t capacity, int device,
            std::shared_ptr<CacheRegistry> registry);
 
   std::vector<CacheShape> shapes_;
   int64_t capacity_;
+  int device_;
   std::atomic<int64_t> length_{0};
-  BufferArena arena_;
+  std::unique_ptr<BufferSet> memory_;
   std::vector<void *> buffers_;
   std::shared_ptr<CacheRegistry> registry_;
 };

@@ -16,6 +16,15 @@
 
 namespace permalloy {
 
+/// In place of a GPU's number: the memory of this process.
+constexpr int kHostMemory = -1;
+
+/// Where a tensor lies.
+struct TensorMemory {
+  void *data = nullptr;
+  int device = kHostMemory; ///< or the number of the GPU whose memory it is
+};
+
 /// Owns one mmap; unmapped on destruction.
 class Mapping {
 public:

@@ -3,9 +3,10 @@
 #ifndef PERMALLOY_RUNTIME_SESSION_H
 #define PERMALLOY_RUNTIME_SESSION_H
 
+#include "permalloy/Artifact/CpuFeatures.h"
 #include "permalloy/Runtime/Artifact.h"
+#include "permalloy/Runtime/Backend.h"
 #include "permalloy/Runtime/Binding.h"
-#include "permalloy/Runtime/CodeImage.h"
 #include "permalloy/Runtime/KvCache.h"
 #include "permalloy/Runtime/Memory.h"
 #include "permalloy/Runtime/RunOptions.h"
@@ -20,6 +21,8 @@
 namespace permalloy {
 
 struct SessionOptions {
+  /// Where it computes: "cpu", or a GPU, "cuda:0" ("cuda" is the same).
+  std::string device = "cpu";
   /// Threads of a run, the calling one included; 0 takes availableCpus().
   int threads = 0;
   /// Features beyond these are ignored when an image is picked (to try a lesser target).
@@ -41,12 +44,15 @@ struct OutputTensor {
   std::vector<int64_t> strides = {};
   /// What keeps `data` alive, which is then not to be freed: a cache, or large memory that goes back to the session.
   std::shared_ptr<void> owner = nullptr;
+  /// Whose memory `data` is or shall be: this process' or that of the session's GPU, on which caches are views as well.
+  int device = kHostMemory;
 
   /// Frees what the session allocated, or lets go of the owner.
   void release();
 };
 
-/// Runs one artifact. `run` may be called from several threads at once: every call in flight has
+/// Runs one artifact. On a GPU (`cuda:0`) the host's inputs and outputs are copied over and back; those that lie on the GPU are used as
+/// they are, once work of the legacy default stream is done, and outputs are complete when `run` returns. `run` may be called from several threads at once: every call in flight has
 /// its own memory (kept for later calls). The session has one thread pool; a call that finds it in
 /// use runs on its calling thread alone, which changes no bit of the result and never
 /// oversubscribes by more than one thread a call. After fork() the child makes a new pool on its
@@ -59,8 +65,13 @@ public:
 
   const Artifact &artifact() const { return *artifact_; }
   const std::shared_ptr<const Artifact> &sharedArtifact() const { return artifact_; }
-  /// The target whose image runs, an index into Program::targets.
+  /// kHostMemory, or the number of the GPU that the session runs on.
+  int device() const { return backend_->device(); }
+  /// The target whose code runs, "x86-64-v3".
+  const std::string &target() const { return backend_->target(); }
+  /// On a CPU: the target as an index into Program::targets.
   size_t targetIndex() const { return target_; }
+  /// Of a run; on a GPU 1, the calling one.
   int threads() const { return threads_; }
 
   /// Shapes of all outputs for these inputs (whose data is not looked at); an error when one
@@ -104,23 +115,28 @@ private:
   Status copyCaches(class CallContext &context, std::span<const InputTensor> inputs,
                     int64_t capacity, CacheUse &use);
   struct OutputPlaces;
+  Status checkPlaces(std::span<const InputTensor> inputs, std::span<const OutputTensor> outputs) const;
+  Result<std::shared_ptr<void>> allocatePooled(uint64_t bytes, int device, const std::string &name);
   Status placeOutput(uint32_t index, std::span<const InputTensor> inputs, OutputTensor &output,
                      OutputPlaces &places);
   Status prepareOutputs(class CallContext &context, std::span<const InputTensor> inputs,
                         std::span<OutputTensor> outputs, bool withCaches, OutputPlaces &places);
   Status takeLateOutputs(class CallContext &context, std::span<const InputTensor> inputs,
                          std::span<OutputTensor> outputs, OutputPlaces &places);
+  Status copyOutCaches(const CacheUse &use, std::span<const OutputTensor> outputs,
+                       const OutputPlaces &places);
   void handOut(const CacheUse &use, std::span<OutputTensor> outputs);
 
   std::shared_ptr<const Artifact> artifact_;
-  CodeImage image_;
-  std::vector<KernelFunction> kernels_;
+  std::shared_ptr<const Backend> backend_;
   size_t target_ = 0;
   int threads_ = 1;
-  bool guarded_ = false;
   int64_t mostRows_ = INT64_MAX; ///< that a cache can ever hold
   std::atomic<Shared *> shared_{nullptr};
 };
+
+/// The number of the GPU that a text like "cuda:0" names, kHostMemory for "cpu".
+Result<int> parseDevice(const std::string &text);
 
 } // namespace permalloy
 

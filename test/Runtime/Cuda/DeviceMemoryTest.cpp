@@ -1,0 +1,337 @@
+//===- DeviceMemoryTest.cpp - tensors and caches on a GPU, graphs *- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "DeviceModel.h"
+
+#include "permalloy-c/permalloy.h"
+#include "permalloy/Runtime/Gpu.h"
+#include "permalloy/Runtime/Strided.h"
+
+using namespace permalloy;
+using namespace permalloy::artifact;
+using namespace permalloy::test;
+
+namespace {
+
+using DeviceMemoryTest = FakeGpuTest;
+using GraphTest = FakeGpuTest;
+
+/// An array on the GPU, `shift` bytes behind an aligned address.
+struct OnGpu {
+  explicit OnGpu(std::span<const float> values, size_t shift = 0) {
+    auto memory = allocateOnGpu(0, values.size_bytes() + shift);
+    EXPECT_TRUE(memory.ok()) << memory.status().message();
+    owner = std::move(*memory);
+    data = static_cast<std::byte *>(owner.get()) + shift;
+    Status status = copyMemory({data, 0}, {const_cast<float *>(values.data())}, values.size_bytes());
+    EXPECT_TRUE(status.ok()) << status.message();
+  }
+  std::shared_ptr<void> owner;
+  std::byte *data = nullptr;
+};
+
+std::vector<float> fromGpu(const void *data, size_t count) {
+  std::vector<float> values(count);
+  Status status = copyMemory({values.data()}, {const_cast<void *>(data), 0}, count * sizeof(float));
+  EXPECT_TRUE(status.ok()) << status.message();
+  return values;
+}
+
+//===-- Tensors -----------------------------------------------------------===//
+
+TEST_F(DeviceMemoryTest, TensorsOfTheGpuStayThere) {
+  auto session = open(withDevice(tinyModel()));
+  ASSERT_TRUE(session);
+  TinyCase tiny(2, 30);
+  for (size_t shift : {0, 4, 16}) { // what is not at a multiple of 16 bytes is copied within the GPU
+    OnGpu x(tiny.x, shift), m(tiny.m, shift), y(std::vector<float>(tiny.y.size()), shift);
+    std::vector<InputTensor> inputs = tiny.inputs();
+    inputs[0].data = x.data, inputs[0].device = 0;
+    inputs[1].data = m.data, inputs[1].device = 0;
+    std::vector<OutputTensor> outputs(3);
+    uint64_t toDevice = gpu.toDevice, toHost = gpu.toHost;
+    for (int i = 0; i < 3; ++i) {
+      for (size_t k : {1, 2})
+        outputs[k].release();
+      outputs[0].data = y.data, outputs[0].capacity = tiny.y.size() * 4;
+      outputs[0].device = outputs[1].device = outputs[2].device = 0;
+      Status status = session->run(inputs, outputs);
+      ASSERT_TRUE(status.ok()) << status.message();
+      EXPECT_EQ(gpu.toDevice, toDevice); // nothing crosses the bus
+      EXPECT_EQ(gpu.toHost, toHost);
+    }
+    EXPECT_EQ(fromGpu(y.data, tiny.y.size()), tiny.y);
+    EXPECT_EQ(fromGpu(outputs[1].data, tiny.s.size()), tiny.s);
+    EXPECT_EQ(fromGpu(outputs[2].data, tiny.x.size()), tiny.x);
+    for (size_t i : {1, 2})
+      outputs[i].release();
+  }
+}
+
+TEST_F(DeviceMemoryTest, MemoryOfOutputsIsUsedAgain) {
+  auto session = open(withDevice(tinyModel()));
+  ASSERT_TRUE(session);
+  TinyCase tiny(2, 30);
+  uint64_t calls = 0;
+  for (int i = 0; i < 20; ++i) {
+    std::vector<OutputTensor> outputs(3);
+    for (OutputTensor &output : outputs)
+      output.device = 0;
+    ASSERT_TRUE(session->run(tiny.inputs(), outputs).ok());
+    for (OutputTensor &output : outputs)
+      output.release();
+    calls = i == 2 ? gpu.allocationCalls : calls;
+  }
+  EXPECT_EQ(gpu.allocationCalls, calls);
+}
+
+TEST_F(DeviceMemoryTest, ForeignTensorsAreRefused) {
+  auto session = open(withDevice(tinyModel()));
+  auto host = openSession(tinyModel(), {.threads = 1});
+  ASSERT_TRUE(session && host);
+  TinyCase tiny(2, 3);
+  std::vector<InputTensor> inputs = tiny.inputs();
+  std::vector<OutputTensor> outputs(3);
+  inputs[1].device = 1;
+  EXPECT_EQ(session->run(inputs, outputs).message(),
+            "input 'm' lies in the memory of cuda:1; this session takes this process' memory and the memory of cuda:0");
+  inputs[1].device = 0;
+  EXPECT_EQ(host->run(inputs, outputs).message(), "input 'm' lies in the memory of cuda:0; this session takes this process' memory");
+  inputs[1].strides = {1, 2};
+  EXPECT_EQ(session->run(inputs, outputs).message(), "input 'm' lies in the memory of cuda:0 and is not dense; give a contiguous copy");
+  outputs[0].device = 2;
+  EXPECT_EQ(session->run(tiny.inputs(), outputs).message(),
+            "output 'y' is wanted in the memory of cuda:2; this session takes this process' memory and the memory of cuda:0");
+}
+
+TEST_F(DeviceMemoryTest, ThroughTheCInterface) {
+  size_t count = 0;
+  ASSERT_FALSE(permalloy_gpu_count(&count));
+  EXPECT_EQ(count, 1u);
+  permalloy_gpu_info info = {};
+  info.struct_size = sizeof info;
+  ASSERT_FALSE(permalloy_gpu(0, &info));
+  EXPECT_STREQ(info.name, "Fake GPU");
+  EXPECT_EQ(info.major, 8);
+  std::vector<std::byte> bytes = artifactBytes(withDevice(tinyModel()));
+  permalloy_session_options options = {};
+  options.struct_size = sizeof options;
+  options.device = "cuda:0";
+  permalloy_session *session = nullptr;
+  ASSERT_FALSE(permalloy_session_open_memory(bytes.data(), bytes.size(), &options, &session));
+  EXPECT_STREQ(permalloy_session_device(session), "cuda:0");
+  EXPECT_STREQ(permalloy_session_metadata(session, "target"), "sm_80");
+  TinyCase tiny(2, 3);
+  OnGpu x(tiny.x);
+  permalloy_tensor inputs[2] = {{"x", PERMALLOY_FLOAT32, 3, {2, 3, 8}, x.data}, {"m", PERMALLOY_FLOAT32, 2, {2, 3}, tiny.m.data()}};
+  inputs[0].device_type = PERMALLOY_CUDA;
+  permalloy_tensor outputs[2] = {{"y"}, {"s"}};
+  outputs[1].device_type = PERMALLOY_CUDA;
+  ASSERT_FALSE(permalloy_session_run(session, inputs, 2, outputs, 2, nullptr));
+  EXPECT_EQ(std::memcmp(outputs[0].data, tiny.y.data(), tiny.y.size() * 4), 0);
+  EXPECT_EQ(fromGpu(outputs[1].data, tiny.s.size()), tiny.s);
+  inputs[0].device_type = 7;
+  permalloy_status *status = permalloy_session_run(session, inputs, 2, outputs, 2, nullptr);
+  EXPECT_EQ(permalloy_status_get_code(status), PERMALLOY_INVALID_ARGUMENT);
+  permalloy_status_release(status);
+  for (permalloy_tensor &output : outputs)
+    permalloy_tensor_release(&output);
+  permalloy_session_close(session);
+}
+
+//===-- Sizes of data -----------------------------------------------------===//
+
+TEST_F(DeviceMemoryTest, JumpsAndSizesAreReadBack) {
+  auto session = open(withDevice(firstElements()));
+  ASSERT_TRUE(session);
+  std::vector<float> x, z;
+  for (int i = 0; i < 4096; ++i)
+    x.push_back(static_cast<float>(i)), z.push_back(static_cast<float>(100 + i));
+  for (bool flag : {false, true})
+    for (int64_t count : {3, 0, 1, 4000, 2}) {
+      std::vector<InputTensor> inputs = {{DType::f32, {4096}, x.data()}, {DType::f32, {4096}, z.data()}, {DType::i64, {}, &count}, {DType::boolean, {}, &flag}};
+      for (int device : {kHostMemory, 0}) {
+        OutputTensor y;
+        y.device = device;
+        Status status = session->run(inputs, {&y, 1});
+        ASSERT_TRUE(status.ok()) << status.message();
+        ASSERT_EQ(y.dims, std::vector<int64_t>{count});
+        std::vector<float> got(count);
+        if (count)
+          ASSERT_TRUE(copyMemory({got.data()}, {y.data, device}, count * 4).ok());
+        for (int64_t i = 0; i < count; ++i)
+          EXPECT_EQ(got[i], static_cast<float>(i + 100 * flag));
+        y.release();
+      }
+    }
+}
+
+//===-- Caches ------------------------------------------------------------===//
+
+/// `count` rows of a sequence of batch 1: [1, 2, count, 4].
+std::vector<float> rowsOf(int64_t count, int seed) {
+  std::vector<float> x;
+  for (int64_t i = 0; i < 8 * count; ++i)
+    x.push_back(static_cast<float>((i * 7 + seed * 3) % 11));
+  return x;
+}
+
+/// Runs of cacheModel on the CPU and on the GPU, each with its own past.
+struct Pair {
+  std::unique_ptr<Session> host, device;
+  std::unique_ptr<CacheState> hostState, deviceState;
+
+  /// One run of both with `count` new rows; y must be equal.
+  void step(int64_t count, int seed) {
+    std::vector<float> x = rowsOf(count, seed), expected;
+    for (auto [session, state] : {std::pair(host.get(), hostState.get()), {device.get(), deviceState.get()}}) {
+      std::vector<InputTensor> inputs(3);
+      inputs[0] = {DType::f32, {1, 2, count, 4}, x.data()};
+      std::vector<OutputTensor> outputs(3);
+      Status status = session->run(inputs, outputs, {.state = state});
+      ASSERT_TRUE(status.ok()) << status.message();
+      const float *y = static_cast<const float *>(outputs[0].data);
+      if (session == host.get())
+        expected.assign(y, y + 8);
+      EXPECT_EQ(std::vector<float>(y, y + 8), expected);
+      outputs[0].release();
+    }
+  }
+};
+
+Pair openPair(std::unique_ptr<Session> device) {
+  Pair pair{openSession(cacheModel(), {.threads = 1}), std::move(device), nullptr, nullptr};
+  pair.hostState = std::move(*pair.host->createState(1, 4));
+  pair.deviceState = std::move(*pair.device->createState(1, 4));
+  return pair;
+}
+
+TEST_F(DeviceMemoryTest, StatesNeverCrossTheBus) {
+  Pair pair = openPair(open(withDevice(cacheModel())));
+  pair.step(3, 1);
+  uint64_t toDevice = gpu.toDevice, toHost = gpu.toHost;
+  for (int i = 0; i < 20; ++i) // the state of 4 rows grows on the way
+    pair.step(1, i);
+  EXPECT_EQ(gpu.toDevice - toDevice, 20 * 8 * sizeof(float)); // the new rows
+  EXPECT_EQ(gpu.toHost - toHost, 20 * 8 * sizeof(float));     // y
+  ASSERT_TRUE(pair.hostState->truncate(5).ok() && pair.deviceState->truncate(5).ok());
+  pair.step(2, 9);
+  std::vector<float> past = rowsOf(6, 4);
+  std::vector<InputTensor> inputs(3);
+  inputs[1] = inputs[2] = {DType::f32, {1, 2, 6, 4}, past.data()};
+  ASSERT_TRUE(pair.host->loadState(*pair.hostState, inputs).ok());
+  Status status = pair.device->loadState(*pair.deviceState, inputs);
+  ASSERT_TRUE(status.ok()) << status.message();
+  pair.step(1, 5);
+}
+
+/// Presents as views on the GPU, given back as past: they continue in place.
+TEST_F(DeviceMemoryTest, ViewsContinueInPlace) {
+  auto host = openSession(cacheModel(), {.threads = 1}), session = open(withDevice(cacheModel()));
+  ASSERT_TRUE(host && session);
+  std::vector<float> all;
+  std::vector<OutputTensor> outputs(3), hostOutputs(3);
+  std::vector<InputTensor> past = {{DType::f32, {1, 2, 0, 4}, nullptr}, {DType::f32, {1, 2, 0, 4}, nullptr}}, hostPast = past;
+  for (int i = 0; i < 10; ++i) {
+    std::vector<float> x = rowsOf(1, i);
+    InputTensor fresh{DType::f32, {1, 2, 1, 4}, x.data()};
+    std::vector<OutputTensor> next(3), hostNext(3);
+    next[1].device = next[2].device = 0;
+    uint64_t toDevice = gpu.toDevice;
+    Status status = session->run(std::vector<InputTensor>{fresh, past[0], past[1]}, next);
+    ASSERT_TRUE(status.ok()) << status.message();
+    ASSERT_TRUE(host->run(std::vector<InputTensor>{fresh, hostPast[0], hostPast[1]}, hostNext).ok());
+    EXPECT_EQ(std::memcmp(next[0].data, hostNext[0].data, 32), 0) << i;
+    if (i)
+      EXPECT_EQ(gpu.toDevice - toDevice, x.size() * 4);
+    for (size_t k : {1, 2}) {
+      EXPECT_FALSE(next[k].strides.empty());
+      past[k - 1] = {DType::f32, next[k].dims, next[k].data, next[k].strides, 0};
+      hostPast[k - 1] = {DType::f32, hostNext[k].dims, hostNext[k].data, hostNext[k].strides};
+    }
+    for (auto *list : {&outputs, &hostOutputs})
+      for (OutputTensor &output : *list)
+        output.release();
+    outputs = std::move(next), hostOutputs = std::move(hostNext);
+  }
+  for (auto *list : {&outputs, &hostOutputs})
+    for (OutputTensor &output : *list)
+      output.release();
+}
+
+/// Presents in the host's memory are dense copies; given back as past they are copied over.
+TEST_F(DeviceMemoryTest, PresentsOnTheHostAreCopies) {
+  auto session = open(withDevice(cacheModel()));
+  ASSERT_TRUE(session);
+  std::vector<float> x = rowsOf(3, 1), more = rowsOf(1, 2);
+  std::vector<OutputTensor> first(3), second(3);
+  std::vector<InputTensor> inputs = {{DType::f32, {1, 2, 3, 4}, x.data()}, {DType::f32, {1, 2, 0, 4}, nullptr}, {DType::f32, {1, 2, 0, 4}, nullptr}};
+  Status status = session->run(inputs, first);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_TRUE(first[1].strides.empty());
+  EXPECT_EQ(std::memcmp(first[1].data, x.data(), x.size() * 4), 0);
+  inputs = {{DType::f32, {1, 2, 1, 4}, more.data()}, {DType::f32, {1, 2, 3, 4}, first[1].data}, {DType::f32, {1, 2, 3, 4}, first[2].data}};
+  status = session->run(inputs, second);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(std::memcmp(second[1].data, x.data(), 12 * 4), 0);                              // head 0: 3 rows
+  EXPECT_EQ(std::memcmp(static_cast<float *>(second[1].data) + 12, more.data(), 4 * 4), 0); // and the new one
+  for (auto *list : {&first, &second})
+    for (OutputTensor &output : *list)
+      output.release();
+}
+
+//===-- Graphs ------------------------------------------------------------===//
+
+TEST_F(GraphTest, TheSecondRunIsCaptured) {
+  auto session = open(withDevice(tinyModel()));
+  ASSERT_TRUE(session);
+  for (int i = 0; i < 5; ++i)
+    ASSERT_TRUE(TinyCase(2, 3, i).runsRight(*session));
+  EXPECT_EQ(gpu.instantiations, 1u);
+  EXPECT_EQ(gpu.graphLaunches, 4u);
+  for (int i = 0; i < 3; ++i)
+    ASSERT_TRUE(TinyCase(3, 2, i).runsRight(*session)); // other sizes
+  EXPECT_EQ(gpu.instantiations, 2u);
+  EXPECT_EQ(gpu.graphLaunches, 6u);
+  ASSERT_TRUE(TinyCase(2, 3, 7).runsRight(*session)); // the first graph is still there
+  EXPECT_EQ(gpu.instantiations, 2u);
+  EXPECT_EQ(gpu.graphLaunches, 7u);
+}
+
+TEST_F(GraphTest, ManySizesKeepTheLatest) {
+  auto session = open(withDevice(tinyModel()));
+  ASSERT_TRUE(session);
+  for (int round = 0; round < 2; ++round)
+    for (int seq = 1; seq <= 40; ++seq)
+      for (int i = 0; i < 2; ++i)
+        ASSERT_TRUE(TinyCase(1, seq, i).runsRight(*session));
+  EXPECT_LE(gpu.graphs, 16);
+}
+
+TEST_F(GraphTest, OtherAddressesAreOtherGraphs) {
+  auto session = open(withDevice(tinyModel()));
+  ASSERT_TRUE(session);
+  TinyCase tiny(2, 3);
+  OnGpu first(tiny.x), second(std::vector<float>(tiny.x.size(), 0.f));
+  for (int i = 0; i < 4; ++i)
+    for (OnGpu *x : {&first, &second}) {
+      std::vector<InputTensor> inputs = tiny.inputs();
+      inputs[0].data = x->data, inputs[0].device = 0;
+      std::vector<OutputTensor> outputs(3);
+      ASSERT_TRUE(session->run(inputs, outputs).ok());
+      EXPECT_EQ(std::memcmp(outputs[0].data, tiny.y.data(), tiny.y.size() * 4) == 0, x == &first);
+      for (OutputTensor &output : outputs)
+        output.release();
+    }
+  EXPECT_EQ(gpu.instantiations, 2u);
+}
+
+TEST_F(GraphTest, DriversWithoutThem) {
+  gpu.lacksGraphs = true;
+  auto session = open(withDevice(tinyModel()));
+  ASSERT_TRUE(session);
+  for (int i = 0; i < 5; ++i)
+    ASSERT_TRUE(TinyCase(2, 3, i).runsRight(*session));
+  EXPECT_EQ(gpu.graphLaunches, 0u);
+}
+
+} // namespace

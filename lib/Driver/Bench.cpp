@@ -355,13 +355,13 @@ static Result<std::optional<ModelResults>> benchModel(const Subject &subject, Pe
       return status;
   Result<std::optional<OpenModel>> opened =
       openModel(subject.artifact.empty() ? subject.model : subject.artifact, command.settings,
-                command.threads);
+                command.threads, command.device);
   if (!opened.ok())
     return opened.status();
   if (!*opened)
     return std::optional<ModelResults>();
   OpenModel &model = **opened;
-  std::string target = model.artifact().program().targets[model.session->targetIndex()].name;
+  std::string target = model.session->target();
   ModelResults results{subject.model, target, model.compileSeconds, {}};
   for (const Sizes &sizes : combinations) {
     Result<Measured> measured = benchOne(model, peer, command, sizes);

@@ -207,6 +207,11 @@ static CLI::App *addImport(CLI::App &app, ImportCommand &command) {
   return sub;
 }
 
+static void addDevice(CLI::App *sub, std::string &device) {
+  sub->add_option("--device", device, "Where the compiled model runs: cpu, or a GPU, cuda:0. An .onnx is then compiled for it, too")
+      ->capture_default_str();
+}
+
 static CLI::App *addRun(CLI::App &app, RunCommand &command) {
   CLI::App *sub = app.add_subcommand("run", "Run a model on arrays in numpy's files");
   sub->add_option("model", command.model, "A compiled .alloy, or an .onnx to be compiled first")
@@ -215,6 +220,7 @@ static CLI::App *addRun(CLI::App &app, RunCommand &command) {
   sub->add_flag("--random", command.inputs.random, "Make up inputs that are not given");
   sub->add_option("--output-dir", command.outputFolder, "Write each output to DIR/<name>.npy");
   sub->add_option("--outputs", command.outputFile, "Write all outputs to one .npz file");
+  addDevice(sub, command.device);
   sub->add_option("--threads", command.threads,
                   "Threads; 0: as many as the cpuset and cgroup allow")
       ->capture_default_str();
@@ -240,6 +246,7 @@ static CLI::App *addBench(CLI::App &app, BenchCommand &command) {
                   "Peer: onnxruntime, of the Python that PERMALLOY_PYTHON names or of python3")
       ->check(CLI::IsMember({"onnxruntime"}));
   addInputs(sub, command.inputs);
+  addDevice(sub, command.device);
   sub->add_option("--threads", command.threads, "Threads of both")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -263,6 +270,7 @@ static CLI::App *addVerify(CLI::App &app, VerifyCommand &command) {
   sub->add_option("artifact", command.artifact,
                   "The .alloy compiled from it; default: compile now");
   addInputs(sub, command.inputs);
+  addDevice(sub, command.device);
   sub->add_option("--threads", command.threads, "Threads of the compiled model")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

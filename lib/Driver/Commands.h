@@ -81,6 +81,7 @@ struct RunCommand {
   std::string model;
   std::string outputFolder; ///< one .npy for each output
   std::string outputFile;   ///< one .npz
+  std::string device = "cpu";
   int threads = 0;
   bool profile = false;
   std::string trace; ///< file to write; empty: none
@@ -93,6 +94,7 @@ struct BenchCommand {
   /// What to time, one after the other; an .alloy behind an .onnx was compiled from it.
   std::vector<std::string> files;
   std::string against;  ///< "onnxruntime" or empty
+  std::string device = "cpu";
   int threads = 1;
   double seconds = 3;
   unsigned repeats = 0; ///< 0: as many as fit into `seconds`
@@ -106,6 +108,7 @@ struct VerifyCommand {
   InputSettings inputs;
   std::string model;
   std::string artifact; ///< already compiled from `model`; empty: compile it
+  std::string device = "cpu";
   int threads = 1;
   std::optional<double> tolerance; ///< none: defaultTolerance of the model's type
   bool noInterpreter = false;

@@ -13,6 +13,8 @@
 #include "permalloy/Codegen/GPU/Target.h"
 #include "permalloy/CostModel/TuningDatabase.h"
 #include "permalloy/Pipelines/Compile.h"
+#include "permalloy/Runtime/Gpu.h"
+#include "permalloy/Runtime/Session.h"
 #include "permalloy/Solvers/Threads.h"
 #include "permalloy/Support/Files.h"
 #include "permalloy/Support/Progress.h"
@@ -42,7 +44,25 @@ std::string cacheFolder(const std::string &name) {
   return folder + "/" + name;
 }
 
-/// Targets by their own names, "host" resolved, each once; what the file says must not depend on
+/// The latest target that the GPU "cuda:0" of this machine runs.
+static Result<std::string> gpuTargetFor(const std::string &device) {
+  Result<int> number = parseDevice(device);
+  if (!number.ok())
+    return number.status();
+  Result<GpuInfo> gpu = findGpu(*number);
+  if (!gpu.ok())
+    return gpu.status();
+  std::string best;
+  for (const codegen::GpuTarget &target : codegen::GpuTarget::all())
+    if (target.exact ? int(target.capability) == gpu->capability : int(target.capability) <= gpu->capability)
+      best = target.name.str();
+  if (best.empty())
+    return Status(StatusCode::noDevice, gpu->text() + " is older than what models are compiled for: " +
+                                            codegen::GpuTarget::all().front().name.str() + " and later");
+  return best;
+}
+
+/// Targets by their own names, "host" and "cuda:0" resolved, each once; what the file says must not depend on
 /// how it was asked for.
 static Result<std::vector<std::string>> resolveTargets(const std::vector<std::string> &names) {
   std::vector<std::string> targets;
@@ -54,6 +74,14 @@ static Result<std::vector<std::string>> resolveTargets(const std::vector<std::st
     return {};
   };
   for (const std::string &name : names) {
+    if (name.starts_with("cuda")) {
+      Result<std::string> target = gpuTargetFor(name);
+      if (!target.ok())
+        return target.status();
+      if (Status status = add(codegen::GpuTarget::parse(*target)); !status.ok())
+        return status;
+      continue;
+    }
     bool isGpu = codegen::GpuTarget::isGpuName(name);
     if (Status status = isGpu ? add(codegen::GpuTarget::parse(name)) : add(codegen::CpuTarget::parse(name)); !status.ok())
       return status;

@@ -4,9 +4,12 @@
 
 #include "CompileModel.h"
 
+#include "permalloy/Codegen/GPU/Target.h"
+#include "permalloy/Runtime/Gpu.h"
 #include "permalloy/Runtime/RunRecord.h"
 #include "permalloy/Runtime/Strided.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -80,13 +83,31 @@ static Status compileInto(OpenModel &model, const std::string &path,
   return {};
 }
 
+/// `settings` with the GPU among its targets; an error, before anything is compiled, where it is not there.
+static Result<CompileSettings> settingsFor(const CompileSettings &settings, const std::string &device) {
+  Result<int> number = parseDevice(device);
+  if (!number.ok())
+    return number.status();
+  CompileSettings result = settings;
+  if (*number == kHostMemory)
+    return result;
+  if (Result<GpuInfo> gpu = findGpu(*number); !gpu.ok())
+    return Status(gpu.status().code(), "--device " + device + ": " + gpu.status().message());
+  if (std::ranges::none_of(settings.targets, [](const std::string &name) { return codegen::GpuTarget::isGpuName(name); }))
+    result.targets.push_back(device);
+  return result;
+}
+
 Result<std::optional<OpenModel>> openModel(const std::string &path, const CompileSettings &settings,
-                                           int threads) {
+                                           int threads, const std::string &device) {
   OpenModel model;
   model.path = path;
   bool compiled = true;
+  Result<CompileSettings> ownSettings = settingsFor(settings, device);
+  if (!ownSettings.ok())
+    return ownSettings.status();
   if (!isArtifact(path))
-    if (Status status = compileInto(model, path, settings, compiled); !status.ok())
+    if (Status status = compileInto(model, path, *ownSettings, compiled); !status.ok())
       return status;
   if (!compiled)
     return std::optional<OpenModel>();
@@ -95,6 +116,7 @@ Result<std::optional<OpenModel>> openModel(const std::string &path, const Compil
     return artifact.status();
   SessionOptions options;
   options.threads = threads;
+  options.device = device;
   Result<std::unique_ptr<Session>> session = Session::create(*artifact, options);
   if (!session.ok())
     return session.status();

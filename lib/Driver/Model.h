@@ -37,8 +37,9 @@ struct OpenModel {
 
 /// Opens `path`, an artifact, or an ONNX model that is compiled into a temporary folder. Nothing
 /// when the compiler failed, which it has reported itself.
+/// `device` "cuda:0": there, and an ONNX model is compiled for that GPU as well as for what `settings` says.
 Result<std::optional<OpenModel>> openModel(const std::string &path, const CompileSettings &settings,
-                                           int threads);
+                                           int threads, const std::string &device = "cpu");
 
 /// Whether the artifact was compiled with another level than f32 for some of its products: `--precision bf16` or auto,
 /// `--quantize`, or a plan, as the manifest says.

@@ -46,7 +46,7 @@ int runRun(const RunCommand &command) {
   if (sizes->size() > 1)
     return fail("--dim has several sizes; run takes one for each name");
   Result<std::optional<OpenModel>> opened =
-      openModel(command.model, command.settings, command.threads);
+      openModel(command.model, command.settings, command.threads, command.device);
   if (!opened.ok())
     return fail(opened.status());
   if (!*opened)

@@ -187,14 +187,13 @@ static void printJson(const Verdict &verdict, const Verifier &verifier) {
       object["mismatch"] = row.difference.mismatch;
     outputs.push_back(std::move(object));
   }
-  size_t target = verifier.model.session->targetIndex();
   llvm::json::Object object{{"dimensions", std::move(sizes)},
                             {"inputs", verdict.shapes},
                             {"status", verdict.status()},
                             {"outputs", std::move(outputs)},
                             {"tolerance", verifier.tolerance},
                             {"seconds", verdict.seconds},
-                            {"target", verifier.model.artifact().program().targets[target].name},
+                            {"target", verifier.model.session->target()},
                             {"permalloy", PERMALLOY_VERSION}};
   if (verifier.peer) {
     object["onnxruntime"] = verifier.peer->version();
@@ -269,7 +268,7 @@ int runVerify(const VerifyCommand &command) {
                 command.model);
   Result<std::optional<OpenModel>> model =
       openModel(command.artifact.empty() ? command.model : command.artifact, command.settings,
-                command.threads);
+                command.threads, command.device);
   if (!model.ok())
     return fail(model.status());
   if (!*model)

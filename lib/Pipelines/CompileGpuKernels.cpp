@@ -6,6 +6,7 @@
 #include "permalloy/Codegen/GPU/GpuKernel.h"
 #include "permalloy/Codegen/GPU/PtxEmission.h"
 #include "permalloy/Codegen/KernelContext.h"
+#include "permalloy/Pipelines/GpuAssembler.h"
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/ThreadPool.h"
@@ -37,11 +38,18 @@ struct Tools {
 };
 
 /// Fills in `job.code` from the module's lowered kernel.
-llvm::Error generate(Job &job, ModuleOp lowered, const Tools &tools) {
+llvm::Error generate(Job &job, kern::KernelOp kernel, ModuleOp lowered, const Tools &tools) {
   auto ptx = codegen::emitPtx(lowered, tools.target);
   if (!ptx)
     return ptx.takeError();
   job.code.ptx = std::move(*ptx);
+  if (const GpuAssembler &assemble = gpuAssembler()) {
+    auto code = assemble(kernel, tools.target, job.name);
+    if (!code)
+      return code.takeError();
+    job.code.cubin.bytes = std::move(*code);
+    return llvm::Error::success();
+  }
   if (!tools.ptxas)
     return llvm::Error::success();
   auto cubin = codegen::assemblePtx(job.code.ptx, tools.target, *tools.ptxas);
@@ -71,7 +79,7 @@ void compile(Job &job, const Tools &tools) {
       job.code = std::move(*code), job.fromCache = true;
       return;
     }
-  if (llvm::Error error = generate(job, **lowered, tools))
+  if (llvm::Error error = generate(job, context.kernelOf(*module), **lowered, tools))
     job.error = llvm::toString(std::move(error));
   else if (tools.cache)
     tools.cache->store(key, job.code.pack());
@@ -82,7 +90,7 @@ FailureOr<Tools> toolsFor(ScheduledGpuKernels &kernels, const CompileOptions &op
   Tools tools{kernels.target, codegen::findPtxas(), "", {}};
   if (tools.ptxas && !llvm::sys::fs::can_execute(*tools.ptxas))
     return emitError(kernels.module->getLoc()) << "PERMALLOY_PTXAS is '" << *tools.ptxas << "', which is no program";
-  if (options.cacheDir.empty())
+  if (options.cacheDir.empty() || gpuAssembler())
     return tools;
   auto version = tools.ptxas ? codegen::ptxasVersion(*tools.ptxas) : std::optional<std::string>("");
   if (version)
@@ -122,6 +130,11 @@ LogicalResult reportErrors(ArrayRef<Job> jobs) {
 }
 
 } // namespace
+
+GpuAssembler &permalloy::gpuAssembler() {
+  static GpuAssembler assembler;
+  return assembler;
+}
 
 FailureOr<ScheduledGpuKernels> permalloy::scheduleGpuKernels(ModuleOp module, const codegen::GpuTarget &target) {
   ScheduledGpuKernels result{ModuleOp::create(module.getLoc()), target};

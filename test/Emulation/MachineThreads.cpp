@@ -1,0 +1,18 @@
+//===- MachineThreads.cpp - blocks of threads for the fake driver *- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The machine of the code generator's tests reports what is wrong as failures of GoogleTest; in a library that belongs to no test
+// program these are its own, and become the launch's.
+//
+//===----------------------------------------------------------------------===//
+#include "../Unit/Codegen/GpuMachine.h"
+#include "FakeThreads.h"
+
+#include <gtest/gtest.h>
+
+std::string permalloy::fakecuda::runThreads(permalloy::KernelFunction kernel, void *const *buffers, const int64_t *scalars, int64_t blocks,
+                                            unsigned threads, size_t sharedBytes, void *scratch) {
+  codegen::test::runBlocks(kernel, buffers, scalars, 0, blocks, threads, sharedBytes, scratch);
+  const testing::TestResult &result = testing::UnitTest::GetInstance()->ad_hoc_test_result();
+  return result.Failed() ? result.GetTestPartResult(result.total_part_count() - 1).message() : "";
+}

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Whole models on a GPU that is not there: kernels that were emitted for sm_80 run on this CPU, through the artifact's
+tables and the runtime's device, on a driver of the host's memory (test/Emulation, test/Runtime/Cuda/FakeCuda.h)."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import small_bert
+import small_decoder
+from smallbert import Config, Options
+from whole_models import ROOT
+
+permalloy_package = pytest.importorskip("permalloy")
+sys.path.insert(0, str(ROOT / "examples/generate"))
+from decoders import FORMS
+
+BUILD = Path(os.environ.get("PERMALLOY_BUILD_DIR", "/nonexistent"))
+TOOL, DRIVER = BUILD / "bin/permalloy-emulated", BUILD / "lib/libpermalloy_fake_gpu.so"
+TOLERANCE = 2e-4
+
+
+@pytest.fixture(scope="module")
+def emulated():
+    """emulated("run", ...) -> the finished process of `permalloy` on a machine with such a GPU."""
+    if not TOOL.exists() or not DRIVER.exists():
+        pytest.skip("permalloy-emulated is not built (PERMALLOY_BUILD_DIR names no build with it)")
+
+    def run(*arguments, code=0, **environment):
+        own = {"PERMALLOY_LIBCUDA": str(DRIVER), "PERMALLOY_PYTHON": sys.executable}
+        command = [str(TOOL), *map(str, arguments)]
+        environment = os.environ | own | {"XDG_DATA_HOME": "/nonexistent"} | environment
+        result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert result.returncode == code, f"{command}: {result.returncode}\n{result.stderr}"
+        return result
+
+    return run
+
+
+def compile_model(emulated, model, folder, *options):
+    path = folder / "model.alloy"
+    emulated("compile", model, "-o", path, "--target", "x86-64-v3,sm_80", *options)
+    return path
+
+
+def outputs_on(emulated, device, alloy, folder, *arguments):
+    """The outputs of a run on random inputs."""
+    path = folder / f"{device.replace(':', '')}.npz"
+    emulated("run", alloy, "--random", "--device", device, "--outputs", path, *arguments)
+    with np.load(path) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def assert_same(emulated, alloy, folder, *arguments, tolerance=TOLERANCE):
+    """The GPU's outputs are the CPU's."""
+    ours = outputs_on(emulated, "cuda:0", alloy, folder, *arguments)
+    for name, expected in outputs_on(emulated, "cpu", alloy, folder, *arguments).items():
+        assert ours[name].shape == expected.shape
+        error = np.abs(ours[name] - expected).max() / np.abs(expected).max()
+        assert error <= tolerance, f"{name} is {error:.1e} off"
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bert") / "model.onnx"
+    small_bert.write(path, Config(hidden_size=64, vocab_size=50), Options("dyn18"))
+    return path
+
+
+@pytest.mark.parametrize("options", [(), ("--precision", "bf16"), ("--quantize", "w4g32"), ("--quantize", "w8a8")])
+def test_encoder(emulated, bert, tmp_path, options):
+    alloy = compile_model(emulated, bert, tmp_path, *options)
+    tolerance = TOLERANCE if not options else 3e-2
+    for batch, sequence in ((1, 8), (2, 21)):
+        sizes = "--dim", f"batch={batch}", "--dim", f"sequence={sequence}"
+        assert_same(emulated, alloy, tmp_path, *sizes, tolerance=tolerance)
+
+
+@pytest.mark.parametrize("spelling", small_decoder.SPELLINGS)
+def test_decoder(emulated, tmp_path, monkeypatch, spelling):
+    """Steps of a decoder whose past stays on the GPU, in each form, against the CPU."""
+    model = tmp_path / "decoder.onnx"
+    onnx.save(small_decoder.build(spelling), model)
+    alloy = str(compile_model(emulated, model, tmp_path))
+    monkeypatch.setenv("PERMALLOY_LIBCUDA", str(DRIVER))
+    gpu = permalloy_package.InferenceSession(alloy, providers=["CUDAExecutionProvider"])
+    cpu = permalloy_package.InferenceSession(alloy)
+    assert gpu.get_providers() == ["CUDAExecutionProvider"]
+    for form in FORMS.values():
+        ours, theirs = form(gpu, 2), form(cpu, 2)
+        ids = np.random.default_rng(0).integers(0, small_decoder.VOCABULARY, (2, 5))
+        for _ in range(6):
+            actual, expected = ours.step(ids), theirs.step(ids)
+            assert np.abs(actual - expected).max() <= TOLERANCE * np.abs(expected).max()
+            ids = expected.argmax(1)[:, None]
+
+
+def test_commands(emulated, bert):
+    """An .onnx is compiled for the machine's GPU where --device names it."""
+    sizes = "--dim", "batch=1", "--dim", "sequence=8"
+    verified = emulated("verify", bert, "--device", "cuda:0", "--no-interpreter", "--json", *sizes)
+    assert '"target":"sm_80"' in verified.stdout and '"status":"ok"' in verified.stdout
+    bench = emulated("bench", bert, "--device", "cuda:0", "--repeats", "2", *sizes)
+    assert "sm_80" in bench.stdout
+    profile = emulated("run", bert, "--device", "cuda:0", "--random", "--profile", *sizes)
+    assert "steps (median of" in profile.stdout
+
+
+def test_machines_without(emulated, bert):
+    none = {"PERMALLOY_LIBCUDA": "/nowhere/libcuda.so.1"}
+    for command in ("run", "bench", "verify"):
+        said = emulated(command, bert, "--device", "cuda:0", code=1, **none).stderr
+        assert "--device cuda:0: there is no NVIDIA driver: /nowhere/libcuda.so.1" in said
+    said = emulated("run", bert, "--device", "cuda:7", code=1).stderr
+    assert "--device cuda:7: there is no cuda:7; this machine has cuda:0 (Fake GPU" in said
+    assert "device 'tpu' is unknown" in emulated("run", bert, "--device", "tpu", code=1).stderr
+    said = emulated("compile", bert, "--target", "cuda:0", code=1, PERMALLOY_FAKE_CUDA="capability=75").stderr
+    assert "is older than what models are compiled for: sm_80 and later" in said

@@ -1,8 +1,8 @@
 //===- AttentionKernel.cpp - kern.kernel with an attention root -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "AttentionKernel.h"
 #include "ElementOps.h"
 #include "ScheduleAttribute.h"
-#include "permalloy/Codegen/CPU/Attention.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
 
 using namespace permalloy;
@@ -12,8 +12,7 @@ using namespace mlir;
 /// Tiles of the output are written out for all columns of a head, so wider ones would pass kMaxKernelOps.
 static constexpr int64_t kMaxHeadSize = 512;
 
-/// The one tfm.attention of a kernel, or null.
-static tfm::AttentionOp findRoot(kern::KernelOp kernel) {
+tfm::AttentionOp permalloy::codegen::findAttention(kern::KernelOp kernel) {
   auto roots = kernel.getBlock().getOps<tfm::AttentionOp>();
   return llvm::hasSingleElement(roots) ? *roots.begin() : tfm::AttentionOp();
 }
@@ -23,20 +22,32 @@ static int64_t headSize(RankedTensorType type, int64_t heads) {
   int64_t last = type.getShape().back();
   return ShapedType::isDynamic(last) ? last : last / (type.getRank() == 3 ? heads : 1);
 }
-static int64_t headSizeOf(tfm::AttentionOp op) {
+int64_t permalloy::codegen::attentionHeadSize(tfm::AttentionOp op) {
   return headSize(op.getQuery().getType(), op.getNumHeads());
 }
 
+AttentionSizes permalloy::codegen::attentionSizes(tfm::AttentionOp op, kern::KernelOp kernel) {
+  auto dims = [&](Value argument) {
+    return kern::argDims(kernel, cast<BlockArgument>(argument).getArgNumber());
+  };
+  tfm::Dims query = dims(op.getQuery());
+  if (op.getOffsets()) {
+    auto one = tfm::DimExprAttr::constant(kernel.getContext(), 1);
+    return {tfm::DimExprAttr::sub(dims(op.getOffsets())[0], one), *op.getLongest(), *op.getLongest()};
+  }
+  return {query[0], query[op.queryAxis()], op.keys(dims(op.getKey()))};
+}
+
 std::string permalloy::codegen::whyNotAttention(kern::KernelOp kernel) {
-  tfm::AttentionOp op = findRoot(kernel);
+  tfm::AttentionOp op = findAttention(kernel);
   if (!op || kernel.yielded().size() != 1 || kernel.yielded()[0] != op.getResult())
     return "it has not exactly one tfm.attention, or yields another value";
   Element element = Element::of(op.getQuery());
-  if (!(element.stored.isF32() || element.isHalf()) || ShapedType::isDynamic(headSizeOf(op)))
+  if (!(element.stored.isF32() || element.isHalf()) || ShapedType::isDynamic(attentionHeadSize(op)))
     return "tfm.attention is not in f32, f16 or bf16, or the size of its heads is not static";
-  if (headSize(op.getValue().getType(), op.getNumKvHeads()) != headSizeOf(op))
+  if (headSize(op.getValue().getType(), op.getNumKvHeads()) != attentionHeadSize(op))
     return "heads of the values have another size than those of the queries";
-  if (headSizeOf(op) > kMaxHeadSize)
+  if (attentionHeadSize(op) > kMaxHeadSize)
     return "its heads are wider than " + std::to_string(kMaxHeadSize);
   if (!llvm::all_of(op->getOperands(), llvm::IsaPred<BlockArgument>))
     return "an operand of tfm.attention is computed in the kernel";
@@ -55,28 +66,23 @@ LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
                                                           DictionaryAttr wanted) {
   if (std::string reason = whyNotAttention(kernel); !reason.empty())
     return kernel.emitError("the attention emitter cannot take this kernel: ") << reason;
-  tfm::AttentionOp op = findRoot(kernel);
+  tfm::AttentionOp op = findAttention(kernel);
   Type element = Element::of(op.getQuery()).stored;
   FailureOr<AttentionSchedule> schedule =
       writeSchedule(kernel, target, attentionSpace(target, element), AttentionSchedule::choose(target, element), wanted);
   if (failed(schedule))
     return failure();
-  tfm::Dims query = kern::argDims(kernel, cast<BlockArgument>(op.getQuery()).getArgNumber());
   auto constant = [&](int64_t value) {
     return tfm::DimExprAttr::constant(kernel.getContext(), value);
   };
-  tfm::DimExprAttr queries = op.getLongest() ? *op.getLongest() : query[op.queryAxis()], batch = query[0];
-  if (op.getOffsets()) {
-    tfm::Dims offsets = kern::argDims(kernel, cast<BlockArgument>(op.getOffsets()).getArgNumber());
-    batch = tfm::DimExprAttr::sub(offsets[0], constant(1));
-  }
+  auto [batch, queries, keys] = attentionSizes(op, kernel);
   auto blocks = tfm::DimExprAttr::ceilDiv(queries, constant(attentionQueryBlock(target, *schedule)));
   blocks = tfm::DimExprAttr::mul(constant(op.getNumHeads() / op.getNumKvHeads()), blocks);
   auto perHead = tfm::DimExprAttr::ceilDiv(blocks, constant(schedule->queryBlocks)); // attentionTilesPerHead
   kernel.setTilesAttr(
       tfm::DimExprAttr::mul(batch, tfm::DimExprAttr::mul(constant(op.getNumKvHeads()), perHead)));
   kernel.setScratchBytesAttr(constant(
-      attentionScratchBytes(target, *schedule, op.getNumHeads() / op.getNumKvHeads(), headSizeOf(op),
+      attentionScratchBytes(target, *schedule, op.getNumHeads() / op.getNumKvHeads(), attentionHeadSize(op),
                             element, masksByQuery(op, kernel))));
   return success();
 }
@@ -84,7 +90,7 @@ LogicalResult permalloy::codegen::scheduleAttentionKernel(kern::KernelOp kernel,
 std::unique_ptr<ScheduleSpace> permalloy::codegen::attentionKernelSpace(kern::KernelOp kernel,
                                                                         const CpuTarget &target) {
   return std::make_unique<ScheduleSpaceOf<AttentionSchedule>>(
-      attentionSpace(target, Element::of(findRoot(kernel).getQuery()).stored));
+      attentionSpace(target, Element::of(findAttention(kernel).getQuery()).stored));
 }
 
 /// [B, S, H * D] or [B, H, S, D], dense; `base` holds elements of its own.
@@ -135,22 +141,15 @@ static NoKeys noKeysOf(tfm::EmptyRows rows) {
   llvm_unreachable("a case of the enum");
 }
 
-LogicalResult permalloy::codegen::emitAttentionKernel(KernelFrame &frame) {
+Attention permalloy::codegen::readAttention(KernelFrame &frame) {
   KernelBuilder &b = frame.builder();
-  kern::KernelOp kernel = frame.kernel();
-  if (std::string reason = whyNotAttention(kernel); !reason.empty())
-    return kernel.emitError("the attention emitter cannot take this kernel: ") << reason;
-  tfm::AttentionOp op = findRoot(kernel);
-  FailureOr<AttentionSchedule> schedule =
-      readSchedule(kernel, b.target(), attentionSpace(b.target(), Element::of(op.getQuery()).stored));
-  if (failed(schedule))
-    return failure();
+  tfm::AttentionOp op = findAttention(frame.kernel());
   Attention a;
   a.element = Element::of(op.getQuery()).stored;
   a.outputElement = Element::of(op.getResult()).stored;
   a.heads = op.getNumHeads();
   a.kvHeads = op.getNumKvHeads();
-  a.headSize = headSizeOf(op);
+  a.headSize = attentionHeadSize(op);
   auto tensor = [&](Value value, int64_t heads) {
     return headTensor(frame, value, frame.argument(value), Element::of(value), heads, a.headSize);
   };
@@ -179,7 +178,20 @@ LogicalResult permalloy::codegen::emitAttentionKernel(KernelFrame &frame) {
   if (Value mask = op.getMask())
     a.mask =
         maskOf(frame, mask,
-               {query[0], tfm::DimExprAttr::constant(kernel.getContext(), a.heads), queries, keys});
-  emitAttention(b, a, *schedule);
+               {query[0], tfm::DimExprAttr::constant(b.getContext(), a.heads), queries, keys});
+  return a;
+}
+
+LogicalResult permalloy::codegen::emitAttentionKernel(KernelFrame &frame) {
+  KernelBuilder &b = frame.builder();
+  kern::KernelOp kernel = frame.kernel();
+  if (std::string reason = whyNotAttention(kernel); !reason.empty())
+    return kernel.emitError("the attention emitter cannot take this kernel: ") << reason;
+  tfm::AttentionOp op = findAttention(kernel);
+  FailureOr<AttentionSchedule> schedule =
+      readSchedule(kernel, b.target(), attentionSpace(b.target(), Element::of(op.getQuery()).stored));
+  if (failed(schedule))
+    return failure();
+  emitAttention(b, readAttention(frame), *schedule);
   return success();
 }

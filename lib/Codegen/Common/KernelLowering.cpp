@@ -34,6 +34,8 @@ static bool fitsRegister(VectorType type, const CpuTarget &target) {
     return false;
   unsigned bits = type.getElementTypeBitWidth();
   int64_t lanes = type.getNumElements();
+  if (target.vectorBits == 128 && (lanes * bits == 64 || lanes * bits == 32))
+    return true;
   if (bits >= 8 && lanes * bits == target.vectorBits)
     return true;
   if (type.getElementType().isF32() && lanes == 4)

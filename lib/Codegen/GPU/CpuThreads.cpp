@@ -1,7 +1,9 @@
 //===- CpuThreads.cpp - a GPU kernel whose threads work together, on a CPU -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/GPU/CpuThreads.h"
+#include "../CPU/ElementOps.h"
 #include "permalloy/Codegen/CPU/KernelBuilder.h"
+#include "permalloy/Codegen/CPU/VectorMath.h"
 #include "permalloy/Codegen/GPU/CpuLoops.h"
 #include "permalloy/Codegen/GPU/WarpBuilder.h"
 
@@ -30,6 +32,7 @@ private:
   void ask(Operation *op, ThreadStep what, ValueRange operands);
   void give(Operation *op, Value with) { op->getResult(0).replaceAllUsesWith(with); }
   Value toWord(Value value);
+  Value packHalves(Value low, Value high, Type half);
 
   KernelBuilder &b;
   LLVM::LLVMFuncOp kernel;
@@ -43,6 +46,14 @@ Value ThreadBuilder::toWord(Value value) {
   if (value.getType().isInteger(32))
     return value;
   return LLVM::BitcastOp::create(b, b.getI32Type(), value);
+}
+
+/// Both rounded to nearest even, as a vector of two halves.
+Value ThreadBuilder::packHalves(Value low, Value high, Type half) {
+  Value place = words; // through memory, as ElementOps stores an element of any type
+  ElementOps(b).store(Element::of(half), low, place);
+  ElementOps(b).store(Element::of(half), high, b.at(place, 2));
+  return b.load(VectorType::get(2, half), place, 4);
 }
 
 /// Stores the operands, calls the machine and takes the results, all as words.
@@ -83,7 +94,14 @@ LogicalResult ThreadBuilder::replace(Operation *op) {
       })
       .Case([&](NVVM::CpAsyncCommitGroupOp) { return ask(op, ThreadStep::commitCopies, {}), success(); })
       .Case([&](NVVM::CpAsyncWaitGroupOp wait) { return ask(op, ThreadStep::waitCopies, {number(wait.getN())}), success(); })
-      .Case([&](NVVM::LdMatrixOp) { return ask(op, ThreadStep::loadMatrix, op->getOperands()), success(); })
+      .Case([&](NVVM::SyncWarpOp) { return ask(op, ThreadStep::barrierOfWarp, {}), success(); })
+      .Case([&](NVVM::LdMatrixOp load) {
+        bool isTransposed = load.getLayout() == NVVM::MMALayout::col;
+        return ask(op, isTransposed ? ThreadStep::loadTransposed : ThreadStep::loadMatrix, op->getOperands()), success();
+      })
+      .Case([&](NVVM::ConvertF32x2ToF16x2Op pack) { return give(op, packHalves(pack.getSrcLo(), pack.getSrcHi(), b.getF16Type())), success(); })
+      .Case([&](NVVM::ConvertF32x2ToBF16x2Op pack) { return give(op, packHalves(pack.getSrcLo(), pack.getSrcHi(), b.getBF16Type())), success(); })
+      .Case([&](LLVM::CallIntrinsicOp call) { return give(op, emitExp2(b, call.getArgs()[0])), success(); })
       .Case([&](NVVM::MmaOp mma) {
         static constexpr NVVM::MMATypes kTypes[] = {NVVM::MMATypes::tf32, NVVM::MMATypes::f16, NVVM::MMATypes::bf16, NVVM::MMATypes::s8};
         auto type = llvm::find(kTypes, mma.getMultiplicandAPtxType().value_or(NVVM::MMATypes::f16)) - std::begin(kTypes);
@@ -101,6 +119,8 @@ LogicalResult ThreadBuilder::replace(Operation *op) {
 static bool isForeign(Operation *op) {
   if (auto address = dyn_cast<LLVM::AddressOfOp>(op))
     return address.getGlobalName() == kSharedMemory;
+  if (auto call = dyn_cast<LLVM::CallIntrinsicOp>(op))
+    return call.getIntrin() == kExp2Intrinsic;
   return isa<LLVM::AddrSpaceCastOp>(op) || isa_and_nonnull<NVVM::NVVMDialect>(op->getDialect());
 }
 

@@ -37,6 +37,9 @@ Value WarpBuilder::sharedMemory() {
 }
 
 void WarpBuilder::barrier() { NVVM::Barrier0Op::create(b); }
+void WarpBuilder::barrierOfWarp() {
+  NVVM::SyncWarpOp::create(b, arith::ConstantOp::create(b, b.getI32IntegerAttr(-1)));
+}
 
 Value WarpBuilder::shuffle(NVVM::ShflKind kind, Value value, Value lane) {
   auto word = [&](int32_t bits) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(bits)); };
@@ -75,14 +78,31 @@ static Type fourOf(MLIRContext *context, Type type) {
   return LLVM::LLVMStructType::getLiteral(context, SmallVector<Type>(4, type));
 }
 
-SmallVector<Value> WarpBuilder::loadMatrix(Value rowHalf) {
+SmallVector<Value> WarpBuilder::loadMatrix(Value rowHalf) { return loadMatrices(rowHalf, NVVM::MMALayout::row); }
+SmallVector<Value> WarpBuilder::loadTransposed(Value rowHalf) { return loadMatrices(rowHalf, NVVM::MMALayout::col); }
+
+SmallVector<Value> WarpBuilder::loadMatrices(Value rowHalf, NVVM::MMALayout order) {
   MLIRContext *context = b.getContext();
   Type words = fourOf(context, b.getI32Type());
   auto shape = NVVM::LdStMatrixShapeAttr::get(context, 8, 8);
   auto element = NVVM::LdStMatrixEltTypeAttr::get(context, NVVM::LdStMatrixEltType::B16);
-  auto layout = NVVM::MMALayoutAttr::get(context, NVVM::MMALayout::row);
+  auto layout = NVVM::MMALayoutAttr::get(context, order);
   Value loaded = NVVM::LdMatrixOp::create(b, words, rowHalf, b.getI32IntegerAttr(4), layout, shape, element);
   return unpack(loaded);
+}
+
+Value WarpBuilder::packHalves(OperandType type, Value low, Value high) {
+  auto pack = [&]<typename Op>(std::type_identity<Op>, Type half) -> Value {
+    Value halves = Op::create(b, VectorType::get(2, half), high, low, Value(), NVVM::FPRoundingMode::RN);
+    return LLVM::BitcastOp::create(b, b.getI32Type(), halves);
+  };
+  if (type == OperandType::f16)
+    return pack(std::type_identity<NVVM::ConvertF32x2ToF16x2Op>(), b.getF16Type());
+  return pack(std::type_identity<NVVM::ConvertF32x2ToBF16x2Op>(), b.getBF16Type());
+}
+
+Value WarpBuilder::exp2(Value x) {
+  return LLVM::CallIntrinsicOp::create(b, b.getF32Type(), b.getStringAttr(kExp2Intrinsic), ValueRange{x}).getResult(0);
 }
 
 Type WarpBuilder::accumulatorType(OperandType type) {

@@ -45,7 +45,7 @@ private:
   void wait(unsigned groups);
   bool release(unsigned first, unsigned count, bool isWarp);
   void together(unsigned first, ThreadStep what);
-  void loadMatrix(unsigned first);
+  void loadMatrix(unsigned first, bool isTransposed);
   void multiply(unsigned first, ThreadStep what);
   void shuffle(unsigned first);
   Thread &at(unsigned number) { return threads[number]; }
@@ -139,7 +139,8 @@ void Block::wait(unsigned groups) {
 }
 
 /// The 8 x 4 words of matrix m are rows whose addresses lanes 8 m .. 8 m + 7 give; lane l gets word l % 4 of row l / 4 of each.
-void Block::loadMatrix(unsigned first) {
+/// Transposed, it gets the elements l / 4 of the rows l % 4 * 2 and the one behind that.
+void Block::loadMatrix(unsigned first, bool isTransposed) {
   const char *rows[kWarp];
   for (unsigned lane = 0; lane < kWarp; ++lane) {
     rows[lane] = addressOf(at(first + lane).words);
@@ -153,8 +154,13 @@ void Block::loadMatrix(unsigned first) {
     EXPECT_EQ(places, 0xffu) << "bank conflict";
   }
   for (unsigned lane = 0; lane < kWarp; ++lane)
-    for (unsigned matrix = 0; matrix < 4; ++matrix)
-      memcpy(at(first + lane).words + matrix, rows[matrix * 8 + lane / 4] + lane % 4 * 4, 4);
+    for (unsigned matrix = 0; matrix < 4; ++matrix) {
+      uint32_t *word = at(first + lane).words + matrix;
+      if (!isTransposed)
+        memcpy(word, rows[matrix * 8 + lane / 4] + lane % 4 * 4, 4);
+      for (unsigned half = 0; isTransposed && half < 2; ++half)
+        memcpy(reinterpret_cast<char *>(word) + half * 2, rows[matrix * 8 + lane % 4 * 2 + half] + lane / 4 * 2, 2);
+    }
 }
 
 void Block::multiply(unsigned first, ThreadStep what) {
@@ -203,7 +209,11 @@ void Block::shuffle(unsigned first) {
 void Block::together(unsigned first, ThreadStep what) {
   if (what == ThreadStep::shuffle)
     return shuffle(first);
-  return what == ThreadStep::loadMatrix ? loadMatrix(first) : multiply(first, what);
+  if (what == ThreadStep::barrierOfWarp)
+    return;
+  if (what == ThreadStep::loadMatrix || what == ThreadStep::loadTransposed)
+    return loadMatrix(first, what == ThreadStep::loadTransposed);
+  multiply(first, what);
 }
 
 /// Lets threads go on that all wait for the same.

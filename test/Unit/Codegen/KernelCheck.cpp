@@ -174,16 +174,25 @@ KernelCheck::Compiled KernelCheck::compile(const CpuTarget &target, llvm::String
   }
   GpuLaunch launch;
   bool isTogether = false;
-  auto object = isGpu ? compileGpu(kernel, schedule, launch, isTogether)
-                      : compileKernel(kernel, target, "kernel");
-  if (!object) {
-    ADD_FAILURE() << llvm::toString(object.takeError());
-    return result;
-  }
-  auto linked = linkImage({llvm::ArrayRef<char>(object->bytes)});
-  if (!linked) {
-    ADD_FAILURE() << llvm::toString(linked.takeError());
-    return result;
+  if (isGpu && gpuCode && gpuCode->schedule == schedule) {
+    result.image = gpuCode->image, result.function = gpuCode->function;
+    launch = gpuCode->launch, isTogether = gpuCode->isTogether;
+  } else {
+    auto object = isGpu ? compileGpu(kernel, schedule, launch, isTogether)
+                        : compileKernel(kernel, target, "kernel");
+    if (!object) {
+      ADD_FAILURE() << llvm::toString(object.takeError());
+      return result;
+    }
+    auto linked = linkImage({llvm::ArrayRef<char>(object->bytes)});
+    if (!linked) {
+      ADD_FAILURE() << llvm::toString(linked.takeError());
+      return result;
+    }
+    result.image = std::make_shared<MappedImage>(linked->bytes);
+    result.function = result.image->at(linked->entries.at("kernel"));
+    if (isGpu)
+      gpuCode = {schedule, result.image, result.function, launch, isTogether};
   }
   for (mlir::Attribute symbol : kernel.getSymbols())
     result.scalars.push_back(symbols->lookup(mlir::cast<mlir::StringAttr>(symbol).getValue()));
@@ -194,8 +203,6 @@ KernelCheck::Compiled KernelCheck::compile(const CpuTarget &target, llvm::String
     result.threads = launch.threads;
     result.sharedBytes = *reference::evaluate(launch.sharedBytes, *symbols, error);
   }
-  result.image = std::make_unique<MappedImage>(linked->bytes);
-  result.function = result.image->at(linked->entries.at("kernel"));
   return result;
 }
 

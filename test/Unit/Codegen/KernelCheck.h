@@ -5,6 +5,7 @@
 
 #include "Kern/Kern.h"
 #include "KernelRunner.h"
+#include "permalloy/Codegen/GPU/GpuKernel.h"
 #include "permalloy/Reference/Inputs.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -47,7 +48,7 @@ public:
 
   /// The kernel as a function, its scratch size and grid at these sizes; for timing.
   struct Compiled {
-    std::unique_ptr<MappedImage> image;
+    std::shared_ptr<MappedImage> image;
     KernelFunction function = nullptr;
     llvm::SmallVector<int64_t> scalars;
     int64_t tiles = 0, scratchBytes = 0;
@@ -68,6 +69,15 @@ private:
   mlir::OwningOpRef<mlir::ModuleOp> module;
   kern::KernelOp kernel;
   mlir::DictionaryAttr schedule;
+  /// The code of a GPU kernel for the last schedule wanted: sizes do not change it.
+  struct GpuCode {
+    mlir::DictionaryAttr schedule;
+    std::shared_ptr<MappedImage> image;
+    KernelFunction function = nullptr;
+    GpuLaunch launch;
+    bool isTogether = false;
+  };
+  std::optional<GpuCode> gpuCode;
 };
 
 /// `text` with every `from` replaced.

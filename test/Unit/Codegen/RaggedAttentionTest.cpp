@@ -76,7 +76,9 @@ TEST_P(RaggedAttentionTest, HalfPrecision) {
   check(attentionText("bf16", 2, 2, 32, ""), {7, 70, 0, 33}, {2e-2, 2e-2});
 }
 
-TEST_P(RaggedAttentionTest, PrefixCount) {
+class PrefixCountTest : public CpuTargetTest {};
+
+TEST_P(PrefixCountTest, EqualsTheInterpreter) {
   KernelCheck kernel(R"mlir(func.func @main(%x: tensor<?x3xi1> {tfm.dims = [#tfm.dim<t>, #tfm.dim<3>]}) -> tensor<?xi64> {
     %0 = tfm.prefix_count %x : (tensor<?x3xi1>) -> tensor<?xi64>
     return %0 : tensor<?xi64>
@@ -87,5 +89,7 @@ TEST_P(RaggedAttentionTest, PrefixCount) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, RaggedAttentionTest, ::testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Gpu, RaggedAttentionTest, ::testing::ValuesIn(gpuThreads()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Targets, PrefixCountTest, ::testing::ValuesIn(allTargets()), targetTestName);
 
 } // namespace

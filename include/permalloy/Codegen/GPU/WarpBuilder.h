@@ -17,6 +17,8 @@ int64_t elementsPerWord(OperandType type);
 
 /// The symbol of the dynamic shared memory.
 constexpr llvm::StringLiteral kSharedMemory = "dynamic_shared";
+/// What exp2 calls.
+constexpr llvm::StringLiteral kExp2Intrinsic = "llvm.nvvm.ex2.approx.ftz";
 
 /// Shared memory, barriers, asynchronous copies and tensor cores, through the nvvm dialect. Every call stands where all threads of
 /// the block (barrier) or of the warp (the others) come by.
@@ -29,6 +31,8 @@ public:
   /// The dynamic shared memory of the block, 1024-byte aligned; its size is a matter of the launch.
   Value sharedMemory();
   void barrier();
+  /// The same for the threads of this warp.
+  void barrierOfWarp();
 
   /// `value` (f32 or i32) as the lane whose number differs from this one's in the bits of `distance` has it.
   Value shuffleXor(Value value, int32_t distance);
@@ -46,17 +50,25 @@ public:
   /// Operand A of one product: words of 16 rows x 8 words of shared memory, whose 16-byte halves of rows lie anywhere. Lane l gives
   /// the address of row l % 16, half l / 16. Result: the four words that mma takes.
   llvm::SmallVector<Value> loadMatrix(Value rowHalf);
+  /// The same for 16-bit elements that are transposed on the way, each 8 x 8 of them: a word of the result is two of one column.
+  llvm::SmallVector<Value> loadTransposed(Value rowHalf);
 
   /// c + a * b of 16 x 8 results, by one warp; with lane = 4 g + t:
   ///   a  words (row g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4)       b  words (t, column g), (t + 4, g)
   ///   c  (row g, columns 2 t and 2 t + 1), (g + 8, the same), of f32, or of i32 for s8
   llvm::SmallVector<Value> multiply(OperandType type, llvm::ArrayRef<Value> a, llvm::ArrayRef<Value> b, llvm::ArrayRef<Value> c);
 
+  /// Two f32 rounded to the halves of a word, of f16 or bf16.
+  Value packHalves(OperandType type, Value low, Value high);
+  /// 2^x of an f32 by the special function unit: 2 ulp, 0 instead of a subnormal number.
+  Value exp2(Value x);
+
   /// The type of a result element.
   mlir::Type accumulatorType(OperandType type);
 
 private:
   Value shuffle(mlir::NVVM::ShflKind kind, Value value, Value lane);
+  llvm::SmallVector<Value> loadMatrices(Value rowHalf, mlir::NVVM::MMALayout layout);
   llvm::SmallVector<Value> unpack(Value words);
 
   GpuBuilder &b;

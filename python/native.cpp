@@ -35,12 +35,19 @@ void check(permalloy_status *status) {
   throw nb::python_error();
 }
 
-/// Name, ONNX type number, shape, strides in elements (empty: dense), address of an array that the
-/// caller keeps alive.
-using Feed = std::tuple<std::string, int, std::vector<int64_t>, std::vector<int64_t>, uintptr_t>;
+/// Name, ONNX type number, shape, strides in elements (empty: dense), address and GPU (-1: the host) of
+/// an array that the caller keeps alive.
+using Feed = std::tuple<std::string, int, std::vector<int64_t>, std::vector<int64_t>, uintptr_t, int>;
 
-/// Name, address and bytes of the caller's memory for an output; address 0: a new array.
-using Target = std::tuple<std::string, uintptr_t, size_t>;
+/// Name, address and bytes of the caller's memory for an output, and whose memory it is; address 0: a new
+/// array there.
+using Target = std::tuple<std::string, uintptr_t, size_t, int>;
+
+/// `device` as Python has it: a GPU's number, -1 for the host.
+void setDevice(permalloy_tensor &tensor, int device) {
+  tensor.device_type = device < 0 ? PERMALLOY_CPU : PERMALLOY_CUDA;
+  tensor.device_id = device < 0 ? 0 : device;
+}
 
 /// A switch that one thread turns while others run.
 struct Flag {
@@ -88,11 +95,14 @@ int onnxNumber(nb::dlpack::dtype type) {
   return PERMALLOY_UNDEFINED;
 }
 
-/// (type number, shape, strides in elements, address, owner) of any object with __dlpack__ or
-/// capsule; the owner keeps the memory. Nothing is copied; the memory must be the CPU's.
+/// (type number, shape, strides in elements, address, owner, GPU) of any object with __dlpack__ or
+/// capsule; the owner keeps the memory. Nothing is copied; the memory must be the CPU's or an NVIDIA
+/// GPU's.
 nb::tuple importDlpack(nb::ndarray<nb::ro> array) {
-  if (array.device_type() != nb::device::cpu::value)
-    throw nb::type_error("the tensor is not in the CPU's memory");
+  bool isGpu = array.device_type() == nb::device::cuda::value;
+  if (!isGpu && array.device_type() != nb::device::cpu::value)
+    throw nb::type_error("the tensor is not in the CPU's or an NVIDIA GPU's memory");
+  int device = isGpu ? static_cast<int>(array.device_id()) : -1;
   nb::list shape, strides;
   for (size_t axis = 0; axis < array.ndim(); ++axis) {
     shape.append(array.shape(axis));
@@ -103,22 +113,24 @@ nb::tuple importDlpack(nb::ndarray<nb::ro> array) {
   auto *held = new nb::ndarray<nb::ro>(std::move(array));
   nb::capsule owner(held,
                     [](void *data) noexcept { delete static_cast<nb::ndarray<nb::ro> *>(data); });
-  return nb::make_tuple(number, shape, strides, address, owner);
+  return nb::make_tuple(number, shape, strides, address, owner, device);
 }
 
-/// An object with __dlpack__ on memory that `owner` keeps; strides in elements.
+/// An object with __dlpack__ on memory that `owner` keeps, of the host (-1) or a GPU; strides in elements.
 nb::object exportDlpack(uintptr_t address, const std::vector<size_t> &shape,
-                        const std::vector<int64_t> &strides, int number, nb::object owner) {
+                        const std::vector<int64_t> &strides, int number, nb::object owner, int device) {
   nb::dlpack::dtype type =
       number == PERMALLOY_BFLOAT16
           ? nb::dlpack::dtype{static_cast<uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1}
           : dlpackType(static_cast<permalloy_dtype>(number));
   return nb::cast(nb::ndarray<nb::array_api>(reinterpret_cast<void *>(address), shape.size(),
                                              shape.data(), owner, strides.data(), type,
-                                             nb::device::cpu::value));
+                                             device < 0 ? nb::device::cpu::value : nb::device::cuda::value,
+                                             device < 0 ? 0 : device));
 }
 
-/// An array that owns the output's memory, or keeps the cache that it is a view of.
+/// An array that owns the output's memory, or keeps the cache that it is a view of. On a GPU:
+/// (shape, strides in elements or none, address, owner).
 nb::object toArray(permalloy_tensor &tensor) {
   nb::capsule owner =
       tensor.owner
@@ -127,6 +139,10 @@ nb::object toArray(permalloy_tensor &tensor) {
   void *data = tensor.data;
   tensor.owned = 0;
   std::vector<size_t> shape(tensor.dims, tensor.dims + tensor.rank);
+  if (tensor.device_type == PERMALLOY_CUDA) {
+    std::vector<int64_t> strides(tensor.strides, tensor.strides + (tensor.strided ? tensor.rank : 0));
+    return nb::make_tuple(shape, strides, reinterpret_cast<uintptr_t>(data), owner);
+  }
   return nb::cast(nb::ndarray<nb::numpy>(data, shape.size(), shape.data(), owner,
                                          tensor.strided ? tensor.strides : nullptr,
                                          dlpackType(tensor.dtype)));
@@ -136,11 +152,12 @@ nb::object toArray(permalloy_tensor &tensor) {
 struct Outputs {
   explicit Outputs(const std::vector<Target> &targets) : tensors(targets.size()) {
     for (size_t i = 0; i < targets.size(); ++i) {
-      const auto &[name, address, bytes] = targets[i];
+      const auto &[name, address, bytes, device] = targets[i];
       tensors[i] = {};
       tensors[i].name = name.c_str();
       tensors[i].data = reinterpret_cast<void *>(address);
       tensors[i].capacity = bytes;
+      setDevice(tensors[i], device);
     }
   }
   ~Outputs() {
@@ -152,7 +169,7 @@ struct Outputs {
 
 /// What C takes for an input of Python's.
 permalloy_tensor toTensor(const Feed &feed) {
-  const auto &[name, dtype, shape, strides, address] = feed;
+  const auto &[name, dtype, shape, strides, address, device] = feed;
   permalloy_tensor tensor = {};
   tensor.name = name.c_str();
   tensor.dtype = static_cast<permalloy_dtype>(dtype);
@@ -163,7 +180,45 @@ permalloy_tensor toTensor(const Feed &feed) {
   for (size_t i = 0; i < strides.size() && i < PERMALLOY_MAX_RANK; ++i)
     tensor.strides[i] = strides[i];
   tensor.data = reinterpret_cast<void *>(address);
+  setDevice(tensor, device);
   return tensor;
+}
+
+/// (name, major and minor compute capability) of each GPU; raises what is wrong where there is none.
+nb::list gpus() {
+  size_t count = 0;
+  check(permalloy_gpu_count(&count));
+  nb::list all;
+  for (size_t i = 0; i < count; ++i) {
+    permalloy_gpu_info info = {};
+    info.struct_size = sizeof info;
+    check(permalloy_gpu(i, &info));
+    all.append(nb::make_tuple(info.name, info.major, info.minor));
+  }
+  return all;
+}
+
+/// (address, owner) of new memory of a GPU.
+nb::tuple allocateOnGpu(size_t number, size_t bytes) {
+  void *data = nullptr, *owner = nullptr;
+  check(permalloy_gpu_allocate(number, bytes, &data, &owner));
+  return nb::make_tuple(reinterpret_cast<uintptr_t>(data),
+                        nb::capsule(owner, [](void *kept) noexcept { permalloy_owner_release(kept); }));
+}
+
+/// Copies between addresses of the host (-1) and of a GPU.
+void copyBytes(uintptr_t to, int toDevice, uintptr_t from, int fromDevice, size_t bytes) {
+  permalloy_tensor target = {}, source = {};
+  target.data = reinterpret_cast<void *>(to);
+  source.data = reinterpret_cast<void *>(from);
+  setDevice(target, toDevice);
+  setDevice(source, fromDevice);
+  permalloy_status *status;
+  {
+    nb::gil_scoped_release release;
+    status = permalloy_copy(&target, &source, bytes);
+  }
+  check(status);
 }
 
 /// The caches of a batch of sequences; the Python object keeps its session.
@@ -224,8 +279,8 @@ private:
 
 class NativeSession {
 public:
-  NativeSession(const std::string &path, int threads) {
-    permalloy_session_options options = makeOptions(threads);
+  NativeSession(const std::string &path, int threads, const std::string &device) {
+    permalloy_session_options options = makeOptions(threads, device);
     permalloy_status *status;
     {
       nb::gil_scoped_release release;
@@ -233,8 +288,8 @@ public:
     }
     check(status);
   }
-  NativeSession(nb::bytes data, int threads) {
-    permalloy_session_options options = makeOptions(threads);
+  NativeSession(nb::bytes data, int threads, const std::string &device) {
+    permalloy_session_options options = makeOptions(threads, device);
     permalloy_status *status;
     {
       nb::gil_scoped_release release;
@@ -332,10 +387,11 @@ public:
   }
 
 private:
-  static permalloy_session_options makeOptions(int threads) {
+  static permalloy_session_options makeOptions(int threads, const std::string &device) {
     permalloy_session_options options = {};
     options.struct_size = sizeof options;
     options.threads = threads;
+    options.device = device.c_str();
     return options;
   }
 
@@ -370,11 +426,17 @@ NB_MODULE(_native, m) {
   m.def("cpu_features", [] { return permalloy_cpu_features(); });
   m.def("import_dlpack", &importDlpack, nb::arg("tensor"));
   m.def("export_dlpack", &exportDlpack, nb::arg("address"), nb::arg("shape"), nb::arg("strides"),
-        nb::arg("number"), nb::arg("owner"));
+        nb::arg("number"), nb::arg("owner"), nb::arg("device"));
+  m.def("gpus", &gpus);
+  m.def("allocate_on_gpu", &allocateOnGpu, nb::arg("number"), nb::arg("bytes"));
+  m.def("copy_bytes", &copyBytes, nb::arg("to"), nb::arg("to_device"), nb::arg("source"),
+        nb::arg("source_device"), nb::arg("bytes"));
   nb::class_<Flag>(m, "Flag").def(nb::init<>()).def_prop_rw("value", &Flag::get, &Flag::set);
   nb::class_<NativeSession>(m, "Session")
-      .def(nb::init<const std::string &, int>(), nb::arg("source"), nb::arg("threads"))
-      .def(nb::init<nb::bytes, int>(), nb::arg("source"), nb::arg("threads"))
+      .def(nb::init<const std::string &, int, const std::string &>(), nb::arg("source"),
+           nb::arg("threads"), nb::arg("device"))
+      .def(nb::init<nb::bytes, int, const std::string &>(), nb::arg("source"), nb::arg("threads"),
+           nb::arg("device"))
       .def("inputs", &NativeSession::inputs)
       .def("outputs", &NativeSession::outputs)
       .def("metadata", &NativeSession::metadata)

@@ -13,6 +13,7 @@
 #include "Report.h"
 #include "Statistics.h"
 
+#include "permalloy/Runtime/Gpu.h"
 #include "permalloy/Support/Text.h"
 
 #include "llvm/Support/JSON.h"
@@ -192,6 +193,15 @@ static std::string cpuModel() {
   return text.substr(at).split('\n').first.split(':').second.trim().str();
 }
 
+/// What the models ran on.
+static std::string machineOf(const BenchCommand &command) {
+  Result<int> number = parseDevice(command.device);
+  if (!number.ok() || *number == kHostMemory)
+    return cpuModel();
+  Result<GpuInfo> gpu = findGpu(*number);
+  return gpu.ok() ? gpu->text() : command.device;
+}
+
 static void printRow(Table &table, const std::string &who, const std::vector<double> &times) {
   Summary summary = summarize(times);
   table.row({who, formatSeconds(summary.median), formatSeconds(summary.minimum),
@@ -262,7 +272,7 @@ struct ModelResults {
 
 static void printText(const BenchCommand &command, const std::string &peerName,
                       const std::vector<ModelResults> &models) {
-  llvm::outs() << cpuModel() << ", "
+  llvm::outs() << machineOf(command) << ", "
                << formatCount(static_cast<uint64_t>(command.threads), "thread") << ", permalloy "
                << PERMALLOY_VERSION << " " << command.settings.precision << " "
                << models.front().target << (peerName.empty() ? "" : ", " + peerName + " CPU f32")
@@ -287,7 +297,7 @@ static void printJson(const BenchCommand &command, const std::string &peerName,
       results.push_back(std::move(row));
     }
   llvm::json::OStream json(llvm::outs(), 2);
-  json.value(llvm::json::Object{{"machine", cpuModel()},
+  json.value(llvm::json::Object{{"machine", machineOf(command)},
                                 {"threads", command.threads},
                                 {"permalloy", PERMALLOY_VERSION},
                                 {"precision", command.settings.precision},

@@ -43,7 +43,8 @@ def compile(model: Any, output: str | os.PathLike | None = None, **options) -> s
     model    a path, the file's bytes, or an onnx.ModelProto
     output   where to write; None: into the cache, from which it may be evicted later
     options  flags of `permalloy compile`: target="x86-64-v3" or a list, dims={"batch": "1..32"}
-             (also 4 or (1, 32)), threads=2, and any other by its name with underscores; True
+             (also 4 or (1, 32)), a GPU's target ("sm_80", or "cuda:0" for the one of this machine),
+             threads=2, and any other by its name with underscores; True
              gives a flag without a value. precision="bf16" rounds the operands of products,
              precision="auto" with max_error=1e-3 and calibrate="inputs.npz" those that this allows;
              quantize="w4g32" stores weights as codes, chosen by solver="rtn", or by solver="gptq"
@@ -163,6 +164,8 @@ def _key(path, data, compiler, arguments) -> str:
     add(_native.version())
     add(f"{binary.st_size} {binary.st_mtime_ns}")
     add(_native.cpu_features())
+    if any(argument.startswith("cuda") for argument in arguments):
+        add(repr(_native.gpus()))  # what such a target is
     for flag, argument in zip(["", *arguments], arguments, strict=False):
         add(argument)
         reads = flag == "--statistics" and "--calibrate" not in arguments  # else it is written

@@ -35,6 +35,10 @@ class UnsupportedCpu(Error):
     """A .alloy file without code for this CPU."""
 
 
+class EPFail(Error):
+    """A GPU that is not there, that the model has no code for, or that failed."""
+
+
 class OutOfMemory(Error, MemoryError):
     """Memory could not be reserved."""
 
@@ -63,10 +67,6 @@ class DeviceReset(Error):
 
 
 class EngineError(Error):
-    pass
-
-
-class EPFail(Error):
     pass
 
 
@@ -106,6 +106,8 @@ _BY_CODE = {
     8: InvalidArgument,
     9: RuntimeException,
     10: Fail,
+    11: EPFail,
+    12: EPFail,
 }
 
 

@@ -23,13 +23,15 @@ class IOBinding(Listed):
     """What `InferenceSession.run_with_iobinding` reads and writes.
 
     An array that is bound is read in place, each time the session runs. An output that is bound
-    without memory is allocated by each run.
+    without memory is allocated by each run. Where the session runs on a GPU, memory of that GPU is
+    used as it is, and outputs bound to "cuda" stay there; runs wait for work of CUDA's legacy default
+    stream and are complete when they return.
     """
 
     def __init__(self, session: InferenceSession):
         self._session = session
         self._inputs: dict[str, Tensor] = {}
-        self._outputs: dict[str, Tensor | None] = {}
+        self._outputs: dict[str, Tensor | int] = {}  #: memory, or a device to allocate on
         self._results: list[OrtValue] = []
 
     def bind_cpu_input(self, name: str, arr_on_cpu: Any) -> None:
@@ -46,9 +48,9 @@ class IOBinding(Listed):
         buffer_ptr: int,
     ) -> None:
         """Binds memory of the caller's, dense and row-major, that must outlive its use."""
-        check_device(device_type)
+        device = check_device(device_type, device_id)
         self._number("input", name)
-        self._inputs[name] = _pointer(element_type, shape, buffer_ptr)
+        self._inputs[name] = _pointer(element_type, shape, buffer_ptr, device)
 
     def bind_ortvalue_input(self, name: str, ortvalue: OrtValue) -> None:
         self._number("input", name)
@@ -64,26 +66,26 @@ class IOBinding(Listed):
         buffer_ptr: int | None = None,
     ) -> None:
         """Binds memory of the caller's, or lets each run allocate when there is no `buffer_ptr`."""
-        check_device(device_type)
+        device = check_device(device_type, device_id)
         self._number("output", name)
         if buffer_ptr is None:
-            self._outputs[name] = None
+            self._outputs[name] = device
             return
         if element_type is None or shape is None:
             raise InvalidArgument(
                 f"output '{name}': element_type and shape are needed with buffer_ptr"
             )
-        self._bind_memory(name, _pointer(element_type, shape, buffer_ptr))
+        self._bind_memory(name, _pointer(element_type, shape, buffer_ptr, device))
 
     def bind_ortvalue_output(self, name: str, ortvalue: OrtValue) -> None:
         self._number("output", name)
         self._bind_memory(name, ortvalue._tensor)
 
     def synchronize_inputs(self) -> None:
-        """Nothing to wait for on the CPU."""
+        """Nothing to do: a run waits for what it needs."""
 
     def synchronize_outputs(self) -> None:
-        """Nothing to wait for on the CPU."""
+        """Nothing to do: outputs are complete when a run returns."""
 
     def get_outputs(self) -> list[OrtValue]:
         """Of the last run, in the order in which outputs were bound."""
@@ -121,24 +123,28 @@ class IOBinding(Listed):
     def _feeds(self) -> tensors.Feeds:
         return tensors.Feeds(self._inputs.items())
 
-    def _bound_outputs(self) -> dict[str, Tensor | None]:
+    def _bound_outputs(self) -> dict[str, Tensor | int]:
         if not self._outputs:
             raise InvalidArgument("no output is bound; bind_output('name') lets the run allocate")
         return dict(self._outputs)
 
-    def _take(self, bound: dict[str, Tensor | None], results: list) -> None:
+    def _take(self, bound: dict[str, Tensor | int], results: list) -> None:
         self._results = [
             _result(name, tensor, result, self._number("output", name))
             for (name, tensor), result in zip(bound.items(), results)
         ]
 
 
-def _pointer(element_type, shape, address) -> Tensor:
-    return Tensor(number_from(element_type), tuple(map(int, shape)), (), int(address), None)
+def _pointer(element_type, shape, address, device) -> Tensor:
+    shape = tuple(map(int, shape))
+    return Tensor(number_from(element_type), shape, (), int(address), None, device)
 
 
-def _result(name: str, tensor: Tensor | None, result: Any, number: int) -> OrtValue:
-    if tensor is None:
+def _result(name: str, tensor: Tensor | int, result: Any, number: int) -> OrtValue:
+    if isinstance(result, tuple):  # allocated on a GPU
+        shape, strides, address, owner = result
+        return OrtValue(Tensor(number, tuple(shape), tuple(strides), address, owner, tensor))
+    if not isinstance(tensor, Tensor):
         return OrtValue(tensors.from_array(f"output '{name}'", result, number))
     if list(tensor.shape) != list(result):
         raise InvalidArgument(

@@ -6,16 +6,48 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import warnings
 from typing import Any
 
 from . import _native
 from .compiler import ALLOY_MAGIC, compile_cached
-from .errors import InvalidArgument
+from .errors import EPFail, InvalidArgument, UnsupportedModel
 from .options import SessionOptions
+from .providers import CUDA, Provider
 
 
-def open_model(model: Any, options: SessionOptions) -> _native.Session:
-    """A session on a path, a file's bytes, or an onnx.ModelProto; compiled models are cached."""
+def open_model(
+    model: Any, options: SessionOptions, providers: list[Provider]
+) -> tuple[_native.Session, Provider]:
+    """A session on a path, a file's bytes, or an onnx.ModelProto; compiled models are cached.
+
+    The first of `providers` that can run the model does; which one that is comes along.
+    """
+    for i, provider in enumerate(providers):
+        try:
+            return _open_on(model, options, provider, providers[i:]), provider
+        except (EPFail, UnsupportedModel) as error:
+            if provider.name != CUDA or i + 1 == len(providers):
+                raise
+            warnings.warn(
+                f"{provider.name} ({provider.device}) is not used: {error}; falling back to "
+                f"{providers[i + 1].name}",
+                stacklevel=5,
+            )
+    raise AssertionError("unreachable")
+
+
+def _targets(options: dict[str, Any], provider: Provider, rest: list[Provider]) -> dict[str, Any]:
+    """The compile options with the targets that the providers need, where the user names none."""
+    if "target" in options or provider.name != CUDA:
+        return options
+    host = ["host"] if any(other.name != CUDA for other in rest) else []
+    return {**options, "target": [*host, provider.device]}
+
+
+def _open_on(model, options: SessionOptions, provider: Provider, rest) -> _native.Session:
+    if provider.name == CUDA:
+        _native.gpus()  # what is wrong with it is said before anything is compiled
     threads = options.intra_op_num_threads
     if hasattr(model, "SerializeToString"):
         model = model.SerializeToString()
@@ -24,21 +56,21 @@ def open_model(model: Any, options: SessionOptions) -> _native.Session:
         if data.startswith(ALLOY_MAGIC):
             _check_compiled(options)
             _write_copy(data, options)
-            return _native.Session(data, threads)
+            return _native.Session(data, threads, provider.device)
     else:
         data, path = None, os.fspath(model)
         if not os.path.exists(path) or _is_alloy(path):
             _check_compiled(options)
-            session = _native.Session(os.fsdecode(path), threads)
+            session = _native.Session(os.fsdecode(path), threads, provider.device)
             _write_copy(path, options)
             return session
 
     def use(alloy):
-        session = _native.Session(alloy, threads)
+        session = _native.Session(alloy, threads, provider.device)
         _write_copy(alloy, options)
         return session
 
-    return compile_cached(path, data, options._compile_options(), use)
+    return compile_cached(path, data, _targets(options._compile_options(), provider, rest), use)
 
 
 def _check_compiled(options: SessionOptions):

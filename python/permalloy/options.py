@@ -174,6 +174,7 @@ class SessionOptions(_Options):
     def __init__(self):
         super().__init__()
         object.__setattr__(self, "_dims", {})
+        object.__setattr__(self, "_providers", [])
 
     def add_free_dimension_override_by_name(self, dim_name: str, dim_value: int) -> None:
         """Compiles the model for this size of a named dimension."""
@@ -190,10 +191,12 @@ class SessionOptions(_Options):
         return self._get_entry(key)
 
     def add_provider(self, name: str, options: dict[str, str] | None = None) -> None:
+        """A provider of sessions that are opened without a list of their own."""
         check_known(name)
+        self._providers.append((name, dict(options or {})))
 
     def has_providers(self) -> bool:
-        return False
+        return bool(self._providers)
 
     def _compile_options(self) -> dict[str, Any]:
         """What permalloy.compile takes, the overridden dimensions included."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""OrtValue: a tensor with onnxruntime's interface, in the CPU's memory."""
+"""OrtValue: a tensor with onnxruntime's interface, in the memory of the CPU or of an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy as np
 from . import tensors
 from .dtypes import item_bytes, number_from, numpy_dtype, type_text
 from .errors import InvalidArgument
-from .tensors import Tensor
+from .tensors import HOST, Tensor
 from .unsupported import Listed
 
 
 class OrtDevice(Listed):
-    """A device; there is the CPU only."""
+    """A device: the CPU or an NVIDIA GPU."""
 
-    def __init__(self, device_id: int = 0):
-        self._device_id = device_id
+    def __init__(self, device_id: int = 0, device_type: int = 0):
+        self._device_id, self._device_type = device_id, device_type
 
     @staticmethod
     def make(ort_device_name: str, device_id: int = 0, vendor_id: int = -1) -> OrtDevice:
-        check_device(ort_device_name)
-        return OrtDevice(device_id)
+        is_gpu = check_device(ort_device_name, device_id) != HOST
+        return OrtDevice(device_id, 1 if is_gpu else 0)
 
     def device_id(self) -> int:
         return self._device_id
 
     def device_type(self) -> int:
-        return 0  # onnxruntime's number of the CPU
+        return self._device_type  # onnxruntime's numbers: the CPU is 0, a GPU 1
 
     def device_vendor_id(self) -> int:
         return 0
@@ -39,10 +39,14 @@ class OrtDevice(Listed):
         return 0
 
 
-def check_device(device_type: str):
-    """Refuses every device but the CPU."""
-    if not isinstance(device_type, str) or device_type.lower() != "cpu":
-        raise InvalidArgument(f"device {device_type!r} is unsupported; supported is 'cpu'")
+def check_device(device_type: str, device_id: int = 0) -> int:
+    """The number of a GPU, or HOST for the CPU; refuses every other device."""
+    name = device_type.lower() if isinstance(device_type, str) else None
+    if name == "cpu":
+        return HOST
+    if name in ("cuda", "gpu"):
+        return int(device_id)
+    raise InvalidArgument(f"device {device_type!r} is unsupported; supported are 'cpu' and 'cuda'")
 
 
 class OrtValue(Listed):
@@ -59,9 +63,12 @@ class OrtValue(Listed):
         device_id: int = 0,
         vendor_id: int = -1,
     ) -> OrtValue:
-        """On the array's memory; arrays that are not C-contiguous are copied."""
-        check_device(device_type)
-        return cls(tensors.from_array("the array", np.asarray(numpy_obj)))
+        """On the array's memory; arrays that are not C-contiguous are copied. On a GPU: a copy there."""
+        device = check_device(device_type, device_id)
+        if device == HOST:
+            return cls(tensors.from_array("the array", np.asarray(numpy_obj)))
+        dense = tensors.from_array("the array", np.ascontiguousarray(numpy_obj))
+        return cls(tensors.on_gpu(dense, device))
 
     @classmethod
     def ortvalue_from_numpy_with_onnx_type(
@@ -86,10 +93,11 @@ class OrtValue(Listed):
         vendor_id: int = -1,
     ) -> OrtValue:
         """Zeros. `element_type` is a numpy dtype or type, or ONNX's number."""
-        check_device(device_type)
+        device = check_device(device_type, device_id)
         number = number_from(element_type)
         array = np.zeros(tuple(shape), numpy_dtype(number))
-        return cls(Tensor(number, array.shape, (), array.ctypes.data, array))
+        tensor = Tensor(number, array.shape, (), array.ctypes.data, array)
+        return cls(tensor if device == HOST else tensors.on_gpu(tensor, device))
 
     @classmethod
     def from_dlpack(cls, data: Any) -> OrtValue:
@@ -97,7 +105,8 @@ class OrtValue(Listed):
         return cls(tensors.from_dlpack("the tensor", data))
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return 1, 0
+        on_host = self._tensor.device == HOST
+        return (1, 0) if on_host else (2, self._tensor.device)
 
     def __dlpack__(self, **arguments: Any) -> Any:
         return tensors.to_dlpack(self._tensor).__dlpack__(**arguments)
@@ -111,7 +120,7 @@ class OrtValue(Listed):
         return array if dtype is None else array.astype(dtype, copy=False)
 
     def numpy(self) -> np.ndarray:
-        """An array on this value's memory."""
+        """An array on this value's memory; of a value on a GPU, a copy."""
         return tensors.to_numpy(self._tensor)
 
     def shape(self) -> list[int]:
@@ -126,7 +135,7 @@ class OrtValue(Listed):
         return self._tensor.number
 
     def device_name(self) -> str:
-        return "cpu"
+        return "cpu" if self._tensor.device == HOST else "cuda"
 
     def data_ptr(self) -> int:
         return self._tensor.address
@@ -148,7 +157,10 @@ class OrtValue(Listed):
 
     def update_inplace(self, data: np.ndarray | OrtValue) -> None:
         """Copies `data`, of the same type and number of elements, into this value's memory."""
-        array = self.numpy()
+        on_host = self._tensor.device == HOST
+        array = (
+            self.numpy() if on_host else np.empty(self.shape(), numpy_dtype(self.element_type()))
+        )
         new = tensors.to_numpy(tensors.from_any("the data", data, self._tensor.number))
         if new.dtype != array.dtype or new.size != array.size:
             raise InvalidArgument(
@@ -158,6 +170,8 @@ class OrtValue(Listed):
         if not array.flags.writeable:
             raise InvalidArgument("the value was made from a read-only array")
         array[...] = new.reshape(array.shape)
+        if not on_host:
+            tensors.into_gpu(self._tensor, array)
 
     def __repr__(self):
         return f"OrtValue(data_type='{self.data_type()}', shape={self.shape()})"

@@ -28,7 +28,10 @@ class InferenceSession(Listed):
     path_or_bytes  a .alloy file, or an ONNX model, which is compiled first (the result is cached);
                    a path, the file's bytes, or an onnx.ModelProto
     sess_options   SessionOptions
-    providers      as for onnxruntime; all but "CPUExecutionProvider" are skipped with a warning
+    providers      as for onnxruntime: "CUDAExecutionProvider" (option device_id: an NVIDIA GPU) and
+                   "CPUExecutionProvider", the default. The first that can run the model does;
+                   those passed over are named in a warning, with the reason. Others are skipped with
+                   a warning. Nothing that the list does not name is used instead of a GPU
     arguments      onnxruntime's enable_fallback, read_config_from_model and disabled_optimizers,
                    which mean nothing here
 
@@ -52,8 +55,8 @@ class InferenceSession(Listed):
             raise InvalidArgument(
                 f"sess_options is a {type(sess_options).__name__}, expected SessionOptions"
             )
-        self.set_providers(providers, provider_options)
-        self._native = open_model(path_or_bytes, self._options)
+        self._model = path_or_bytes
+        self._open(providers, provider_options)
         self._inputs = [NodeArg(*info) for info in self._native.inputs()]
         self._outputs = [NodeArg(*info) for info in self._native.outputs()]
         self._numbers = {
@@ -63,6 +66,11 @@ class InferenceSession(Listed):
         self._trace: Trace | None = None
         if self._options.enable_profiling:
             self._trace = Trace(self._options.profile_file_prefix, self._native)
+
+    def _open(self, providers, provider_options) -> None:
+        listed = self._options._providers if providers is None else providers
+        self._candidates = _choose_providers(listed, provider_options)
+        self._native, self._provider = open_model(self._model, self._options, self._candidates)
 
     def run(
         self,
@@ -118,7 +126,10 @@ class InferenceSession(Listed):
         if not isinstance(iobinding, IOBinding) or iobinding._session is not self:
             raise InvalidArgument("the IOBinding must be one of this session's io_binding()")
         bound = iobinding._bound_outputs()  # kept while the run writes to it
-        targets = [t.target(name) if t else (name, 0, 0) for name, t in bound.items()]
+        targets = [
+            t.target(name) if isinstance(t, tensors.Tensor) else (name, 0, 0, t)
+            for name, t in bound.items()
+        ]
         results, _ = self._run(iobinding._feeds(), targets, run_options)
         iobinding._take(bound, results)
 
@@ -173,24 +184,30 @@ class InferenceSession(Listed):
         return []
 
     def get_providers(self) -> list[str]:
-        return providers.get_available_providers()
+        """The provider that the session runs on, and those of the list behind it."""
+        at = self._candidates.index(self._provider)
+        return list(dict.fromkeys(provider.name for provider in self._candidates[at:]))
 
     def get_provider_options(self) -> dict[str, dict]:
-        return {name: {} for name in self.get_providers()}
+        return {
+            provider.name: provider.options()
+            for provider in reversed(self._candidates)
+            if provider.name in self.get_providers()
+        }
 
     def set_providers(
         self,
         providers: Sequence | None = None,
         provider_options: Sequence[dict] | None = None,
     ) -> None:
-        """Warns of providers that are unavailable; the session stays on the CPU."""
-        _check_providers(providers, provider_options)
+        """Opens the model anew on these providers; states and profiles of before are gone."""
+        self._open(providers, provider_options)
 
     def enable_fallback(self) -> None:
-        """There is one provider: nothing to fall back to."""
+        """What a session falls back to stands in its list of providers."""
 
     def disable_fallback(self) -> None:
-        """There is one provider: nothing to fall back to."""
+        """What a session falls back to stands in its list of providers."""
 
     def get_modelmeta(self) -> ModelMetadata:
         return ModelMetadata(self._native.metadata())
@@ -259,12 +276,12 @@ class InferenceSession(Listed):
 
 
 # InferenceSession's parameter of the same name hides the module.
-_check_providers = providers.check
+_choose_providers = providers.choose
 
 
 def _new(names) -> list[tuple]:
     """Targets that the run allocates."""
-    return [(name, 0, 0) for name in names]
+    return [(name, 0, 0, tensors.HOST) for name in names]
 
 
 def _flag_of(run_options):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What a caller may give as a tensor, and the one conversion from it to the native layer.
 
-Taken are OrtValue, numpy arrays, whatever has `__dlpack__` on the CPU (torch, jax, cupy's host
-arrays ...) or `__array__`, and nested lists of numbers. None of those packages is imported.
+Taken are OrtValue, numpy arrays, whatever has `__dlpack__` on the CPU or an NVIDIA GPU (torch, jax,
+cupy ...) or `__array__`, and nested lists of numbers. None of those packages is imported.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from .dtypes import BFLOAT16, NAMES, item_bytes, number_of, numpy_dtype, type_te
 from .errors import InvalidArgument
 
 _DLPACK_CPU = 1
+_DLPACK_CUDA = 2
+#: In place of a GPU's number: the memory of this process.
+HOST = -1
 
 
 class Tensor(NamedTuple):
@@ -27,6 +30,7 @@ class Tensor(NamedTuple):
     strides: tuple[int, ...]  #: in elements; empty: dense and row-major
     address: int
     owner: Any
+    device: int = HOST  #: or the number of the GPU whose memory it is
 
     def bytes(self) -> int:
         """Size of a dense tensor of this shape."""
@@ -37,11 +41,11 @@ class Tensor(NamedTuple):
 
     def feed(self, name: str) -> tuple:
         """What _native.Session.run takes for an input."""
-        return name, self.number, self.shape, self.strides, self.address
+        return name, self.number, self.shape, self.strides, self.address, self.device
 
     def target(self, name: str) -> tuple:
         """What _native.Session.run takes for an output in this memory."""
-        return name, self.address, self.bytes()
+        return name, self.address, self.bytes(), self.device
 
 
 class Feeds(list):
@@ -114,10 +118,10 @@ def _from_numbers(what, value, expected) -> Tensor:
 
 def _from_dlpack(what, value) -> Tensor:
     device, index = value.__dlpack_device__()
-    if device != _DLPACK_CPU:
+    if device not in (_DLPACK_CPU, _DLPACK_CUDA):
         raise InvalidArgument(
             f"{what} is on the device {int(device)}:{int(index)} (DLPack's numbers), expected the "
-            "CPU's memory"
+            "CPU's memory (1) or an NVIDIA GPU's (2)"
         )
     return from_dlpack(what, value)
 
@@ -125,16 +129,18 @@ def _from_dlpack(what, value) -> Tensor:
 def from_dlpack(what: str, value: Any) -> Tensor:
     """The memory behind an object with `__dlpack__`, or a capsule."""
     try:
-        number, shape, strides, address, owner = _native.import_dlpack(value)
+        number, shape, strides, address, owner, device = _native.import_dlpack(value)
     except TypeError as error:
         raise InvalidArgument(
-            f"{what} is a {type(value).__name__}, whose DLPack form is not in the CPU's memory or "
-            "cannot be read"
+            f"{what} is a {type(value).__name__}, whose DLPack form is not in the CPU's or an NVIDIA "
+            "GPU's memory or cannot be read"
         ) from error
     if number == 0:
         raise InvalidArgument(f"{what} has a dtype that no model takes; supported are {NAMES}")
     if _is_dense(shape, strides):
-        return Tensor(number, tuple(shape), (), address, (owner, value))
+        return Tensor(number, tuple(shape), (), address, (owner, value), device)
+    if device != HOST:
+        return Tensor(number, tuple(shape), tuple(strides), address, (owner, value), device)
     view = _view(number, shape, strides, address, (owner, value))
     array, strides = _strided(view)
     return Tensor(number, array.shape, strides, array.ctypes.data, array)
@@ -170,13 +176,49 @@ def _view(number, shape, strides, address, owner) -> np.ndarray:
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray:
-    """An array on the tensor's memory."""
+    """An array on the tensor's memory; of a tensor on a GPU, a copy."""
+    if tensor.device != HOST:
+        return _from_gpu(tensor)
     if isinstance(tensor.owner, np.ndarray) and tensor.owner.shape == tensor.shape:
         array = tensor.owner
     else:
         strides = tensor.strides or _dense_strides(tensor.shape)
         array = _view(tensor.number, tensor.shape, strides, tensor.address, tensor.owner)
     return array.view(numpy_dtype(tensor.number)) if tensor.number == BFLOAT16 else array
+
+
+def on_gpu(tensor: Tensor, device: int) -> Tensor:
+    """A copy of a dense tensor of the host in the memory of a GPU."""
+    address, owner = _native.allocate_on_gpu(device, tensor.bytes())
+    _native.copy_bytes(address, device, tensor.address, HOST, tensor.bytes())
+    return Tensor(tensor.number, tensor.shape, (), address, owner, device)
+
+
+def _from_gpu(tensor: Tensor) -> np.ndarray:
+    array = np.empty(tensor.shape, numpy_dtype(tensor.number))
+    _copy_blocks(tensor, array.ctypes.data, HOST, to_host=True)
+    return array
+
+
+def into_gpu(tensor: Tensor, array: np.ndarray) -> None:
+    """Copies a C-contiguous array of the same elements into a tensor on a GPU."""
+    _copy_blocks(tensor, array.ctypes.data, HOST, to_host=False)
+
+
+def _copy_blocks(tensor: Tensor, dense: int, device: int, to_host: bool) -> None:
+    """Between a tensor and dense memory, as many elements at once as are neighbours in both."""
+    strides = tensor.strides or tuple(_dense_strides(tensor.shape))
+    inner, axis = 1, len(tensor.shape)
+    while axis and (tensor.shape[axis - 1] == 1 or strides[axis - 1] == inner):
+        axis -= 1
+        inner *= tensor.shape[axis]
+    size = item_bytes(tensor.number)
+    for index in np.ndindex(*tensor.shape[:axis]) if inner else ():
+        there = tensor.address + size * sum(i * stride for i, stride in zip(index, strides))
+        places = ((dense, device), (there, tensor.device))
+        to, source = places if to_host else places[::-1]
+        _native.copy_bytes(*to, *source, inner * size)
+        dense += inner * size
 
 
 def _dense_strides(shape) -> list[int]:
@@ -190,4 +232,6 @@ def _dense_strides(shape) -> list[int]:
 def to_dlpack(tensor: Tensor):
     """An object with `__dlpack__` on the tensor's memory."""
     strides = list(tensor.strides) or _dense_strides(tensor.shape)
-    return _native.export_dlpack(tensor.address, list(tensor.shape), strides, tensor.number, tensor)
+    return _native.export_dlpack(
+        tensor.address, list(tensor.shape), strides, tensor.number, tensor, tensor.device
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import NotImplemented
 
-_PROVIDERS = "there is one provider, the CPU's"
+_PROVIDERS = "a session runs on one provider, chosen from the list that it is opened with"
 _SPARSE = "sparse tensors are unsupported; give dense ones"
 _ALLOCATORS = "memory is planned by the compiler; there are no allocators to configure"
 _LORA = "adapters are unsupported; merge them into the model"
@@ -19,7 +19,7 @@ _WEIGHTS = "weights are compiled in; put them into the model and compile it agai
 _VECTOR = "use run_with_ort_values or run_with_iobinding"
 _COMPILE = "use permalloy.compile(model, output)"
 _TUNING = "nothing is tuned at run time"
-_GPU = "there are no GPU kernels"
+_GPU = "the driver is opened where it is needed; streams and graphs are the session's own"
 
 #: Names that raise, by class; "" is the module.
 REFUSED: dict[str, dict[str, str]] = {
@@ -132,8 +132,8 @@ NO_EFFECT: dict[str, dict[str, str]] = {
         "only_execute_path_to_fetches": "all outputs are computed",
     },
     "IOBinding": {
-        "synchronize_inputs": "the CPU's memory needs no waiting",
-        "synchronize_outputs": "the CPU's memory needs no waiting",
+        "synchronize_inputs": "a run waits for what it needs",
+        "synchronize_outputs": "outputs are complete when a run returns",
     },
 }
 

@@ -15,11 +15,14 @@ except ImportError:
     permalloy = None  # each test file then skips with the reason
 
 
-def _make_tiny(folder: Path, *arguments: str) -> str:
+def _build() -> Path:
     # The package in a build tree is <build>/python/permalloy.
     build = Path(permalloy.__file__).resolve().parent.parent.parent
-    build = Path(os.environ.get("PERMALLOY_BUILD_DIR", build))
-    tool = build / "bin" / "permalloy-make-tiny"
+    return Path(os.environ.get("PERMALLOY_BUILD_DIR", build))
+
+
+def _make_tiny(folder: Path, *arguments: str) -> str:
+    tool = _build() / "bin" / "permalloy-make-tiny"
     if not tool.exists():
         pytest.skip(f"{tool} is not built")
     path = folder / "tiny.alloy"
@@ -38,6 +41,34 @@ def tiny_cache(tmp_path_factory) -> str:
     """The runtime tests' decoder: x [b, 2, s, 4] joins past.k and past.v [b, 2, p, 4], and y
     [b, 2, 4] is the sum over the rows of k + (row + 1) * v."""
     return _make_tiny(tmp_path_factory.mktemp("tiny"), "cache")
+
+
+@pytest.fixture(scope="session")
+def tiny_gpu(tmp_path_factory) -> str:
+    """`tiny` with code for a GPU as well."""
+    return _make_tiny(tmp_path_factory.mktemp("tiny"), "gpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_gpu_cache(tmp_path_factory) -> str:
+    """`tiny_cache` with code for a GPU as well."""
+    return _make_tiny(tmp_path_factory.mktemp("tiny"), "cache", "gpu")
+
+
+@pytest.fixture
+def gpu(monkeypatch) -> str:
+    """A machine with a GPU: the runtime tests' driver on the host's memory. Its path."""
+    driver = _build() / "lib" / "libpermalloy_fake_cuda.so"
+    if not driver.exists():
+        pytest.skip(f"{driver} is not built")
+    monkeypatch.setenv("PERMALLOY_LIBCUDA", str(driver))
+    return str(driver)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    """A machine without one."""
+    monkeypatch.setenv("PERMALLOY_LIBCUDA", "/nowhere/libcuda.so.1")
 
 
 @pytest.fixture(scope="module")

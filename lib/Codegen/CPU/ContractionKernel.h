@@ -17,6 +17,8 @@ mlir::LogicalResult emitScheduledContraction(kern::KernelOp kernel, KernelBuilde
 
 /// The root is a tfm.grouped_linear (GroupedKernel.cpp).
 bool isGroupedKernel(kern::KernelOp kernel);
+/// Why such a kernel is no product of gathered rows; empty when it is.
+std::string whyNotGrouped(kern::KernelOp kernel);
 std::unique_ptr<ScheduleSpace> groupedKernelSpace(kern::KernelOp kernel, const CpuTarget &target);
 mlir::LogicalResult scheduleGroupedKernel(kern::KernelOp kernel, const CpuTarget &target, mlir::DictionaryAttr wanted);
 mlir::LogicalResult emitGroupedKernel(KernelFrame &frame);

@@ -23,7 +23,7 @@ static tfm::GroupedLinearOp findRoot(kern::KernelOp kernel) {
 
 bool codegen::isGroupedKernel(kern::KernelOp kernel) { return bool(findRoot(kernel)); }
 
-static std::string whyNotGrouped(kern::KernelOp kernel) {
+std::string codegen::whyNotGrouped(kern::KernelOp kernel) {
   tfm::GroupedLinearOp root = findRoot(kernel);
   auto weight = cast<RankedTensorType>(root.getWeight().getType());
   if (!llvm::hasSingleElement(kernel.getBlock().without_terminator()) || kernel.yielded().size() != 1)

@@ -9,6 +9,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -33,6 +34,7 @@ private:
   void give(Operation *op, Value with) { op->getResult(0).replaceAllUsesWith(with); }
   Value toWord(Value value);
   Value packHalves(Value low, Value high, Type half);
+  Value dotBytes(NVVM::DotAccumulate4WayOp dot);
 
   KernelBuilder &b;
   LLVM::LLVMFuncOp kernel;
@@ -77,6 +79,19 @@ void ThreadBuilder::ask(Operation *op, ThreadStep what, ValueRange operands) {
   give(op, result);
 }
 
+Value ThreadBuilder::dotBytes(NVVM::DotAccumulate4WayOp dot) {
+  auto byte = [&](Value bytes, int64_t i, NVVM::DotAccumulateType type) -> Value {
+    Value own = vector::ExtractOp::create(b, bytes, i);
+    if (type == NVVM::DotAccumulateType::SIGNED)
+      return arith::ExtSIOp::create(b, b.getI32Type(), own);
+    return arith::ExtUIOp::create(b, b.getI32Type(), own);
+  };
+  Value sum = dot.getC();
+  for (int64_t i = 0; i < 4; ++i)
+    sum = arith::AddIOp::create(b, sum, arith::MulIOp::create(b, byte(dot.getA(), i, dot.getAType()), byte(dot.getB(), i, dot.getBType())));
+  return sum;
+}
+
 /// What follows for one operation of the thread; it is erased then.
 LogicalResult ThreadBuilder::replace(Operation *op) {
   b.setInsertionPoint(op);
@@ -113,6 +128,7 @@ LogicalResult ThreadBuilder::replace(Operation *op) {
                                                                : ShuffleKind::down;
         return ask(op, ThreadStep::shuffle, {shuffle.getVal(), shuffle.getOffset(), number(int64_t(kind))}), success();
       })
+      .Case([&](NVVM::DotAccumulate4WayOp dot) { return give(op, dotBytes(dot)), success(); })
       .Default([&](Operation *op) { return op->emitError("has no form on a CPU"); });
 }
 

@@ -7,8 +7,8 @@ using namespace permalloy::codegen;
 using namespace mlir;
 
 ArrayRef<GpuForm> codegen::gpuForms() {
-  static const GpuForm kForms[] = {kTensorForm,   kAttentionForm, kAttentionFmaForm,
-                                   kElementsForm, kRowsForm};
+  static const GpuForm kForms[] = {kTensorForm,       kFmaForm,      kExpertsForm, kAttentionForm,
+                                   kAttentionFmaForm, kElementsForm, kRowsForm};
   return kForms;
 }
 

@@ -65,7 +65,8 @@ mlir::FailureOr<S> writeGpuSchedule(kern::KernelOp kernel, const ScheduleSpaceOf
   return readGpuSchedule(kernel, space);
 }
 
-extern const GpuForm kTensorForm, kAttentionForm, kAttentionFmaForm, kElementsForm, kRowsForm;
+extern const GpuForm kTensorForm, kFmaForm, kExpertsForm, kAttentionForm, kAttentionFmaForm,
+    kElementsForm, kRowsForm;
 
 } // namespace permalloy::codegen
 

@@ -52,6 +52,31 @@ Value WarpBuilder::shuffleXor(Value value, int32_t distance) {
 
 Value WarpBuilder::shuffle(Value value, Value lane) { return shuffle(NVVM::ShflKind::idx, value, lane); }
 
+Value WarpBuilder::dotBytes(Value x, bool xSigned, Value y, bool ySigned, Value sum) {
+  auto bytes = VectorType::get(4, b.getI8Type());
+  auto type = [](bool isSigned) {
+    return isSigned ? NVVM::DotAccumulateType::SIGNED : NVVM::DotAccumulateType::UNSIGNED;
+  };
+  return NVVM::DotAccumulate4WayOp::create(b, b.getI32Type(), LLVM::BitcastOp::create(b, bytes, x), type(xSigned),
+                                           LLVM::BitcastOp::create(b, bytes, y), type(ySigned), sum);
+}
+
+Value WarpBuilder::arriveLast(Value counter, int64_t count, Value shared) {
+  auto fence = [&] { LLVM::FenceOp::create(b, LLVM::AtomicOrdering::acq_rel, "device"); };
+  auto word = [&](int32_t bits) -> Value { return arith::ConstantOp::create(b, b.getI32IntegerAttr(bits)); };
+  fence();
+  barrier();
+  b.ifThen(b.equal(b.threadInBlock(), b.i64(0)), [&] {
+    Value before = LLVM::AtomicRMWOp::create(b, LLVM::AtomicBinOp::add, counter, word(1), LLVM::AtomicOrdering::monotonic, "device", 4);
+    Value isLast = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, before, word(int32_t(count - 1)));
+    b.ifThen(isLast, [&] { b.store(word(0), counter, 4); });
+    b.store(arith::ExtUIOp::create(b, b.getI32Type(), isLast), shared, 4);
+  });
+  barrier();
+  fence();
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, b.load(b.getI32Type(), shared, 4), word(0));
+}
+
 void WarpBuilder::copyAsync(Value shared, Value global, Value exists) {
   auto pointer = LLVM::LLVMPointerType::get(b.getContext(), kGlobalSpace);
   if (global.getType() != pointer)

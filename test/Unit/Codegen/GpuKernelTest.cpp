@@ -126,12 +126,12 @@ TEST(GpuTensorTest, EqualsTheInterpreter) {
 }
 
 /// What tensor cores do not take has another form: rows of A in parts of words, halves of another layout.
-TEST(GpuTensorTest, OtherLayersAreElements) {
+TEST(GpuTensorTest, OtherLayersAreNot) {
   for (auto [type, depth] : {std::pair("f16", 32), {"bf16", 40}, {"f32", 32}}) {
     KernelCheck check(linear(type, type, depth, 24, "activation relu"), "contraction");
     ASSERT_TRUE(bool(check));
     check.run(GpuTarget::all().front().thread(), "s=5", reference::Tolerance{1.6e-2, 2e-2});
-    EXPECT_EQ(check.kernelOp().getScheduleAttr().getAs<mlir::StringAttr>("form").str(), "elements") << type;
+    EXPECT_EQ(check.kernelOp().getScheduleAttr().getAs<mlir::StringAttr>("form").str(), "fma") << type;
   }
 }
 

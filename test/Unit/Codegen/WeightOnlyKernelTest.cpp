@@ -99,5 +99,6 @@ TEST_P(WeightOnlyKernelTest, GatherOfRows) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, WeightOnlyKernelTest, ::testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Gpu, WeightOnlyKernelTest, ::testing::ValuesIn(gpuThreads()), targetTestName);
 
 } // namespace

@@ -1,0 +1,254 @@
+//===- FmaKernel.cpp - kern.kernel with a tfm.linear without tensor cores -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Linear layers of every format that the CPU's contraction emitter knows: strict f32, halves with
+// sums in f32, 8-bit integers, codes with scales, kept blocks and quads.
+//
+//===----------------------------------------------------------------------===//
+#include "../CPU/ContractionKernel.h"
+#include "../CPU/WeightOnlyKernel.h"
+#include "FmaProduct.h"
+#include "Forms.h"
+#include "ProductEpilogue.h"
+#include "SkinnyProduct.h"
+#include "SparseProduct.h"
+#include "Tfm/Panels.h"
+#include "permalloy/Artifact/Format.h"
+#include "permalloy/Codegen/CPU/Emitters.h"
+#include "permalloy/Codegen/GPU/WarpBuilder.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+using tfm::DimExprAttr;
+
+/// What every GPU of the table gives a block (sm_89: 99 KB).
+static constexpr int64_t kSharedBytes = 96 * 1024;
+
+namespace {
+
+/// Few rows and many, chosen when the kernel runs.
+struct FmaSchedule : SkinnySchedule, FmaTile {
+  /// The numbers of rows that are known to occur.
+  bool hasFew = true, hasMany = true;
+
+  int64_t warps() const { return hasMany ? FmaTile::warps() : SkinnySchedule::warps; }
+  SkinnySchedule skinny() const {
+    SkinnySchedule own = *this;
+    own.warps = warps();
+    return own;
+  }
+};
+
+} // namespace
+
+static tfm::LinearOp rootOf(kern::KernelOp kernel) {
+  return *kernel.getBlock().getOps<tfm::LinearOp>().begin();
+}
+
+static Operation *sparseOf(tfm::LinearOp linear) {
+  Operation *expand = linear.getWeight().getDefiningOp();
+  return isa_and_nonnull<tfm::ExpandBlocksOp, tfm::ExpandQuadsOp>(expand) ? expand : nullptr;
+}
+
+static std::string whyNot(kern::KernelOp kernel, const GpuTarget &) {
+  if (kernel.getEmitter() != kern::Emitter::Contraction || isGroupedKernel(kernel))
+    return "it is no linear layer";
+  return whyNotContraction(kernel);
+}
+
+/// The weight without its addresses.
+static ProductWeight weightOf(tfm::LinearOp linear) {
+  auto type = cast<RankedTensorType>(linear.getWeight().getType());
+  ProductWeight weight{type.getDimSize(1), type.getDimSize(0)};
+  if (tfm::DequantizeOp decode = decodingOf(linear))
+    weight.coded.emplace().format = codeFormatOf(decode);
+  else
+    weight.element = type.getElementType();
+  Operation *sparse = sparseOf(linear);
+  if (auto blocks = dyn_cast_or_null<tfm::ExpandBlocksOp>(sparse))
+    weight.sparse = SparseRows{{}, blocks.kept(), blocks.blockColumns() / tfm::kPanelColumns};
+  if (auto quads = dyn_cast_or_null<tfm::ExpandQuadsOp>(sparse))
+    weight.sparse = SparseRows{{}, quads.depth(), 1, int64_t(quads.getKept())};
+  return weight;
+}
+
+static DimExprAttr rowsOf(kern::KernelOp kernel) {
+  SymbolicShapes shapes;
+  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
+    shapes.setDims(argument, kern::argDims(kernel, index));
+  DimExprAttr rows = DimExprAttr::constant(kernel.getContext(), 1);
+  tfm::Dims dims = shapes.dims(rootOf(kernel).getInput());
+  for (DimExprAttr dim : ArrayRef(dims).drop_back())
+    rows = DimExprAttr::mul(rows, dim);
+  return rows;
+}
+
+static bool hasFew(kern::KernelOp kernel) {
+  return rowsOf(kernel).asConstant().value_or(1) <= kSkinnyRows;
+}
+static bool hasMany(kern::KernelOp kernel) {
+  return rowsOf(kernel).asConstant().value_or(kSkinnyRows + 1) > kSkinnyRows;
+}
+
+static ScheduleSpaceOf<FmaSchedule> spaceOf(kern::KernelOp kernel) {
+  ScheduleSpaceOf<FmaSchedule> space;
+  bool isMany = hasMany(kernel);
+  if (isMany)
+    addFmaParameters(space, kSharedBytes);
+  if (isMany && weightOf(rootOf(kernel)).isBlocks())
+    space.require([](const FmaSchedule &s) { return whyNotSparseTile(s); });
+  if (hasFew(kernel))
+    addSkinnyParameters<FmaSchedule>(
+        space, weightOf(rootOf(kernel)), /*isGated=*/false, [=](const FmaSchedule &s) {
+          return isMany ? s.FmaTile::warps() : s.SkinnySchedule::warps;
+        });
+  return space;
+}
+
+static FailureOr<FmaSchedule> scheduleOf(kern::KernelOp kernel) {
+  auto schedule = readGpuSchedule(kernel, spaceOf(kernel));
+  if (succeeded(schedule))
+    schedule->hasFew = hasFew(kernel), schedule->hasMany = hasMany(kernel);
+  return schedule;
+}
+
+static FmaSchedule choose(kern::KernelOp kernel) {
+  ProductWeight weight = weightOf(rootOf(kernel));
+  FmaSchedule choice;
+  choice.hasMany = hasMany(kernel);
+  static_cast<FmaTile &>(choice) =
+      weight.isBlocks() ? chooseSparseTile(weight) : FmaTile::choose(weight);
+  static_cast<SkinnySchedule &>(choice) =
+      SkinnySchedule::choose(weight, /*isGated=*/false, choice.warps());
+  return choice;
+}
+
+static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, DictionaryAttr wanted) {
+  if (failed(writeGpuSchedule(kernel, spaceOf(kernel), choose(kernel), wanted)))
+    return failure();
+  FmaSchedule schedule = *scheduleOf(kernel);
+  ProductWeight weight = weightOf(rootOf(kernel));
+  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
+  DimExprAttr rows = rowsOf(kernel), one = constant(1);
+  DimExprAttr isMany = DimExprAttr::min(one, DimExprAttr::floorDiv(rows, constant(kSkinnyRows + 1)));
+  DimExprAttr isFew = DimExprAttr::sub(DimExprAttr::min(one, rows), isMany);
+  int64_t few = skinnyGroups(weight, schedule.skinny()) * schedule.split;
+  DimExprAttr down = DimExprAttr::ceilDiv(rows, constant(schedule.blockRows));
+  DimExprAttr many = DimExprAttr::mul(down, constant(fmaColumnBlocks(weight, schedule)));
+  kernel.setTilesAttr(DimExprAttr::add(DimExprAttr::mul(isFew, constant(few)),
+                                       DimExprAttr::mul(isMany, many)));
+  kernel.setScratchBytesAttr(constant(0));
+  return success();
+}
+
+static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
+  auto schedule = scheduleOf(kernel);
+  if (failed(schedule))
+    return failure();
+  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
+  bool isBlocks = weightOf(rootOf(kernel)).isBlocks();
+  int64_t shared = isBlocks ? sparseSharedBytes(*schedule) : schedule->sharedBytes(), scratch = 0;
+  if (!schedule->hasMany)
+    shared = 0;
+  if (schedule->hasFew) {
+    shared = std::max(shared, skinnySharedBytes(schedule->skinny()));
+    scratch = skinnyScratchBytes(weightOf(rootOf(kernel)), schedule->skinny());
+  }
+  return GpuLaunch{unsigned(32 * schedule->warps()), *kernel.getTiles(), constant(shared),
+                   constant(scratch)};
+}
+
+/// A codebook that is a constant of the kernel, in memory.
+static Value tableOf(GpuBuilder &b, ArrayRef<float> values) {
+  auto module = b.getBlock()->getParent()->getParentOfType<ModuleOp>();
+  StringRef bytes(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float));
+  auto type = LLVM::LLVMArrayType::get(b.getI8Type(), bytes.size());
+  LLVM::GlobalOp table;
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(module.getBody());
+    table = LLVM::GlobalOp::create(b, type, /*isConstant=*/true, LLVM::Linkage::Private, "codebook",
+                                   b.getStringAttr(bytes), /*alignment=*/64);
+  }
+  return LLVM::AddressOfOp::create(b, table);
+}
+
+/// Fills in the addresses.
+static LogicalResult placeWeight(KernelFrame &frame, GpuBuilder &b, ProductWeight &weight) {
+  tfm::LinearOp linear = rootOf(frame.kernel());
+  Operation *sparse = sparseOf(linear);
+  if (tfm::DequantizeOp decode = decodingOf(linear)) {
+    auto coded = codedWeightOf(frame, decode);
+    if (failed(coded))
+      return failure();
+    weight.coded = *coded;
+    if (!coded->table.empty())
+      weight.coded->codebook = tableOf(b, coded->table);
+    return success();
+  }
+  auto type = cast<RankedTensorType>(linear.getWeight().getType());
+  if (!sparse && !isa_and_nonnull<tfm::PanelsAttr>(type.getEncoding()))
+    return linear.emitError("products take a packed weight, not ") << type << "; run pack-weights first";
+  weight.panels = frame.argument(sparse ? sparse->getOperand(0) : linear.getWeight());
+  if (sparse)
+    weight.sparse->numbers = frame.argument(sparse->getOperand(1));
+  return success();
+}
+
+/// One block of few rows: all of them, times some panels and a part of K.
+static void emitFew(GpuBuilder &b, const BlockProduct &product, const SkinnySchedule &schedule) {
+  int64_t groups = skinnyGroups(product.weight, schedule);
+  Value counters = b.at(b.launchScratch(), -4 * int64_t(artifact::kDeviceCounters));
+  SkinnyPlace place{b.rem(b.blockNumber(), groups), b.div(b.blockNumber(), groups),
+                    WarpBuilder(b).sharedMemory(), b.launchScratch(), counters};
+  emitSkinnyProduct(b, product, schedule, place);
+}
+
+/// One block of many.
+static void emitMany(GpuBuilder &b, BlockProduct product, const FmaTile &tile) {
+  int64_t across = fmaColumnBlocks(product.weight, tile);
+  Value first = b.mul(b.div(b.blockNumber(), across), tile.blockRows);
+  auto rowOf = product.rowOf;
+  auto epilogue = product.epilogue;
+  product.count = b.sub(product.count, first);
+  product.rowOf = [&](Value i) { return rowOf(b.add(first, i)); };
+  product.epilogue = [&](Value i, Value column, Value results, Value second) {
+    epilogue(b.add(first, i), column, results, second);
+  };
+  auto emitTile = product.weight.isBlocks() ? emitSparseProduct : emitFmaProduct;
+  emitTile(b, product, tile, b.rem(b.blockNumber(), across), WarpBuilder(b).sharedMemory());
+}
+
+static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
+  kern::KernelOp kernel = frame.kernel();
+  auto schedule = scheduleOf(kernel);
+  tfm::LinearOp linear = rootOf(kernel);
+  BlockProduct product;
+  product.weight = weightOf(linear);
+  if (failed(schedule) || failed(placeWeight(frame, b, product.weight)))
+    return failure();
+  ProductEpilogue epilogue(frame, linear);
+  product.element = getElementTypeOrSelf(linear.getInput());
+  product.a = frame.argument(linear.getInput());
+  product.signedRows = !product.element.isUnsignedInteger();
+  product.count = frame.emit(rowsOf(kernel));
+  product.knownCount = rowsOf(kernel).asConstant();
+  product.rowOf = [](Value i) { return i; };
+  product.epilogue = [&](Value row, Value column, Value results, Value) {
+    epilogue(row, column, results);
+  };
+  auto few = [&] { emitFew(b, product, schedule->skinny()); };
+  auto many = [&] { emitMany(b, product, *schedule); };
+  if (!schedule->hasMany)
+    few();
+  else if (!schedule->hasFew)
+    many();
+  else
+    b.ifElse(b.less(product.count, b.i64(kSkinnyRows + 1)), few, many);
+  return success();
+}
+
+const GpuForm codegen::kFmaForm = {"fma", whyNot, schedule, launch, emit};

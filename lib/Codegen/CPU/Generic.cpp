@@ -129,18 +129,25 @@ void codegen::emitGenericElement(KernelFrame &frame, ValueEmitter &values, unsig
   storeElement(values, to, to.start(values, row), row, column);
 }
 
+static void storeVector(ValueEmitter &values, const WalkedResult &to, Value start, Value row, Value column) {
+  Site site = siteOf(to.dims, row, column);
+  site.lane = site.indices.size() - 1;
+  site.aligned = true;
+  values.elements().storeVector(to.e, values.vectorAt(to.tensor, site), to.address(values.builder(), start, column), {});
+}
+
+void codegen::emitGenericVector(KernelFrame &frame, ValueEmitter &values, unsigned index, Value row, Value column) {
+  WalkedResult to(frame, values, index);
+  storeVector(values, to, to.start(values, row), row, column);
+}
+
 static void emitRow(ValueEmitter &values, const WalkedResult &to, bool vectorize, Value row, Value first, Value end) {
   KernelBuilder &b = values.builder();
   Value start = to.start(values, row), scalarFrom = first;
   if (vectorize) {
     int64_t lanes = b.target().lanes();
     scalarFrom = b.add(first, b.mul(b.div(b.sub(end, first), lanes), lanes));
-    b.loop(first, scalarFrom, lanes, [&](Value column) {
-      Site site = siteOf(to.dims, row, column);
-      site.lane = site.indices.size() - 1;
-      site.aligned = true;
-      values.elements().storeVector(to.e, values.vectorAt(to.tensor, site), to.address(b, start, column), {});
-    });
+    b.loop(first, scalarFrom, lanes, [&](Value column) { storeVector(values, to, start, row, column); });
   }
   b.loop(scalarFrom, end, 1, [&](Value column) { storeElement(values, to, start, row, column); });
 }

@@ -16,6 +16,10 @@ llvm::SmallVector<tfm::Dims> genericWalks(kern::KernelOp kernel, SymbolicShapes 
 /// Computes and stores one element of yielded value `index`: `row` and `column` of its walk.
 void emitGenericElement(KernelFrame &frame, ValueEmitter &values, unsigned index, mlir::Value row, mlir::Value column);
 
+/// The same for a native vector from `column` on, a multiple of the lanes; `values` says whether there is one (lostLanes). The result
+/// is not packed.
+void emitGenericVector(KernelFrame &frame, ValueEmitter &values, unsigned index, mlir::Value row, mlir::Value column);
+
 } // namespace permalloy::codegen
 
 #endif

@@ -12,7 +12,7 @@ using namespace mlir;
 
 KernelBuilder::KernelBuilder(ModuleOp module, Location loc, StringRef name, const CpuTarget &target,
                              unsigned numBuffers, unsigned numScalars)
-    : ImplicitLocOpBuilder(loc, module.getContext()), cpu(target) {
+    : ImplicitLocOpBuilder(loc, module.getContext()), cpu(&target) {
   setInsertionPointToEnd(module.getBody());
   auto pointer = LLVM::LLVMPointerType::get(getContext());
   Type i64Type = getI64Type();
@@ -39,8 +39,14 @@ Value KernelBuilder::splat(float value) { return emitConstant(*this, vectorType(
 Value KernelBuilder::add(Value x, Value y) { return createOrFold<arith::AddIOp>(x, y); }
 Value KernelBuilder::sub(Value x, Value y) { return createOrFold<arith::SubIOp>(x, y); }
 Value KernelBuilder::mul(Value x, Value y) { return createOrFold<arith::MulIOp>(x, y); }
-Value KernelBuilder::div(Value x, Value y) { return createOrFold<arith::DivUIOp>(x, y); }
-Value KernelBuilder::rem(Value x, Value y) { return createOrFold<arith::RemUIOp>(x, y); }
+template <typename Op> Value KernelBuilder::divide(Value x, Value y) {
+  if (!hasShortDivision)
+    return createOrFold<Op>(x, y);
+  auto low = [&](Value v) { return createOrFold<arith::TruncIOp>(getI32Type(), v); };
+  return createOrFold<arith::ExtUIOp>(getI64Type(), createOrFold<Op>(low(x), low(y)));
+}
+Value KernelBuilder::div(Value x, Value y) { return divide<arith::DivUIOp>(x, y); }
+Value KernelBuilder::rem(Value x, Value y) { return divide<arith::RemUIOp>(x, y); }
 Value KernelBuilder::min(Value x, Value y) { return createOrFold<arith::MinSIOp>(x, y); }
 Value KernelBuilder::max(Value x, Value y) { return createOrFold<arith::MaxSIOp>(x, y); }
 Value KernelBuilder::less(Value x, Value y) {
@@ -63,7 +69,7 @@ Value KernelBuilder::maxf(Value x, Value y) {
   return arith::SelectOp::create(*this, greater, x, y);
 }
 Value KernelBuilder::broadcast(Value scalar) {
-  auto type = VectorType::get(cpu.lanes(), scalar.getType());
+  auto type = VectorType::get(cpu->lanes(), scalar.getType());
   return vector::BroadcastOp::create(*this, type, scalar);
 }
 
@@ -95,19 +101,19 @@ void KernelBuilder::store(Value value, Value pointer, unsigned alignment) {
 }
 
 Value KernelBuilder::laneMask(unsigned lanes) {
-  SmallVector<bool> bits(cpu.lanes());
+  SmallVector<bool> bits(cpu->lanes());
   std::fill_n(bits.begin(), lanes, true);
   return arith::ConstantOp::create(*this, DenseElementsAttr::get(maskType(), ArrayRef<bool>(bits)));
 }
 
 Value KernelBuilder::loadLanes(Value pointer, unsigned lanes) {
-  if (lanes == cpu.lanes())
+  if (lanes == cpu->lanes())
     return loadVector(pointer);
   return LLVM::MaskedLoadOp::create(*this, vectorType(), pointer, laneMask(lanes), splat(0.0f), 4);
 }
 
 void KernelBuilder::storeLanes(Value value, Value pointer, unsigned lanes) {
-  if (lanes == cpu.lanes())
+  if (lanes == cpu->lanes())
     return store(value, pointer);
   LLVM::MaskedStoreOp::create(*this, value, pointer, laneMask(lanes), 4);
 }

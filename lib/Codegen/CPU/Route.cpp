@@ -6,6 +6,7 @@
 // experts behind it, so it is written for few launches, not for many workers. A group_by alone is the last part of it.
 //
 //===----------------------------------------------------------------------===//
+#include "Router.h"
 #include "Selection.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
 #include "permalloy/Codegen/CPU/VectorMath.h"
@@ -17,61 +18,57 @@ using namespace permalloy::codegen;
 using namespace mlir;
 using tfm::DimExprAttr;
 
+Router::Router(kern::KernelOp kernel) {
+  for (Operation &op : kernel.getBlock()) {
+    if (auto top = dyn_cast<tfm::TopKOp>(op))
+      choice = top;
+    if (auto w = dyn_cast<tfm::MoeWeightsOp>(op))
+      weights = w;
+    if (auto g = dyn_cast<tfm::GroupByOp>(op))
+      groups = g;
+    if (auto c = dyn_cast<tfm::PrefixCountOp>(op))
+      counts = c;
+  }
+}
+
+std::string Router::check() {
+  if (counts)
+    return isa<BlockArgument>(counts.getInput()) && llvm::hasSingleElement(counts->getBlock()->without_terminator())
+               ? ""
+               : "what it counts is no argument, or it does more than count";
+  if (!choice && !weights && groups)
+    return isa<BlockArgument>(groups.getInput()) && getElementTypeOrSelf(groups.getInput()).isInteger(64)
+               ? ""
+               : "what it groups is no argument of i64";
+  if (!choice || !weights || !groups || groups.getInput() != choice.getResult() ||
+      weights.getExperts() != choice.getResult() || weights.getLogits() != choice.getInput())
+    return "it is no top_k with its weights and groups";
+  auto logits = cast<RankedTensorType>(choice.getInput().getType());
+  auto k = choice.getK() ? choice.getK()->asConstant() : std::nullopt;
+  if (!isa<BlockArgument>(choice.getInput()) || logits.getRank() != 2 || logits.isDynamicDim(1) || !k ||
+      choice.getAxis() != 1 || choice.getSmallest() || !Element::of(choice.getInput()).isFloat() ||
+      Element::of(choice.getInput()).isDouble())
+    return "its logits are no argument [tokens, experts] of f32, f16 or bf16, or k is not known";
+  experts = logits.getDimSize(1);
+  count = *k;
+  return int64_t(groups.getGroups()) == experts ? "" : "it groups by another number than that of its experts";
+}
+
+Value Router::input() { return counts ? counts.getInput() : onlyGroups() ? groups.getInput() : choice.getInput(); }
+
+Value Router::placeOf(KernelFrame &frame, Value result, Value otherwise) {
+  auto yielded = frame.kernel().yielded();
+  auto it = llvm::find(yielded, result);
+  return it == yielded.end() ? otherwise : frame.result(it - yielded.begin());
+}
+
 namespace {
-
-/// The operations of a router kernel.
-struct Router {
-  tfm::TopKOp choice;
-  tfm::MoeWeightsOp weights;
-  tfm::GroupByOp groups;
-  tfm::PrefixCountOp counts;
-  int64_t experts = 0, count = 0;
-
-  explicit Router(kern::KernelOp kernel) {
-    for (Operation &op : kernel.getBlock()) {
-      if (auto top = dyn_cast<tfm::TopKOp>(op))
-        choice = top;
-      if (auto w = dyn_cast<tfm::MoeWeightsOp>(op))
-        weights = w;
-      if (auto g = dyn_cast<tfm::GroupByOp>(op))
-        groups = g;
-      if (auto c = dyn_cast<tfm::PrefixCountOp>(op))
-        counts = c;
-    }
-  }
-
-  /// Groups that an operand names, rather than experts that are chosen here.
-  bool onlyGroups() { return !choice; }
-  /// Why the emitter cannot take it; fills in the sizes.
-  std::string check() {
-    if (counts)
-      return isa<BlockArgument>(counts.getInput()) && llvm::hasSingleElement(counts->getBlock()->without_terminator())
-                 ? ""
-                 : "what it counts is no argument, or it does more than count";
-    if (!choice && !weights && groups)
-      return isa<BlockArgument>(groups.getInput()) && getElementTypeOrSelf(groups.getInput()).isInteger(64)
-                 ? ""
-                 : "what it groups is no argument of i64";
-    if (!choice || !weights || !groups || groups.getInput() != choice.getResult() ||
-        weights.getExperts() != choice.getResult() || weights.getLogits() != choice.getInput())
-      return "it is no top_k with its weights and groups";
-    auto logits = cast<RankedTensorType>(choice.getInput().getType());
-    auto k = choice.getK() ? choice.getK()->asConstant() : std::nullopt;
-    if (!isa<BlockArgument>(choice.getInput()) || logits.getRank() != 2 || logits.isDynamicDim(1) || !k ||
-        choice.getAxis() != 1 || choice.getSmallest() || !Element::of(choice.getInput()).isFloat() ||
-        Element::of(choice.getInput()).isDouble())
-      return "its logits are no argument [tokens, experts] of f32, f16 or bf16, or k is not known";
-    experts = logits.getDimSize(1);
-    count = *k;
-    return int64_t(groups.getGroups()) == experts ? "" : "it groups by another number than that of its experts";
-  }
-};
 
 class RouteEmitter {
 public:
   RouteEmitter(KernelFrame &frame, Router &router)
       : frame(frame), b(frame.builder()), ops(b), router(router),
-        element(Element::of(router.counts ? router.counts.getInput() : router.onlyGroups() ? router.groups.getInput() : router.choice.getInput())) {}
+        element(Element::of(router.input())) {}
 
   void emit();
 
@@ -87,12 +84,7 @@ private:
   Value word(Value base, Value index) { return b.at(base, b.mul(index, 8)); }
   Value loadWord(Value base, Value index) { return b.load(b.getI64Type(), word(base, index), 8); }
   void storeWord(Value value, Value base, Value index) { b.store(value, word(base, index), 8); }
-  /// Where a result goes: the caller's memory, or `otherwise` when the kernel does not yield it.
-  Value placeOf(Value result, Value otherwise) {
-    auto yielded = frame.kernel().yielded();
-    auto it = llvm::find(yielded, result);
-    return it == yielded.end() ? otherwise : frame.result(it - yielded.begin());
-  }
+  Value placeOf(Value result, Value otherwise) { return Router::placeOf(frame, result, otherwise); }
 
   KernelFrame &frame;
   KernelBuilder &b;

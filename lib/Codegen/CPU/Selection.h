@@ -21,6 +21,9 @@ struct Selection {
 void emitSelection(KernelBuilder &b, const Selection &selection,
                    llvm::function_ref<void(mlir::Value slot, mlir::Value position)> take);
 
+/// Whether x comes before y whatever their positions. NaN is larger than every number.
+mlir::Value isAhead(KernelBuilder &b, Element element, bool smallest, mlir::Value x, mlir::Value y);
+
 } // namespace permalloy::codegen
 
 #endif

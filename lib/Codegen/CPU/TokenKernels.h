@@ -7,6 +7,11 @@
 
 namespace permalloy::codegen {
 
+/// The one operation of a kernel of the emitter "tokens", or null with the reason why the kernel is none.
+mlir::Operation *tokenRoot(kern::KernelOp kernel, std::string &reason);
+/// Elements behind the first two dimensions.
+int64_t tokenRowElements(mlir::Value tensor);
+
 /// Why tfm.token_score cannot be emitted; empty when it can.
 std::string whyNotTokenScore(tfm::TokenScoreOp op);
 /// Bytes of scratch for `n` tokens.

@@ -21,18 +21,17 @@ using namespace permalloy::codegen;
 using namespace mlir;
 using tfm::DimExprAttr;
 
+int64_t codegen::tokenRowElements(Value tensor) {
+  int64_t result = 1;
+  for (int64_t extent : cast<RankedTensorType>(tensor.getType()).getShape().drop_front(2))
+    result *= extent;
+  return result;
+}
+
 namespace {
 
 /// Columns of a tile of a merge, rows of a tile of an unmerge.
 constexpr int64_t kColumns = 256, kRows = 16;
-
-/// Elements behind the first two dimensions.
-int64_t rowElements(Value value) {
-  int64_t result = 1;
-  for (int64_t extent : cast<RankedTensorType>(value.getType()).getShape().drop_front(2))
-    result *= extent;
-  return result;
-}
 
 /// Calls `body` for the vectors of columns [begin, end) of a row; the last may be shorter.
 void forEachColumn(KernelBuilder &b, int64_t elements, function_ref<void(Value column, unsigned lanes)> body, Value begin,
@@ -46,7 +45,7 @@ void forEachColumn(KernelBuilder &b, int64_t elements, function_ref<void(Value c
 class MergeEmitter {
 public:
   MergeEmitter(KernelFrame &frame, tfm::TokenMergeOp op)
-      : frame(frame), b(frame.builder()), ops(b), op(op), element(Element::of(op.getInput())), width(rowElements(op.getInput())) {}
+      : frame(frame), b(frame.builder()), ops(b), op(op), element(Element::of(op.getInput())), width(tokenRowElements(op.getInput())) {}
 
   void emit();
 
@@ -167,7 +166,7 @@ static void emitUnmerge(KernelFrame &frame, tfm::TokenUnmergeOp op) {
   KernelBuilder &b = frame.builder();
   ElementOps ops(b);
   Element element = Element::of(op.getInput());
-  int64_t width = rowElements(op.getInput()), bytes = width * element.bytes();
+  int64_t width = tokenRowElements(op.getInput()), bytes = width * element.bytes();
   Value n = frame.dim(op.getMap(), 1), tokens = frame.dim(op.getInput(), 1), rows = frame.product(op.getMap(), 0, 2);
   Value input = frame.argument(op.getInput()), map = frame.argument(op.getMap()), result = frame.result(0);
   auto copyRow = [&](Value row) {
@@ -205,8 +204,7 @@ static std::string whyNotRows(Value input, Value map) {
   return llvm::any_of(behind, ShapedType::isDynamic) ? "the size of its rows is not known" : "";
 }
 
-/// The one operation of the kernel, or null with the reason.
-static Operation *rootOf(kern::KernelOp kernel, std::string &reason) {
+Operation *codegen::tokenRoot(kern::KernelOp kernel, std::string &reason) {
   auto body = kernel.getBlock().without_terminator();
   Operation *op = llvm::hasSingleElement(body) ? &*body.begin() : nullptr;
   if (!op || !llvm::all_of(op->getOperands(), llvm::IsaPred<BlockArgument>)) {
@@ -226,7 +224,7 @@ static Operation *rootOf(kern::KernelOp kernel, std::string &reason) {
 
 LogicalResult codegen::scheduleTokensKernel(kern::KernelOp kernel, const CpuTarget &target, DictionaryAttr wanted) {
   std::string reason;
-  Operation *root = rootOf(kernel, reason);
+  Operation *root = tokenRoot(kernel, reason);
   if (!root)
     return kernel.emitError("the tokens emitter cannot take this kernel: ") << reason;
   if (wanted && !wanted.empty())
@@ -239,7 +237,7 @@ LogicalResult codegen::scheduleTokensKernel(kern::KernelOp kernel, const CpuTarg
   if (auto score = dyn_cast<tfm::TokenScoreOp>(root)) {
     bytes = tokenScoreScratch(score, shapes.dim(score.getMetric(), 1), target);
   } else if (auto merge = dyn_cast<tfm::TokenMergeOp>(root)) {
-    tiles = DimExprAttr::mul(tiles, number(llvm::divideCeil(rowElements(merge.getInput()), kColumns)));
+    tiles = DimExprAttr::mul(tiles, number(llvm::divideCeil(tokenRowElements(merge.getInput()), kColumns)));
     DimExprAttr words = DimExprAttr::add(merge.getTokens(), DimExprAttr::add(shapes.dim(merge.getInput(), 1), number(1)));
     bytes = DimExprAttr::mul(words, number(8));
   } else {
@@ -253,7 +251,7 @@ LogicalResult codegen::scheduleTokensKernel(kern::KernelOp kernel, const CpuTarg
 
 LogicalResult codegen::emitTokensKernel(KernelFrame &frame) {
   std::string reason;
-  Operation *root = rootOf(frame.kernel(), reason);
+  Operation *root = tokenRoot(frame.kernel(), reason);
   if (!root)
     return frame.kernel().emitError("the tokens emitter cannot take this kernel: ") << reason;
   if (auto score = dyn_cast<tfm::TokenScoreOp>(root))

@@ -1,5 +1,6 @@
 //===- ValueReduce.cpp - row statistics at an index --------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Reduction.h"
 #include "ValueEmitter.h"
 
 using namespace permalloy;
@@ -77,7 +78,7 @@ SmallVector<Value> ValueEmitter::remembered(Operation *op, Value row, TypeRange 
 // Reductions
 //===----------------------------------------------------------------------===//
 
-static BinaryKind combiner(ReduceKind kind) {
+BinaryKind codegen::combinerOf(ReduceKind kind) {
   switch (kind) {
   case ReduceKind::Sum:
   case ReduceKind::Mean: return BinaryKind::Add;
@@ -91,7 +92,7 @@ static BinaryKind combiner(ReduceKind kind) {
   llvm_unreachable("unknown kind");
 }
 
-static Value neutral(ElementOps &ops, Element e, ReduceKind kind) {
+Value codegen::neutralOf(ElementOps &ops, Element e, ReduceKind kind) {
   switch (kind) {
   case ReduceKind::Sum:
   case ReduceKind::Mean:
@@ -105,8 +106,7 @@ static Value neutral(ElementOps &ops, Element e, ReduceKind kind) {
   llvm_unreachable("unknown kind");
 }
 
-/// The type that a reduction adds up in.
-static Element accumulatorOf(Element e) {
+Element codegen::accumulatorOf(Element e) {
   return e.isHalf() ? Element::of(Float32Type::get(e.stored.getContext())) : e;
 }
 
@@ -130,14 +130,14 @@ Value ValueEmitter::reduceAll(tfm::ReduceOp op, const Site &site) {
     }
     return source;
   };
-  Value init = neutral(ops, sumType, op.getKind());
+  Value init = neutralOf(ops, sumType, op.getKind());
   if (site.isVector())
     init = ops.toVector(init);
   Value total = nest(reduced, {init}, [&](ArrayRef<Value> inner, ValueRange carried) {
     Value element = vectorAt(op.getInput(), sourceAt(inner));
     if (op.getKind() == ReduceKind::AbsMax)
       element = ops.unary(tfm::UnaryKind::Abs, sumType, element);
-    return SmallVector<Value>{ops.binary(combiner(op.getKind()), sumType, carried[0], element)};
+    return SmallVector<Value>{ops.binary(combinerOf(op.getKind()), sumType, carried[0], element)};
   })[0];
   if (op.getKind() != ReduceKind::Mean)
     return ops.round(e, total);

@@ -13,29 +13,29 @@ using tfm::DimExprAttr;
 // The best elements of a row
 //===----------------------------------------------------------------------===//
 
-/// Whether x comes before y whatever their positions. NaN is larger than every number.
-static Value isAhead(KernelBuilder &b, const Selection &s, Value x, Value y) {
+Value codegen::isAhead(KernelBuilder &b, Element element, bool smallest, Value x, Value y) {
   ElementOps ops(b);
-  Value ahead = ops.compare(s.smallest ? CompareKind::Lt : CompareKind::Gt, s.element, x, y);
-  if (!s.element.isFloat())
+  Value ahead = ops.compare(smallest ? CompareKind::Lt : CompareKind::Gt, element, x, y);
+  if (!element.isFloat())
     return ahead;
-  Value large = s.smallest ? y : x, small = s.smallest ? x : y;
-  Value onlyOne = arith::AndIOp::create(b, ops.compare(CompareKind::Ne, s.element, large, large),
-                                        ops.compare(CompareKind::Eq, s.element, small, small));
+  Value large = smallest ? y : x, small = smallest ? x : y;
+  Value onlyOne = arith::AndIOp::create(b, ops.compare(CompareKind::Ne, element, large, large),
+                                        ops.compare(CompareKind::Eq, element, small, small));
   return arith::OrIOp::create(b, ahead, onlyOne);
 }
 
 void codegen::emitSelection(KernelBuilder &b, const Selection &s, function_ref<void(Value, Value)> take) {
   Value none = b.i64(-1), zero = ElementOps(b).constant(s.element, 0.0), yes = arith::ConstantOp::create(b, b.getBoolAttr(true));
+  auto ahead = [&](Value x, Value y) { return isAhead(b, s.element, s.smallest, x, y); };
   auto either = [&](Value x, Value y) -> Value { return arith::OrIOp::create(b, x, y); };
   auto both = [&](Value x, Value y) -> Value { return arith::AndIOp::create(b, x, y); };
   b.loop(b.i64(0), s.count, 1, {zero, none}, [&](Value slot, ValueRange last) {
     auto best = b.loop(b.i64(0), s.size, 1, {zero, none}, [&](Value position, ValueRange so) {
       // Behind the one chosen before: worse, or as good and further on. -1: none was, or none is yet.
-      Value x = s.at(position), better = isAhead(b, s, x, last[0]);
+      Value x = s.at(position), better = ahead(x, last[0]);
       Value tied = both(arith::XOrIOp::create(b, better, yes), b.less(last[1], position));
-      Value isFree = either(b.less(last[1], b.i64(0)), either(isAhead(b, s, last[0], x), tied));
-      Value wins = either(b.less(so[1], b.i64(0)), isAhead(b, s, x, so[0]));
+      Value isFree = either(b.less(last[1], b.i64(0)), either(ahead(last[0], x), tied));
+      Value wins = either(b.less(so[1], b.i64(0)), ahead(x, so[0]));
       Value takes = both(isFree, wins);
       return SmallVector<Value>{b.select(takes, x, so[0]), b.select(takes, position, so[1])};
     });

@@ -28,13 +28,14 @@ void permalloy::codegen::registerKernelDialects(DialectRegistry &registry) {
 
 /// Whether `type` is a vector that one register holds: 1-D, and as many lanes as the register has
 /// of its element. What is narrower may follow the lanes of 32 or 64 bits too, masks (i1) also those of 8 and 16. Or a quarter of a
-/// register of f32, which a load broadcasts to all quarters.
+/// register of f32, which a load broadcasts to all quarters. A thread of a GPU has registers of 32 bits, and accesses of 128: any
+/// short vector will do.
 static bool fitsRegister(VectorType type, const CpuTarget &target) {
   if (type.getRank() != 1 || type.isScalable())
     return false;
   unsigned bits = type.getElementTypeBitWidth();
   int64_t lanes = type.getNumElements();
-  if (target.vectorBits == 128 && (lanes * bits == 64 || lanes * bits == 32))
+  if (target.isGpuThread() && llvm::is_contained({2, 4, 8, 16}, lanes))
     return true;
   if (bits >= 8 && lanes * bits == target.vectorBits)
     return true;

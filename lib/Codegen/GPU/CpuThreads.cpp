@@ -129,6 +129,12 @@ LogicalResult ThreadBuilder::replace(Operation *op) {
         return ask(op, ThreadStep::shuffle, {shuffle.getVal(), shuffle.getOffset(), number(int64_t(kind))}), success();
       })
       .Case([&](NVVM::DotAccumulate4WayOp dot) { return give(op, dotBytes(dot)), success(); })
+      .Case([&](NVVM::VoteSyncOp vote) {
+        if (vote.getKind() != NVVM::VoteSyncKind::ballot)
+          return failure();
+        Value flag = arith::ExtUIOp::create(b, b.getI32Type(), vote.getPred());
+        return ask(op, ThreadStep::ballot, {flag}), success();
+      })
       .Default([&](Operation *op) { return op->emitError("has no form on a CPU"); });
 }
 

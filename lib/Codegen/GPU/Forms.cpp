@@ -7,8 +7,10 @@ using namespace permalloy::codegen;
 using namespace mlir;
 
 ArrayRef<GpuForm> codegen::gpuForms() {
-  static const GpuForm kForms[] = {kTensorForm,       kFmaForm,      kExpertsForm, kAttentionForm,
-                                   kAttentionFmaForm, kElementsForm, kRowsForm};
+  static const GpuForm kForms[] = {kTensorForm,       kFmaForm,    kExpertsForm, kAttentionForm,
+                                   kAttentionFmaForm, kRouteForm,  kTokensForm,  kRowForm,
+                                   kFoldForm,         kSelectForm, kVectorForm,  kElementsForm,
+                                   kRowsForm};
   return kForms;
 }
 

@@ -66,7 +66,7 @@ mlir::FailureOr<S> writeGpuSchedule(kern::KernelOp kernel, const ScheduleSpaceOf
 }
 
 extern const GpuForm kTensorForm, kFmaForm, kExpertsForm, kAttentionForm, kAttentionFmaForm,
-    kElementsForm, kRowsForm;
+    kRouteForm, kTokensForm, kRowForm, kFoldForm, kSelectForm, kVectorForm, kElementsForm, kRowsForm;
 
 } // namespace permalloy::codegen
 

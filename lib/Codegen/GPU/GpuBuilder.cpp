@@ -10,7 +10,7 @@ using namespace mlir;
 
 GpuBuilder::GpuBuilder(ModuleOp module, Location loc, StringRef name, const GpuTarget &target, unsigned threads,
                        unsigned numBuffers, unsigned numScalars)
-    : KernelBuilder(loc, module.getContext(), target.thread()) {
+    : KernelBuilder(loc, module.getContext(), target.thread()), gpu(target) {
   setInsertionPointToEnd(module.getBody());
   SmallVector<Type> parameters(numBuffers, LLVM::LLVMPointerType::get(getContext()));
   parameters.append(numScalars, getI64Type());
@@ -19,6 +19,9 @@ GpuBuilder::GpuBuilder(ModuleOp module, Location loc, StringRef name, const GpuT
   function = LLVM::LLVMFuncOp::create(*this, name, type);
   function->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), getUnitAttr());
   function->setAttr(NVVM::NVVMDialect::getMaxntidAttrName(), getDenseI32ArrayAttr({int32_t(threads)}));
+  // From this LLVM infers which vectors are aligned: only those move by one access.
+  for (unsigned i = 0; i < numBuffers; ++i)
+    function.setArgAttr(i, LLVM::LLVMDialect::getAlignAttrName(), getI64IntegerAttr(16));
   setInsertionPointToStart(function.addEntryBlock(*this));
   llvm::append_range(buffers, function.getArguments().take_front(numBuffers));
   llvm::append_range(scalars, function.getArguments().slice(numBuffers, numScalars));
@@ -31,4 +34,12 @@ GpuBuilder::GpuBuilder(ModuleOp module, Location loc, StringRef name, const GpuT
   block = read(NVVM::BlockIdXOp::create(*this, getI32Type()), INT32_MAX);
   thread = read(NVVM::ThreadIdXOp::create(*this, getI32Type()), threads);
   inGrid = add(mul(block, threads), thread);
+}
+
+void GpuBuilder::shortenDivisions(Value most) {
+  Value limit = i64(int64_t(1) << 32), isLess = less(most, limit);
+  if (!matchPattern(isLess, m_One()))
+    ifThen(createOrFold<arith::XOrIOp>(isLess, arith::ConstantOp::create(*this, getBoolAttr(true))),
+           [&] { LLVM::Trap::create(*this); });
+  hasShortDivision = true;
 }

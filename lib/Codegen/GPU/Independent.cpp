@@ -7,6 +7,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "../CPU/Generic.h"
+#include "Elements.h"
 #include "Forms.h"
 #include "Tfm/Outliers.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
@@ -25,9 +26,8 @@ static DimExprAttr constant(kern::KernelOp kernel, int64_t value) {
   return DimExprAttr::constant(kernel.getContext(), value);
 }
 
-/// Whether ValueEmitter knows the operations: those of the row, contraction, attention and generic
-/// emitters.
-static std::string whyNoRows(kern::KernelOp kernel, const GpuTarget &) {
+/// It knows the operations of the row, contraction, attention and generic emitters.
+std::string codegen::whyNotValues(kern::KernelOp kernel) {
   if (kernel.getEmitter() == kern::Emitter::Route || kernel.getEmitter() == kern::Emitter::Tokens)
     return ("they have no " + kern::stringifyEmitter(kernel.getEmitter()) + " kernels").str();
   for (Operation &op : kernel.getBlock())
@@ -35,6 +35,10 @@ static std::string whyNoRows(kern::KernelOp kernel, const GpuTarget &) {
             tfm::OutlierPositionsOp, tfm::OutlierValuesOp, tfm::OutlierLinearOp>(op))
       return op.getName().getStringRef().str();
   return "";
+}
+
+static std::string whyNoRows(kern::KernelOp kernel, const GpuTarget &) {
+  return whyNotValues(kernel);
 }
 
 static std::string whyNoElements(kern::KernelOp kernel, const GpuTarget &target) {
@@ -86,6 +90,7 @@ static FailureOr<GpuLaunch> launchRows(kern::KernelOp kernel) {
 static LogicalResult emitElements(KernelFrame &frame, GpuBuilder &b) {
   kern::KernelOp kernel = frame.kernel();
   SymbolicShapes shapes;
+  shortenDivisions(frame, b);
   ValueEmitter values(frame);
   for (auto [index, walk] : llvm::enumerate(genericWalks(kernel, shapes))) {
     DimExprAttr width = walk.empty() ? constant(kernel, 1) : walk.back();
@@ -107,6 +112,7 @@ static LogicalResult scheduleRows(kern::KernelOp kernel, const GpuTarget &target
 }
 
 static LogicalResult emitRows(KernelFrame &frame, GpuBuilder &b) {
+  shortenDivisions(frame, b);
   Value row = b.threadInGrid();
   Value scratch =
       b.at(b.launchScratch(), b.mul(row, frame.emit(*frame.kernel().getScratchBytes())));

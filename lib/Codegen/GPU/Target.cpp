@@ -17,8 +17,9 @@ static const GpuTarget kTargets[] = {
 
 // The widest access of a thread is 128 bits. 255 registers of 32 bits are there; a kernel of several warps a scheduler has fewer.
 static const CpuTarget kThread = {"thread", 128, 32, "", "", {}, {}};
+static const CpuTarget kThreadOfEight = {"thread of 8", 256, 32, "", "", {}, {}};
 
-const CpuTarget &GpuTarget::thread() const { return kThread; }
+const CpuTarget &GpuTarget::thread(unsigned lanes) const { return lanes == 8 ? kThreadOfEight : kThread; }
 
 llvm::ArrayRef<GpuTarget> GpuTarget::all() { return kTargets; }
 

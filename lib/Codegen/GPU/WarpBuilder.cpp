@@ -77,6 +77,11 @@ Value WarpBuilder::arriveLast(Value counter, int64_t count, Value shared) {
   return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, b.load(b.getI32Type(), shared, 4), word(0));
 }
 
+Value WarpBuilder::ballot(Value flag) {
+  Value all = arith::ConstantOp::create(b, b.getI32IntegerAttr(-1));
+  return NVVM::VoteSyncOp::create(b, b.getI32Type(), all, flag, NVVM::VoteSyncKind::ballot);
+}
+
 void WarpBuilder::copyAsync(Value shared, Value global, Value exists) {
   auto pointer = LLVM::LLVMPointerType::get(b.getContext(), kGlobalSpace);
   if (global.getType() != pointer)

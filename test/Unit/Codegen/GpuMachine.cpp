@@ -22,7 +22,6 @@ struct Copy {
 
 struct Thread {
   ucontext_t context;
-  std::vector<char> stack;
   bool done = false;
   /// What it waits for; nothing: it can run.
   std::optional<ThreadStep> wants;
@@ -48,6 +47,7 @@ private:
   void loadMatrix(unsigned first, bool isTransposed);
   void multiply(unsigned first, ThreadStep what);
   void shuffle(unsigned first);
+  void ballot(unsigned first);
   Thread &at(unsigned number) { return threads[number]; }
 
   KernelFunction kernel;
@@ -64,6 +64,14 @@ char *addressOf(const uint32_t *words) {
   char *address;
   memcpy(&address, words, sizeof address);
   return address;
+}
+
+/// Of the thread `number` of any block: they run one after the other.
+char *stackOf(unsigned number) {
+  static std::vector<std::unique_ptr<char[]>> stacks;
+  while (stacks.size() <= number)
+    stacks.push_back(std::make_unique_for_overwrite<char[]>(kStackBytes));
+  return stacks[number].get();
 }
 
 float floatOf(uint32_t bits) { return std::bit_cast<float>(bits); }
@@ -206,7 +214,17 @@ void Block::shuffle(unsigned first) {
   }
 }
 
+void Block::ballot(unsigned first) {
+  uint32_t bits = 0;
+  for (unsigned lane = 0; lane < kWarp; ++lane)
+    bits |= at(first + lane).words[0] << lane;
+  for (unsigned lane = 0; lane < kWarp; ++lane)
+    at(first + lane).words[0] = bits;
+}
+
 void Block::together(unsigned first, ThreadStep what) {
+  if (what == ThreadStep::ballot)
+    return ballot(first);
   if (what == ThreadStep::shuffle)
     return shuffle(first);
   if (what == ThreadStep::barrierOfWarp)
@@ -234,9 +252,8 @@ bool Block::release(unsigned first, unsigned count, bool isWarp) {
 void Block::run() {
   for (unsigned i = 0; i < threads.size(); ++i) {
     Thread &thread = at(i);
-    thread.stack.resize(kStackBytes);
     getcontext(&thread.context);
-    thread.context.uc_stack = {thread.stack.data(), 0, thread.stack.size()};
+    thread.context.uc_stack = {stackOf(i), 0, kStackBytes};
     thread.context.uc_link = &scheduler;
     auto self = reinterpret_cast<uintptr_t>(this);
     makecontext(&thread.context, reinterpret_cast<void (*)()>(enter), 3, unsigned(self), unsigned(self >> 32), i);

@@ -130,5 +130,6 @@ TEST_P(QuantizeKernelTest, OutliersOfOddRows) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, QuantizeKernelTest, testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Gpu, QuantizeKernelTest, testing::ValuesIn(gpuThreads()), targetTestName);
 
 } // namespace

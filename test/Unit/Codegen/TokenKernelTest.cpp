@@ -107,5 +107,6 @@ TEST_P(TokenKernelTest, Unmerge) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, TokenKernelTest, ::testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Gpu, TokenKernelTest, ::testing::ValuesIn(gpuThreads()), targetTestName);
 
 } // namespace

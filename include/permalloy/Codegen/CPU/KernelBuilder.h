@@ -32,7 +32,7 @@ public:
   /// Ends the function with a return. Call once, when the body is complete.
   void finish();
 
-  const CpuTarget &target() const { return cpu; }
+  const CpuTarget &target() const { return *cpu; }
   Value buffer(unsigned index) const { return buffers[index]; }
   Value scalar(unsigned index) const { return scalars[index]; }
   Value tileBegin() { return firstTile; }
@@ -40,9 +40,9 @@ public:
   Value scratch() { return memory; }
 
   /// Types: one native vector of f32, of i32, and a mask of the same lanes.
-  mlir::VectorType vectorType() { return mlir::VectorType::get(cpu.lanes(), getF32Type()); }
-  mlir::VectorType intVectorType() { return mlir::VectorType::get(cpu.lanes(), getI32Type()); }
-  mlir::VectorType maskType() { return mlir::VectorType::get(cpu.lanes(), getI1Type()); }
+  mlir::VectorType vectorType() { return mlir::VectorType::get(cpu->lanes(), getF32Type()); }
+  mlir::VectorType intVectorType() { return mlir::VectorType::get(cpu->lanes(), getI32Type()); }
+  mlir::VectorType maskType() { return mlir::VectorType::get(cpu->lanes(), getI1Type()); }
 
   /// Constants and i64 arithmetic; operands of the division are not negative.
   Value i64(int64_t value);
@@ -109,16 +109,18 @@ public:
 protected:
   /// For functions of another form (GPU/GpuBuilder.h), which the subclass starts: it fills in all members below.
   KernelBuilder(mlir::Location loc, mlir::MLIRContext *context, const CpuTarget &target)
-      : ImplicitLocOpBuilder(loc, context), cpu(target) {}
+      : ImplicitLocOpBuilder(loc, context), cpu(&target) {}
 
+  const CpuTarget *cpu;
   mlir::LLVM::LLVMFuncOp function;
   llvm::SmallVector<Value> buffers, scalars;
   Value firstTile, lastTile, memory;
+  /// Quotients and remainders are of 32 bits: operands are known to be below 2^32.
+  bool hasShortDivision = false;
 
 private:
   Value laneMask(unsigned lanes);
-
-  const CpuTarget &cpu;
+  template <typename Op> Value divide(Value x, Value y);
 };
 
 } // namespace permalloy::codegen

@@ -35,6 +35,8 @@ struct CpuTarget {
   /// Values of 32 bits in a register: 8 or 16.
   unsigned lanes() const { return vectorBits / 32; }
   bool isAvx512() const { return vectorBits == 512; }
+  /// No CPU but one thread of a GPU (GPU/Target.h), or what stands for it in tests.
+  bool isGpuThread() const { return vectorBits == 128 || llvmTuneCpu.empty(); }
   /// AMX tiles of bf16 and 8-bit integers, and vector conversion to bf16 (avx512bf16).
   bool hasAmx() const { return hasExtra("amx-tile"); }
   /// vpdpbusd, in registers of vectorBits.

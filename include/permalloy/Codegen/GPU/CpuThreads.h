@@ -26,6 +26,7 @@ enum class ThreadStep : int64_t {
   loadMatrix = 4,   ///< shared address (2) -> 4
   multiplyTf32 = 5, ///< a (4), b (2), c (4) -> 4; and the other types behind it, in the order of OperandType
   shuffle = 9,      ///< word, lane as ShuffleKind means it, kind -> the word of that lane
+  ballot = 10,      ///< 0 or 1 -> a bit for each lane
   barrierOfWarp = 12,
   loadTransposed = 13, ///< as loadMatrix, each 8 x 8 elements of 16 bits transposed
 };

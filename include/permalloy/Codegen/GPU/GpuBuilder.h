@@ -37,7 +37,14 @@ public:
   /// What tileBegin, tileEnd and scratch() give to emitters that write for a single worker.
   void setWorker(Value begin, Value end, Value scratch) { firstTile = begin, lastTile = end, memory = scratch; }
 
+  /// Native vectors have 4 (as at the start) or 8 elements from here on.
+  void setLanes(unsigned lanes) { cpu = &gpu.thread(lanes); }
+  /// Quotients are of 32 bits from here on, which take a tenth of the instructions. `most`, the elements of the largest tensor, is
+  /// checked first: where it is 2^32 or more the kernel traps.
+  void shortenDivisions(Value most);
+
 private:
+  const GpuTarget &gpu;
   Value block, thread, inGrid, launchMemory;
 };
 

@@ -20,8 +20,9 @@ struct GpuTarget {
   /// architecture reads.
   llvm::StringRef ptxFeature;
 
-  /// The registers of one thread, as emitters that write for a single worker see them: vectors of 4 (ld.v4 moves 128 bits).
-  const CpuTarget &thread() const;
+  /// The registers of one thread, as emitters that write for a single worker see them: vectors of 4 (ld.v4 moves 128 bits), or of 8
+  /// for elements of 16 bits.
+  const CpuTarget &thread(unsigned lanes = 4) const;
 
   /// All targets, oldest first.
   static llvm::ArrayRef<GpuTarget> all();

@@ -38,6 +38,8 @@ public:
   Value shuffleXor(Value value, int32_t distance);
   /// As lane `lane` (i32) has it.
   Value shuffle(Value value, Value lane);
+  /// Bit l of the result, an i32, is what lane l has as `flag` (i1).
+  Value ballot(Value flag);
 
   /// c + the sum of four products of bytes (all i32); signed or not.
   Value dotBytes(Value a, bool aSigned, Value b, bool bSigned, Value c);

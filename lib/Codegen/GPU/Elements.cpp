@@ -1,0 +1,31 @@
+//===- Elements.cpp - numbers of elements -----------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Elements.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+using tfm::DimExprAttr;
+
+DimExprAttr codegen::elementCount(MLIRContext *context, ArrayRef<DimExprAttr> dims) {
+  DimExprAttr count = DimExprAttr::constant(context, 1);
+  for (DimExprAttr dim : dims)
+    count = DimExprAttr::mul(count, dim);
+  return count;
+}
+
+void codegen::shortenDivisions(KernelFrame &frame, GpuBuilder &b) {
+  kern::KernelOp kernel = frame.kernel();
+  DimExprAttr most = DimExprAttr::constant(b.getContext(), 0);
+  auto look = [&](Value tensor) {
+    if (!isa<RankedTensorType>(tensor.getType()))
+      return;
+    tfm::Dims dims = frame.dims(tensor);
+    if (llvm::all_of(dims, isDerived))
+      most = DimExprAttr::max(most, elementCount(b.getContext(), dims));
+  };
+  llvm::for_each(kernel.getBlock().getArguments(), look);
+  for (Operation &op : kernel.getBlock())
+    llvm::for_each(op.getResults(), look);
+  b.shortenDivisions(frame.emit(most));
+}

@@ -1,0 +1,23 @@
+//===- Elements.h - numbers of elements, for forms through ValueEmitter -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_LIB_CODEGEN_GPU_ELEMENTS_H
+#define PERMALLOY_LIB_CODEGEN_GPU_ELEMENTS_H
+
+#include "permalloy/Codegen/CPU/KernelFrame.h"
+#include "permalloy/Codegen/GPU/GpuBuilder.h"
+
+namespace permalloy::codegen {
+
+/// Why ValueEmitter does not know a kernel's operations, in a few words; empty when it does.
+std::string whyNotValues(kern::KernelOp kernel);
+
+/// The elements of a tensor of these dimensions.
+tfm::DimExprAttr elementCount(mlir::MLIRContext *context, llvm::ArrayRef<tfm::DimExprAttr> dims);
+
+/// GpuBuilder::shortenDivisions for the largest of the kernel's tensors, those between its operations
+/// included.
+void shortenDivisions(KernelFrame &frame, GpuBuilder &b);
+
+} // namespace permalloy::codegen
+
+#endif

@@ -54,7 +54,8 @@ private:
   Value turnedHalves() {
     Value isFirst = b.less(column, half);
     Value step = b.select(isFirst, half, b.sub(b.i64(0), half));
-    Value pair = b.select(isFirst, column, b.sub(column, half));
+    // On a GPU LLVM has to see that vectors of the tables are aligned, which it does not through the choice.
+    Value pair = b.target().isGpuThread() ? b.rem(column, half) : b.select(isFirst, column, b.sub(column, half));
     Value sign = b.select(isFirst, ops.constant(sumType, -1.0), ops.constant(sumType, 1.0));
     return combine(inputAt(step), table(op.getCos(), pair), binary(BinaryKind::Mul, table(op.getSin(), pair), sign));
   }

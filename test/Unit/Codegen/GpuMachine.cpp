@@ -66,9 +66,9 @@ char *addressOf(const uint32_t *words) {
   return address;
 }
 
-/// Of the thread `number` of any block: they run one after the other.
+/// Of the thread `number` of any block of this thread of the CPU: blocks run one after the other.
 char *stackOf(unsigned number) {
-  static std::vector<std::unique_ptr<char[]>> stacks;
+  thread_local std::vector<std::unique_ptr<char[]>> stacks;
   while (stacks.size() <= number)
     stacks.push_back(std::make_unique_for_overwrite<char[]>(kStackBytes));
   return stacks[number].get();

@@ -52,6 +52,18 @@ public:
 
   CallContext &context() { return *context_; }
 
+  /// Gives memory back that no call uses; whether there was any.
+  bool freeIdle() {
+    std::vector<std::unique_ptr<CallContext>> idle;
+    if (shared_.deviceOutputs)
+      shared_.deviceOutputs->expect({});
+    {
+      std::lock_guard lock(shared_.contextsLock);
+      idle.swap(shared_.idleContexts);
+    }
+    return !idle.empty() || shared_.deviceOutputs;
+  }
+
   /// Runs `body` with the pool, or with null when it is in use or there is none.
   template <class Body> void withPool(Body body) {
     std::unique_lock lock(shared_.poolLock, std::defer_lock);
@@ -305,6 +317,9 @@ static std::string placeText(int device) {
 
 /// Tensors on a GPU must be on the session's; they cannot be rearranged there.
 Status Session::checkPlaces(std::span<const InputTensor> inputs, std::span<const OutputTensor> outputs) const {
+  auto isOnHost = [](const auto &tensor) { return tensor.device == kHostMemory; };
+  if (std::ranges::all_of(inputs, isOnHost) && std::ranges::all_of(outputs, isOnHost))
+    return {};
   const Manifest &manifest = artifact_->manifest();
   std::string accepted = placeText(kHostMemory) + (device() == kHostMemory ? "" : " and " + placeText(device()));
   for (uint32_t i = 0; i < inputs.size(); ++i) {
@@ -351,7 +366,10 @@ Status Session::runChecked(std::span<const InputTensor> inputs, std::span<Output
   Call call(*this);
   CallContext &context = call.context();
   CacheUse use;
-  PERMALLOY_TRY(prepareCaches(context, std::move(symbols), dense, options.state, use));
+  Status prepared = prepareCaches(context, symbols, dense, options.state, use);
+  if (prepared.code() == StatusCode::outOfMemory && call.freeIdle()) // what earlier calls left on a GPU
+    prepared = prepareCaches(context, symbols, dense, options.state, use);
+  PERMALLOY_TRY(prepared);
   OutputPlaces places(outputs.size());
   PERMALLOY_TRY(prepareOutputs(context, dense, outputs, !options.state, places));
   Status status;

@@ -139,6 +139,21 @@ TEST_F(DeviceTest, WhatDoesNotFitHarmsNoLaterRun) {
     EXPECT_TRUE(TinyCase(2, 3, i).runsRight(*session));
 }
 
+/// What earlier calls left behind makes room.
+TEST_F(DeviceTest, IdleMemoryIsGivenBack) {
+  auto session = open(withDevice(tinyModel()));
+  ASSERT_TRUE(session);
+  TinyCase tiny(8, 400);
+  std::vector<OutputTensor> outputs(3);
+  for (OutputTensor &output : outputs)
+    output.device = 0;
+  ASSERT_TRUE(session->run(tiny.inputs(), outputs).ok());
+  for (OutputTensor &output : outputs)
+    output.release(); // to the pool
+  gpu.memory = gpu.bytes + (10 << 10);
+  EXPECT_TRUE(TinyCase(8, 512).runsRight(*session));
+}
+
 TEST_F(DeviceTest, WeightsThatDoNotFit) {
   gpu.memory = 100;
   Status status = openFails(withDevice(tinyModel()));

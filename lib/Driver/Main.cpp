@@ -7,6 +7,7 @@
 
 #include "permalloy/Artifact/CpuFeatures.h"
 #include "permalloy/Artifact/Format.h"
+#include "permalloy/Runtime/Gpu.h"
 #include "permalloy/Runtime/ThreadPool.h"
 #include "permalloy/Support/Files.h"
 #include "permalloy/Support/Text.h"
@@ -24,6 +25,11 @@ int runVersion() {
                << artifact::kKernelAbiVersion << "\n"
                << "CPU features: " << joined(cpuFeatureNames(hostCpuFeatures()), " ") << "\n"
                << "CPUs this process may use: " << availableCpus() << "\n";
+  Result<std::vector<GpuInfo>> gpus = listGpus();
+  for (const GpuInfo &gpu : gpus.ok() ? *gpus : std::vector<GpuInfo>())
+    llvm::outs() << "GPU: " << gpu.text() << "\n";
+  if (!gpus.ok())
+    llvm::outs() << "no GPU: " << gpus.status().message() << "\n";
   return 0;
 }
 

@@ -17,8 +17,10 @@ import onnx
 from onnx import helper, shape_inference
 from onnx.backend.base import Backend, BackendRep
 
+from . import _native
 from .errors import CompileError, InvalidArgument
 from .options import SessionOptions
+from .providers import CPU, CUDA, get_available_providers
 from .session import InferenceSession
 
 
@@ -65,7 +67,7 @@ class PermalloyBackend(Backend):
         options = SessionOptions()
         options.intra_op_num_threads = kwargs.pop("intra_op_num_threads", 0)
         _refuse_options(kwargs)
-        return PermalloyBackendRep(InferenceSession(model, options))
+        return PermalloyBackendRep(InferenceSession(model, options, _providers(device)))
 
     @classmethod
     def run_model(
@@ -91,12 +93,27 @@ class PermalloyBackend(Backend):
 
     @classmethod
     def supports_device(cls, device: str) -> bool:
-        return device.partition(":")[0] == "CPU"
+        kind, _, number = device.partition(":")
+        if kind == "CUDA":
+            return (number or "0").isdecimal() and int(number or "0") < _gpu_count()
+        return kind == "CPU"
 
 
 def _check_device(device: str) -> None:
     if not PermalloyBackend.supports_device(device):
-        raise InvalidArgument(f"device '{device}' is unsupported; supported is 'CPU'")
+        there = ["CPU", *(f"CUDA:{i}" for i in range(_gpu_count()))]
+        raise InvalidArgument(
+            f"device '{device}' is unsupported; supported are {', '.join(map(repr, there))}"
+        )
+
+
+def _gpu_count() -> int:
+    return len(_native.gpus()) if CUDA in get_available_providers() else 0
+
+
+def _providers(device: str) -> list:
+    kind, _, number = device.partition(":")
+    return [(CUDA, {"device_id": number or "0"})] if kind == "CUDA" else [CPU]
 
 
 def _refuse_options(options: dict[str, Any]) -> None:

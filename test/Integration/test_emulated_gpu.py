@@ -117,6 +117,23 @@ def test_decoder(emulated, tmp_path, monkeypatch, spelling):
             ids = expected.argmax(1)[:, None]
 
 
+def test_python_compiles_for_the_gpu(emulated, bert, tmp_path, monkeypatch):
+    """An .onnx opened on a GPU is compiled for it and, where the list names the CPU, for that."""
+    monkeypatch.setenv("PERMALLOY_LIBCUDA", str(DRIVER))
+    monkeypatch.setenv("PERMALLOY_COMPILER", str(TOOL))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    gpu = permalloy_package.InferenceSession(str(bert), providers=providers)
+    assert gpu.get_providers() == providers and gpu.target == "sm_80"
+    cpu = permalloy_package.InferenceSession(str(bert))
+    ids = np.random.default_rng(0).integers(0, 67, (2, 9))
+    feed = {"input_ids": ids, "attention_mask": ids | 1, "token_type_ids": ids % 2}
+    for _ in range(3):  # the second run is captured
+        (actual,), (expected,) = gpu.run(None, feed), cpu.run(None, feed)
+        assert np.abs(actual - expected).max() <= TOLERANCE * np.abs(expected).max()
+    assert len(list(tmp_path.rglob("*.alloy"))) == 2
+
+
 def test_commands(emulated, bert):
     """An .onnx is compiled for the machine's GPU where --device names it."""
     sizes = "--dim", "batch=1", "--dim", "sequence=8"

@@ -366,6 +366,24 @@ Status DeviceContext::useCallersMemory(std::span<const InputTensor> inputs, std:
   return {};
 }
 
+/// A kernel that follows an address of elsewhere takes the process' context with it.
+Status DeviceContext::checkCallersMemory() const {
+  auto check = [&](const void *data, int device, uint64_t bytes, const char *role, const std::string &name) -> Status {
+    int owner = -1;
+    if (device == kHostMemory || !data || bytes == 0 ||
+        (device_->driver().pointerAttribute(&owner, kPointerDevice, toAddress(data)) == kSuccess && owner == device))
+      return {};
+    return {StatusCode::invalidArgument, std::string(role) + " '" + name + "' is said to lie in the memory of cuda:" +
+                                             std::to_string(device) + ", but its address does not"};
+  };
+  const Manifest &manifest = artifact_.manifest();
+  for (uint32_t i = 0; i < inputs_.size(); ++i)
+    PERMALLOY_TRY(check(inputs_[i].data, inputs_[i].device, tensorBytes(inputs_[i].dtype, inputs_[i].dims), "input", manifest.inputs[i].name));
+  for (uint32_t i = 0; i < outputs_.size(); ++i)
+    PERMALLOY_TRY(check(outputs_[i].data, outputs_[i].device, 1, "output", manifest.outputs[i].name));
+  return {};
+}
+
 /// Tensors on the device may be the result of work in the legacy default stream, which ours does not wait for by itself.
 Status DeviceContext::waitForCaller() {
   bool any = std::ranges::any_of(inputs_, [](const InputTensor &input) { return input.device != kHostMemory; }) ||
@@ -421,6 +439,7 @@ Status DeviceContext::run(std::span<const InputTensor> inputs, std::span<const T
     *record = {record->run, static_cast<int64_t>(::gettid()), symbolValues_, {}, {}, 1};
   PERMALLOY_TRY(useCallersMemory(inputs, outputs, caches));
   PERMALLOY_TRY(transfers_->prepare(stagingBytes_));
+  PERMALLOY_TRY(checkCallersMemory());
   PERMALLOY_TRY(waitForCaller());
   PERMALLOY_TRY(uploadInputs());
   PERMALLOY_TRY(patchBuffers());

@@ -65,6 +65,7 @@ private:
   Status start();
   Status placeArena(Arena &arena, std::span<const uint64_t> sizes, const std::string &what);
   Status useCallersMemory(std::span<const InputTensor> inputs, std::span<const TensorMemory> outputs, std::span<void *const> caches);
+  Status checkCallersMemory() const;
   Status waitForCaller();
   Status uploadInputs();
   Status downloadOutputs();

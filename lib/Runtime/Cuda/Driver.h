@@ -50,9 +50,7 @@ enum : int {
   kCaptureThreadLocal = 1,
   kJitErrorLog = 5,
   kJitErrorLogBytes = 6,
-  kPointerMemoryType = 2,
   kPointerDevice = 9,
-  kMemoryOfDevice = 2,
 };
 inline StreamHandle legacyStream() { return reinterpret_cast<StreamHandle>(uintptr_t(1)); }
 /// Of launches: parameters follow as one block.

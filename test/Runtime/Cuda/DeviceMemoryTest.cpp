@@ -98,6 +98,9 @@ TEST_F(DeviceMemoryTest, ForeignTensorsAreRefused) {
   EXPECT_EQ(host->run(inputs, outputs).message(), "input 'm' lies in the memory of cuda:0; this session takes this process' memory");
   inputs[1].strides = {1, 2};
   EXPECT_EQ(session->run(inputs, outputs).message(), "input 'm' lies in the memory of cuda:0 and is not dense; give a contiguous copy");
+  inputs = tiny.inputs();
+  inputs[0].device = 0;
+  EXPECT_EQ(session->run(inputs, outputs).message(), "input 'x' is said to lie in the memory of cuda:0, but its address does not");
   outputs[0].device = 2;
   EXPECT_EQ(session->run(tiny.inputs(), outputs).message(),
             "output 'y' is wanted in the memory of cuda:2; this session takes this process' memory and the memory of cuda:0");

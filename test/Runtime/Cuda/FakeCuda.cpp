@@ -434,8 +434,8 @@ FAKE cuPointerGetAttribute(void *value, int attribute, DevicePointer address) {
   BEGIN;
   if (!hostOf(address, 1))
     return kInvalidValue;
-  *static_cast<int *>(value) = attribute == kPointerMemoryType ? int(kMemoryOfDevice) : 0;
-  return kSuccess;
+  *static_cast<int *>(value) = 0;
+  return attribute == kPointerDevice ? int(kSuccess) : int(kInvalidValue);
 }
 
 //===-- Streams, events, graphs -------------------------------------------===//

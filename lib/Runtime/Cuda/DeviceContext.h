@@ -24,8 +24,12 @@ namespace permalloy::cuda {
 
 /// Counters before the scratch of a launch: zero when it begins, and it leaves them so.
 constexpr uint64_t kCounters = 4096;
+constexpr uint64_t kCounterBytes = kCounters * sizeof(uint32_t);
 /// What kernels may take the beginning of each buffer to be aligned to.
 constexpr uint64_t kOperandAlignment = 16;
+
+inline std::byte *toPointer(DevicePointer address) { return reinterpret_cast<std::byte *>(address); }
+inline DevicePointer toAddress(const void *pointer) { return reinterpret_cast<DevicePointer>(pointer); }
 
 class DeviceContext final : public CallContext {
 public:

@@ -1,0 +1,126 @@
+//===- FakeStreams.cpp - streams, events and graphs of the fake driver *- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "FakeState.h"
+
+using namespace permalloy;
+using namespace permalloy::fakecuda;
+
+FAKE cuStreamCreate(StreamHandle *stream, unsigned) {
+  BEGIN;
+  auto *fresh = new Stream();
+  state().streams.insert(fresh);
+  ++state().control.streams;
+  *stream = reinterpret_cast<StreamHandle>(fresh);
+  return kSuccess;
+}
+FAKE cuStreamDestroy_v2(StreamHandle stream) {
+  BEGIN_RELEASE;
+  runAll();
+  state().streams.erase(of<Stream>(stream));
+  delete of<Stream>(stream);
+  --state().control.streams;
+  return kSuccess;
+}
+FAKE cuStreamSynchronize(StreamHandle stream) {
+  BEGIN;
+  Stream *queue = streamOf(stream);
+  if (queue->capture)
+    return kCaptureUnsupported;
+  queue->run(queue->queued);
+  return sticky;
+}
+FAKE cuStreamWaitEvent(StreamHandle stream, EventHandle event, unsigned) {
+  BEGIN;
+  Stream *other = of<Event>(event)->stream;
+  uint64_t ticket = of<Event>(event)->ticket;
+  if (other)
+    streamOf(stream)->put([=] { return other->run(ticket), kSuccess; });
+  return kSuccess;
+}
+FAKE cuEventCreate(EventHandle *event, unsigned flags) {
+  BEGIN;
+  auto *fresh = new Event();
+  fresh->hasTiming = !(flags & kEventNoTiming);
+  ++state().control.events;
+  *event = reinterpret_cast<EventHandle>(fresh);
+  return kSuccess;
+}
+FAKE cuEventDestroy_v2(EventHandle event) {
+  BEGIN_RELEASE;
+  runAll();
+  delete of<Event>(event);
+  --state().control.events;
+  return kSuccess;
+}
+FAKE cuEventRecord(EventHandle event, StreamHandle stream) {
+  BEGIN;
+  auto *mark = of<Event>(event);
+  mark->isReached = false;
+  mark->stream = streamOf(stream);
+  mark->stream->put([=] { return mark->isReached = true, mark->time = std::chrono::steady_clock::now(), kSuccess; });
+  mark->ticket = mark->stream->queued;
+  return kSuccess;
+}
+FAKE cuEventSynchronize(EventHandle event) {
+  BEGIN;
+  if (auto *mark = of<Event>(event); mark->stream)
+    mark->stream->run(mark->ticket);
+  return sticky;
+}
+FAKE cuEventElapsedTime(float *milliseconds, EventHandle begin, EventHandle end) {
+  BEGIN;
+  auto *first = of<Event>(begin), *last = of<Event>(end);
+  if (!first->hasTiming || !last->hasTiming)
+    return kInvalidHandle;
+  if (!first->isReached || !last->isReached)
+    return kNotReady;
+  *milliseconds = std::chrono::duration<float, std::milli>(last->time - first->time).count();
+  return kSuccess;
+}
+FAKE cuStreamBeginCapture_v2(StreamHandle stream, int) {
+  BEGIN;
+  if (streamOf(stream)->capture || streamOf(stream) == &state().legacy)
+    return kCaptureUnsupported;
+  streamOf(stream)->capture = new Graph();
+  ++captures;
+  return kSuccess;
+}
+FAKE cuStreamEndCapture(StreamHandle stream, GraphHandle *graph) {
+  BEGIN;
+  Stream *queue = streamOf(stream);
+  if (!queue->capture)
+    return kInvalidValue;
+  --captures;
+  ++state().control.graphs;
+  *graph = reinterpret_cast<GraphHandle>(std::exchange(queue->capture, nullptr));
+  return kSuccess;
+}
+FAKE cuGraphInstantiateWithFlags(GraphExecHandle *exec, GraphHandle graph, unsigned long long) {
+  BEGIN;
+  if (state().control.lacksGraphs)
+    return kInvalidValue;
+  ++state().control.graphs;
+  ++state().control.instantiations;
+  *exec = reinterpret_cast<GraphExecHandle>(new Graph(*of<Graph>(graph)));
+  return kSuccess;
+}
+FAKE cuGraphLaunch(GraphExecHandle exec, StreamHandle stream) {
+  BEGIN;
+  ++state().control.graphLaunches;
+  for (const Work &work : *of<Graph>(exec))
+    streamOf(stream)->put(work);
+  return kSuccess;
+}
+FAKE cuGraphExecDestroy(GraphExecHandle exec) {
+  BEGIN_RELEASE;
+  runAll();
+  delete of<Graph>(exec);
+  --state().control.graphs;
+  return kSuccess;
+}
+FAKE cuGraphDestroy(GraphHandle graph) {
+  BEGIN_RELEASE;
+  delete of<Graph>(graph);
+  --state().control.graphs;
+  return kSuccess;
+}

@@ -22,7 +22,7 @@ kern.kernel @floats contraction attributes {symbols = ["s"], arg_dims = [[#tfm.d
 // CHECK: fence.{{.*}}gpu
 // CHECK: atom.{{.*}}add
 // CHECK-NOT: cp.async
-// SCHEDULE: kern.kernel @row {{.*}}form = "fma"{{.*}}skinny_split = 8
+// SCHEDULE: kern.kernel @row {{.*}}form = "fma"{{.*}}skinny_split = 16
 // CHECK: .visible .entry codes(
 kern.kernel @row contraction attributes {symbols = [], arg_dims = [[#tfm.dim<1>, #tfm.dim<4096>], [#tfm.dim<4096>, #tfm.dim<256>]]} {
 ^bb0(%x: tensor<1x4096xf32>, %w: tensor<4096x256xf32, #tfm.panels>):

@@ -50,7 +50,7 @@ void addSkinnyParameters(ScheduleSpaceOf<S> &space, const ProductWeight &weight,
   space.add("skinny_loads", "few rows: accesses of 16 bytes that a thread has under way",
             member(&SkinnySchedule::loads), {2, 4, 8});
   space.add("skinny_split", "few rows: blocks that share K", member(&SkinnySchedule::split),
-            {1, 2, 4, 8});
+            {1, 2, 4, 8, 16});
   space.require([=](const S &s) {
     SkinnySchedule own = s;
     own.warps = warps(s);

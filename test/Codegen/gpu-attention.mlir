@@ -2,10 +2,11 @@
 // RUN: permalloy-opt %s --select-schedules=target=sm_90a | FileCheck %s --check-prefix=SCHEDULE
 
 // bf16: queries, keys and values by cp.async, both products on tensor cores, weights in registers, values transposed on the way.
-// With up to 4 queries a block takes 512 keys of a head, else 64 rows (queries of the 4 heads that share keys).
-// SCHEDULE: kern.kernel @attention_0 {{.*}}few_rows = 16 : i64, form = "attention", keys = 64 : i64, split_keys = 512 : i64
+// With up to 4 queries a block takes 128 keys of a head, else 64 rows (queries of the 4 heads that share keys).
+// SCHEDULE: kern.kernel @attention_0 {{.*}}few_rows = 16 : i64, form = "attention", keys = 64 : i64, split_keys = 128 : i64
 // CHECK: .visible .entry attention_0(
 // CHECK: .maxntid 128
+// CHECK: .minnctapersm 2
 // CHECK: cp.async.cg.shared.global
 // CHECK: ldmatrix.sync.aligned.m8n8.x4.shared.b16
 // CHECK: mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
@@ -13,6 +14,8 @@
 // CHECK: ex2.approx.ftz.f32
 // CHECK: cvt.rn.bf16x2.f32
 // CHECK: ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16
+// CHECK: fence.acq_rel.gpu
+// CHECK: atom.
 kern.kernel @attention_0 attention attributes {symbols = ["b", "q", "k"], arg_dims = [
     [#tfm.dim<b>, #tfm.dim<8>, #tfm.dim<q>, #tfm.dim<128>], [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<k>, #tfm.dim<128>],
     [#tfm.dim<b>, #tfm.dim<2>, #tfm.dim<k>, #tfm.dim<128>]]} {

@@ -19,6 +19,9 @@ using tfm::DimExprAttr;
 /// What every GPU of the table gives a block (sm_89: 99 KB).
 static constexpr int64_t kSharedBytes = 96 * 1024;
 static constexpr int64_t kMaxHeadSize = 256;
+/// A few for each multiprocessor of the largest devices (132 of an H100). Heads that are split have a counter each.
+static constexpr int64_t kManyBlocks = 1024;
+static_assert(kManyBlocks <= int64_t(artifact::kDeviceCounters));
 
 static AttentionShape shapeOf(kern::KernelOp kernel) {
   tfm::AttentionOp op = findAttention(kernel);
@@ -54,11 +57,11 @@ public:
 
   /// With up to this many queries there are few rows; never with offsets.
   int64_t fewQueries() { return op.getOffsets() ? 0 : s.fewRows / shape.group; }
-  /// Blocks of one head then: one where there are more heads than counters.
+  /// Blocks of one head then: as many as its keys are worth, unless all heads together fill the device with fewer.
   DimExprAttr splits() {
-    DimExprAttr parts = DimExprAttr::max(constant(1), DimExprAttr::ceilDiv(sizes.keys, constant(s.splitKeys)));
-    DimExprAttr isWhole = isPositive(DimExprAttr::sub(heads, constant(artifact::kDeviceCounters)));
-    return select(isWhole, constant(1), parts);
+    DimExprAttr enough = DimExprAttr::ceilDiv(constant(kManyBlocks), DimExprAttr::max(constant(1), heads));
+    DimExprAttr parts = DimExprAttr::min(DimExprAttr::ceilDiv(sizes.keys, constant(s.splitKeys)), enough);
+    return DimExprAttr::max(constant(1), parts);
   }
   DimExprAttr blocks() {
     DimExprAttr rows = DimExprAttr::mul(sizes.queries, constant(shape.group));
@@ -117,6 +120,8 @@ static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
   Attention a = readAttention(frame);
   AttentionShape shape = shapeOf(frame.kernel());
   Grid grid(frame.kernel(), *schedule);
+  b.getBlock()->getParentOp()->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                                       b.getI32IntegerAttr(schedule->blocksTogether(shape)));
   auto few = [&] { AttentionWarps(b, a, shape, *schedule).emitFew(frame.emit(grid.splits())); };
   auto many = [&] { AttentionWarps(b, a, shape, *schedule).emitMany(); };
   std::optional<int64_t> queries = grid.queries().asConstant();

@@ -6,6 +6,8 @@ using namespace permalloy::codegen;
 
 /// What queries, scores and outputs may take of the 255 registers of a thread.
 static constexpr int64_t kRegisters = 200;
+/// Of a multiprocessor.
+static constexpr int64_t kAllRegisters = 65536;
 
 bool GpuAttentionSchedule::keepsQueries(const AttentionShape &shape, int64_t rows) const {
   int64_t ofQueries = rows * shape.paddedSize() / 64;
@@ -15,6 +17,12 @@ bool GpuAttentionSchedule::keepsQueries(const AttentionShape &shape, int64_t row
 int64_t GpuAttentionSchedule::registers(const AttentionShape &shape) const {
   int64_t queries = keepsQueries(shape, warpRows) ? warpRows * shape.paddedSize() / 64 : 0;
   return queries + warpRows * (keys + shape.paddedSize()) / 32;
+}
+
+/// Left alone, ptxas may spill to fit one block more. Beside those a lane has operands on their way, addresses and statistics.
+int64_t GpuAttentionSchedule::blocksTogether(const AttentionShape &shape) const {
+  int64_t others = shape.onTensorCores ? 90 : 140;
+  return std::max<int64_t>(1, kAllRegisters / (threads() * (registers(shape) + others)));
 }
 
 /// The widest rows of a warp and tiles of keys that registers and shared memory hold: each tile that is read from shared
@@ -48,7 +56,7 @@ ScheduleSpaceOf<GpuAttentionSchedule> permalloy::codegen::gpuAttentionSpace(cons
   space.add("stages", "tiles of keys and of values in shared memory", &S::stages, {1, 2});
   space.add("few_rows", "rows of a warp where there are no more", &S::fewRows, few);
   space.add("few_keys", "keys of a warp's tile then", &S::fewKeys, {16, 32});
-  space.add("split_keys", "keys of a block then", &S::splitKeys, {256, 512, 1024});
+  space.add("split_keys", "least keys of a block then", &S::splitKeys, {128, 256, 512});
   space.require([=](const S &s) -> std::string {
     int64_t unit = isTensor ? 16 : 4, tile = isTensor ? 16 : 8;
     auto isWrong = [](int64_t value, int64_t of, int64_t most) { return value <= 0 || value % of || value > most; };

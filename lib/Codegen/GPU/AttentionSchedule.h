@@ -29,8 +29,8 @@ struct GpuAttentionSchedule {
   int64_t keys = 64;     ///< of a tile, which all warps of the block read
   int64_t stages = 1;    ///< tiles of keys and of values in shared memory
   /// For at most `fewRows` rows, a step of a decoder: each warp has all of them and tiles of `fewKeys` keys of its own, a block
-  /// takes `splitKeys` keys.
-  int64_t fewRows = 16, fewKeys = 32, splitKeys = 512;
+  /// takes `splitKeys` keys, or more where there are many heads.
+  int64_t fewRows = 16, fewKeys = 32, splitKeys = 128;
 
   int64_t threads() const { return warps * 32; }
   int64_t blockRows() const { return warps * warpRows; }
@@ -50,6 +50,8 @@ struct GpuAttentionSchedule {
   int64_t mergeBytes(const AttentionShape &shape) const { return warps * fewRows * (2 + shape.headSize) * 4 + 16; }
   /// 32-bit registers of a lane for queries, scores and outputs.
   int64_t registers(const AttentionShape &shape) const;
+  /// Blocks that a multiprocessor's 65,536 registers are to hold at once.
+  int64_t blocksTogether(const AttentionShape &shape) const;
   /// Whether a lane keeps its part of the queries.
   bool keepsQueries(const AttentionShape &shape, int64_t rows) const;
 

@@ -118,9 +118,9 @@ void AttentionWarps::copyQueries(const Tiles &tiles, Value to, int64_t count) {
 }
 
 void AttentionWarps::copyTile(const Tiles &tiles, const HeadTensor &tensor, Value rows, Value to, Value first) {
-  Value tile = b.at(rows, b.mul(first, tensor.rowStride)), left = b.sub(end, first);
+  Value tile = b.at(rows, b.mul(first, tensor.rowStride)), left = i32(b.sub(end, first));
   copyRows(tiles, to, tiles.count,
-           [&](Value row) { return std::pair(b.at(tile, b.mul(row, tensor.rowStride)), b.less(row, left)); });
+           [&](Value row) { return std::pair(b.at(tile, b.mul(row, tensor.rowStride)), b.less(i32(row), left)); });
   warp.commitCopies();
 }
 

@@ -70,7 +70,8 @@ static constexpr Form kForms[] = {
     {"tensor", Style::Tiles, true},     {"fma", Style::Tiles, false},           {"experts", Style::Tiles, false},
     {"attention", Style::Tiles, true},  {"attention_fma", Style::Tiles, false}, {"elements", Style::Stream, false},
     {"vector", Style::Stream, false},   {"row", Style::Stream, false},          {"fold", Style::Stream, false},
-    {"route", Style::Stream, false},    {"tokens", Style::Stream, false},       {"rows", Style::Threads, false},
+    {"select", Style::Stream, false},   {"route", Style::Stream, false},        {"tokens", Style::Stream, false},
+    {"rows", Style::Threads, false},
 };
 /// One that is not in the table shows by its parameters whether it works in tiles.
 static Form formOf(const GpuGrid &grid) {
@@ -87,6 +88,8 @@ unsigned permalloy::estimatedRegisters(const GpuGrid &grid) {
     double sums = rows * columns / 32, operands = rows / 4 + columns / 4;
     return unsigned(std::min(1.25 * (sums + operands) + 20, 255.0));
   }
+  if (get("keys") > 0) // an attention's outputs and scores
+    return 168;
   if (double results = get("block_rows") * get("block_columns"); results > 0 && grid.threads > 0)
     return unsigned(std::clamp(2 * results / grid.threads + 40, 40.0, 255.0));
   return 40;
@@ -153,7 +156,8 @@ void Estimator::arithmetic() {
     result.tensor = 2 * products / (gflops * rates.mmaShare * busy * std::min(warps / kGpuQuarters, 1.0)) / 1e3;
   double instructions = facts.vectorOps;
   if (!onTensorCores) // elements load both operands for each product
-    instructions += products * (form.style == Style::Tiles ? 1.15 : grid.form == "elements" || form.style == Style::Threads ? 5 : 2);
+    instructions += products * (form.style == Style::Tiles ? 1.15 : grid.form == "elements" || form.style == Style::Threads ? 5 : 2) *
+                    (facts.isInteger ? 0.25 : 1); // dp4a
   double independent = form.style == Style::Tiles ? 4 : form.style == Style::Stream ? 2 : 1;
   double filled = std::min(warps * independent / (kGpuQuarters * kFmaLatency), 1.0);
   result.fma = perMultiprocessor(instructions / kFmaPerCycle) / filled;

@@ -147,6 +147,15 @@ def test_cubins(permalloy, model):
     assert "PTX and cubins" in permalloy("inspect", path).out
 
 
+@pytest.mark.parametrize("level", ["w8", "w4g32"])
+def test_tables_of_codes(permalloy, tmp_path, level):
+    """An embedding large enough to be quantized, in the kernel that normalizes its rows."""
+    path = tmp_path / "table.onnx"
+    small_bert.write(path, Config(vocab_size=3000), Options("dyn18"))
+    text = permalloy("compile", path, "--target", "sm_80", "--quantize", level, "--emit", "asm").out
+    assert ".visible .entry" in text
+
+
 def test_refusals(refused, permalloy, model, both):
     refused("compile", model, "--target", "sm_70", words=["unknown GPU target 'sm_70'", "sm_90a"])
     refused(

@@ -173,7 +173,10 @@ static std::string whyNot(kern::KernelOp kernel, const GpuTarget &) {
 /// As many as 128 bits hold of the widest elements, if their values have vectors at all.
 static int64_t chooseElements(kern::KernelOp kernel, const GpuTarget &target) {
   int64_t bytes = 1;
-  auto look = [&](Value v) { bytes = std::max(bytes, Element::of(v).bytes()); };
+  auto look = [&](Value v) {
+    if (getElementTypeOrSelf(v).isIntOrFloat()) // codes are decoded first
+      bytes = std::max(bytes, Element::of(v).bytes());
+  };
   llvm::for_each(kernel.getBlock().getArguments(), look);
   llvm::for_each(kernel.yielded(), look);
   Trial trial(kernel, target);

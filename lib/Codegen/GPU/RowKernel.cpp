@@ -210,7 +210,10 @@ static RowSchedule chooseSchedule(kern::KernelOp kernel, const GpuTarget &target
   int64_t width = 0, bytes = 1;
   for (const RowGroup &group : Results(kernel, shapes).groups)
     width = std::max(width, group.dims.back().asConstant().value_or(0));
-  auto look = [&](Value v) { bytes = std::max(bytes, Element::of(v).bytes()); };
+  auto look = [&](Value v) {
+    if (getElementTypeOrSelf(v).isIntOrFloat()) // codes are decoded first
+      bytes = std::max(bytes, Element::of(v).bytes());
+  };
   llvm::for_each(kernel.getBlock().getArguments(), look);
   llvm::for_each(kernel.yielded(), look);
   Trial trial(kernel, target);

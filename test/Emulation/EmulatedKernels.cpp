@@ -11,22 +11,10 @@
 #include "permalloy/Pipelines/GpuAssembler.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/IR/Verifier.h"
 
 using namespace permalloy;
 using namespace permalloy::codegen;
-
-/// Whether threads ask more of each other than their numbers.
-static bool worksTogether(mlir::LLVM::LLVMFuncOp kernel) {
-  return kernel
-      .walk([](mlir::Operation *op) {
-        bool isForeign = llvm::isa_and_nonnull<mlir::NVVM::NVVMDialect>(op->getDialect()) &&
-                         !llvm::isa<mlir::NVVM::BlockIdXOp, mlir::NVVM::ThreadIdXOp>(op);
-        return isForeign || llvm::isa<mlir::LLVM::AtomicRMWOp>(op) ? mlir::WalkResult::interrupt() : mlir::WalkResult::advance();
-      })
-      .wasInterrupted();
-}
 
 static llvm::Expected<llvm::SmallVector<char, 0>> emulate(kern::KernelOp kernel, const GpuTarget &target, llvm::StringRef name) {
   auto failed = [&](const char *what) { return llvm::createStringError("kernel '" + name + "' " + what); };
@@ -36,7 +24,7 @@ static llvm::Expected<llvm::SmallVector<char, 0>> emulate(kern::KernelOp kernel,
   auto function = module->lookupSymbol<mlir::LLVM::LLVMFuncOp>(name);
   fakecuda::FakeImage head;
   head.buffers = llvm::count_if(function.getArgumentTypes().drop_back(), llvm::IsaPred<mlir::LLVM::LLVMPointerType>);
-  head.isThread = worksTogether(function);
+  head.isThread = !threadsAreIndependent(*module, name);
   if (mlir::failed(head.isThread ? toCpuThread(*module, name) : toCpuLoops(*module, name)) || mlir::failed(lowerToLLVM(*module, cpuLoopsTarget())))
     return failed("has no form on a CPU");
   auto object = emitObject(*module, cpuLoopsTarget());

@@ -384,7 +384,7 @@ int runCommandLine(int argc, char **argv) {
   CLI::App app("Compiles transformer models: ONNX in, one file of native code out.", "permalloy");
   app.require_subcommand(0, 1);
   bool version = false;
-  app.add_flag("--version", version, "Print versions and what this CPU offers");
+  app.add_flag("--version", version, "Print versions and what this machine offers");
   auto commands = declare(app, parsed);
   try {
     app.parse(argc, argv);

@@ -29,11 +29,13 @@ std::string codegen::whyNotFmaTile(const FmaTile &s, int64_t sharedBytes) {
   return "";
 }
 
-/// Small blocks where there are few columns: more multiprocessors have one.
+/// Small blocks where there are few columns: more multiprocessors have one. 128 threads of 8 x 8 results take up to 168 registers:
+/// three blocks on a multiprocessor, where one of 128 x 128 would be alone.
 FmaTile FmaTile::choose(const ProductWeight &weight) {
   FmaTile tile;
+  tile.blockColumns = 64;
   if (weight.n < 2048)
-    tile.blockRows = tile.blockColumns = 64, tile.threadRows = 4;
+    tile.blockRows = 64, tile.threadRows = 4;
   return tile;
 }
 
@@ -57,10 +59,10 @@ private:
   void store(ArrayRef<Value> sums);
 
   Type resultType() { return w.isIntegral() ? Type(b.getI32Type()) : Type(b.getF32Type()); }
-  SmallVector<Value> four(Value pointer) {
+  SmallVector<Value> load(Value pointer, int64_t count) {
     SmallVector<Value> result;
-    Value loaded = b.load(VectorType::get(4, resultType()), pointer, 16);
-    for (int64_t i = 0; i < 4; ++i)
+    Value loaded = b.load(VectorType::get(count, resultType()), pointer, 4 * count);
+    for (int64_t i = 0; i < count; ++i)
       result.push_back(vector::ExtractOp::create(b, loaded, i));
     return result;
   }
@@ -94,18 +96,19 @@ void Emitter::placeThread() {
   columnRead = b.add(b.add(panel, b.mul(x, 16)), s.rowBytes());
 }
 
-/// The steps of one stage.
+/// The steps of one stage, two at a time: A of four at once would take more registers.
 void Emitter::multiply(Value stage, MutableArrayRef<Value> sums) {
   Value columns = b.at(b.at(shared, columnRead), stage), rows = b.at(b.at(shared, rowRead), stage);
-  for (int64_t chunk = 0; chunk < s.blockSteps / 4; ++chunk) {
-    Value from = b.at(rows, b.createOrFold<arith::XOrIOp>(swizzle, b.i64(chunk * 16)));
+  for (int64_t first = 0; first < s.blockSteps; first += 2) {
+    Value chunk = b.createOrFold<arith::XOrIOp>(swizzle, b.i64(first / 4 * 16));
+    Value from = b.at(b.at(rows, chunk), first % 4 * 4);
     SmallVector<SmallVector<Value>> left;
     for (int64_t row = 0; row < s.threadRows; ++row)
-      left.push_back(four(b.at(from, row * 8 * s.blockSteps * 4)));
-    for (int64_t step = 0; step < 4; ++step)
+      left.push_back(load(b.at(from, row * 8 * s.blockSteps * 4), 2));
+    for (int64_t step = 0; step < 2; ++step)
       for (int64_t panel = 0; panel < 2; ++panel) {
         SmallVector<Value> right =
-            four(b.at(columns, panel * s.blockSteps * 64 + (chunk * 4 + step) * 64));
+            load(b.at(columns, panel * s.blockSteps * 64 + (first + step) * 64), 4);
         for (int64_t row = 0; row < s.threadRows; ++row)
           for (int64_t column = 0; column < 4; ++column) {
             Value &sum = sums[sumAt(row, panel) + column];

@@ -11,7 +11,7 @@
 //   rows     y, y + 8, y + 16 ...         one step reads 8 of them, neighbours: no bank conflict
 //   columns  4 x .. 4 x + 3 of both panels
 //
-// Per 4 steps it takes threadRows + 8 accesses of 128 bits for 32 * threadRows FMAs.
+// Per 2 steps it takes threadRows accesses of 64 bits and 4 of 128 for 16 * threadRows FMAs.
 //
 // HOW TILES COME. What lies in memory as it is wanted is copied asynchronously, 16 bytes at a time
 // (f32 whose rows are whole chunks). Everything else - halves, codes, quads, rows that end anywhere -

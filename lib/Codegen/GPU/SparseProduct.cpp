@@ -28,7 +28,13 @@ std::string codegen::whyNotSparseTile(const FmaTile &tile) {
   return "";
 }
 
-int64_t codegen::sparseSharedBytes(const FmaTile &tile) { return 2 * tile.rowBytes(); }
+/// Kept rows of a tile, of one warp.
+static int64_t keptBytes(const FmaTile &tile) { return tile.blockSteps * kPanelColumns * 4; }
+
+/// Two stages of A, then two of the kept rows of each warp.
+int64_t codegen::sparseSharedBytes(const FmaTile &tile) {
+  return 2 * (tile.rowBytes() + tile.blockColumns / kPanelColumns * keptBytes(tile));
+}
 
 namespace {
 
@@ -41,7 +47,10 @@ public:
     lane = b.rem(b.threadInBlock(), kLanes);
     Value first = b.mul(columnBlock, s.blockColumns / kPanelColumns);
     panel = b.add(first, b.div(b.threadInBlock(), kLanes));
-    values = reader.panel(b.min(panel, b.i64(w.panelCount() - 1)));
+    Value number = b.div(b.threadInBlock(), kLanes);
+    keptRows = b.at(shared, b.add(b.mul(number, 2 * keptBytes(s)), 2 * s.rowBytes()));
+    known = b.min(panel, b.i64(w.panelCount() - 1));
+    values = reader.panel(known);
   }
   void run();
 
@@ -50,9 +59,9 @@ private:
     Value number, count;
   };
   Listed listTile(Value at, Value tile);
-  SmallVector<Value> multiply(const Listed &listed, Value at, Value tile, Value stage,
-                              ValueRange init);
-  void multiplyRow(Value row, Value step, Value exists, Value stage, MutableArrayRef<Value> sums);
+  void copyValues(Value at, Value parity);
+  SmallVector<Value> multiply(const Listed &listed, Value tile, Value parity, ValueRange init);
+  Value inStage(Value parity, int64_t bytes) { return b.mul(parity, bytes); }
   void store(ArrayRef<Value> sums);
 
   Type resultType() { return w.isIntegral() ? Type(b.getI32Type()) : Type(b.getF32Type()); }
@@ -67,7 +76,9 @@ private:
   Value shared;
   WeightReader reader;
   FmaStaging staging;
-  Value lane, panel, values;
+  Value lane, panel;     ///< the latter may lie behind the last one, `known` does not
+  Value known, values;   ///< where its kept rows begin
+  Value keptRows;        ///< those of two tiles, in shared memory
 };
 
 } // namespace
@@ -76,7 +87,6 @@ private:
 /// many as it has steps.
 Emitter::Listed Emitter::listTile(Value at, Value tile) {
   Value own = b.add(at, lane), kept = b.i64(w.sparse->kept);
-  Value known = b.min(panel, b.i64(w.panelCount() - 1));
   Value number = reader.denseRow(known, b.min(own, b.sub(kept, 1)));
   Value end = b.mul(b.add(tile, 1), s.blockSteps);
   Value isHere = arith::AndIOp::create(b, b.less(own, kept), b.less(number, end));
@@ -87,46 +97,47 @@ Emitter::Listed Emitter::listTile(Value at, Value tile) {
           arith::ExtUIOp::create(b, b.getI64Type(), count)};
 }
 
-/// Row `row` of the panel, which is step `step` of the tile, times the lane's rows of A; nothing where
-/// `exists` (null: true) is false.
-void Emitter::multiplyRow(Value row, Value step, Value exists, Value stage,
-                          MutableArrayRef<Value> sums) {
-  Value swizzle = b.rem(b.div(step, 4), 8);
-  Value chunk = b.createOrFold<arith::XOrIOp>(lane, swizzle);
-  Value from = b.at(b.at(shared, stage), b.add(b.mul(step, kRows * 4), b.mul(chunk, kChunkBytes)));
-  Value left = b.load(fourType(), from, kChunkBytes);
-  Value pointer = b.at(values, b.mul(row, w.rowStride()));
-  SmallVector<Value> right;
-  for (int64_t i = 0; i < 4; ++i)
-    llvm::append_range(right, reader.elements(reader.chunk(b.at(pointer, i * kChunkBytes))));
-  for (int64_t i = 0; i < kLaneRows; ++i) {
-    Value x = vector::ExtractOp::create(b, left, i);
-    if (exists)
-      x = b.select(exists, x, zero());
-    for (int64_t column = 0; column < kPanelColumns; ++column) {
-      Value &sum = sums[i * kPanelColumns + column];
-      sum = w.isIntegral() ? warp.dotBytes(x, p.signedRows, right[column],
-                                           !w.element.isUnsignedInteger(), sum)
-                           : b.fma(x, right[column], sum);
-    }
+/// Starts to copy the kept rows from `at` on, as many as a tile may have.
+void Emitter::copyValues(Value at, Value parity) {
+  constexpr int64_t kRowChunks = 4, kRowsAtOnce = kLanes / kRowChunks;
+  Value row = b.div(lane, kRowChunks), part = b.mul(b.rem(lane, kRowChunks), kChunkBytes);
+  Value to = b.at(b.at(keptRows, inStage(parity, keptBytes(s))), b.mul(lane, kChunkBytes));
+  for (int64_t i = 0; i < s.blockSteps; i += kRowsAtOnce) {
+    Value own = b.add(at, b.add(row, i));
+    Value from = b.at(values, b.add(b.mul(own, w.rowStride()), part));
+    warp.copyAsync(b.at(to, i * kPanelColumns * 4), from, b.less(own, b.i64(w.sparse->kept)));
   }
+  warp.commitCopies();
 }
 
-/// Two rows at a time: what one of them waits for hides behind the other.
-SmallVector<Value> Emitter::multiply(const Listed &listed, Value at, Value tile, Value stage,
+/// The tile's kept rows times the lane's rows of A.
+SmallVector<Value> Emitter::multiply(const Listed &listed, Value tile, Value parity,
                                      ValueRange init) {
   Value first = b.mul(tile, s.blockSteps);
-  auto stepOf = [&](Value i) {
-    Value number = warp.shuffle(listed.number, arith::TruncIOp::create(b, b.getI32Type(), i));
-    return b.sub(arith::ExtUIOp::create(b, b.getI64Type(), number), first);
-  };
-  return b.loop(b.i64(0), listed.count, 2, init, [&](Value i, ValueRange so) {
-    SmallVector<Value> sums(so);
-    Value next = b.add(i, 1), exists = b.less(next, listed.count);
-    Value second = b.select(exists, next, i);
-    Value step = stepOf(i), secondStep = stepOf(second);
-    multiplyRow(b.add(at, i), step, {}, stage, sums);
-    multiplyRow(b.add(at, second), secondStep, exists, stage, sums);
+  Value rows = b.at(shared, inStage(parity, s.rowBytes()));
+  Value kept = b.at(keptRows, inStage(parity, keptBytes(s)));
+  return b.loop(b.i64(0), listed.count, 1, init, [&](Value i, ValueRange so) {
+    SmallVector<Value> sums(so), right;
+    Value index = arith::TruncIOp::create(b, b.getI32Type(), i);
+    Value number = warp.shuffle(listed.number, index);
+    Value step = b.sub(arith::ExtUIOp::create(b, b.getI64Type(), number), first);
+    Value chunk = b.createOrFold<arith::XOrIOp>(lane, b.rem(b.div(step, 4), 8));
+    Value from = b.at(rows, b.add(b.mul(step, kRows * 4), b.mul(chunk, kChunkBytes)));
+    Value left = b.load(fourType(), from, kChunkBytes);
+    Value pointer = b.at(kept, b.mul(i, kPanelColumns * 4));
+    for (int64_t part = 0; part < 4; ++part) {
+      auto words = VectorType::get(4, b.getI32Type());
+      llvm::append_range(right, reader.elements(b.load(words, b.at(pointer, part * 16), 16)));
+    }
+    for (int64_t row = 0; row < kLaneRows; ++row) {
+      Value x = vector::ExtractOp::create(b, left, row);
+      for (int64_t column = 0; column < kPanelColumns; ++column) {
+        Value &sum = sums[row * kPanelColumns + column];
+        sum = w.isIntegral() ? warp.dotBytes(x, p.signedRows, right[column],
+                                             !w.element.isUnsignedInteger(), sum)
+                             : b.fma(x, right[column], sum);
+      }
+    }
     return sums;
   });
 }
@@ -152,23 +163,35 @@ void Emitter::store(ArrayRef<Value> sums) {
 
 void Emitter::run() {
   staging.begin();
+  copyValues(b.i64(0), b.i64(0));
   SmallVector<Value> init(kLaneRows * kPanelColumns, zero());
-  init.append({b.i64(0), b.i64(0)}); // the place in the list, and the stage
+  init.push_back(b.i64(0)); // the place in the list
   SmallVector<Value> results =
       b.loop(b.i64(0), b.i64(staging.tiles()), 1, init, [&](Value tile, ValueRange carried) {
-        Value at = carried[carried.size() - 2], stage = carried.back();
-        Value following = b.sub(b.i64(s.rowBytes()), stage);
-        staging.beforeTile(tile, following);
+        Value at = carried.back(), parity = b.rem(tile, 2), other = b.sub(b.i64(1), parity);
+        warp.waitCopies(0);
+        staging.beforeTile(tile, {});
         Listed listed = listTile(at, tile);
-        SmallVector<Value> sums = multiply(listed, at, tile, stage, carried.drop_back(2));
-        staging.behindTile(following);
-        sums.append({b.add(at, listed.count), following});
+        Value next = b.add(at, listed.count);
+        copyValues(next, other);
+        SmallVector<Value> sums = multiply(listed, tile, parity, carried.drop_back());
+        staging.behindTile(inStage(other, s.rowBytes()));
+        sums.push_back(next);
         return sums;
       });
-  store(ArrayRef<Value>(results).drop_back(2));
+  warp.waitCopies(0);
+  store(ArrayRef<Value>(results).drop_back());
+}
+
+static LLVM::LLVMFuncOp functionOf(GpuBuilder &b) {
+  Operation *parent = b.getInsertionBlock()->getParentOp();
+  auto function = dyn_cast<LLVM::LLVMFuncOp>(parent);
+  return function ? function : parent->getParentOfType<LLVM::LLVMFuncOp>();
 }
 
 void codegen::emitSparseProduct(GpuBuilder &b, const BlockProduct &product, const FmaTile &tile,
                                 Value columnBlock, Value shared) {
+  if (tile.threads() == 256) // 128 registers do: two blocks on a multiprocessor
+    functionOf(b)->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), b.getI32IntegerAttr(2));
   Emitter(b, product, tile, columnBlock, shared).run();
 }

@@ -11,8 +11,8 @@
 //       w  = values[i][0 .. 15]                      four, the same for all lanes
 //       64 FMAs
 //
-// Lists ascend, so the rows of a tile follow each other; how many there are the lanes count, one entry
-// each. A goes through registers to be transposed; chunk r / 4 of a step's rows lies at
+// Lists ascend, so the kept rows of a tile follow each other in memory, and each warp copies its own
+// asynchronously, one tile ahead; how many there are the lanes count, one entry each. A goes through registers to be transposed; chunk r / 4 of a step's rows lies at
 // chunk ^ (step / 4 % 8), so that neither stores nor loads meet in a bank.
 //
 //===----------------------------------------------------------------------===//

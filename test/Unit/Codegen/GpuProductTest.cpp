@@ -56,7 +56,7 @@ TEST(GpuProductTest, Floats) {
     runAll(dense("f32", k, n), {"s=1", "s=4", "s=65"}, tolerance);
 }
 
-/// Blocks of 128 x 128.
+/// Blocks of 128 rows.
 TEST(GpuProductTest, LargeTiles) { runAll(dense("f32", 36, 2052, "none"), {"s=130"}, {1e-5, 2e-5}); }
 
 TEST(GpuProductTest, Halves) {
@@ -175,6 +175,20 @@ TEST(GpuProductTest, KeptBlocks) {
   }
 }
 
+/// Blocks of four steps of 8-bit integers; lists that end within a tile, at its end, and run over several.
+TEST(GpuProductTest, KeptBlocksOfIntegers) {
+  std::string text = R"mlir(func.func @main(%x: tensor<?x280xi8> {tfm.dims = [#tfm.dim<m>, #tfm.dim<280>]}, %v: tensor<5x33x64xi8>, %i: tensor<5x33xi32>) -> tensor<?x70xi32> {
+    %w = tfm.expand_blocks %v, %i {block = array<i64: 4, 16>, shape = array<i64: 280, 70>} : (tensor<5x33x64xi8>, tensor<5x33xi32>) -> tensor<280x70xi8>
+    %0 = tfm.linear %x, %w : (tensor<?x280xi8>, tensor<280x70xi8>) -> tensor<?x70xi32>
+    return %0 : tensor<?x70xi32>
+  })mlir";
+  auto ascend = [](llvm::MutableArrayRef<reference::Tensor> inputs) {
+    for (int64_t i = 0; i < inputs[2].size(); ++i)
+      inputs[2].setInteger(i, i % 33 * 2 + i / 33);
+  };
+  runAll(text, {"m=1", "m=130"}, {0, 0}, ascend);
+}
+
 /// Two or one of each four steps; 24 and 12 kept weights end within a word of steps.
 TEST(GpuProductTest, Quads) {
   for (int64_t kept : {1, 2}) {
@@ -219,12 +233,21 @@ TEST(GpuProductTest, WeightsComeInWideLoads) {
   EXPECT_THAT(ptxOf(fixedRows(integers("ui8", "i8", 1024, 1024), 1), GpuTarget::all().front()), HasSubstr("dp4a.u32.s32"));
 }
 
+std::string keptBlocks(int64_t k, int64_t n) {
+  std::string values = std::to_string(n / 16) + "x" + std::to_string(k / 2), text = R"mlir(func.func @main(%x: tensor<?x$Kxf32> {tfm.dims = [#tfm.dim<m>, #tfm.dim<$K>]}, %v: tensor<$Vx16xf32>, %i: tensor<$Vxi32>) -> tensor<?x$Nxf32> {
+    %w = tfm.expand_blocks %v, %i {block = array<i64: 1, 16>, shape = array<i64: $K, $N>} : (tensor<$Vx16xf32>, tensor<$Vxi32>) -> tensor<$Kx$Nxf32>
+    %0 = tfm.linear %x, %w : (tensor<?x$Kxf32>, tensor<$Kx$Nxf32>) -> tensor<?x$Nxf32>
+    return %0 : tensor<?x$Nxf32>
+  })mlir";
+  return fill(replaceAll(text, "$V", values), k, n);
+}
+
 TEST(GpuProductTest, NothingSpills) {
   std::optional<std::string> ptxas = findPtxas();
   if (!ptxas)
     GTEST_SKIP() << "this machine has no ptxas";
   for (const GpuTarget &target : GpuTarget::all())
-    for (const std::string &text : {dense("f32", 1024, 1024), dense("f32", 1024, 3072), dense("f16", 1024, 3072), integers("ui8", "i8", 1022, 1024)}) {
+    for (const std::string &text : {dense("f32", 1024, 1024), dense("f32", 1024, 3072), dense("f16", 1024, 3072), integers("ui8", "i8", 1022, 1024), keptBlocks(768, 3072)}) {
       auto cubin = assemblePtx(ptxOf(text, target), target, *ptxas);
       if (std::string why = cubin ? "" : llvm::toString(cubin.takeError()); !why.empty()) {
         if (!llvm::StringRef(why).contains("is not defined for option 'gpu-name'"))

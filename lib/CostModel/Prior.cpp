@@ -187,11 +187,16 @@ CostEstimate Estimator::laneContraction() {
                     : tileCycles(columns, tileRows / machine.lanes) * tfm::kPanelColumns / columns;
   CostEstimate cost;
   cost.compute = tiles * kept * step;
+  if (facts.isInteger && !few) { // a tile of fewer rows has its own code
+    double vectors = std::ceil(height / machine.lanes), most = tileRows / machine.lanes, rest = std::fmod(vectors, most);
+    double restStep = rest == 1 ? tileCycles(tfm::kPanelColumns, 1) : rest ? tileCycles(columns, rest) * tfm::kPanelColumns / columns : 0;
+    cost.compute = blocks * panels * kept * (std::floor(vectors / most) * step + restStep);
+  }
   cost.memory = facts.weightBytes / machine.memoryBytes;
   cost.l3 = (blocks - 1) * facts.weightBytes / machine.l3Bytes;
   cost.l2 = panels * m * kept * 4 / machine.l2Bytes;
   cost.overhead = tiles * kTile + (few ? 0 : m * facts.k / perLane / machine.lanes * 2);
-  if (facts.isInteger) // sums of the columns, since rows are stored as unsigned numbers
+  if (facts.isInteger && !few) // sums of the columns, since rows are stored as unsigned numbers
     cost.overhead += blocks * panels * kept;
   addEpilogue(cost);
   return cost;

@@ -7,7 +7,7 @@
 using namespace permalloy;
 using namespace mlir;
 
-std::vector<double> PassCosts::microseconds(const std::string &kernel) const {
+PassCosts::Answers PassCosts::answersFor(const std::string &kernel) const {
   std::lock_guard<std::mutex> lock(mutex);
   auto [entry, isNew] = known.try_emplace(kernel);
   if (!isNew)
@@ -19,8 +19,11 @@ std::vector<double> PassCosts::microseconds(const std::string &kernel) const {
     kern::KernelOp parsed = context->kernelOf(*module);
     if (succeeded(codegen::selectSchedule(parsed, target))) {
       NamedNumbers schedule = parsed.getScheduleAttr() ? numbersOf(parsed.getScheduleAttr()) : NamedNumbers();
-      for (const KernelFacts &facts : usualFacts(parsed))
-        entry->second.push_back(model->predict(facts, schedule, target.name.str()).us);
+      for (const KernelFacts &facts : usualFacts(parsed)) {
+        CostAnswer answer = model->predict(facts, schedule, target.name.str());
+        entry->second.us.push_back(answer.us);
+        entry->second.estimates.push_back(answer.prior.nanoseconds() / 1e3);
+      }
     }
   }
   context->takeError(); // no answer

@@ -20,12 +20,19 @@ static std::vector<double> sumOf(const KernelCosts &costs, llvm::ArrayRef<std::s
   return sum;
 }
 
-std::optional<double> KernelCosts::quotient(llvm::ArrayRef<std::string> kernels, llvm::ArrayRef<std::string> others) const {
-  std::vector<double> us = sumOf(*this, kernels), otherUs = sumOf(*this, others);
+static std::optional<double> meanQuotient(llvm::ArrayRef<double> us, llvm::ArrayRef<double> otherUs) {
   if (us.empty() || us.size() != otherUs.size())
     return std::nullopt;
   double logarithms = 0;
   for (size_t i = 0; i < us.size(); ++i)
     logarithms += std::log(us[i] / otherUs[i]);
   return std::exp(logarithms / double(us.size()));
+}
+
+std::optional<double> KernelCosts::quotient(llvm::ArrayRef<std::string> kernels, llvm::ArrayRef<std::string> others) const {
+  return meanQuotient(sumOf(*this, kernels), sumOf(*this, others));
+}
+
+std::optional<double> KernelCosts::estimatedQuotient(const std::string &kernel, const std::string &other) const {
+  return meanQuotient(estimate(kernel), estimate(other));
 }

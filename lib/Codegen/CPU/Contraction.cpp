@@ -73,6 +73,11 @@ public:
     if (c.isIntegral())
       initialSums = b.stackBuffer(rowBytes);
   }
+  /// Of blocks of a few rows that are one tile high, all of K at once.
+  void takeFewRows() {
+    if (c.isIntegral())
+      integers.takeSumsBeside();
+  }
 
   void emit();
   void emitGrouped();
@@ -245,28 +250,6 @@ void ContractionEmitter::emitGrouped() {
   });
 }
 
-SmallVector<Value> permalloy::codegen::findGroupedBlock(KernelBuilder &b, const GroupedRows &groups,
-                                                        Value block, int64_t blockRows,
-                                                        int64_t tileRows) {
-  auto offset = [&](Value group) {
-    return b.load(b.getI64Type(), b.at(groups.table, b.mul(group, 8)), 8);
-  };
-  Value zero = b.i64(0);
-  auto found = b.loop(
-      zero, b.i64(groups.count), 1, {zero, zero, zero, zero}, [&](Value group, ValueRange so) {
-        Value begin = offset(group), end = offset(b.add(group, 1)), rows = b.sub(end, begin);
-        Value blocks = b.ceilDiv(rows, blockRows), number = b.sub(block, so[3]);
-        Value isHere = arith::AndIOp::create(b, b.less(number, blocks), b.less(b.i64(-1), number));
-        Value tiles = b.div(b.add(rows, b.sub(blocks, 1)), b.max(blocks, b.i64(1)));
-        Value height = b.mul(b.ceilDiv(tiles, tileRows), tileRows);
-        Value start = b.add(begin, b.mul(number, height)), stop = b.min(b.add(start, height), end);
-        return SmallVector<Value>{b.select(isHere, start, so[0]), b.select(isHere, stop, so[1]),
-                                  b.select(isHere, group, so[2]), b.add(so[3], blocks)};
-      });
-  found.pop_back();
-  return found;
-}
-
 void ContractionEmitter::gatherRows() {
   int64_t bytes = c.k * Element::of(c.element ? c.element : b.getF32Type()).bytes();
   Value numbers = b.at(c.groups->table, (c.groups->count + 1) * 8);
@@ -294,7 +277,7 @@ void ContractionEmitter::emitRun(Value from, Value to) {
   fetchFrom = b.i64(0);
   if (runTiles > 1) // late: what is fetched early would not stay in the cache beside this run's weights
     fetchFrom = b.select(b.less(b.i64(1), together), b.max(b.sub(wholeTiles, sharing), fetchFrom), fetchFrom);
-  if (c.isIntegral())
+  if (c.isIntegral() && !integers.takesSumsBeside())
     forEachGroup([&](int64_t columns) { findInitialSums(columns); });
   if (!accumulates)
     return emitStepBlock(b.i64(0));
@@ -445,7 +428,8 @@ void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, 
       divides ? b.i64(stepBlock) : b.min(b.sub(b.i64(layout.rows), firstStep), b.i64(stepBlock));
   Value tile = b.at(tileAt(row), firstPanel * kPanelColumns * 4);
   SmallVector<Value> init = initialTile(rows, operands.bVectorOffsets.size(), tile, firstPanel);
-  storeTile(b, emitTile(b, rows, operands, depth, init, loop), rows, tile, productRowBytes);
+  SmallVector<Value> sums = emitTile(b, rows, operands, depth, init, loop);
+  storeTile(b, integers.takesSumsBeside() ? integers.withSums(rows, sums) : sums, rows, tile, productRowBytes);
 }
 
 void ContractionEmitter::prefetchRow(Value row) {
@@ -475,6 +459,8 @@ Value ContractionEmitter::nextRowsOr(Value share, Value row, const TileOperands 
 }
 
 SmallVector<Value> ContractionEmitter::initialTile(unsigned rows, unsigned vectors, Value tile, int64_t firstPanel) {
+  if (integers.takesSumsBeside())
+    return zeroTile(b, (rows + 1) * vectors);
   if (!accumulates && c.isIntegral()) // each row the same
     return loadTile(b, rows, vectors, b.at(initialSums, firstPanel * kPanelColumns * 4), 0);
   if (!accumulates)
@@ -500,7 +486,13 @@ void ContractionEmitter::emitRowEpilogue(Value from, Value row, int64_t columns)
 static void emitSparseRows(KernelBuilder &b, const Contraction &c, const ContractionSchedule &schedule) {
   ContractionSchedule few = schedule;
   few.rows = kFewRows, few.panels = 1, few.laneColumns = 0, few.runTiles = 1, few.blockSteps = llvm::alignTo(c.isIntegral() ? 4 * c.sparse->kept : c.sparse->kept, 16);
-  auto each = [&] { c.sparse->keptOfFour ? emitFewQuads(b, c) : ContractionEmitter(b, c, few).emit(); };
+  auto each = [&] {
+    if (c.sparse->keptOfFour)
+      return emitFewQuads(b, c);
+    ContractionEmitter emitter(b, c, few);
+    emitter.takeFewRows();
+    emitter.emit();
+  };
   b.ifElse(b.less(c.rows, b.i64(kLeastLaneRows)), each, [&] { emitColumnsContraction(b, c, schedule); });
 }
 

@@ -87,8 +87,25 @@ Value IntegerProduct::initial(Value panel, int64_t rows) {
     Value w = b.load(b.intVectorType(), b.at(panel, b.mul(row, kLineBytes)), 4);
     return SmallVector<Value>{dot(so[0], words(0x01010101), w)};
   })[0];
+  return lackingOf(sum);
+}
+
+/// What products with flipped signs lack, of the sum of a column.
+Value IntegerProduct::lackingOf(Value sum) {
   sum = arith::ShLIOp::create(b, sum, words(7));
   return signedWeights ? arith::SubIOp::create(b, words(0), sum).getResult() : sum;
+}
+
+SmallVector<Value> IntegerProduct::withSums(unsigned rows, ValueRange accumulators) {
+  unsigned vectors = accumulators.size() / (rows + 1);
+  SmallVector<Value> result;
+  for (unsigned i = 0; i < rows * vectors; ++i) {
+    Value sums = LLVM::BitcastOp::create(b, b.intVectorType(), accumulators[rows * vectors + i % vectors]);
+    Value products = LLVM::BitcastOp::create(b, b.intVectorType(), accumulators[i]);
+    Value sum = arith::AddIOp::create(b, products, lackingOf(sums));
+    result.push_back(LLVM::BitcastOp::create(b, accumulators[i].getType(), sum));
+  }
+  return result;
 }
 
 SmallVector<Value> IntegerProduct::step(unsigned rows, int64_t aRowStride, Value aStep, ValueRange bs, ValueRange accumulators) {
@@ -108,5 +125,7 @@ SmallVector<Value> IntegerProduct::step(unsigned rows, int64_t aRowStride, Value
       }
     }
   }
+  for (unsigned v = 0; sumsBeside && v < bs.size(); ++v)
+    result[rows * bs.size() + v] = dot(result[rows * bs.size() + v], words(0x01010101), bs[v]);
   return result;
 }

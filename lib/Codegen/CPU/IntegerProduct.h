@@ -38,6 +38,12 @@ public:
   /// What the sums of the columns of a vector begin at, in bits: `panel` is the first row of its panel, of `rows` rows 64 bytes apart,
   /// from that vector on.
   Value initial(Value panel, int64_t rows);
+  /// Where rows are so few that W passes once: sums of its columns are taken beside the products, in one more row of accumulators, which
+  /// begin at 0, instead of `initial`.
+  void takeSumsBeside() { sumsBeside = usesDot && flips(); }
+  bool takesSumsBeside() const { return sumsBeside; }
+  /// The products of `rows` rows, without that row.
+  llvm::SmallVector<Value> withSums(unsigned rows, mlir::ValueRange accumulators);
   /// accumulators += four steps of A times `bs`, vectors of i32; A's rows begin at `aStep`.
   llvm::SmallVector<Value> step(unsigned rows, int64_t aRowStride, Value aStep, mlir::ValueRange bs, mlir::ValueRange accumulators);
 
@@ -47,11 +53,12 @@ private:
   /// Even or odd bytes as i16, in a vector of i32.
   Value widened(Value bytes, bool odd, bool isSigned);
   Value words(int32_t bits);
+  Value lackingOf(Value sum);
   bool flips() const { return signedRows == signedWeights; }
 
   KernelBuilder &b;
   int64_t k;
-  bool signedRows, signedWeights, usesDot;
+  bool signedRows, signedWeights, usesDot, sumsBeside = false;
 };
 
 } // namespace permalloy::codegen

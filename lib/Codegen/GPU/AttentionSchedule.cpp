@@ -6,6 +6,8 @@ using namespace permalloy::codegen;
 
 /// What queries, scores and outputs may take of the 255 registers of a thread.
 static constexpr int64_t kRegisters = 200;
+/// What the default schedule takes at most, so that nothing spills.
+static constexpr int64_t kDefaultRegisters = 150;
 /// Of a multiprocessor.
 static constexpr int64_t kAllRegisters = 65536;
 
@@ -35,7 +37,7 @@ GpuAttentionSchedule GpuAttentionSchedule::choose(const AttentionShape &shape, i
     s.fewRows = std::clamp<int64_t>(llvm::PowerOf2Ceil(shape.group), 4, 16);
   }
   int64_t least = shape.onTensorCores ? 16 : 8;
-  while (s.keys > least && (s.sharedBytes(shape) > sharedBytes || s.registers(shape) > kRegisters))
+  while (s.keys > least && (s.sharedBytes(shape) > sharedBytes || s.registers(shape) > kDefaultRegisters))
     s.keys /= 2;
   while (s.warps > 1 && s.sharedBytes(shape) > sharedBytes)
     s.warps /= 2;

@@ -172,8 +172,8 @@ void permalloy::addFormats(ModuleOp module, const QuantizationRequest &request, 
       if (format->isOfF32(level))
         choice.precision = "f32";
       std::string plain = format->defaultSolver();
-      bool lacks = lacksGram(site, request.solver);
-      choice.solver = lacks || request.solver == kDefaultSolver ? plain : request.solver;
+      bool lacks = lacksGram(site, request.solver), isAsked = format == findWeightFormat(formatOf(site, request));
+      choice.solver = lacks || !isAsked || request.solver == kDefaultSolver ? plain : request.solver;
       if (lacks)
         addReason(choice, choice.kind == "gather" ? "tables have no inputs to calibrate on, so " + plain + " solves it"
                                                   : "it is not calibrated, so " + plain + " solves it");

@@ -173,11 +173,10 @@ KernelCheck::Change listing(int64_t k, int64_t kept) {
 }
 
 TEST_P(IntegerContractionTest, Blocks) {
-  for (auto [k, n, kept] : {std::tuple<int64_t, int64_t, int64_t>{16, 16, 1}, {64, 50, 7}, {260, 15, 33}, {72, 33, 17}})
-    check(blocks(k, n, kept, false), {"s=0", "s=1", "s=2", "s=7", "s=8", "s=9", "s=15", "s=16", "s=17", "s=63", "s=250"}, {}, {}, listing(k, kept));
+  for (auto [k, n, kept] : {std::tuple<int64_t, int64_t, int64_t>{16, 15, 1}, {260, 50, 33}})
+    check(blocks(k, n, kept, false), {"s=0", "s=1", "s=2", "s=7", "s=8", "s=9", "s=15", "s=16", "s=17", "s=63", "s=150"}, {}, {}, listing(k, kept));
   check(blocks(64, 40, 9, false, "ui8"), {"s=3", "s=40"}, {}, {}, listing(64, 9));
-  for (int64_t kept : {20, 1100}) // K in several parts
-    check(blocks(4800, 20, kept, false), {"s=3", "s=100"}, {}, {}, listing(4800, kept));
+  check(blocks(4800, 20, 1100, false), {"s=3", "s=100"}, {}, {}, listing(4800, 1100)); // K in several parts
 }
 
 TEST_P(IntegerContractionTest, BlocksWithAnEpilogue) {

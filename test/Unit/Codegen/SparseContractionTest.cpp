@@ -246,7 +246,7 @@ void chooseSteps(reference::Tensor &words, int64_t keptOfFour) {
 /// Through kern and the interpreter: ends of panels, of words of steps and of cuts, few rows, lanes partly filled, and all that an epilogue
 /// may be.
 TEST_P(SparseContractionTest, QuadsKernel) {
-  for (auto [k, n, keptOfFour] : {std::tuple<int64_t, int64_t, int64_t>{4, 15, 2}, {100, 33, 2}, {132, 50, 1}}) {
+  for (auto [k, n, keptOfFour] : {std::tuple<int64_t, int64_t, int64_t>{100, 33, 2}, {132, 50, 1}}) {
     int64_t depth = k / 4 * keptOfFour;
     std::string text = R"mlir(func.func @main(%x: tensor<?x?x$Kxf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<m>, #tfm.dim<$K>]}, %v: tensor<$Px$Dx16xf32>, %i: tensor<$Px$Wx16xi32>, %bias: tensor<$Nxf32>, %r: tensor<?x?x$Nxf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<m>, #tfm.dim<$N>]}) -> (tensor<?x?x$Nxf32>, tensor<?x?x$Nxbf16>) {
       %w = tfm.expand_quads %v, %i {kept = $C : i64, shape = array<i64: $K, $N>} : (tensor<$Px$Dx16xf32>, tensor<$Px$Wx16xi32>) -> tensor<$Kx$Nxf32>

@@ -55,20 +55,24 @@ class PassesThatAsk : public testing::Test {
 protected:
   PassesThatAsk() { context.loadDialect<tfm::TfmDialect, kern::KernDialect, func::FuncDialect>(); }
 
-  std::string reasonFor(const char *level, const KernelCosts *costs) {
-    auto module = parseSourceString<ModuleOp>(R"mlir(
-      func.func @main(%x: tensor<?x96xf32> {tfm.dims = [#tfm.dim<n>, #tfm.dim<96>]}) -> tensor<?x64xf32> {
+  /// What a layer of 96 x 64 gets; `dims` and `type` are of what it reads.
+  PrecisionChoice choiceFor(const char *level, const KernelCosts *costs, bool bf16 = false, const char *dims = "[#tfm.dim<n>, #tfm.dim<96>]",
+                            std::string type = "?x") {
+    std::string x = "tensor<" + type + "96xf32>", y = "tensor<" + type + "64xf32>";
+    auto module = parseSourceString<ModuleOp>("func.func @main(%x: " + x + " {tfm.dims = " + dims + "}) -> " + y + R"mlir( {
         %w = tfm.get_weight @w : tensor<96x64xf32>
-        %0 = tfm.linear %x, %w : (tensor<?x96xf32>, tensor<96x64xf32>) -> tensor<?x64xf32>
-        %1 = tfm.unary neg %0 : (tensor<?x64xf32>) -> tensor<?x64xf32>
-        return %1 : tensor<?x64xf32>
+        %0 = tfm.linear %x, %w : ()mlir" + x + ", tensor<96x64xf32>) -> " + y + "\n  %1 = tfm.unary neg %0 : (" + y + ") -> " + y + "\n  return %1 : " + y + R"mlir(
       }
       tfm.weight @w : tensor<96x64xf32> = #tfm.seeded<1, 1.0>)mlir", &context);
     auto request = llvm::cantFail(QuantizationRequest::parse(level, "magnitude"));
     request.minElements = 1, request.head = level, request.costs = costs;
-    PrecisionPlan plan = uniformPlan(*module, /*bf16=*/false);
+    PrecisionPlan plan = uniformPlan(*module, bf16);
     addFormats(*module, request, plan);
-    return plan.choices[0].format.empty() ? plan.choices[0].reason : "";
+    return plan.choices[0];
+  }
+  std::string reasonFor(const char *level, const KernelCosts *costs) {
+    PrecisionChoice choice = choiceFor(level, costs);
+    return choice.format.empty() ? choice.reason : "";
   }
 
   /// The groups of plan-kernels: "gather=0 layer_norm=0 linear=1".
@@ -98,6 +102,45 @@ TEST_F(PassesThatAsk, SparseOrDense) {
   EXPECT_EQ(reasonFor("block50", nullptr), "");
   ASSERT_EQ(sparse.asked.size(), 2u);
   EXPECT_THAT(sparse.asked[0], HasSubstr("tensor<4x86x16xf32>")); // 90% of 96 steps
+}
+
+/// Quads are asked about as blocks are; nobody has a bound for them.
+TEST_F(PassesThatAsk, QuadsOrDense) {
+  ToyCosts sparse([](StringRef text) { return std::vector<double>{text.contains("expand_quads") ? 1.0 : 2.0}; });
+  ToyCosts dense([](StringRef text) { return std::vector<double>{text.contains("expand_quads") ? 3.0 : 2.0}; });
+  EXPECT_EQ(reasonFor("1:4", &sparse), "");
+  EXPECT_EQ(reasonFor("2:4", &dense), "2:4 takes 1.50 times as long as a dense weight, by the cost model");
+  EXPECT_EQ(reasonFor("2:4", nullptr), "");
+  EXPECT_THAT(sparse.asked[0], HasSubstr("tensor<4x24x16xf32>"));
+  EXPECT_THAT(sparse.asked[0], HasSubstr("tensor<4x2x16xi32>"));
+}
+
+/// Blocks of codes compete with codes, and leave the layer to them.
+TEST_F(PassesThatAsk, BlocksOfCodesOrCodes) {
+  ToyCosts sparse([](StringRef text) { return std::vector<double>{text.contains("expand_blocks") ? 1.0 : 2.0}; });
+  ToyCosts dense([](StringRef text) { return std::vector<double>{text.contains("expand_blocks") ? 3.0 : 2.0}; });
+  EXPECT_EQ(choiceFor("block50w8a8", &sparse).format, "block50w8a8");
+  PrecisionChoice choice = choiceFor("block50w8a8", &dense);
+  EXPECT_EQ(choice.format, "w8a8");
+  EXPECT_EQ(choice.solver, "rtn");
+  EXPECT_EQ(choice.reason, "50% of the blocks take 1.50 times as long as a dense weight, by the cost model");
+  EXPECT_THAT(sparse.asked[0], HasSubstr("tensor<4x12x64xi8>"));
+  EXPECT_THAT(sparse.asked[1], HasSubstr("tensor<96x64xi8, #tfm.panels>"));
+}
+
+/// The dense layer is the one that there would be: of its precision and its rows, of a batch of one.
+TEST_F(PassesThatAsk, AboutTheLayerAsItIs) {
+  ToyCosts costs([](StringRef text) { return std::vector<double>{text.contains("expand_blocks") ? 1.0 : 2.0}; });
+  choiceFor("block50", &costs, /*bf16=*/true);
+  EXPECT_THAT(costs.asked[0], HasSubstr("tensor<?x96xf32>"));
+  EXPECT_THAT(costs.asked[1], HasSubstr("tensor<96x64xbf16, #tfm.panels>"));
+  costs.asked.clear();
+  choiceFor("block50", &costs, false, "[#tfm.dim<batch>, #tfm.dim<1>, #tfm.dim<96>]", "?x1x");
+  EXPECT_THAT(costs.asked[1], HasSubstr("%x: tensor<1x1x96xf32>"));
+  EXPECT_THAT(costs.asked[1], HasSubstr("symbols = []"));
+  costs.asked.clear();
+  choiceFor("block50", &costs, false, "[#tfm.dim<batch>, #tfm.dim<past + seq>, #tfm.dim<96>]", "?x?x");
+  EXPECT_THAT(costs.asked[0], HasSubstr("[#tfm.dim<1>, #tfm.dim<d0 + d1>, #tfm.dim<96>]"));
 }
 
 /// A gate of each batch scales all of its tokens.

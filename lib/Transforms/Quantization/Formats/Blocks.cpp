@@ -131,7 +131,12 @@ public:
     Blocks blocks = *Blocks::parse(level);
     std::string percent = std::to_string(blocks.percent) + "% of the blocks take ";
     LayerKernels layer(site, setting);
-    if (auto quotient = setting.costs ? setting.costs->quotient(sparseKernel(blocks, layer), blocks.ofCodes ? layer.denseOfCodes() : layer.dense()) : std::nullopt)
+    std::optional<double> quotient;
+    if (setting.costs && blocks.ofCodes) // no model has learned from these
+      quotient = setting.costs->estimatedQuotient(sparseKernel(blocks, layer), layer.denseOfCodes());
+    else if (setting.costs)
+      quotient = setting.costs->quotient(sparseKernel(blocks, layer), layer.dense());
+    if (quotient)
       return *quotient < 1 ? "" : percent + llvm::formatv("{0:f2} times as long as a dense weight, by the cost model", *quotient).str();
     return blocks.percent <= kMostKept ? "" : percent + "longer than all of a dense weight; at most " + std::to_string(kMostKept) + "% are faster";
   }

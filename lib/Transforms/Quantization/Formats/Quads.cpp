@@ -81,10 +81,11 @@ public:
     return "";
   }
 
-  /// Without a cost model nobody knows: it gains at few rows and at many, and loses between them where K is short.
+  /// Without a cost model nobody knows: it gains at few rows and at many, and loses between them where K is short. No model has learned
+  /// from such kernels.
   std::string whySlower(StringRef level, WeightSite site, const LayerSetting &setting) const override {
     LayerKernels layer(site, setting);
-    auto quotient = setting.costs ? setting.costs->quotient(sparseKernel(keptOf(level), layer), layer.dense()) : std::nullopt;
+    auto quotient = setting.costs ? setting.costs->estimatedQuotient(sparseKernel(keptOf(level), layer), layer.dense()) : std::nullopt;
     if (!quotient || *quotient < 1)
       return "";
     return llvm::formatv("{0} takes {1:f2} times as long as a dense weight, by the cost model", level, *quotient);

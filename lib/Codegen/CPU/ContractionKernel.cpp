@@ -41,20 +41,15 @@ static std::string whyNotSparse(Operation *expand) {
   return "";
 }
 
-std::string permalloy::codegen::whyNotContraction(kern::KernelOp kernel) {
+std::string permalloy::codegen::whyNotProduct(kern::KernelOp kernel) {
   tfm::LinearOp linear = findRoot(kernel);
   if (!linear)
     return "it has no tfm.linear, or several";
   auto weight = cast<RankedTensorType>(linear.getWeight().getType());
   if (!(isComputedInF32(weight.getElementType()) || linear.isIntegral()) || !weight.hasStaticShape())
     return "tfm.linear is not in f32, f16, bf16 or 8-bit integers, or its weight has no static size";
-  Operation *sparse = sparseWeightOf(linear);
   tfm::DequantizeOp decode = decodingOf(linear);
   if (std::string reason = decode ? whyNotWeightOnly(decode) : ""; !reason.empty())
-    return reason;
-  if (!isa<BlockArgument>(linear.getInput()) || !(sparse || decode || isa<BlockArgument>(linear.getWeight())))
-    return "an operand of tfm.linear is computed in the kernel";
-  if (std::string reason = sparse ? whyNotSparse(sparse) : ""; !reason.empty())
     return reason;
   SmallVector<Value> values(kernel.yielded());
   if (linear.getBias())
@@ -72,6 +67,16 @@ std::string permalloy::codegen::whyNotContraction(kern::KernelOp kernel) {
              (culprit ? " (" + culprit->getName().getStringRef().str() + ")" : std::string());
   }
   return "";
+}
+
+std::string permalloy::codegen::whyNotContraction(kern::KernelOp kernel) {
+  if (std::string reason = whyNotProduct(kernel); !reason.empty())
+    return reason;
+  tfm::LinearOp linear = findRoot(kernel);
+  Operation *sparse = sparseWeightOf(linear);
+  if (!isa<BlockArgument>(linear.getInput()) || !(sparse || decodingOf(linear) || isa<BlockArgument>(linear.getWeight())))
+    return "an operand of tfm.linear is computed in the kernel";
+  return sparse ? whyNotSparse(sparse) : "";
 }
 
 bool permalloy::codegen::isComputedInF32(Type element) {

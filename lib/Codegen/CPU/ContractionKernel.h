@@ -12,6 +12,9 @@ namespace permalloy::codegen {
 /// f32, f16 or bf16.
 bool isComputedInF32(mlir::Type element);
 
+/// Why the kernel is no tfm.linear with an epilogue of vectors, whatever its operands are; empty when it is one.
+std::string whyNotProduct(kern::KernelOp kernel);
+
 /// Emits a contraction with the schedule that stands on the kernel; fails with an error at it when the emitter does not take it.
 mlir::LogicalResult emitScheduledContraction(kern::KernelOp kernel, KernelBuilder &b, const Contraction &contraction);
 

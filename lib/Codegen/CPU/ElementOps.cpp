@@ -71,6 +71,8 @@ Value ElementOps::floatToHalf(Element e, Value value) {
   Type bitsType = like(b.getI16Type(), value);
   if (!e.stored.isBF16())
     return arith::BitcastOp::create(b, bitsType, arith::TruncFOp::create(b, like(b.getF16Type(), value), value));
+  if (b.target().isGpuThread()) // cvt.rn.bf16x2.f32
+    return arith::BitcastOp::create(b, bitsType, arith::TruncFOp::create(b, like(b.getBF16Type(), value), value));
   if (b.target().hasAmx() && isa<VectorType>(value.getType())) { // subnormals become zero
     auto type = VectorType::get(b.target().lanes(), b.getBF16Type());
     auto name = b.getStringAttr("llvm.x86.avx512bf16.cvtneps2bf16.512");

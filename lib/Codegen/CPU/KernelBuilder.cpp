@@ -145,7 +145,8 @@ SmallVector<Value> KernelBuilder::loop(Value lower, Value upper, int64_t step, V
     setInsertionPoint(nested.getInsertionBlock(), nested.getInsertionPoint());
     scf::YieldOp::create(*this, body(iv, carried));
   };
-  auto op = scf::ForOp::create(*this, lower, upper, i64(step), init, build);
+  Value by = arith::ConstantOp::create(*this, getIntegerAttr(lower.getType(), step));
+  auto op = scf::ForOp::create(*this, lower, upper, by, init, build);
   return SmallVector<Value>(op.getResults());
 }
 

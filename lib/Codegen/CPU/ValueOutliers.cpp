@@ -28,6 +28,14 @@ static Value codesInPanel(ValueEmitter &values, Value weight, Value k, Value n, 
   Value rows = b.ceilDiv(values.extent(values.dims(weight)[0]), steps);
   Value panelRow = b.add(b.mul(b.div(n, tfm::kPanelColumns), rows), b.div(k, steps));
   Value dword = b.add(b.mul(panelRow, tfm::kPanelColumns), b.rem(n, tfm::kPanelColumns));
+  if (b.target().isGpuThread()) { // shifts by a number in a register cost what any do
+    auto shift = [&](int64_t first, int64_t byStep) { return b.broadcast(arith::TruncIOp::create(b, b.getI32Type(), b.add(b.mul(b.rem(k, steps), byStep), first))); };
+    Value dwords = b.load(b.intVectorType(), b.at(values.kernelFrame().argument(weight), b.mul(dword, 4)), 16);
+    Value upper = arith::ShLIOp::create(b, dwords, shift(24, -8));
+    Value spare = arith::ConstantOp::create(b, b.intVectorType(), DenseElementsAttr::get(b.intVectorType(), b.getI32IntegerAttr(24)));
+    Value numbers = e.isUnsigned() ? arith::ShRUIOp::create(b, upper, spare).getResult() : arith::ShRSIOp::create(b, upper, spare).getResult();
+    return arith::SIToFPOp::create(b, b.vectorType(), numbers);
+  }
   auto bytes = VectorType::get(vectorBytes, b.getI8Type());
   Value codes = b.load(bytes, b.at(values.kernelFrame().argument(weight), b.mul(dword, 4)), 4);
   Value shuffle = b.load(bytes, b.at(shuffles, b.mul(b.rem(k, steps), vectorBytes)), vectorBytes);
@@ -50,8 +58,9 @@ Value ValueEmitter::emitOutlierLinear(Operation *operation, const Site &site) {
   Element f32 = Element::of(b.getF32Type());
   Value n = full.indices[last], end = b.sub(extent(dims(weight)[0]), 1), sum = ops.constant(f32, 0.0);
   Value shuffles;
-  if (full.isVector()) {
+  if (full.isVector())
     sum = ops.toVector(sum);
+  if (full.isVector() && !b.target().isGpuThread()) {
     Element e = Element::of(weight);
     shuffles = tableOf(op, [&] { return stepShuffles(e, tfm::panelPairing(e.stored), b.target().lanes() * 4); });
   }

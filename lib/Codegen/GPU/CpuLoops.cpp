@@ -6,6 +6,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
 
 using namespace permalloy;
 using namespace permalloy::codegen;
@@ -31,6 +32,37 @@ static Operation *findTogether(LLVM::LLVMFuncOp kernel) {
 bool codegen::threadsAreIndependent(ModuleOp module, StringRef name) {
   auto kernel = module.lookupSymbol<LLVM::LLVMFuncOp>(name);
   return kernel && !findTogether(kernel);
+}
+
+void codegen::roundInIntegers(Operation *root) {
+  SmallVector<arith::TruncFOp> roundings;
+  root->walk([&](arith::TruncFOp op) {
+    if (getElementTypeOrSelf(op.getType()).isBF16())
+      roundings.push_back(op);
+  });
+  for (arith::TruncFOp op : roundings) {
+    ImplicitLocOpBuilder b(op.getLoc(), op);
+    auto like = [&](Type scalar) {
+      auto vector = dyn_cast<VectorType>(op.getType());
+      return vector ? Type(vector.clone(scalar)) : scalar;
+    };
+    auto constant = [&](int32_t value) -> Value {
+      TypedAttr attr = b.getI32IntegerAttr(value);
+      if (auto vector = dyn_cast<VectorType>(like(b.getI32Type())))
+        attr = DenseElementsAttr::get(vector, Attribute(attr));
+      return arith::ConstantOp::create(b, attr);
+    };
+    // To nearest even; a NaN keeps its upper bits and becomes quiet.
+    Value bits = arith::BitcastOp::create(b, like(b.getI32Type()), op.getIn());
+    Value upper = arith::ShRUIOp::create(b, bits, constant(16)), odd = arith::AndIOp::create(b, upper, constant(1));
+    Value sum = arith::AddIOp::create(b, arith::AddIOp::create(b, bits, constant(0x7fff)), odd);
+    Value quiet = arith::OrIOp::create(b, upper, constant(0x40));
+    Value isNaN = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, op.getIn(), op.getIn());
+    Value rounded = arith::SelectOp::create(b, isNaN, quiet, arith::ShRUIOp::create(b, sum, constant(16)));
+    Value narrow = arith::TruncIOp::create(b, like(b.getI16Type()), rounded);
+    op.replaceAllUsesWith(arith::BitcastOp::create(b, op.getType(), narrow).getResult());
+    op.erase();
+  }
 }
 
 /// One thread: the body of the kernel with its parameters and numbers replaced.
@@ -72,6 +104,7 @@ LogicalResult codegen::toCpuLoops(ModuleOp module, StringRef name) {
            [&](Value thread) { cloneThread(b, kernel, block, thread); });
   });
   b.finish();
+  roundInIntegers(b.getInsertionBlock()->getParentOp());
   kernel.erase();
   return success();
 }

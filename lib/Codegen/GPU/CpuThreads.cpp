@@ -186,6 +186,7 @@ LogicalResult codegen::toCpuThread(ModuleOp module, StringRef name) {
   if (failed(ThreadBuilder(b, kernel).run()))
     return failure();
   b.finish();
+  roundInIntegers(b.getInsertionBlock()->getParentOp());
   kernel.erase();
   if (Operation *shared = module.lookupSymbol(kSharedMemory))
     shared->erase(); // it is the machine's

@@ -29,10 +29,11 @@ GpuBuilder::GpuBuilder(ModuleOp module, Location loc, StringRef name, const GpuT
   // Ranges let LLVM see that indices are no negative numbers and that few bits are set.
   auto read = [&](auto op, int32_t below) {
     op.setRangeAttr(LLVM::ConstantRangeAttr::get(getContext(), APInt(32, 0), APInt(32, below)));
-    return arith::ExtUIOp::create(*this, getI64Type(), op).getResult();
+    return op.getResult();
   };
-  block = read(NVVM::BlockIdXOp::create(*this, getI32Type()), INT32_MAX);
-  thread = read(NVVM::ThreadIdXOp::create(*this, getI32Type()), threads);
+  block32 = read(NVVM::BlockIdXOp::create(*this, getI32Type()), INT32_MAX);
+  thread32 = read(NVVM::ThreadIdXOp::create(*this, getI32Type()), threads);
+  block = wide(block32), thread = wide(thread32);
   inGrid = add(mul(block, threads), thread);
 }
 
@@ -43,3 +44,12 @@ void GpuBuilder::shortenDivisions(Value most) {
            [&] { LLVM::Trap::create(*this); });
   hasShortDivision = true;
 }
+
+Value GpuBuilder::i32(int64_t value) { return arith::ConstantOp::create(*this, getI32IntegerAttr(value)); }
+
+Value GpuBuilder::wide(Value index) { return createOrFold<arith::ExtUIOp>(getI64Type(), index); }
+Value GpuBuilder::narrow(Value index) { return createOrFold<arith::TruncIOp>(getI32Type(), index); }
+
+Value GpuBuilder::bitAnd(Value x, int64_t y) { return createOrFold<arith::AndIOp>(x, alike(x, y)); }
+Value GpuBuilder::bitXor(Value x, Value y) { return createOrFold<arith::XOrIOp>(x, y); }
+Value GpuBuilder::both(Value x, Value y) { return !x ? y : !y ? x : createOrFold<arith::AndIOp>(x, y); }

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "../CPU/ContractionKernel.h"
 #include "../CPU/ElementOps.h"
+#include "../CPU/WeightOnlyKernel.h"
 #include "Forms.h"
 #include "TensorProduct.h"
 #include "Tfm/Panels.h"
-#include "permalloy/Codegen/CPU/Emitters.h"
 #include "permalloy/Codegen/CPU/ExprEmitter.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -18,82 +18,97 @@ using tfm::DimExprAttr;
 /// What every GPU of the table gives a block (sm_89: 99 KB).
 static constexpr int64_t kSharedBytes = 96 * 1024;
 
-static tfm::LinearOp rootOf(kern::KernelOp kernel) {
-  return *kernel.getBlock().getOps<tfm::LinearOp>().begin();
-}
+static tfm::LinearOp rootOf(kern::KernelOp kernel) { return *kernel.getBlock().getOps<tfm::LinearOp>().begin(); }
 
-/// f16 is none of them: its panels do not keep two steps of K together.
+/// f32 is none of them: it would be rounded to tf32.
 static std::optional<OperandType> typeOf(Type element) {
   if (element.isBF16())
     return OperandType::bf16;
+  if (element.isF16())
+    return OperandType::f16;
   return element.isSignlessInteger(8) ? std::optional(OperandType::s8) : std::nullopt;
 }
 
-/// Words of K; 0 where rows are no whole words.
-static int64_t wordsOf(tfm::LinearOp linear) {
+static TensorSize sizeOf(tfm::LinearOp linear) {
   auto weight = cast<RankedTensorType>(linear.getWeight().getType());
-  int64_t inWord = elementsPerWord(*typeOf(weight.getElementType())), depth = weight.getDimSize(0);
-  return depth % inWord ? 0 : depth / inWord;
+  TensorSize size{*typeOf(weight.getElementType()), weight.getDimSize(0), weight.getDimSize(1), {}};
+  if (tfm::DequantizeOp decode = decodingOf(linear)) {
+    CodeFormat format = codeFormatOf(decode);
+    size.codes = TensorCodes{format.storedBits, format.isSigned, format.group, format.scales.isF32() ? 4 : 2, format.hasZeroPoints};
+    if (Value table = decode.getCodebook())
+      size.codes->entries = cast<RankedTensorType>(table.getType()).getNumElements();
+  }
+  return size;
 }
 
-/// It takes one linear layer in bf16 or signed 8-bit integers whose operands are arguments and
-/// whose K fills whole stages.
+/// Whether rows of A are copied as they stand in memory: whole chunks of 16 bytes.
+static bool isCopied(tfm::LinearOp linear) {
+  auto input = cast<RankedTensorType>(linear.getInput().getType());
+  return isa<BlockArgument>(linear.getInput()) && input.getShape().back() * input.getElementTypeBitWidth() % 128 == 0;
+}
+
+/// Why A cannot come to shared memory; empty when it can.
+static std::string whyNotInput(tfm::LinearOp linear) {
+  auto input = cast<RankedTensorType>(linear.getInput().getType());
+  if (isCopied(linear))
+    return "";
+  Operation *culprit = nullptr;
+  if (input.getShape().back() % 4)
+    return "its rows are no multiple of 4 elements";
+  if (!ExprEmitter::canEmit(linear.getInput(), {}, culprit))
+    return "what computes its rows has no vector form" + (culprit ? " (" + culprit->getName().getStringRef().str() + ")" : std::string());
+  return "";
+}
+
+/// One linear layer in bf16, f16 or signed 8-bit integers; its weight stands in memory, in these types or in codes, and its rows do or
+/// are computed from what does.
 static std::string whyNot(kern::KernelOp kernel, const GpuTarget &) {
   if (kernel.getEmitter() != kern::Emitter::Contraction || isGroupedKernel(kernel))
     return "it is no linear layer";
-  if (std::string reason = whyNotContraction(kernel); !reason.empty())
+  if (std::string reason = whyNotProduct(kernel); !reason.empty())
     return reason;
   tfm::LinearOp linear = rootOf(kernel);
-  if (!isa<BlockArgument>(linear.getWeight()))
-    return "its weight is decoded";
+  tfm::DequantizeOp decode = decodingOf(linear);
+  if (!decode && !isa<BlockArgument>(linear.getWeight()))
+    return "its weight is no matrix of elements or codes";
   Type element = getElementTypeOrSelf(linear.getWeight().getType());
   if (!typeOf(element) || getElementTypeOrSelf(linear.getInput().getType()) != element)
-    return "its operands are not both bf16 or signed 8-bit integers";
-  int64_t words = wordsOf(linear);
-  return words == 0 || words % 16 ? "its rows are no multiple of 64 bytes" : "";
+    return "its operands are not both bf16, f16 or signed 8-bit integers";
+  if (std::string reason = whyNotInput(linear); !reason.empty())
+    return reason;
+  return whyNotTensor(sizeOf(linear));
 }
 
-/// Small blocks where there are few columns: more multiprocessors have one.
-static TensorSchedule chooseSchedule(int64_t columns) {
-  TensorSchedule schedule;
-  if (columns >= 2048)
-    schedule.blockRows = schedule.blockColumns = 128, schedule.warpRows = schedule.warpColumns = 64;
-  return schedule;
-}
-
-static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, DictionaryAttr wanted) {
-  tfm::LinearOp linear = rootOf(kernel);
-  int64_t columns = cast<RankedTensorType>(linear.getWeight().getType()).getDimSize(1);
-  auto space = tensorSpace(wordsOf(linear), kSharedBytes);
-  auto schedule = writeGpuSchedule(kernel, space, chooseSchedule(columns), wanted);
-  if (failed(schedule))
-    return failure();
+static DimExprAttr rowsOf(kern::KernelOp kernel) {
   SymbolicShapes shapes;
   for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
     shapes.setDims(argument, kern::argDims(kernel, index));
-  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
-  DimExprAttr rows = constant(1);
-  tfm::Dims dims = shapes.dims(linear.getInput());
+  DimExprAttr rows = DimExprAttr::constant(kernel.getContext(), 1);
+  tfm::Dims dims = shapes.dims(rootOf(kernel).getInput());
   for (DimExprAttr dim : ArrayRef(dims).drop_back())
     rows = DimExprAttr::mul(rows, dim);
-  DimExprAttr down = DimExprAttr::ceilDiv(rows, constant(schedule->blockRows));
-  kernel.setTilesAttr(
-      DimExprAttr::mul(down, constant(llvm::divideCeil(columns, schedule->blockColumns))));
-  kernel.setScratchBytesAttr(constant(0));
-  return success();
+  return rows;
 }
 
 static FailureOr<TensorSchedule> scheduleOf(kern::KernelOp kernel) {
-  return readGpuSchedule(kernel, tensorSpace(wordsOf(rootOf(kernel)), kSharedBytes));
+  return readGpuSchedule(kernel, tensorSpace(sizeOf(rootOf(kernel)), kSharedBytes));
 }
 
-static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
-  auto schedule = scheduleOf(kernel);
+static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, DictionaryAttr wanted) {
+  TensorSize size = sizeOf(rootOf(kernel));
+  DimExprAttr rows = rowsOf(kernel);
+  auto schedule = writeGpuSchedule(kernel, tensorSpace(size, kSharedBytes), TensorSchedule::choose(size, rows.asConstant()), wanted);
   if (failed(schedule))
     return failure();
-  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
-  return GpuLaunch{unsigned(schedule->threads()), *kernel.getTiles(),
-                   constant(schedule->sharedBytes()), constant(0)};
+  kernel.setTilesAttr(tensorBlocks(size, *schedule, rows));
+  kernel.setScratchBytesAttr(tensorScratch(size, *schedule, rows));
+  return success();
+}
+
+static GpuLaunch launch(kern::KernelOp kernel) {
+  TensorSchedule schedule = *scheduleOf(kernel);
+  TensorLayout layout(sizeOf(rootOf(kernel)), schedule);
+  return {unsigned(schedule.threads()), *kernel.getTiles(), DimExprAttr::constant(kernel.getContext(), layout.sharedBytes), *kernel.getScratchBytes()};
 }
 
 namespace {
@@ -108,8 +123,7 @@ public:
 
   void operator()(Value row, Value column, ArrayRef<Value> results) {
     if (columns % 4 == 0)
-      return store({row, column, 4}, vector::FromElementsOp::create(
-                                         b, VectorType::get(4, results[0].getType()), results));
+      return store({row, column, 4}, vector::FromElementsOp::create(b, VectorType::get(4, results[0].getType()), results));
     for (auto [index, result] : llvm::enumerate(results)) {
       Value own = b.add(column, index);
       b.ifThen(b.less(own, b.i64(columns)), [&] { store({row, own, 0}, result); });
@@ -143,26 +157,52 @@ private:
 
 } // namespace
 
+/// The codebook's numbers: constants, or loaded.
+static SmallVector<Value> tableOf(KernelFrame &frame, const CodedWeight &weight, int64_t entries) {
+  SmallVector<Value> table;
+  KernelBuilder &b = frame.builder();
+  for (int64_t i = 0; i < entries; ++i)
+    table.push_back(weight.codebook ? b.loadF32(b.at(weight.codebook, i * 4)) : b.f32(weight.table[i]));
+  return table;
+}
+
+static LogicalResult setWeight(KernelFrame &frame, tfm::LinearOp linear, TensorProduct &product) {
+  auto weight = cast<RankedTensorType>(linear.getWeight().getType());
+  if (tfm::DequantizeOp decode = decodingOf(linear)) {
+    auto coded = codedWeightOf(frame, decode);
+    if (failed(coded))
+      return failure();
+    product.weights = coded->codes, product.scales = coded->scales, product.zeroPoints = coded->zeroPoints;
+    product.table = tableOf(frame, *coded, product.size.codes->entries);
+    return success();
+  }
+  if (!isa_and_nonnull<tfm::PanelsAttr>(weight.getEncoding()))
+    return linear.emitError("tensor cores take a packed weight, not ") << weight << "; run pack-weights first";
+  product.weights = frame.argument(linear.getWeight());
+  return success();
+}
+
 static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
   auto schedule = scheduleOf(frame.kernel());
   if (failed(schedule))
     return failure();
   tfm::LinearOp linear = rootOf(frame.kernel());
-  auto weight = cast<RankedTensorType>(linear.getWeight().getType());
-  if (!isa_and_nonnull<tfm::PanelsAttr>(weight.getEncoding()))
-    return linear.emitError("tensor cores take a packed weight, not ")
-           << weight << "; run pack-weights first";
   Epilogue epilogue(frame, linear);
+  ExprEmitter rows(frame, linear.getInput());
   TensorProduct product;
-  product.type = *typeOf(weight.getElementType());
-  product.a = frame.argument(linear.getInput());
-  product.weights = frame.argument(linear.getWeight());
+  product.size = sizeOf(linear);
+  if (failed(setWeight(frame, linear, product)))
+    return failure();
   product.rows = frame.product(linear.getInput(), 0, linear.getInput().getType().getRank() - 1);
-  product.words = wordsOf(linear);
-  product.columns = weight.getDimSize(1);
-  product.epilogue = [&](Value row, Value column, ArrayRef<Value> results) {
-    epilogue(row, column, results);
+  product.scratch = b.launchScratch();
+  if (isCopied(linear))
+    product.a = frame.argument(linear.getInput());
+  product.computed = [&](Value row, Value k) -> Value {
+    Value four = rows.emitVector(linear.getInput(), {row, k, 4});
+    Type element = getElementTypeOrSelf(linear.getInput().getType());
+    return isa<FloatType>(element) ? arith::TruncFOp::create(b, VectorType::get(4, element), four).getResult() : four;
   };
+  product.epilogue = [&](Value row, Value column, ArrayRef<Value> results) { epilogue(row, column, results); };
   emitTensorProduct(b, product, *schedule);
   return success();
 }

@@ -61,21 +61,21 @@ Value WarpBuilder::dotBytes(Value x, bool xSigned, Value y, bool ySigned, Value 
                                            LLVM::BitcastOp::create(b, bytes, y), type(ySigned), sum);
 }
 
-Value WarpBuilder::arriveLast(Value counter, int64_t count, Value shared) {
+Value WarpBuilder::arriveLast(Value counter, Value count, Value word) {
   auto fence = [&] { LLVM::FenceOp::create(b, LLVM::AtomicOrdering::acq_rel, "device"); };
-  auto word = [&](int32_t bits) -> Value { return arith::ConstantOp::create(b, b.getI32IntegerAttr(bits)); };
   fence();
   barrier();
-  b.ifThen(b.equal(b.threadInBlock(), b.i64(0)), [&] {
-    Value before = LLVM::AtomicRMWOp::create(b, LLVM::AtomicBinOp::add, counter, word(1), LLVM::AtomicOrdering::monotonic, "device", 4);
-    Value isLast = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, before, word(int32_t(count - 1)));
-    b.ifThen(isLast, [&] { b.store(word(0), counter, 4); });
-    b.store(arith::ExtUIOp::create(b, b.getI32Type(), isLast), shared, 4);
+  b.ifThen(b.equal(b.threadIndex(), b.i32(0)), [&] {
+    Value most = b.sub(count, 1); // behind it comes 0
+    Value before = LLVM::AtomicRMWOp::create(b, LLVM::AtomicBinOp::uinc_wrap, counter, most, LLVM::AtomicOrdering::monotonic, "device", 4);
+    b.store(arith::ExtUIOp::create(b, b.getI32Type(), b.equal(before, most)), word, 4);
   });
   barrier();
   fence();
-  return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, b.load(b.getI32Type(), shared, 4), word(0));
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, b.load(b.getI32Type(), word, 4), b.i32(0));
 }
+
+Value WarpBuilder::arriveLast(Value counter, int64_t count, Value word) { return arriveLast(counter, b.i32(count), word); }
 
 Value WarpBuilder::ballot(Value flag) {
   Value all = arith::ConstantOp::create(b, b.getI32IntegerAttr(-1));

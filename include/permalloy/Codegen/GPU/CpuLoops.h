@@ -20,6 +20,9 @@ bool threadsAreIndependent(mlir::ModuleOp module, llvm::StringRef name);
 /// Fails with an error where threads of a block work together (barriers, shuffles, tensor cores).
 mlir::LogicalResult toCpuLoops(mlir::ModuleOp module, llvm::StringRef name);
 
+/// Replaces roundings from f32 to bf16 in `root` by arithmetic of integers, where LLVM would call a library on a CPU.
+void roundInIntegers(mlir::Operation *root);
+
 } // namespace permalloy::codegen
 
 #endif // PERMALLOY_CODEGEN_GPU_CPULOOPS_H

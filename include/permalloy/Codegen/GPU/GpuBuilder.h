@@ -31,6 +31,28 @@ public:
   Value blockNumber() const { return block; }
   Value threadInBlock() const { return thread; }
   Value threadInGrid() const { return inGrid; }
+  /// The first two as i32. Arithmetic below takes i32 as well as i64, and numbers become constants of the other operand's type.
+  Value blockIndex() const { return block32; }
+  Value threadIndex() const { return thread32; }
+  Value i32(int64_t value);
+  /// An i32 that is not negative as i64, and an i64 below 2^31 as i32.
+  Value wide(Value index);
+  Value narrow(Value index);
+
+  using KernelBuilder::add, KernelBuilder::sub, KernelBuilder::mul, KernelBuilder::div, KernelBuilder::rem;
+  Value add(Value x, int64_t y) { return add(x, alike(x, y)); }
+  Value sub(Value x, int64_t y) { return sub(x, alike(x, y)); }
+  Value mul(Value x, int64_t y) { return mul(x, alike(x, y)); }
+  Value div(Value x, int64_t y) { return div(x, alike(x, y)); }
+  Value rem(Value x, int64_t y) { return rem(x, alike(x, y)); }
+  Value ceilDiv(Value x, int64_t y) { return div(add(x, y - 1), y); }
+  using KernelBuilder::less;
+  Value less(Value x, int64_t y) { return less(x, alike(x, y)); }
+  Value bitAnd(Value x, int64_t y);
+  Value bitXor(Value x, Value y);
+  Value bitXor(Value x, int64_t y) { return bitXor(x, alike(x, y)); }
+  Value both(Value x, Value y); ///< i1; a null one is true
+
   /// The scratch of the launch.
   Value launchScratch() const { return launchMemory; }
 
@@ -44,8 +66,10 @@ public:
   void shortenDivisions(Value most);
 
 private:
+  Value alike(Value x, int64_t value) { return x.getType().isInteger(32) ? i32(value) : i64(value); }
+
   const GpuTarget &gpu;
-  Value block, thread, inGrid, launchMemory;
+  Value block, thread, block32, thread32, inGrid, launchMemory;
 };
 
 } // namespace permalloy::codegen

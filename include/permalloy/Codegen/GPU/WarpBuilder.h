@@ -45,8 +45,9 @@ public:
   Value dotBytes(Value a, bool aSigned, Value b, bool bSigned, Value c);
 
   /// For blocks that leave parts of a result in the launch's scratch: makes what this block's threads wrote visible, counts it at
-  /// `counter` (in global memory) and says (i1, the same for all threads) whether it is the last of `count` blocks, which then sees what
-  /// all of them wrote; the counter is 0 again. `word`: 4 bytes of shared memory.
+  /// `counter` (in global memory) and says (i1, the same for all threads) whether it is the last of `count` (i32) blocks, which then
+  /// sees what all of them wrote; the counter is 0 again. `word`: 4 bytes of shared memory that no thread uses any more.
+  Value arriveLast(Value counter, Value count, Value word);
   Value arriveLast(Value counter, int64_t count, Value word);
 
   /// Starts to copy 16 bytes from global to shared memory; both 16-byte aligned. Where `exists` (i1; null: true) is false zeros

@@ -1,0 +1,81 @@
+//===- TensorRows.cpp - operand A of tensor cores ---------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "TensorBlock.h"
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace mlir;
+
+/// Chunks are numbered along K, then rows; each thread has every threads()-th one, which lie a constant apart.
+TensorRows::TensorRows(const TensorBlock &block) : t(block), b(block.b), s(block.s) {
+  Value inBlock = b.div(t.thread, chunks());
+  chunk = b.rem(t.thread, chunks());
+  row = b.add(t.firstRow, inBlock);
+  to = b.at(t.shared, b.add(b.mul(inBlock, s.blockWords * 4), b.mul(chunkOfRow(inBlock, chunk), kChunkBytes)));
+  if (t.p.a)
+    from = b.at(t.p.a, b.add(b.mul(b.wide(row), t.p.size.words() * 4), b.mul(b.wide(chunk), kChunkBytes)));
+  Value lane = b.bitAnd(t.thread, 31), readRow = b.add(t.warpRow, b.bitAnd(lane, 15));
+  readFrom = b.add(b.mul(readRow, s.blockWords * 4), b.mul(chunkOfRow(readRow, b.div(lane, 16)), kChunkBytes));
+}
+
+Value TensorRows::chunkOfRow(Value row, Value chunk) {
+  return b.bitXor(chunk, s.blockWords == 16 ? b.bitAnd(b.div(row, 2), 3) : b.bitAnd(row, 7));
+}
+
+/// Whether this thread's chunks of a tile begin within K; null: always.
+Value TensorRows::existsInK(Value tile) {
+  int64_t words = t.p.size.words();
+  if (words % s.blockWords == 0)
+    return {};
+  return b.less(b.add(b.mul(tile, chunks()), chunk), llvm::divideCeil(words, 4));
+}
+
+void TensorRows::copy(Value tile, Value stage) {
+  if (!t.p.a)
+    return;
+  Value inK = existsInK(tile), source = b.at(from, b.mul(b.wide(tile), s.blockWords * 4)), target = b.at(to, stage);
+  WarpBuilder warp(b);
+  for (int64_t i = 0; i < copies(); ++i) {
+    int64_t rows = i * rowsApart();
+    Value exists = b.both(b.less(b.add(row, rows), t.rows), inK);
+    warp.copyAsync(b.at(target, rows * s.blockWords * 4), b.at(source, rows * t.p.size.words() * 4), exists);
+  }
+}
+
+/// Four elements along K at a time, which fill a part of a chunk.
+SmallVector<Value> TensorRows::compute(Value tile) {
+  SmallVector<Value> values;
+  if (t.p.a)
+    return values;
+  int64_t inWord = elementsPerWord(t.p.size.type);
+  Value first = b.mul(b.add(b.mul(tile, chunks()), chunk), 4 * inWord);
+  for (int64_t i = 0; i < copies(); ++i)
+    for (int64_t part = 0; part < partsOfChunk(); ++part) {
+      Value own = b.add(row, i * rowsApart()), k = b.add(first, part * 4);
+      Value exists = b.both(b.less(own, t.rows), b.less(k, t.p.size.depth));
+      Type type;
+      auto read = [&] {
+        Value four = t.p.computed(b.wide(own), b.wide(k));
+        type = four.getType();
+        return SmallVector<Value>{four};
+      };
+      auto none = [&] { return SmallVector<Value>{arith::ConstantOp::create(b, b.getZeroAttr(type))}; };
+      values.push_back(b.choose(exists, read, none).front());
+    }
+  return values;
+}
+
+void TensorRows::store(ArrayRef<Value> values, Value stage) {
+  int64_t bytes = kChunkBytes / partsOfChunk();
+  for (auto [index, value] : llvm::enumerate(values)) {
+    int64_t rows = index / partsOfChunk() * rowsApart();
+    Value target = b.at(b.at(to, stage), rows * s.blockWords * 4 + index % partsOfChunk() * bytes);
+    b.store(value, target, bytes);
+  }
+}
+
+SmallVector<Value> TensorRows::read(int64_t tile, int64_t first, Value stage) {
+  // A step is two chunks of a row; the permutation is an exclusive or, which commutes.
+  Value rows = b.at(b.at(t.shared, b.bitXor(readFrom, first * 4)), stage);
+  return WarpBuilder(b).loadMatrix(b.at(rows, tile * 16 * s.blockWords * 4));
+}

@@ -30,7 +30,9 @@ public:
 
 private:
   LogicalResult replace(Operation *op);
+  void tell(ThreadStep what, ValueRange operands);
   void ask(Operation *op, ThreadStep what, ValueRange operands);
+  void tellAccesses(Operation *root);
   void give(Operation *op, Value with) { op->getResult(0).replaceAllUsesWith(with); }
   Value toWord(Value value);
   Value packHalves(Value low, Value high, Type half);
@@ -58,8 +60,8 @@ Value ThreadBuilder::packHalves(Value low, Value high, Type half) {
   return b.load(VectorType::get(2, half), place, 4);
 }
 
-/// Stores the operands, calls the machine and takes the results, all as words.
-void ThreadBuilder::ask(Operation *op, ThreadStep what, ValueRange operands) {
+/// Stores the operands as words and calls the machine.
+void ThreadBuilder::tell(ThreadStep what, ValueRange operands) {
   int64_t offset = 0;
   for (Value operand : operands) {
     bool isAddress = isa<LLVM::LLVMPointerType>(operand.getType());
@@ -68,6 +70,11 @@ void ThreadBuilder::ask(Operation *op, ThreadStep what, ValueRange operands) {
   }
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {pointer, b.getI64Type(), pointer});
   LLVM::CallOp::create(b, type, ValueRange{function, machine, b.i64(int64_t(what)), words});
+}
+
+/// Tells the machine, and takes the results of `op`, all as words.
+void ThreadBuilder::ask(Operation *op, ThreadStep what, ValueRange operands) {
+  tell(what, operands);
   if (op->getNumResults() == 0)
     return;
   auto structure = dyn_cast<LLVM::LLVMStructType>(op->getResultTypes()[0]);
@@ -90,6 +97,24 @@ Value ThreadBuilder::dotBytes(NVVM::DotAccumulate4WayOp dot) {
   for (int64_t i = 0; i < 4; ++i)
     sum = arith::AddIOp::create(b, sum, arith::MulIOp::create(b, byte(dot.getA(), i, dot.getAType()), byte(dot.getB(), i, dot.getBType())));
   return sum;
+}
+
+/// Loads and stores of shared memory, so that the machine sees bank conflicts.
+void ThreadBuilder::tellAccesses(Operation *root) {
+  int32_t number = 0;
+  root->walk([&](Operation *op) {
+    auto load = dyn_cast<LLVM::LoadOp>(op);
+    auto store = dyn_cast<LLVM::StoreOp>(op);
+    Value address = load ? load.getAddr() : store ? store.getAddr() : Value();
+    Type type = load ? load.getType() : store ? store.getValue().getType() : Type();
+    if (!address || cast<LLVM::LLVMPointerType>(address.getType()).getAddressSpace() == 0 || !getElementTypeOrSelf(type).isIntOrFloat())
+      return;
+    auto vector = dyn_cast<VectorType>(type);
+    int64_t bits = vector ? vector.getNumElements() * vector.getElementTypeBitWidth() : type.getIntOrFloatBitWidth();
+    b.setInsertionPoint(op);
+    auto word = [&](int64_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); };
+    tell(ThreadStep::access, {word(number++), word(bits / 8), address});
+  });
 }
 
 /// What follows for one operation of the thread; it is erased then.
@@ -157,6 +182,7 @@ LogicalResult ThreadBuilder::run() {
   Block *entry = b.getInsertionBlock();
   for (Operation &op : kernel.getBody().front().without_terminator())
     b.clone(op, mapping);
+  tellAccesses(b.getInsertionBlock()->getParentOp());
   // One address space.
   SmallVector<Operation *> foreign;
   entry->walk([&](Operation *op) {

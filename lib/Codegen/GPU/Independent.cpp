@@ -32,7 +32,7 @@ std::string codegen::whyNotValues(kern::KernelOp kernel) {
     return ("they have no " + kern::stringifyEmitter(kernel.getEmitter()) + " kernels").str();
   for (Operation &op : kernel.getBlock())
     if (isa<tfm::GroupedLinearOp, tfm::ExpandBlocksOp, tfm::ExpandQuadsOp, tfm::OutlierLimitOp,
-            tfm::OutlierPositionsOp, tfm::OutlierValuesOp, tfm::OutlierLinearOp>(op))
+            tfm::OutlierPositionsOp, tfm::OutlierValuesOp>(op))
       return op.getName().getStringRef().str();
   return "";
 }

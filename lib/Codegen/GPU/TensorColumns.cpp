@@ -58,7 +58,7 @@ void TensorColumns::copy(Value tile, Value stage) {
   bool isWhole = size.columns % s.blockColumns == 0;
   Value source = b.at(from, b.mul(b.wide(tile), panelChunks() * kChunkBytes)), target = b.at(to, stage);
   auto copyAll = [&] {
-    for (int64_t i = 0; i < llvm::divideCeil(all, threads); ++i) {
+    for (int64_t i = 0; i * threads < all; ++i) {
       // Threads are a part or a multiple of a panel's chunks.
       int64_t first = i * threads, ahead = first / panelChunks(), chunks = first % panelChunks();
       Value exists = inPanel && chunks ? b.less(b.add(b.mul(tile, panelChunks()), b.add(place, chunks)), panelBytes / kChunkBytes) : inPanel;

@@ -105,10 +105,13 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
   return success();
 }
 
-static GpuLaunch launch(kern::KernelOp kernel) {
-  TensorSchedule schedule = *scheduleOf(kernel);
-  TensorLayout layout(sizeOf(rootOf(kernel)), schedule);
-  return {unsigned(schedule.threads()), *kernel.getTiles(), DimExprAttr::constant(kernel.getContext(), layout.sharedBytes), *kernel.getScratchBytes()};
+static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
+  auto schedule = scheduleOf(kernel);
+  if (failed(schedule))
+    return failure();
+  TensorLayout layout(sizeOf(rootOf(kernel)), *schedule);
+  DimExprAttr shared = DimExprAttr::constant(kernel.getContext(), layout.sharedBytes);
+  return GpuLaunch{unsigned(schedule->threads()), *kernel.getTiles(), shared, *kernel.getScratchBytes()};
 }
 
 namespace {

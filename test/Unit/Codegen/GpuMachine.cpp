@@ -4,7 +4,9 @@
 
 #include "llvm/ADT/APFloat.h"
 
+#include <algorithm>
 #include <deque>
+#include <map>
 #include <ucontext.h>
 
 using namespace permalloy::codegen;
@@ -20,6 +22,14 @@ struct Copy {
   uint32_t bytes;
 };
 
+/// Of shared memory.
+struct Access {
+  uint32_t instruction, bytes;
+  uintptr_t address;
+};
+
+uint64_t conflicts = 0;
+
 struct Thread {
   ucontext_t context;
   bool done = false;
@@ -28,6 +38,7 @@ struct Thread {
   uint32_t *words = nullptr;
   std::vector<Copy> open;
   std::deque<std::vector<Copy>> groups;
+  std::vector<Access> accesses;
 };
 
 /// One block.
@@ -43,6 +54,7 @@ private:
   bool act(ThreadStep what, uint32_t *words);
   void wait(unsigned groups);
   bool release(unsigned first, unsigned count, bool isWarp);
+  void checkBanks(unsigned first);
   void together(unsigned first, ThreadStep what);
   void loadMatrix(unsigned first, bool isTransposed);
   void multiply(unsigned first, ThreadStep what);
@@ -129,6 +141,9 @@ bool Block::act(ThreadStep what, uint32_t *words) {
     return true;
   case ThreadStep::waitCopies:
     wait(words[0]);
+    return true;
+  case ThreadStep::access:
+    thread.accesses.push_back({words[0], words[1], reinterpret_cast<uintptr_t>(addressOf(words + 2))});
     return true;
   default:
     return false;
@@ -234,6 +249,35 @@ void Block::together(unsigned first, ThreadStep what) {
   multiply(first, what);
 }
 
+/// Whether threads that are served at once want different words of a bank.
+static bool conflict(llvm::ArrayRef<Access> accesses) {
+  std::map<unsigned, uintptr_t> wordOf;
+  for (const Access &access : accesses)
+    for (uintptr_t word = access.address / 4; word * 4 < access.address + access.bytes; ++word)
+      if (auto [it, isNew] = wordOf.try_emplace(word % 32, word); !isNew && it->second != word)
+        return true;
+  return false;
+}
+
+/// What the threads of a warp did since they last waited, where all did the same.
+void Block::checkBanks(unsigned first) {
+  llvm::MutableArrayRef<Thread> warp = llvm::MutableArrayRef(threads).slice(first, kWarp);
+  bool alike = llvm::all_of(warp, [&](const Thread &thread) {
+    return std::ranges::equal(thread.accesses, warp[0].accesses, {}, &Access::instruction, &Access::instruction);
+  });
+  for (size_t i = 0; alike && i < warp[0].accesses.size(); ++i) {
+    unsigned atOnce = kWarp * 4 / std::max(warp[0].accesses[i].bytes, 4u); // 128 bytes
+    for (unsigned from = 0; from < kWarp; from += atOnce) {
+      std::vector<Access> together;
+      for (const Thread &thread : warp.slice(from, atOnce))
+        together.push_back(thread.accesses[i]);
+      conflicts += conflict(together);
+    }
+  }
+  for (Thread &thread : warp)
+    thread.accesses.clear();
+}
+
 /// Lets threads go on that all wait for the same.
 bool Block::release(unsigned first, unsigned count, bool isWarp) {
   std::optional<ThreadStep> what = at(first).wants;
@@ -242,6 +286,8 @@ bool Block::release(unsigned first, unsigned count, bool isWarp) {
   for (unsigned i = first; i < first + count; ++i)
     if (at(i).wants != what)
       return false;
+  for (unsigned warp = first; warp < first + count; warp += kWarp)
+    checkBanks(warp);
   if (isWarp)
     together(first, *what);
   for (unsigned i = first; i < first + count; ++i)
@@ -277,6 +323,8 @@ void Block::run() {
       return ADD_FAILURE() << "threads wait for others that do not come", void();
   }
 }
+
+uint64_t permalloy::codegen::test::bankConflicts() { return conflicts; }
 
 void permalloy::codegen::test::runBlocks(KernelFunction kernel, void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end,
                                          unsigned threads, size_t sharedBytes, void *scratch) {

@@ -15,6 +15,10 @@ namespace permalloy::codegen::test {
 void runBlocks(KernelFunction kernel, void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end, unsigned threads,
                size_t sharedBytes, void *scratch);
 
+/// Accesses to shared memory so far for which the threads of a warp that are served at once wanted different words of a bank. Only what all
+/// threads of a warp do together between two waits is looked at.
+uint64_t bankConflicts();
+
 } // namespace permalloy::codegen::test
 
 #endif // PERMALLOY_TEST_UNIT_CODEGEN_GPUMACHINE_H

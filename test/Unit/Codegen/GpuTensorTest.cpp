@@ -1,0 +1,277 @@
+//===- GpuTensorTest.cpp - products on tensor cores, against the interpreter -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "GpuMachine.h"
+#include "KernelCheck.h"
+#include "permalloy/Codegen/GPU/GpuKernel.h"
+#include "permalloy/Codegen/GPU/PtxEmission.h"
+
+#include "gmock/gmock.h"
+
+#include <array>
+
+using namespace permalloy;
+using namespace permalloy::codegen;
+using namespace permalloy::codegen::test;
+using reference::Tolerance;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+namespace {
+
+const GpuTarget &sm80() { return GpuTarget::all().front(); }
+constexpr Tolerance kHalf = {1.6e-2, 2e-2}, kExact = {0, 0};
+
+/// y = rest(x W + bias): x [s, K] and W in $E, the bias and the result in $R.
+std::string linear(const std::string &type, const std::string &result, int64_t depth, int64_t columns, const std::string &activation = "none") {
+  const char *text = R"mlir(func.func @main(%x: tensor<?x$Kx$E> {tfm.dims = [#tfm.dim<s>, #tfm.dim<$K>]}, %w: tensor<$Kx$Nx$E>, %b: tensor<$Nx$R>) -> tensor<?x$Nx$R> {
+    %0 = tfm.linear %x, %w bias %b activation $A : (tensor<?x$Kx$E>, tensor<$Kx$Nx$E>, tensor<$Nx$R>) -> tensor<?x$Nx$R>
+    return %0 : tensor<?x$Nx$R>
+  })mlir";
+  std::string filled = replaceAll(replaceAll(text, "$K", std::to_string(depth)), "$N", std::to_string(columns));
+  return replaceAll(replaceAll(replaceAll(filled, "$E", type), "$R", result), "$A", activation);
+}
+
+std::string integers(int64_t depth, int64_t columns) {
+  const char *text = R"mlir(func.func @main(%x: tensor<?x$Kxi8> {tfm.dims = [#tfm.dim<s>, #tfm.dim<$K>]}, %w: tensor<$Kx$Nxi8>) -> tensor<?x$Nxi32> {
+    %0 = tfm.linear %x, %w : (tensor<?x$Kxi8>, tensor<$Kx$Nxi8>) -> tensor<?x$Nxi32>
+    return %0 : tensor<?x$Nxi32>
+  })mlir";
+  return replaceAll(replaceAll(text, "$K", std::to_string(depth)), "$N", std::to_string(columns));
+}
+
+/// A weight of codes: "s4, group 32", its groups, the type of its scales.
+struct Format {
+  const char *code;
+  int groups;
+  const char *scale = "f16";
+  const char *range = "[-8, 8]";
+  bool zeros = false;
+  int codebook = 0;
+};
+
+std::string coded(const Format &f, int64_t depth, int64_t columns, const std::string &type) {
+  std::string text = R"mlir(func.func @main(%x: tensor<?x$Kx$E> {tfm.dims = [#tfm.dim<s>, #tfm.dim<$K>]}, %c: tensor<$Kx$Nx!tfm.q<$C>> {tfm.test_range = $L}, %s: tensor<$Gx$Nx$S>$Z0) -> tensor<?x$Nxf32> {
+    %w = tfm.dequantize %c, %s$Z1 : (tensor<$Kx$Nx!tfm.q<$C>>, tensor<$Gx$Nx$S>$Z2) -> tensor<$Kx$Nx$E>
+    %0 = tfm.linear %x, %w : (tensor<?x$Kx$E>, tensor<$Kx$Nx$E>) -> tensor<?x$Nxf32>
+    return %0 : tensor<?x$Nxf32>
+  })mlir";
+  std::string table = "tensor<" + std::to_string(f.codebook) + "xf32>";
+  std::string arguments = f.zeros ? ", %z: tensor<$Gx$Nx$S> {tfm.test_range = [0, 15]}" : "";
+  text = replaceAll(text, "$Z0", arguments + (f.codebook ? ", %t: " + table : ""));
+  text = replaceAll(text, "$Z1", std::string(f.zeros ? " zero_points %z" : "") + (f.codebook ? " codebook %t" : ""));
+  text = replaceAll(text, "$Z2", std::string(f.zeros ? ", tensor<$Gx$Nx$S>" : "") + (f.codebook ? ", " + table : ""));
+  text = replaceAll(replaceAll(replaceAll(text, "$C", f.code), "$G", std::to_string(f.groups)), "$S", f.scale);
+  text = replaceAll(replaceAll(text, "$K", std::to_string(depth)), "$N", std::to_string(columns));
+  return replaceAll(replaceAll(text, "$E", type), "$L", f.range);
+}
+
+using Values = std::array<int64_t, 7>;
+mlir::DictionaryAttr scheduleOf(KernelCheck &check, const Values &values) {
+  static constexpr const char *kNames[] = {"block_rows", "block_columns", "block_words", "warp_rows", "warp_columns", "stages", "split_k"};
+  mlir::Builder b(check.kernelOp().getContext());
+  mlir::NamedAttrList schedule;
+  schedule.set("form", b.getStringAttr("tensor"));
+  for (auto [name, value] : llvm::zip(kNames, values))
+    schedule.set(name, b.getI64IntegerAttr(value));
+  return schedule.getDictionary(b.getContext());
+}
+
+/// Against the interpreter, in the form `form`, without conflicts of banks.
+void run(const std::string &text, llvm::ArrayRef<const char *> sizes, Tolerance tolerance, const char *form = "tensor",
+         std::optional<Values> schedule = {}, KernelCheck::Change change = nullptr) {
+  KernelCheck check(text, "contraction");
+  ASSERT_TRUE(bool(check));
+  if (schedule)
+    check.setSchedule(scheduleOf(check, *schedule));
+  for (const char *size : sizes) {
+    uint64_t before = bankConflicts();
+    check.run(sm80().thread(), size, tolerance, change);
+    EXPECT_EQ(bankConflicts(), before);
+  }
+  EXPECT_EQ(check.kernelOp().getScheduleAttr().getAs<mlir::StringAttr>("form").str(), form);
+}
+
+/// Whole blocks and edges in both directions, one tile of K and several, K that ends within a tile.
+TEST(GpuTensorTest, EqualsTheInterpreter) {
+  for (const char *type : {"bf16", "f16"})
+    for (auto [depth, columns] : {std::pair(32, 64), {96, 100}, {40, 64}, {8, 36}, {168, 30}}) {
+      SCOPED_TRACE(std::string(type) + " " + std::to_string(depth) + "x" + std::to_string(columns));
+      run(linear(type, type, depth, columns, "gelu_erf"), {"s=1", "s=64", "s=70", "s=0"}, kHalf);
+    }
+}
+
+TEST(GpuTensorTest, LargeBlocks) { run(linear("bf16", "f32", 64, 2048), {"s=130"}, kHalf); }
+
+TEST(GpuTensorTest, IntegersAreExact) {
+  auto spread = [](llvm::MutableArrayRef<reference::Tensor> inputs) { // random inputs are small
+    for (auto [number, tensor] : llvm::enumerate(inputs))
+      for (int64_t i = 0; i < tensor.size(); ++i)
+        tensor.setInteger(i, uint64_t(i + 7 * number) * 0x9e3779b97f4a7c15 >> 56);
+  };
+  for (auto [depth, columns] : {std::pair(64, 64), {192, 36}, {80, 64}, {16, 20}})
+    run(integers(depth, columns), {"s=1", "s=65"}, kExact, "tensor", {}, spread);
+}
+
+/// Rows that do not stand in memory as tensor cores take them: computed from others, or in parts of 16 bytes.
+TEST(GpuTensorTest, RowsAreComputed) {
+  const char *text = R"mlir(func.func @main(%x: tensor<?x$Kxf32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<$K>]}, %g: tensor<$Kxf32>, %w: tensor<$Kx$Nx$E>) -> tensor<?x$Nxf32> {
+    %1 = tfm.binary mul %x, %g : (tensor<?x$Kxf32>, tensor<$Kxf32>) -> tensor<?x$Kxf32>
+    %2 = tfm.unary silu %1 : (tensor<?x$Kxf32>) -> tensor<?x$Kxf32>
+    %3 = tfm.cast %2 : (tensor<?x$Kxf32>) -> tensor<?x$Kx$E>
+    %0 = tfm.linear %3, %w : (tensor<?x$Kx$E>, tensor<$Kx$Nx$E>) -> tensor<?x$Nxf32>
+    return %0 : tensor<?x$Nxf32>
+  })mlir";
+  for (const char *type : {"bf16", "f16"})
+    for (auto [depth, columns] : {std::pair(96, 64), {44, 36}})
+      run(replaceAll(replaceAll(replaceAll(text, "$K", std::to_string(depth)), "$N", std::to_string(columns)), "$E", type), {"s=1", "s=70"}, kHalf);
+  run(linear("bf16", "bf16", 44, 64), {"s=1", "s=67"}, kHalf);
+  run(integers(36, 64), {"s=67"}, kExact);
+}
+
+/// What tensor cores do not take has another form: f32, which they would round, and rows that end within four elements.
+TEST(GpuTensorTest, OtherLayersHaveOtherForms) {
+  for (auto [type, depth] : {std::pair("bf16", 42), {"f32", 32}}) {
+    KernelCheck check(linear(type, type, depth, 24, "relu"), "contraction");
+    ASSERT_TRUE(bool(check));
+    check.run(sm80().thread(), "s=5", kHalf);
+    EXPECT_NE(check.kernelOp().getScheduleAttr().getAs<mlir::StringAttr>("form").str(), "tensor") << type;
+  }
+}
+
+/// Codes become elements between shared memory and the registers: 4 and 8 bits, groups smaller and larger than tiles, and one for all of K.
+TEST(GpuTensorTest, CodesBecomeElements) {
+  for (const Format &f : {Format{"s4, group 32", 4}, {"u4, group 64", 2, "f16", "[0, 16]", true}, {"s4, group 16", 8, "f32"},
+                          {"s8, group 128", 1, "f32", "[-127, 128]"}, {"u8, group 32", 4, "f16", "[0, 256]", true},
+                          {"u4, group 32", 4, "f32", "[0, 16]", false, 16}, {"u3, group 64", 2, "f16", "[0, 8]", false, 8}})
+    for (const char *type : {"bf16", "f16"})
+      for (int64_t columns : {64, 36}) {
+        SCOPED_TRACE(std::string(f.code) + " " + type);
+        run(coded(f, 128, columns, type), {"s=1", "s=70"}, {4e-2, 4e-2});
+      }
+  run(coded({"s4, group 32", 3, "f32"}, 72, 64, "bf16"), {"s=65"}, {4e-2, 4e-2});
+  run(coded({"s8, group 200", 1, "f32", "[-127, 128]"}, 200, 48, "bf16"), {"s=3"}, {4e-2, 4e-2});
+  run(coded({"s4, group 24", 4}, 96, 64, "bf16"), {"s=3"}, {4e-2, 4e-2}, "elements"); // no tile of K ends with a group
+}
+
+/// The epilogue of level w8a8 with outliers.
+TEST(GpuTensorTest, OutliersAreAdded) {
+  const char *text = R"mlir(func.func @main(%x: tensor<?x$Kxi8> {tfm.dims = [#tfm.dim<s>, #tfm.dim<$K>]}, %w: tensor<$Kx$Nxi8>, %at: tensor<?x2xi32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<2>], tfm.test_range = [-1, 100]}, %v: tensor<?x2xf32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<2>]}, %rows: tensor<?x1xf32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<1>]}, %columns: tensor<1x$Nxf32>) -> tensor<?x$Nxbf16> {
+    %0 = tfm.linear %x, %w : (tensor<?x$Kxi8>, tensor<$Kx$Nxi8>) -> tensor<?x$Nxi32>
+    %1 = tfm.cast %0 : (tensor<?x$Nxi32>) -> tensor<?x$Nxf32>
+    %2 = tfm.outlier_linear %v, %at, %w : (tensor<?x2xf32>, tensor<?x2xi32>, tensor<$Kx$Nxi8>) -> tensor<?x$Nxf32>
+    %3 = tfm.binary add %1, %2 : (tensor<?x$Nxf32>, tensor<?x$Nxf32>) -> tensor<?x$Nxf32>
+    %4 = tfm.binary mul %3, %rows : (tensor<?x$Nxf32>, tensor<?x1xf32>) -> tensor<?x$Nxf32>
+    %5 = tfm.binary mul %4, %columns : (tensor<?x$Nxf32>, tensor<1x$Nxf32>) -> tensor<?x$Nxf32>
+    %6 = tfm.cast %5 : (tensor<?x$Nxf32>) -> tensor<?x$Nxbf16>
+    return %6 : tensor<?x$Nxbf16>
+  })mlir";
+  for (int64_t columns : {64, 36, 30})
+    run(replaceAll(replaceAll(text, "$K", "112"), "$N", std::to_string(columns)), {"s=1", "s=65"}, kHalf);
+}
+
+/// Blocks that share K, in any order: as many as there are tiles for, fewer, and one where there are many blocks of results.
+TEST(GpuTensorTest, PartsOfKAreAdded) {
+  for (int64_t split : {2, 3, 4, 16})
+    run(linear("bf16", "f32", 512, 100, "relu"), {"s=1", "s=70"}, kHalf, "tensor", Values{64, 64, 16, 32, 32, 3, split});
+  run(integers(1024, 64), {"s=33"}, kExact, "tensor", Values{32, 64, 16, 16, 32, 2, 8});
+  run(linear("bf16", "f32", 96, 64), {"s=4200"}, kHalf, "tensor", Values{32, 64, 16, 16, 32, 2, 3}); // 132 blocks: alone
+  run(coded({"s4, group 64", 8}, 512, 64, "bf16"), {"s=5"}, {6e-2, 6e-2}, "tensor", Values{32, 64, 32, 16, 32, 3, 4});
+}
+
+/// Every declared form of blocks, stages, tiles of K and warps, with the numbers of parts in turn.
+TEST(GpuTensorTest, EveryScheduleIsRight) {
+  KernelCheck check(linear("bf16", "f32", 144, 136), "contraction");
+  ASSERT_TRUE(bool(check));
+  int64_t number = 0, legal = 0;
+  for (int64_t rows : {32, 64, 128})
+    for (int64_t columns : {64, 128})
+      for (int64_t words : {16, 32})
+        for (int64_t warpRows : {16, 32, 64})
+          for (int64_t warpColumns : {32, 64}) {
+            int64_t stages = 2 + number % 3, split = 1 + number % 2;
+            Values values = {rows, columns, words, warpRows, warpColumns, stages, split};
+            mlir::ScopedDiagnosticHandler quiet(check.kernelOp().getContext(), [](mlir::Diagnostic &) {});
+            if (failed(setGpuSchedule(check.kernelOp(), sm80(), scheduleOf(check, values))))
+              continue;
+            ++number, ++legal;
+            SCOPED_TRACE(testing::PrintToString(values));
+            uint64_t before = bankConflicts();
+            check.setSchedule(scheduleOf(check, values));
+            check.run(sm80().thread(), "s=37", kHalf);
+            EXPECT_EQ(bankConflicts(), before);
+          }
+  EXPECT_GT(legal, 25);
+}
+
+std::string errorOf(const std::string &text, const Values &values) {
+  KernelCheck check(text, "contraction");
+  std::string said;
+  mlir::ScopedDiagnosticHandler handler(check.kernelOp().getContext(), [&](mlir::Diagnostic &diagnostic) { said += diagnostic.str(); });
+  (void)setGpuSchedule(check.kernelOp(), sm80(), scheduleOf(check, values));
+  return said;
+}
+
+TEST(GpuTensorTest, SchedulesAreChecked) {
+  std::string text = linear("bf16", "bf16", 128, 64);
+  EXPECT_EQ(errorOf(text, {32, 64, 16, 32, 64, 2, 1}), "");
+  EXPECT_THAT(errorOf(text, {32, 64, 32, 32, 64, 2, 1}), HasSubstr("the threads copy 4 rows of A at once, which must be a multiple of 8"));
+  EXPECT_THAT(errorOf(text, {64, 64, 16, 32, 32, 2, 5}), HasSubstr("split_k is more than the tiles of K"));
+  EXPECT_THAT(errorOf(text, {128, 128, 32, 64, 64, 4, 1}), HasSubstr("the stages need 131072 bytes of shared memory; there are 98304"));
+  EXPECT_THAT(errorOf(coded({"s4, group 48", 2}, 96, 64, "bf16"), {64, 64, 16, 32, 32, 3, 1}), HasSubstr("has no form 'tensor': groups of 48 steps"));
+}
+
+std::string ptxOf(const std::string &text, const GpuTarget &target, std::optional<Values> schedule = {}) {
+  KernelCheck check(text, "contraction");
+  if (!check || failed(schedule ? setGpuSchedule(check.kernelOp(), target, scheduleOf(check, *schedule)) : selectGpuSchedule(check.kernelOp(), target)))
+    return "";
+  auto lowered = lowerGpuKernel(check.kernelOp(), target, "kernel");
+  auto ptx = lowered ? emitPtx(**lowered, target) : llvm::Expected<std::string>(lowered.takeError());
+  if (!ptx) {
+    ADD_FAILURE() << llvm::toString(ptx.takeError());
+    return "";
+  }
+  return *ptx;
+}
+
+TEST(GpuTensorTest, UsesTheUnits) {
+  std::string ptx = ptxOf(linear("bf16", "bf16", 768, 3072, "gelu_erf"), sm80());
+  for (const char *word : {"mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", "ldmatrix.sync.aligned.m8n8.x4.shared.b16",
+                           "cp.async.cg.shared.global", "ld.shared.v4.b32", "bar.sync", "cvt.rn.bf16x2.f32", "st.global.v4.b32"})
+    EXPECT_THAT(ptx, HasSubstr(word));
+  EXPECT_THAT(ptx, Not(HasSubstr("st.global.b16"))); // results leave 128 bits at a time
+  EXPECT_THAT(ptxOf(linear("f16", "f32", 768, 768), sm80()), HasSubstr("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32"));
+  EXPECT_THAT(ptxOf(linear("bf16", "f32", 768, 768), sm80()), HasSubstr("ld.global.v4")); // the bias
+  EXPECT_THAT(ptxOf(integers(768, 768), sm80()), HasSubstr("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32"));
+  std::string parts = ptxOf(linear("bf16", "f32", 768, 768), sm80(), Values{64, 64, 16, 32, 32, 4, 4});
+  EXPECT_THAT(parts, HasSubstr("atom.global.inc.u32"));
+  EXPECT_THAT(parts, HasSubstr("fence.acq_rel.gpu"));
+}
+
+/// Whether this machine's ptxas does not know the target yet.
+bool isTooOld(const std::string &error) { return llvm::StringRef(error).contains("is not defined for option 'gpu-name'"); }
+
+/// NVIDIA's assembler keeps all values in registers, for each kind of operand and the largest blocks.
+TEST(GpuTensorTest, NothingSpills) {
+  std::optional<std::string> ptxas = findPtxas();
+  if (!ptxas)
+    GTEST_SKIP() << "this machine has no ptxas";
+  std::vector<std::pair<std::string, std::string>> kernels = {
+      {"bf16", linear("bf16", "bf16", 768, 768, "gelu_erf")}, {"bf16, wide", linear("bf16", "bf16", 768, 3072, "gelu_erf")},
+      {"f16, wide", linear("f16", "f16", 768, 3072)},         {"s8, wide", integers(768, 3072)},
+      {"w4, wide", coded({"u4, group 32", 24, "f16", "[0, 16]", true}, 768, 3072, "bf16")}, {"w8", coded({"s8, group 768", 1, "f32"}, 768, 768, "bf16")}};
+  for (const GpuTarget &target : GpuTarget::all())
+    for (const auto &[name, text] : kernels) {
+      auto cubin = assemblePtx(ptxOf(text, target), target, *ptxas);
+      if (std::string why = cubin ? "" : llvm::toString(cubin.takeError()); !why.empty()) {
+        if (!isTooOld(why))
+          ADD_FAILURE() << why;
+        continue;
+      }
+      EXPECT_EQ(cubin->report.spillBytes, 0u) << target.name.str() << ", " << name;
+      RecordProperty(target.name.str() + " " + name, std::to_string(cubin->report.registers));
+      if (getenv("PERMALLOY_MEASURE"))
+        llvm::errs() << target.name << " " << name << ": " << cubin->report.registers << " registers\n";
+    }
+}
+
+} // namespace

@@ -144,8 +144,12 @@ LogicalResult ThreadBuilder::replace(Operation *op) {
       .Case([&](LLVM::CallIntrinsicOp call) { return give(op, emitExp2(b, call.getArgs()[0])), success(); })
       .Case([&](NVVM::MmaOp mma) {
         static constexpr NVVM::MMATypes kTypes[] = {NVVM::MMATypes::tf32, NVVM::MMATypes::f16, NVVM::MMATypes::bf16, NVVM::MMATypes::s8};
-        auto type = llvm::find(kTypes, mma.getMultiplicandAPtxType().value_or(NVVM::MMATypes::f16)) - std::begin(kTypes);
-        return ask(op, ThreadStep(int64_t(ThreadStep::multiplyTf32) + type), op->getOperands()), success();
+        auto own = mma.getMultiplicandAPtxType().value_or(NVVM::MMATypes::f16);
+        bool unsignedA = own == NVVM::MMATypes::u8, unsignedB = mma.getMultiplicandBPtxType() == NVVM::MMATypes::u8;
+        auto type = llvm::find(kTypes, unsignedA ? NVVM::MMATypes::s8 : own) - std::begin(kTypes);
+        SmallVector<Value> operands(op->getOperands());
+        operands.push_back(number(unsignedA + 2 * unsignedB));
+        return ask(op, ThreadStep(int64_t(ThreadStep::multiplyTf32) + type), operands), success();
       })
       .Case([&](NVVM::ShflOp shuffle) {
         auto kind = shuffle.getKind() == NVVM::ShflKind::bfly  ? ShuffleKind::exclusiveOr

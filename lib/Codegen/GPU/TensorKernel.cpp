@@ -26,12 +26,14 @@ static std::optional<OperandType> typeOf(Type element) {
     return OperandType::bf16;
   if (element.isF16())
     return OperandType::f16;
-  return element.isSignlessInteger(8) ? std::optional(OperandType::s8) : std::nullopt;
+  return element.isInteger(8) ? std::optional(OperandType::s8) : std::nullopt;
 }
 
 static TensorSize sizeOf(tfm::LinearOp linear) {
   auto weight = cast<RankedTensorType>(linear.getWeight().getType());
   TensorSize size{*typeOf(weight.getElementType()), weight.getDimSize(0), weight.getDimSize(1), {}};
+  size.unsignedRows = getElementTypeOrSelf(linear.getInput().getType()).isUnsignedInteger();
+  size.unsignedColumns = weight.getElementType().isUnsignedInteger();
   if (tfm::DequantizeOp decode = decodingOf(linear)) {
     CodeFormat format = codeFormatOf(decode);
     size.codes = TensorCodes{format.storedBits, format.isSigned, format.group, format.scales.isF32() ? 4 : 2, format.hasZeroPoints};
@@ -60,7 +62,7 @@ static std::string whyNotInput(tfm::LinearOp linear) {
   return "";
 }
 
-/// One linear layer in bf16, f16 or signed 8-bit integers; its weight stands in memory, in these types or in codes, and its rows do or
+/// One linear layer in bf16, f16 or 8-bit integers; its weight stands in memory, in these types or in codes, and its rows do or
 /// are computed from what does.
 static std::string whyNot(kern::KernelOp kernel, const GpuTarget &) {
   if (kernel.getEmitter() != kern::Emitter::Contraction || isGroupedKernel(kernel))
@@ -72,8 +74,9 @@ static std::string whyNot(kern::KernelOp kernel, const GpuTarget &) {
   if (!decode && !isa<BlockArgument>(linear.getWeight()))
     return "its weight is no matrix of elements or codes";
   Type element = getElementTypeOrSelf(linear.getWeight().getType());
-  if (!typeOf(element) || getElementTypeOrSelf(linear.getInput().getType()) != element)
-    return "its operands are not both bf16, f16 or signed 8-bit integers";
+  Type input = getElementTypeOrSelf(linear.getInput().getType());
+  if (!typeOf(element) || typeOf(element) != typeOf(input))
+    return "its operands are not both bf16, f16 or 8-bit integers";
   if (std::string reason = whyNotInput(linear); !reason.empty())
     return reason;
   return whyNotTensor(sizeOf(linear));

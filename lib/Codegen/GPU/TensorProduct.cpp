@@ -99,7 +99,8 @@ SmallVector<Value> Emitter::step(int64_t first, Value stage, SmallVector<Value> 
     for (int64_t of = 0; of < 4; ++of)
       for (int64_t tile = 0; tile < rowTiles(); ++tile) {
         Value *sum = &sums[sumAt(tile, group, of)];
-        SmallVector<Value> next = block.warp.multiply(p.size.type, a[tile], {words.low[of], words.high[of]}, ArrayRef(sum, 4));
+        SmallVector<Value> next = block.warp.multiply(p.size.type, a[tile], {words.low[of], words.high[of]}, ArrayRef(sum, 4),
+                                                         p.size.unsignedRows, p.size.unsignedColumns);
         llvm::copy(next, sum);
       }
   }

@@ -51,6 +51,7 @@ struct TensorSize {
   OperandType type;
   int64_t depth, columns; ///< K, N
   std::optional<TensorCodes> codes;
+  bool unsignedRows = false, unsignedColumns = false; ///< of 8-bit integers
 
   int64_t words() const { return llvm::divideCeil(depth, elementsPerWord(type)); }
   /// Steps of K in 64 bytes of a panel.

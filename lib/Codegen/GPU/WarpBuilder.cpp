@@ -139,7 +139,8 @@ Type WarpBuilder::accumulatorType(OperandType type) {
   return type == OperandType::s8 ? Type(b.getI32Type()) : Type(b.getF32Type());
 }
 
-SmallVector<Value> WarpBuilder::multiply(OperandType type, ArrayRef<Value> a, ArrayRef<Value> bWords, ArrayRef<Value> c) {
+SmallVector<Value> WarpBuilder::multiply(OperandType type, ArrayRef<Value> a, ArrayRef<Value> bWords, ArrayRef<Value> c, bool unsignedA,
+                                         bool unsignedB) {
   using NVVM::MMATypes;
   auto operand = [&](Value word) -> Value {
     if (type != OperandType::f16)
@@ -148,13 +149,13 @@ SmallVector<Value> WarpBuilder::multiply(OperandType type, ArrayRef<Value> a, Ar
   };
   SmallVector<Value> left = llvm::map_to_vector(a, operand), right = llvm::map_to_vector(bWords, operand);
   static constexpr MMATypes kTypes[] = {MMATypes::tf32, MMATypes::f16, MMATypes::bf16, MMATypes::s8};
-  MMATypes multiplicand = kTypes[unsigned(type)];
+  auto multiplicand = [&](bool isUnsigned) { return isUnsigned ? MMATypes::u8 : kTypes[unsigned(type)]; };
   std::optional<NVVM::MMAIntOverflow> overflow;
   if (type == OperandType::s8)
     overflow = NVVM::MMAIntOverflow::wrapped;
   Value product = NVVM::MmaOp::create(b, fourOf(b.getContext(), accumulatorType(type)), left, right, c,
                                       {16, 8, 8 * elementsPerWord(type)}, std::nullopt, overflow,
-                                      std::array<MMATypes, 2>{multiplicand, multiplicand},
+                                      std::array<MMATypes, 2>{multiplicand(unsignedA), multiplicand(unsignedB)},
                                       std::array<NVVM::MMALayout, 2>{NVVM::MMALayout::row, NVVM::MMALayout::col});
   return unpack(product);
 }

@@ -88,6 +88,11 @@ char *stackOf(unsigned number) {
 
 float floatOf(uint32_t bits) { return std::bit_cast<float>(bits); }
 
+int32_t byteOf(uint32_t word, unsigned index, bool isUnsigned) {
+  uint8_t byte = word >> 8 * index;
+  return isUnsigned ? int32_t(byte) : int32_t(int8_t(byte));
+}
+
 /// Element `index` of an operand word.
 float elementOf(ThreadStep type, uint32_t word, unsigned index) {
   if (type == ThreadStep::multiplyTf32)
@@ -189,7 +194,7 @@ void Block::loadMatrix(unsigned first, bool isTransposed) {
 void Block::multiply(unsigned first, ThreadStep what) {
   bool isInteger = int64_t(what) == int64_t(ThreadStep::multiplyTf32) + 3;
   unsigned inWord = what == ThreadStep::multiplyTf32 ? 1 : isInteger ? 4 : 2;
-  uint32_t a[16][8], b[8][8], c[16][8];
+  uint32_t a[16][8], b[8][8], c[16][8], unsignedBytes = at(first).words[10];
   for (unsigned lane = 0; lane < kWarp; ++lane) {
     const uint32_t *words = at(first + lane).words;
     unsigned g = lane / 4, t = lane % 4;
@@ -204,7 +209,7 @@ void Block::multiply(unsigned first, ThreadStep what) {
       for (unsigned k = 0; k < 8 * inWord; ++k) {
         uint32_t x = a[row][k / inWord], y = b[k / inWord][column];
         if (isInteger)
-          integer += int32_t(int8_t(x >> 8 * (k % 4))) * int32_t(int8_t(y >> 8 * (k % 4)));
+          integer += byteOf(x, k % 4, unsignedBytes & 1) * byteOf(y, k % 4, unsignedBytes & 2);
         else
           sum += elementOf(what, x, k % inWord) * elementOf(what, y, k % inWord);
       }

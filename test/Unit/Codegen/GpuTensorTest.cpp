@@ -31,12 +31,13 @@ std::string linear(const std::string &type, const std::string &result, int64_t d
   return replaceAll(replaceAll(replaceAll(filled, "$E", type), "$R", result), "$A", activation);
 }
 
-std::string integers(int64_t depth, int64_t columns) {
-  const char *text = R"mlir(func.func @main(%x: tensor<?x$Kxi8> {tfm.dims = [#tfm.dim<s>, #tfm.dim<$K>]}, %w: tensor<$Kx$Nxi8>) -> tensor<?x$Nxi32> {
-    %0 = tfm.linear %x, %w : (tensor<?x$Kxi8>, tensor<$Kx$Nxi8>) -> tensor<?x$Nxi32>
+std::string integers(int64_t depth, int64_t columns, const std::string &input = "i8", const std::string &weight = "i8") {
+  const char *text = R"mlir(func.func @main(%x: tensor<?x$Kx$X> {tfm.dims = [#tfm.dim<s>, #tfm.dim<$K>]}, %w: tensor<$Kx$Nx$W>) -> tensor<?x$Nxi32> {
+    %0 = tfm.linear %x, %w : (tensor<?x$Kx$X>, tensor<$Kx$Nx$W>) -> tensor<?x$Nxi32>
     return %0 : tensor<?x$Nxi32>
   })mlir";
-  return replaceAll(replaceAll(text, "$K", std::to_string(depth)), "$N", std::to_string(columns));
+  std::string filled = replaceAll(replaceAll(text, "$K", std::to_string(depth)), "$N", std::to_string(columns));
+  return replaceAll(replaceAll(filled, "$X", input), "$W", weight);
 }
 
 /// A weight of codes: "s4, group 32", its groups, the type of its scales.
@@ -110,6 +111,8 @@ TEST(GpuTensorTest, IntegersAreExact) {
   };
   for (auto [depth, columns] : {std::pair(64, 64), {192, 36}, {80, 64}, {16, 20}})
     run(integers(depth, columns), {"s=1", "s=65"}, kExact, "tensor", {}, spread);
+  for (auto [input, weight] : {std::pair("ui8", "i8"), {"i8", "ui8"}, {"ui8", "ui8"}})
+    run(integers(96, 40, input, weight), {"s=17"}, kExact, "tensor", {}, spread);
 }
 
 /// Rows that do not stand in memory as tensor cores take them: computed from others, or in parts of 16 bytes.

@@ -24,7 +24,7 @@ enum class ThreadStep : int64_t {
   commitCopies = 2, ///< ends a group
   waitCopies = 3,   ///< groups that may be under way
   loadMatrix = 4,   ///< shared address (2) -> 4
-  multiplyTf32 = 5, ///< a (4), b (2), c (4) -> 4; and the other types behind it, in the order of OperandType
+  multiplyTf32 = 5, ///< a (4), b (2), c (4), 1 and 2: bytes of a and b have no sign -> 4; and the other types behind it, in the order of OperandType
   access = 16,      ///< of shared memory: number of the instruction, bytes, address (2) -> nothing; the thread goes on
   shuffle = 9,      ///< word, lane as ShuffleKind means it, kind -> the word of that lane
   ballot = 10,      ///< 0 or 1 -> a bit for each lane

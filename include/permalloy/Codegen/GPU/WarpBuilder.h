@@ -67,7 +67,9 @@ public:
   /// c + a * b of 16 x 8 results, by one warp; with lane = 4 g + t:
   ///   a  words (row g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4)       b  words (t, column g), (t + 4, g)
   ///   c  (row g, columns 2 t and 2 t + 1), (g + 8, the same), of f32, or of i32 for s8
-  llvm::SmallVector<Value> multiply(OperandType type, llvm::ArrayRef<Value> a, llvm::ArrayRef<Value> b, llvm::ArrayRef<Value> c);
+  /// Of s8 either operand may be without sign.
+  llvm::SmallVector<Value> multiply(OperandType type, llvm::ArrayRef<Value> a, llvm::ArrayRef<Value> b, llvm::ArrayRef<Value> c,
+                                    bool unsignedA = false, bool unsignedB = false);
 
   /// Two f32 rounded to the halves of a word, of f16 or bf16.
   Value packHalves(OperandType type, Value low, Value high);

@@ -102,7 +102,7 @@ struct TensorProduct {
   TensorSize size;
   Value rows; ///< of A, i64
   Value a;    ///< their elements, rows of whole 16 bytes; null: computed
-  /// Elements k .. k + 3 of a row (i64), a vector of the type that stands in shared memory. Called for what exists.
+  /// Elements k .. k + 3 of a row (both i64), a vector of 8 or 16 bits each. Called for what exists.
   std::function<Value(Value row, Value k)> computed;
   Value weights;            ///< panels, of elements or codes
   Value scales, zeroPoints; ///< of codes, panels

@@ -42,7 +42,16 @@ void TensorRows::copy(Value tile, Value stage) {
   }
 }
 
-/// Four elements along K at a time, which fill a part of a chunk.
+/// The words of four elements.
+static SmallVector<Value> wordsOf(GpuBuilder &b, Value four) {
+  auto type = cast<VectorType>(four.getType());
+  if (type.getElementTypeBitWidth() == 8)
+    return {LLVM::BitcastOp::create(b, b.getI32Type(), four)};
+  Value bits = LLVM::BitcastOp::create(b, b.getI64Type(), four);
+  return {b.narrow(bits), b.narrow(arith::ShRUIOp::create(b, bits, b.i64(32)))};
+}
+
+/// Four elements along K at a time, which fill a part of a chunk. Chunks come out as four words each.
 SmallVector<Value> TensorRows::compute(Value tile) {
   SmallVector<Value> values;
   if (t.p.a)
@@ -53,25 +62,17 @@ SmallVector<Value> TensorRows::compute(Value tile) {
     for (int64_t part = 0; part < partsOfChunk(); ++part) {
       Value own = b.add(row, i * rowsApart()), k = b.add(first, part * 4);
       Value exists = b.both(b.less(own, t.rows), b.less(k, t.p.size.depth));
-      Type type;
-      auto read = [&] {
-        Value four = t.p.computed(b.wide(own), b.wide(k));
-        type = four.getType();
-        return SmallVector<Value>{four};
-      };
-      auto none = [&] { return SmallVector<Value>{arith::ConstantOp::create(b, b.getZeroAttr(type))}; };
-      values.push_back(b.choose(exists, read, none).front());
+      auto read = [&] { return wordsOf(b, t.p.computed(b.wide(own), b.wide(k))); };
+      auto none = [&] { return SmallVector<Value>(4 / partsOfChunk(), b.i32(0)); };
+      llvm::append_range(values, b.choose(exists, read, none));
     }
   return values;
 }
 
 void TensorRows::store(ArrayRef<Value> values, Value stage) {
-  int64_t bytes = kChunkBytes / partsOfChunk();
-  for (auto [index, value] : llvm::enumerate(values)) {
-    int64_t rows = index / partsOfChunk() * rowsApart();
-    Value target = b.at(b.at(to, stage), rows * s.blockWords * 4 + index % partsOfChunk() * bytes);
-    b.store(value, target, bytes);
-  }
+  auto four = VectorType::get(4, b.getI32Type());
+  for (size_t i = 0; i < values.size(); i += 4)
+    b.store(vector::FromElementsOp::create(b, four, values.slice(i, 4)), b.at(b.at(to, stage), i / 4 * rowsApart() * s.blockWords * 4), kChunkBytes);
 }
 
 SmallVector<Value> TensorRows::read(int64_t tile, int64_t first, Value stage) {

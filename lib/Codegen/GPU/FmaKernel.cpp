@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 #include "../CPU/ContractionKernel.h"
 #include "../CPU/WeightOnlyKernel.h"
+#include "FmaKernel.h"
 #include "FmaProduct.h"
 #include "Forms.h"
 #include "ProductEpilogue.h"
@@ -59,8 +60,7 @@ static std::string whyNot(kern::KernelOp kernel, const GpuTarget &) {
   return whyNotContraction(kernel);
 }
 
-/// The weight without its addresses.
-static ProductWeight weightOf(tfm::LinearOp linear) {
+ProductWeight codegen::productWeightOf(tfm::LinearOp linear) {
   auto type = cast<RankedTensorType>(linear.getWeight().getType());
   ProductWeight weight{type.getDimSize(1), type.getDimSize(0)};
   if (tfm::DequantizeOp decode = decodingOf(linear))
@@ -98,11 +98,11 @@ static ScheduleSpaceOf<FmaSchedule> spaceOf(kern::KernelOp kernel) {
   bool isMany = hasMany(kernel);
   if (isMany)
     addFmaParameters(space, kSharedBytes);
-  if (isMany && weightOf(rootOf(kernel)).isBlocks())
+  if (isMany && productWeightOf(rootOf(kernel)).isBlocks())
     space.require([](const FmaSchedule &s) { return whyNotSparseTile(s); });
   if (hasFew(kernel))
     addSkinnyParameters<FmaSchedule>(
-        space, weightOf(rootOf(kernel)), /*isGated=*/false, [=](const FmaSchedule &s) {
+        space, productWeightOf(rootOf(kernel)), /*isGated=*/false, [=](const FmaSchedule &s) {
           return isMany ? s.FmaTile::warps() : s.SkinnySchedule::warps;
         });
   return space;
@@ -116,7 +116,7 @@ static FailureOr<FmaSchedule> scheduleOf(kern::KernelOp kernel) {
 }
 
 static FmaSchedule choose(kern::KernelOp kernel) {
-  ProductWeight weight = weightOf(rootOf(kernel));
+  ProductWeight weight = productWeightOf(rootOf(kernel));
   FmaSchedule choice;
   choice.hasMany = hasMany(kernel);
   static_cast<FmaTile &>(choice) =
@@ -130,7 +130,7 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
   if (failed(writeGpuSchedule(kernel, spaceOf(kernel), choose(kernel), wanted)))
     return failure();
   FmaSchedule schedule = *scheduleOf(kernel);
-  ProductWeight weight = weightOf(rootOf(kernel));
+  ProductWeight weight = productWeightOf(rootOf(kernel));
   auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   DimExprAttr rows = rowsOf(kernel), one = constant(1);
   DimExprAttr isMany = DimExprAttr::min(one, DimExprAttr::floorDiv(rows, constant(kSkinnyRows + 1)));
@@ -149,13 +149,13 @@ static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
   if (failed(schedule))
     return failure();
   auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
-  bool isBlocks = weightOf(rootOf(kernel)).isBlocks();
+  bool isBlocks = productWeightOf(rootOf(kernel)).isBlocks();
   int64_t shared = isBlocks ? sparseSharedBytes(*schedule) : schedule->sharedBytes(), scratch = 0;
   if (!schedule->hasMany)
     shared = 0;
   if (schedule->hasFew) {
     shared = std::max(shared, skinnySharedBytes(schedule->skinny()));
-    scratch = skinnyScratchBytes(weightOf(rootOf(kernel)), schedule->skinny());
+    scratch = skinnyScratchBytes(productWeightOf(rootOf(kernel)), schedule->skinny());
   }
   return GpuLaunch{unsigned(32 * schedule->warps()), *kernel.getTiles(), constant(shared),
                    constant(scratch)};
@@ -198,8 +198,26 @@ static LogicalResult placeWeight(KernelFrame &frame, GpuBuilder &b, ProductWeigh
   return success();
 }
 
-/// One block of few rows: all of them, times some panels and a part of K.
-static void emitFew(GpuBuilder &b, const BlockProduct &product, const SkinnySchedule &schedule) {
+FailureOr<BlockProduct> codegen::blockProductOf(KernelFrame &frame, GpuBuilder &b, ProductEpilogue &epilogue) {
+  kern::KernelOp kernel = frame.kernel();
+  tfm::LinearOp linear = rootOf(kernel);
+  BlockProduct product;
+  product.weight = productWeightOf(linear);
+  if (failed(placeWeight(frame, b, product.weight)))
+    return failure();
+  product.element = getElementTypeOrSelf(linear.getInput());
+  product.a = frame.argument(linear.getInput());
+  product.signedRows = !product.element.isUnsignedInteger();
+  product.count = frame.emit(rowsOf(kernel));
+  product.knownCount = rowsOf(kernel).asConstant();
+  product.rowOf = [](Value i) { return i; };
+  product.epilogue = [&epilogue](Value row, Value column, Value results, Value) {
+    epilogue(row, column, results);
+  };
+  return product;
+}
+
+void codegen::emitFewRows(GpuBuilder &b, const BlockProduct &product, const SkinnySchedule &schedule) {
   int64_t groups = skinnyGroups(product.weight, schedule);
   Value counters = b.at(b.launchScratch(), -4 * int64_t(artifact::kDeviceCounters));
   SkinnyPlace place{b.rem(b.blockNumber(), groups), b.div(b.blockNumber(), groups),
@@ -225,22 +243,14 @@ static void emitMany(GpuBuilder &b, BlockProduct product, const FmaTile &tile) {
 static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
   kern::KernelOp kernel = frame.kernel();
   auto schedule = scheduleOf(kernel);
-  tfm::LinearOp linear = rootOf(kernel);
-  BlockProduct product;
-  product.weight = weightOf(linear);
-  if (failed(schedule) || failed(placeWeight(frame, b, product.weight)))
+  if (failed(schedule))
     return failure();
-  ProductEpilogue epilogue(frame, linear);
-  product.element = getElementTypeOrSelf(linear.getInput());
-  product.a = frame.argument(linear.getInput());
-  product.signedRows = !product.element.isUnsignedInteger();
-  product.count = frame.emit(rowsOf(kernel));
-  product.knownCount = rowsOf(kernel).asConstant();
-  product.rowOf = [](Value i) { return i; };
-  product.epilogue = [&](Value row, Value column, Value results, Value) {
-    epilogue(row, column, results);
-  };
-  auto few = [&] { emitFew(b, product, schedule->skinny()); };
+  ProductEpilogue epilogue(frame, rootOf(kernel));
+  auto made = blockProductOf(frame, b, epilogue);
+  if (failed(made))
+    return failure();
+  BlockProduct &product = *made;
+  auto few = [&] { emitFewRows(b, product, schedule->skinny()); };
   auto many = [&] { emitMany(b, product, *schedule); };
   if (!schedule->hasMany)
     few();

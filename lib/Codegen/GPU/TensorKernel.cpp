@@ -1,8 +1,8 @@
 //===- TensorKernel.cpp - kern.kernel with a tfm.linear on tensor cores -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "../CPU/ContractionKernel.h"
-#include "../CPU/ElementOps.h"
 #include "../CPU/WeightOnlyKernel.h"
+#include "FmaKernel.h"
 #include "Forms.h"
 #include "TensorProduct.h"
 #include "Tfm/Panels.h"
@@ -62,6 +62,17 @@ static std::string whyNotInput(tfm::LinearOp linear) {
   return "";
 }
 
+static DimExprAttr rowsOf(kern::KernelOp kernel) {
+  SymbolicShapes shapes;
+  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
+    shapes.setDims(argument, kern::argDims(kernel, index));
+  DimExprAttr rows = DimExprAttr::constant(kernel.getContext(), 1);
+  tfm::Dims dims = shapes.dims(rootOf(kernel).getInput());
+  for (DimExprAttr dim : ArrayRef(dims).drop_back())
+    rows = DimExprAttr::mul(rows, dim);
+  return rows;
+}
+
 /// One linear layer in bf16, f16 or 8-bit integers; its weight stands in memory, in these types or in codes, and its rows do or
 /// are computed from what does.
 static std::string whyNot(kern::KernelOp kernel, const GpuTarget &) {
@@ -79,32 +90,63 @@ static std::string whyNot(kern::KernelOp kernel, const GpuTarget &) {
     return "its operands are not both bf16, f16 or 8-bit integers";
   if (std::string reason = whyNotInput(linear); !reason.empty())
     return reason;
+  if (std::optional<int64_t> rows = rowsOf(kernel).asConstant(); rows && *rows <= kSkinnyRows && isa<BlockArgument>(linear.getInput()))
+    return "it has at most " + std::to_string(kSkinnyRows) + " rows";
   return whyNotTensor(sizeOf(linear));
 }
 
-static DimExprAttr rowsOf(kern::KernelOp kernel) {
-  SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
-  DimExprAttr rows = DimExprAttr::constant(kernel.getContext(), 1);
-  tfm::Dims dims = shapes.dims(rootOf(kernel).getInput());
-  for (DimExprAttr dim : ArrayRef(dims).drop_back())
-    rows = DimExprAttr::mul(rows, dim);
-  return rows;
+/// Many rows, and few: these go another way, which is chosen when the kernel runs.
+namespace {
+struct KernelSchedule : TensorSchedule, SkinnySchedule {
+  SkinnySchedule skinny() const {
+    SkinnySchedule own = *this;
+    own.warps = threads() / 32;
+    return own;
+  }
+};
+} // namespace
+
+/// Whether the kernel has code for few rows: it may have them, and they stand in memory.
+static bool hasFew(kern::KernelOp kernel) {
+  return !rowsOf(kernel).asConstant() && isa<BlockArgument>(rootOf(kernel).getInput());
 }
 
-static FailureOr<TensorSchedule> scheduleOf(kern::KernelOp kernel) {
-  return readGpuSchedule(kernel, tensorSpace(sizeOf(rootOf(kernel)), kSharedBytes));
+static ScheduleSpaceOf<KernelSchedule> spaceOf(kern::KernelOp kernel) {
+  ScheduleSpaceOf<KernelSchedule> space;
+  addTensorParameters(space, sizeOf(rootOf(kernel)), kSharedBytes);
+  if (hasFew(kernel))
+    addSkinnyParameters<KernelSchedule>(space, productWeightOf(rootOf(kernel)), /*isGated=*/false,
+                                        [](const KernelSchedule &s) { return s.threads() / 32; });
+  return space;
+}
+
+static FailureOr<KernelSchedule> scheduleOf(kern::KernelOp kernel) { return readGpuSchedule(kernel, spaceOf(kernel)); }
+
+static KernelSchedule choose(kern::KernelOp kernel) {
+  KernelSchedule choice;
+  static_cast<TensorSchedule &>(choice) = TensorSchedule::choose(sizeOf(rootOf(kernel)), rowsOf(kernel).asConstant());
+  if (hasFew(kernel))
+    static_cast<SkinnySchedule &>(choice) = SkinnySchedule::choose(productWeightOf(rootOf(kernel)), /*isGated=*/false, choice.threads() / 32);
+  return choice;
 }
 
 static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, DictionaryAttr wanted) {
-  TensorSize size = sizeOf(rootOf(kernel));
-  DimExprAttr rows = rowsOf(kernel);
-  auto schedule = writeGpuSchedule(kernel, tensorSpace(size, kSharedBytes), TensorSchedule::choose(size, rows.asConstant()), wanted);
+  auto schedule = writeGpuSchedule(kernel, spaceOf(kernel), choose(kernel), wanted);
   if (failed(schedule))
     return failure();
-  kernel.setTilesAttr(tensorBlocks(size, *schedule, rows));
-  kernel.setScratchBytesAttr(tensorScratch(size, *schedule, rows));
+  TensorSize size = sizeOf(rootOf(kernel));
+  DimExprAttr rows = rowsOf(kernel), blocks = tensorBlocks(size, *schedule, rows), scratch = tensorScratch(size, *schedule, rows);
+  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
+  if (hasFew(kernel)) {
+    ProductWeight weight = productWeightOf(rootOf(kernel));
+    DimExprAttr one = constant(1), isMany = DimExprAttr::min(one, DimExprAttr::floorDiv(rows, constant(kSkinnyRows + 1)));
+    DimExprAttr few = DimExprAttr::mul(DimExprAttr::sub(DimExprAttr::min(one, rows), isMany),
+                                       constant(skinnyGroups(weight, schedule->skinny()) * schedule->split));
+    blocks = DimExprAttr::add(few, DimExprAttr::mul(isMany, blocks));
+    scratch = DimExprAttr::max(scratch, constant(skinnyScratchBytes(weight, schedule->skinny())));
+  }
+  kernel.setTilesAttr(blocks);
+  kernel.setScratchBytesAttr(scratch);
   return success();
 }
 
@@ -112,56 +154,11 @@ static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
   auto schedule = scheduleOf(kernel);
   if (failed(schedule))
     return failure();
-  TensorLayout layout(sizeOf(rootOf(kernel)), *schedule);
-  DimExprAttr shared = DimExprAttr::constant(kernel.getContext(), layout.sharedBytes);
-  return GpuLaunch{unsigned(schedule->threads()), *kernel.getTiles(), shared, *kernel.getScratchBytes()};
+  int64_t shared = TensorLayout(sizeOf(rootOf(kernel)), *schedule).sharedBytes;
+  if (hasFew(kernel))
+    shared = std::max(shared, skinnySharedBytes(schedule->skinny()));
+  return GpuLaunch{unsigned(schedule->threads()), *kernel.getTiles(), DimExprAttr::constant(kernel.getContext(), shared), *kernel.getScratchBytes()};
 }
-
-namespace {
-
-/// Bias, activation and what else the kernel does to the results, then the stores.
-class Epilogue {
-public:
-  Epilogue(KernelFrame &frame, tfm::LinearOp linear)
-      : frame(frame), b(frame.builder()), linear(linear), expressions(frame, linear.getResult()) {
-    columns = cast<RankedTensorType>(linear.getWeight().getType()).getDimSize(1);
-  }
-
-  void operator()(Value row, Value column, ArrayRef<Value> results) {
-    if (columns % 4 == 0)
-      return store({row, column, 4}, vector::FromElementsOp::create(b, VectorType::get(4, results[0].getType()), results));
-    for (auto [index, result] : llvm::enumerate(results)) {
-      Value own = b.add(column, index);
-      b.ifThen(b.less(own, b.i64(columns)), [&] { store({row, own, 0}, result); });
-    }
-  }
-
-private:
-  void store(const ExprSite &site, Value product) {
-    if (Value bias = linear.getBias())
-      product = b.addf(product, expressions.emitVector(bias, site));
-    if (!linear.isIntegral())
-      product = emitActivation(b, linear.getActivation(), product);
-    Value position = b.add(b.mul(site.row, columns), site.column);
-    for (auto [index, value] : llvm::enumerate(frame.kernel().yielded())) {
-      Element e = Element::of(value);
-      Value stored = expressions.emitVector(value, site, linear.getResult(), product);
-      Value pointer = b.at(frame.result(index), b.mul(position, e.bytes()));
-      if (site.lanes)
-        ElementOps(b).storeLanes(e, stored, pointer, site.lanes);
-      else
-        ElementOps(b).store(e, stored, pointer);
-    }
-  }
-
-  KernelFrame &frame;
-  KernelBuilder &b;
-  tfm::LinearOp linear;
-  ExprEmitter expressions;
-  int64_t columns;
-};
-
-} // namespace
 
 /// The codebook's numbers: constants, or loaded.
 static SmallVector<Value> tableOf(KernelFrame &frame, const CodedWeight &weight, int64_t entries) {
@@ -193,7 +190,7 @@ static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
   if (failed(schedule))
     return failure();
   tfm::LinearOp linear = rootOf(frame.kernel());
-  Epilogue epilogue(frame, linear);
+  ProductEpilogue epilogue(frame, linear);
   ExprEmitter rows(frame, linear.getInput());
   TensorProduct product;
   product.size = sizeOf(linear);
@@ -206,10 +203,23 @@ static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
   product.computed = [&](Value row, Value k) -> Value {
     Value four = rows.emitVector(linear.getInput(), {row, k, 4});
     Type element = getElementTypeOrSelf(linear.getInput().getType());
-    return isa<FloatType>(element) ? arith::TruncFOp::create(b, VectorType::get(4, element), four).getResult() : four;
+    if (!isa<FloatType>(element))
+      return four;
+    Value halves = arith::TruncFOp::create(b, VectorType::get(4, element), four);
+    return arith::BitcastOp::create(b, VectorType::get(4, b.getI16Type()), halves);
   };
-  product.epilogue = [&](Value row, Value column, ArrayRef<Value> results) { epilogue(row, column, results); };
-  emitTensorProduct(b, product, *schedule);
+  product.epilogue = [&](Value row, Value column, ArrayRef<Value> results) {
+    epilogue(row, column, vector::FromElementsOp::create(b, VectorType::get(4, results[0].getType()), results));
+  };
+  if (!hasFew(frame.kernel())) {
+    emitTensorProduct(b, product, *schedule);
+    return success();
+  }
+  auto few = blockProductOf(frame, b, epilogue);
+  if (failed(few))
+    return failure();
+  b.ifElse(b.less(product.rows, b.i64(kSkinnyRows + 1)), [&] { emitFewRows(b, *few, schedule->skinny()); },
+           [&] { emitTensorProduct(b, product, *schedule); });
   return success();
 }
 

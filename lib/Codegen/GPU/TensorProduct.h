@@ -86,8 +86,21 @@ struct TensorLayout {
 /// Blocks that share K stop where this many are under way; so many counters a launch needs at most.
 constexpr int64_t kSplitBlocks = 256;
 
-/// The schedules that a product takes; at most `sharedBytes` a block.
-ScheduleSpaceOf<TensorSchedule> tensorSpace(const TensorSize &size, int64_t sharedBytes);
+/// Why a product cannot run like that, with at most `sharedBytes` of shared memory; empty when it can.
+std::string whyNotTensor(const TensorSize &size, const TensorSchedule &schedule, int64_t sharedBytes);
+
+/// Declares the parameters of S, which is a TensorSchedule and more.
+template <typename S> void addTensorParameters(ScheduleSpaceOf<S> &space, const TensorSize &size, int64_t sharedBytes) {
+  auto member = [](int64_t TensorSchedule::*of) { return static_cast<int64_t S::*>(of); };
+  space.add("block_rows", "rows of A of a block", member(&TensorSchedule::blockRows), {32, 64, 128});
+  space.add("block_columns", "columns of a block", member(&TensorSchedule::blockColumns), {64, 128});
+  space.add("block_words", "words of K in one stage", member(&TensorSchedule::blockWords), {16, 32});
+  space.add("warp_rows", "rows of a warp", member(&TensorSchedule::warpRows), {16, 32, 64});
+  space.add("warp_columns", "columns of a warp", member(&TensorSchedule::warpColumns), {32, 64});
+  space.add("stages", "tiles of K in shared memory", member(&TensorSchedule::stages), {2, 3, 4});
+  space.add("split_k", "blocks that share K, at most", member(&TensorSchedule::splitK), {1, 2, 4, 8, 16});
+  space.require([=](const S &s) { return whyNotTensor(size, s, sharedBytes); });
+}
 
 /// Why there is no schedule for a product, in a few words; empty when there are some.
 std::string whyNotTensor(const TensorSize &size);

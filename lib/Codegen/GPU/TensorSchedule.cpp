@@ -64,28 +64,17 @@ static std::string whyNotCopies(const TensorSize &size, const TensorSchedule &s)
   return layout.scaleBytes / kChunkBytes > s.threads() ? "there are more scales than the threads copy at once" : "";
 }
 
-ScheduleSpaceOf<TensorSchedule> codegen::tensorSpace(const TensorSize &size, int64_t sharedBytes) {
-  using S = TensorSchedule;
-  ScheduleSpaceOf<S> space;
-  space.add("block_rows", "rows of A of a block", &S::blockRows, {32, 64, 128});
-  space.add("block_columns", "columns of a block", &S::blockColumns, {64, 128});
-  space.add("block_words", "words of K in one stage", &S::blockWords, {16, 32});
-  space.add("warp_rows", "rows of a warp", &S::warpRows, {16, 32, 64});
-  space.add("warp_columns", "columns of a warp", &S::warpColumns, {32, 64});
-  space.add("stages", "tiles of K in shared memory", &S::stages, {2, 3, 4});
-  space.add("split_k", "blocks that share K, at most, where there are fewer than " + std::to_string(kSplitBlocks), &S::splitK, {1, 2, 4, 8, 16});
-  space.require(whyNotWarps);
-  space.require([=](const S &s) { return whyNotCopies(size, s); });
-  space.require([=](const S &s) -> std::string {
-    if (size.codes && !groupsFit(size, s.blockWords))
-      return "groups of " + std::to_string(size.codes->group) + " steps do not fit tiles of " + std::to_string(s.blockWords) + " words";
-    return s.splitK > 1 && s.splitK > s.tilesOfK(size) ? "split_k is more than the tiles of K" : "";
-  });
-  space.require([=](const S &s) -> std::string {
-    int64_t bytes = TensorLayout(size, s).sharedBytes;
-    return bytes > sharedBytes ? "the stages need " + std::to_string(bytes) + " bytes of shared memory; there are " + std::to_string(sharedBytes) : "";
-  });
-  return space;
+std::string codegen::whyNotTensor(const TensorSize &size, const TensorSchedule &s, int64_t sharedBytes) {
+  if (std::string why = whyNotWarps(s); !why.empty())
+    return why;
+  if (std::string why = whyNotCopies(size, s); !why.empty())
+    return why;
+  if (size.codes && !groupsFit(size, s.blockWords))
+    return "groups of " + std::to_string(size.codes->group) + " steps do not fit tiles of " + std::to_string(s.blockWords) + " words";
+  if (s.splitK > 1 && s.splitK > s.tilesOfK(size))
+    return "split_k is more than the tiles of K";
+  int64_t bytes = TensorLayout(size, s).sharedBytes;
+  return bytes > sharedBytes ? "the stages need " + std::to_string(bytes) + " bytes of shared memory; there are " + std::to_string(sharedBytes) : "";
 }
 
 /// Large blocks where there are many of them; small ones otherwise, and parts of K, so that more multiprocessors have something to do.

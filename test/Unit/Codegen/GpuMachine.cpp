@@ -5,8 +5,8 @@
 #include "llvm/ADT/APFloat.h"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
-#include <map>
 #include <ucontext.h>
 
 using namespace permalloy::codegen;
@@ -28,7 +28,7 @@ struct Access {
   uintptr_t address;
 };
 
-uint64_t conflicts = 0;
+std::atomic<uint64_t> conflicts = 0;
 
 struct Thread {
   ucontext_t context;
@@ -255,12 +255,16 @@ void Block::together(unsigned first, ThreadStep what) {
 }
 
 /// Whether threads that are served at once want different words of a bank.
-static bool conflict(llvm::ArrayRef<Access> accesses) {
-  std::map<unsigned, uintptr_t> wordOf;
-  for (const Access &access : accesses)
-    for (uintptr_t word = access.address / 4; word * 4 < access.address + access.bytes; ++word)
-      if (auto [it, isNew] = wordOf.try_emplace(word % 32, word); !isNew && it->second != word)
+static bool conflict(llvm::ArrayRef<Thread> threads, size_t access) {
+  uintptr_t wordOf[32] = {};
+  for (const Thread &thread : threads) {
+    auto [instruction, bytes, address] = thread.accesses[access];
+    for (uintptr_t word = address / 4; word * 4 < address + bytes; ++word) {
+      if (wordOf[word % 32] && wordOf[word % 32] != word)
         return true;
+      wordOf[word % 32] = word;
+    }
+  }
   return false;
 }
 
@@ -272,12 +276,8 @@ void Block::checkBanks(unsigned first) {
   });
   for (size_t i = 0; alike && i < warp[0].accesses.size(); ++i) {
     unsigned atOnce = kWarp * 4 / std::max(warp[0].accesses[i].bytes, 4u); // 128 bytes
-    for (unsigned from = 0; from < kWarp; from += atOnce) {
-      std::vector<Access> together;
-      for (const Thread &thread : warp.slice(from, atOnce))
-        together.push_back(thread.accesses[i]);
-      conflicts += conflict(together);
-    }
+    for (unsigned from = 0; from < kWarp; from += atOnce)
+      conflicts += conflict(warp.slice(from, atOnce), i);
   }
   for (Thread &thread : warp)
     thread.accesses.clear();

@@ -77,15 +77,15 @@ kern.kernel @merge_5 tokens attributes {symbols = ["d0"], arg_dims = [[#tfm.dim<
 
 // A layer of a decoder in codes of 4 bits on tensor cores; few columns, so blocks share K. Results leave 128 bits at a time.
 // CHECK: .visible .entry linear_6(
-// CHECK: .maxntid 128
-// CHECK: cp.async.cg.shared.global
-// CHECK: ldmatrix.sync.aligned.m8n8.x4.shared.b16
-// CHECK: ld.shared.v4.b32
-// CHECK: cvt.rn.bf16x2.f32
-// CHECK: mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
-// CHECK: atom.global.inc.u32
-// CHECK: st.global.v4.b32
-// SCHEDULE: kern.kernel @linear_6 {{.*}}schedule = {block_columns = 64 : i64, block_rows = 64 : i64, block_words = 16 : i64, form = "tensor", split_k = 4 : i64, stages = 4 : i64
+// CHECK-DAG: .maxntid 128
+// CHECK-DAG: cp.async.cg.shared.global
+// CHECK-DAG: ldmatrix.sync.aligned.m8n8.x4.shared.b16
+// CHECK-DAG: ld.shared.v4.b32
+// CHECK-DAG: cvt.rn.bf16x2.f32
+// CHECK-DAG: mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
+// CHECK-DAG: atom.global.inc.u32
+// CHECK-DAG: st.global.v4.b32
+// SCHEDULE: kern.kernel @linear_6 {{.*}}schedule = {block_columns = 64 : i64, block_rows = 64 : i64, block_words = 16 : i64, form = "tensor", {{.*}}split_k = 4 : i64, stages = 4 : i64
 kern.kernel @linear_6 contraction attributes {symbols = ["d0"], arg_dims = [[#tfm.dim<768>, #tfm.dim<768>], [#tfm.dim<12>, #tfm.dim<768>], [#tfm.dim<d0>, #tfm.dim<768>], [#tfm.dim<d0>, #tfm.dim<768>]]} {
 ^bb0(%c: tensor<768x768x!tfm.q<s4, group 64>, #tfm.panels>, %s: tensor<12x768xf16, #tfm.panels>, %x: tensor<?x768xbf16>, %r: tensor<?x768xf32>):
   %w = tfm.dequantize %c, %s : (tensor<768x768x!tfm.q<s4, group 64>, #tfm.panels>, tensor<12x768xf16, #tfm.panels>) -> tensor<768x768xbf16>

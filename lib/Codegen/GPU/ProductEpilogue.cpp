@@ -33,9 +33,13 @@ void ProductEpilogue::store(const ExprSite &site, Value product) {
     Element e = Element::of(value);
     Value stored = expressions.emitVector(value, site, linear.getResult(), product);
     Value pointer = b.at(frame.result(index), b.mul(position, e.bytes()));
-    if (site.lanes)
-      ElementOps(b).storeLanes(e, stored, pointer, site.lanes);
-    else
+    if (!site.lanes) {
       ElementOps(b).store(e, stored, pointer);
+      continue;
+    }
+    // Rows are whole fours; LLVM does not see it where the ways of few and many rows meet.
+    ElementOps(b).storeLanes(e, stored, pointer, site.lanes);
+    if (auto store = dyn_cast<LLVM::StoreOp>(*std::prev(b.getInsertionPoint())))
+      store.setAlignment(4 * e.bytes());
   }
 }

@@ -260,6 +260,21 @@ Value ValueEmitter::loadAt(Element e, Value base, Value index, const Site &site,
   return lost ? ops.toVector(ops.constant(e, 0.0)) : ops.loadVector(e, pointer, site.mask);
 }
 
+/// Whether a vector at `site` of a dense tensor begins at a multiple of its lanes, as the last dimension shows it.
+static bool isWholeVector(const Site &site, ArrayRef<DimExprAttr> dims, unsigned lanes) {
+  bool isLast = site.form == Site::Form::Rows ? site.lane == 1 : site.form == Site::Form::Full && site.lane == int(dims.size()) - 1;
+  auto width = dims.empty() ? std::nullopt : dims.back().asConstant();
+  return isLast && site.aligned && !site.mask && width && *width % lanes == 0;
+}
+
+/// Buffers of a GPU are aligned, and a vector whose alignment is not known moves element by element there.
+static void alignLoads(KernelBuilder &b, Operation *before, Element e) {
+  Block::iterator from = before ? std::next(before->getIterator()) : b.getInsertionBlock()->begin();
+  for (Operation &op : llvm::make_range(from, b.getInsertionPoint()))
+    if (auto load = dyn_cast<LLVM::LoadOp>(op); load && isa<VectorType>(load.getType()))
+      load.setAlignment(std::min<int64_t>(16, b.target().lanes() * e.bytes()));
+}
+
 Value ValueEmitter::load(Value argument, const Site &site) {
   if (isa_and_nonnull<tfm::PanelsAttr>(cast<RankedTensorType>(argument.getType()).getEncoding()))
     return loadPanels(argument, site);
@@ -303,8 +318,15 @@ Value ValueEmitter::loadColumn(Value argument, Value index, int64_t pairing) {
 }
 
 Value ValueEmitter::compute(Value tensor, const Site &site) {
-  if (isa<BlockArgument>(tensor))
-    return load(tensor, site);
+  if (isa<BlockArgument>(tensor)) {
+    auto end = b.getInsertionPoint();
+    Operation *before = end == b.getInsertionBlock()->begin() ? nullptr : &*std::prev(end);
+    Value value = load(tensor, site);
+    bool isDense = !cast<RankedTensorType>(tensor.getType()).getEncoding();
+    if (b.target().isGpuThread() && isDense && isWholeVector(site, dims(tensor), b.target().lanes()))
+      alignLoads(b, before, Element::of(tensor));
+    return value;
+  }
   if (site.isVector() && !Element::of(tensor).hasVectors())
     return lose(tensor, site);
   return llvm::TypeSwitch<Operation *, Value>(tensor.getDefiningOp())

@@ -83,7 +83,7 @@ TensorSchedule TensorSchedule::choose(const TensorSize &size, std::optional<int6
   if (rows && *rows <= 32)
     s.blockRows = 32, s.warpRows = 16;
   else if (size.columns >= 2048 && (!rows || *rows >= 256))
-    s.blockRows = s.blockColumns = 128, s.warpRows = s.warpColumns = 64;
+    s.blockRows = s.blockColumns = 128, s.warpRows = 64, s.warpColumns = size.codes ? 32 : 64; // scales and zero points take registers
   if (size.codes && !groupsFit(size, s.blockWords))
     s.blockWords = 32;
   // At least four tiles of K each: their loads hide behind those before.

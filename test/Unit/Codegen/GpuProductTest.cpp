@@ -45,7 +45,7 @@ void runAll(const std::string &text, llvm::ArrayRef<const char *> sizes, Toleran
   ASSERT_TRUE(bool(check));
   for (const char *size : sizes)
     check.run(thread(), size, tolerance, change);
-  EXPECT_EQ(formOf(check), "fma");
+  EXPECT_TRUE(formOf(check) == "fma" || formOf(check) == "tensor") << formOf(check); // up to 8 rows the same code
 }
 
 /// Every number of rows that has its own code; columns and steps that end anywhere; several blocks.

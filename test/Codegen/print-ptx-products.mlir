@@ -20,7 +20,7 @@ kern.kernel @floats contraction attributes {symbols = ["s"], arg_dims = [[#tfm.d
 // CHECK: .visible .entry row(
 // CHECK: ld.global.nc.v4.b32
 // CHECK: fence.{{.*}}gpu
-// CHECK: atom.{{.*}}add
+// CHECK: atom.{{.*}}inc
 // CHECK-NOT: cp.async
 // SCHEDULE: kern.kernel @row {{.*}}form = "fma"{{.*}}skinny_split = 16
 // CHECK: .visible .entry codes(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Rows of tuning databases as arrays: what the compiler computes of them, cleaned and grouped.
 
-A *group* is one kernel at one size; its rows are schedules. A *structure* is what `docs/tuning.md` calls so: a kernel without the
+A *group* is one kernel at one size, with its weights from one place; its rows are schedules. A *structure* is what `docs/tuning.md` calls so: a kernel without the
 sizes that runs differ in. Splits are made of structures or of families (files), never of rows.
 """
 
@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 
 STEADY_MAD, STEADY_DRIFT = 0.03, 0.05
+# Of rows without a yardstick, by the usual one: 217 by 214 GFLOP/s, from 1,600 schedules that were measured before and since.
+SPEED_BEFORE = 217 / 214
 
 
 @dataclass
@@ -25,8 +27,8 @@ class Rows:
     names: list
     feature_hash: int
     features: np.ndarray  # f32
-    time: np.ndarray  # nanoseconds, disturbances taken out where the default was measured by turns
-    prior: np.ndarray  # nanoseconds
+    time: np.ndarray  # nanoseconds at the usual speed of the machine, disturbances taken out where the default was measured by turns
+    prior: np.ndarray  # nanoseconds at that speed
     noise: np.ndarray  # median distance from the median / median
     default: np.ndarray  # bool
     group: np.ndarray  # number of the kernel and size
@@ -80,7 +82,7 @@ def measured_time(records):
     steady = [
         r
         for r in records
-        if r["mad"] <= STEADY_MAD * r["time"] and abs(r["drift"] - 1) <= STEADY_DRIFT
+        if r["noise"] <= STEADY_MAD and abs(r["drift"] - 1) <= STEADY_DRIFT
     ]
     return steady or None
 
@@ -96,16 +98,25 @@ def load(permalloy, databases):
         names = header[first:]
         for cells in csv.reader(lines[2:]):
             r = dict(zip(header[:first], cells))
-            key = (r["kernel"], r["symbols"], r["target"], r["schedule"])
+            key = (r["kernel"], f"{r['symbols']} {r['weight_span']}", r["target"], r["schedule"])
             cpus[r["cpu"]] = cpus.get(r["cpu"], 0) + 1
             records.setdefault(key, []).append({
-                "time": float(r["median_ns"]), "mad": float(r["mad_ns"]), "drift": float(r["drift"]),
-                "usual": float(r["default_ns"]), "prior": float(r["prior_ns"]), "default": r["default"] == "1",
+                "time": at_usual_speed(r, float(r["median_ns"])), "drift": float(r["drift"]),
+                "noise": float(r["mad_ns"]) / float(r["median_ns"]),
+                "usual": at_usual_speed(r, float(r["default_ns"])), "prior": float(r["prior_ns"]), "default": r["default"] == "1",
                 "structure": r["structure"], "kind": f"{r['emitter']} {kind_of(cells, header)}",
                 "family": family_of(database), "features": np.array(cells[first:], np.float32),
             })  # fmt: skip
     cpu = max(cpus, key=cpus.get)
     return assemble(names, feature_hash, records, cpu)
+
+
+def at_usual_speed(row, nanoseconds):
+    """What would have been measured at the speed of the machine that the features are computed for: the prior says what a time is made of,
+    the row how fast the machine was (`fma_gflops`, `read_gbps`). Rows of early versions do not say it: SPEED_BEFORE."""
+    if float(row["fma_gflops"]) == 0:
+        return nanoseconds * SPEED_BEFORE
+    return nanoseconds * float(row["prior_ns"]) / float(row["prior_then_ns"])
 
 
 def kind_of(cells, header):
@@ -136,7 +147,7 @@ def assemble(names, feature_hash, records, cpu):
             time = usual[key[:3]] * np.exp(np.mean([np.log(r["time"] / r["usual"]) for r in turns]))
         else:
             time = np.exp(np.mean([np.log(r["time"]) for r in steady]))
-        noise = np.mean([r["mad"] / r["time"] for r in steady])
+        noise = np.mean([r["noise"] for r in steady])
         kept.append((key, time, noise, any(r["default"] for r in rows), steady[-1]))
     kept.sort(key=lambda entry: entry[0][:3])
     number = lambda values: np.unique(values, return_inverse=True)[1]
@@ -159,24 +170,16 @@ def assemble(names, feature_hash, records, cpu):
 
 
 def repeats(permalloy, databases):
-    """Quotients of the slowest and the fastest of measurements of the same, steady ones: the noise floor."""
+    """Quotients of the slowest and the fastest of measurements of the same, steady ones, at the usual speed: the noise floor."""
     values = {}
     for database in databases:
         lines = feature_lines(permalloy, database)
         header = lines[1].split(",")
-        at = {
-            name: header.index(name)
-            for name in ("kernel", "symbols", "schedule", "mad_ns", "median_ns", "drift")
-        }
+        first = header.index("prior_ns") + 1
         for cells in csv.reader(lines[2:]):
-            time = float(cells[at["median_ns"]])
-            if (
-                float(cells[at["mad_ns"]]) <= STEADY_MAD * time
-                and abs(float(cells[at["drift"]]) - 1) <= STEADY_DRIFT
-            ):
-                key = (
-                    family_of(database),
-                    *(cells[at[n]] for n in ("kernel", "symbols", "schedule")),
-                )
-                values.setdefault(key, []).append(time)
+            r = dict(zip(header[:first], cells))
+            time = float(r["median_ns"])
+            if float(r["mad_ns"]) <= STEADY_MAD * time and abs(float(r["drift"]) - 1) <= STEADY_DRIFT:
+                key = (family_of(database), *(r[n] for n in ("kernel", "symbols", "weight_span", "schedule")))
+                values.setdefault(key, []).append(at_usual_speed(r, time))
     return np.array([max(v) / min(v) for v in values.values() if len(v) > 1])

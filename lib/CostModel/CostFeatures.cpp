@@ -82,6 +82,7 @@ static constexpr Feature kFeatures[] = {
     {"flops", [](In in) { return lg(in.facts.flops); }},
     {"bytes", [](In in) { return lg(in.facts.bytes); }},
     {"weight_bytes", [](In in) { return lg(in.facts.weightBytes); }},
+    {"weight_span", [](In in) { return in.facts.weightBytes > 0 ? std::min(in.facts.weightSpan / in.machine.l3Size, 4.0) : 0; }},
     {"output_bytes", [](In in) { return lg(in.facts.outputBytes); }},
     {"vector_ops", [](In in) { return lg(in.facts.vectorOps); }},
     {"intensity", [](In in) { return lg(in.facts.flops) - lg(in.facts.bytes); }},

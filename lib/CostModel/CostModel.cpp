@@ -49,11 +49,12 @@ public:
 class TreesModel : public CostModel {
 public:
   TreesModel(const MachineRates &rates, Trees trees) : CostModel(rates), trees(std::move(trees)) {
-    // On the kind that they were trained on, with the constants that they were trained with: they correct that prior.
+    // On the kind that they were trained on they correct the prior of its constants at the speed of the moment.
     bool own = this->trees.cpu() == rates.cpu;
     foreign = own ? 1 : kForeignScale;
-    if (own)
-      machine = MachineRates::committed(rates.cpu);
+    usual = own ? MachineRates::committed(rates.cpu) : rates;
+    machine = own ? usual.at(rates.speed()) : rates;
+    machine.source = rates.source;
   }
   std::string kind() const override { return "trees"; }
 
@@ -91,14 +92,16 @@ public:
 private:
   std::vector<float> featuresOf(const KernelFacts &facts, const NamedNumbers &schedule, const std::string &target, CostEstimate &prior) const {
     TargetUnits units = unitsOf(target);
-    Machine seen(machine, units);
-    prior = estimateCost(facts, schedule, seen);
+    Machine trainedOn(usual, units);
+    CostEstimate trainedPrior = estimateCost(facts, schedule, trainedOn);
+    prior = estimateCost(facts, schedule, Machine(machine, units));
     std::vector<float> row;
-    features::compute({facts, schedule, units, seen, prior}, row);
+    features::compute({facts, schedule, units, trainedOn, trainedPrior}, row);
     return row;
   }
 
   Trees trees;
+  MachineRates usual; ///< what features are computed with, whatever the machine's speed is
   double foreign = 1;
 };
 } // namespace

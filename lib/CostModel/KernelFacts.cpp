@@ -197,7 +197,7 @@ double Reader::opsPerElement(Operation &op) const {
                  : text.contains("sqrt") || text.contains("div") ? 6 : text.contains("relu") ? 1 : 0;
   return extra + llvm::StringSwitch<double>(op.getName().stripDialect())
                      .Case("layer_norm", 8).Case("rms_norm", 6).Case("softmax", 22).Case("rotary", 6)
-                     .Cases({"linear", "grouped_linear"}, 1).Cases({"attention", "matmul", "yield", "constant"}, 0)
+                     .Cases({"linear", "grouped_linear"}, 1).Cases({"attention", "matmul", "yield", "constant", "reshape"}, 0)
                      .Cases({"gather", "slice", "concat", "transpose", "scatter"}, 2)
                      .Default(1);
 }

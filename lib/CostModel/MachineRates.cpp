@@ -34,7 +34,7 @@ static MachineRates seen(const char *kind) {
   rates.avx2Gflops = 107, rates.avx512Gflops = 214, rates.amxBf16Gflops = 3150, rates.amxInt8Gops = 6300;
   rates.vnniGops = 855, rates.avx2Int8Gops = 214, rates.exps = 2.7;
   rates.l1 = 350, rates.l2 = 130, rates.l3 = 26, rates.memory = 15.2, rates.launchNs = 100;
-  rates.l1Bytes = 48 << 10, rates.l2Bytes = 2 << 20, rates.l3Bytes = 480u << 20;
+  rates.l1Bytes = 48 << 10, rates.l2Bytes = 2 << 20, rates.l3Bytes = 80 << 20; // of 480 MB, what reads get before they come from memory
   return rates;
 }
 
@@ -69,9 +69,24 @@ MachineRates MachineRates::of(const Cpu &cpu) {
     rates.vnniGops = 0;
   if (!has("amx-bf16"))
     rates.amxBf16Gflops = rates.amxInt8Gops = 0;
-  for (auto [own, known] : {std::pair(&rates.l1Bytes, cpu.l1Bytes), {&rates.l2Bytes, cpu.l2Bytes}, {&rates.l3Bytes, cpu.l3Bytes}})
-    *own = known ? known : *own;
+  if (rates.cpu != xeonAmx().cpu)
+    for (auto [own, known] : {std::pair(&rates.l1Bytes, cpu.l1Bytes), {&rates.l2Bytes, cpu.l2Bytes}, {&rates.l3Bytes, cpu.l3Bytes}})
+      *own = known ? known : *own;
   return rates;
+}
+
+MachineRates MachineRates::at(const MachineSpeed &now) const {
+  MachineSpeed own = speed();
+  if (!now.isKnown() || !own.isKnown())
+    return *this;
+  MachineRates scaled = *this;
+  for (auto rate : {&MachineRates::avx2Gflops, &MachineRates::avx512Gflops, &MachineRates::amxBf16Gflops, &MachineRates::amxInt8Gops,
+                    &MachineRates::vnniGops, &MachineRates::avx2Int8Gops, &MachineRates::exps, &MachineRates::l1, &MachineRates::l2})
+    scaled.*rate *= now.fmaGflops / own.fmaGflops;
+  for (auto rate : {&MachineRates::l3, &MachineRates::memory})
+    scaled.*rate *= now.readGbps / own.readGbps;
+  scaled.launchNs *= own.fmaGflops / now.fmaGflops;
+  return scaled;
 }
 
 std::string MachineRates::toJson() const {

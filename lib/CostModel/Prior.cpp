@@ -19,8 +19,10 @@ static constexpr double kFewCodedRows = 16, kDecodedTileRows = 12;
 static constexpr double kLeastLaneRows = 16, kFewLaneRows = 8;
 /// Loads of a quad's products take so many times their least time: 6.6 cycles for nine on two ports (docs/sparsity.md).
 static constexpr double kQuadLoad = 1.45;
-/// Cycles of a scalar operation of the generic emitter: an index, a load, the arithmetic.
-static constexpr double kScalarOp = 2.5;
+/// Of the third-level cache, what a run's weights may take to be there in the next run. From twice of that on none of them are.
+static constexpr double kHeldSpan = 0.75;
+/// Cycles of a scalar operation of the generic emitter, on integers or of a product: an index, a load, the arithmetic.
+static constexpr double kScalarOp = 1.5;
 
 TargetUnits permalloy::unitsOf(const std::string &target) {
   bool hasAmx = target == "sapphirerapids";
@@ -40,6 +42,11 @@ Machine::Machine(const MachineRates &rates, const TargetUnits &target) : lanes(t
     amxTileCycles = 2 * 16 * 16 * 32 * gigahertz / amxGflops;
   double int8 = wide && rates.vnniGops > 0 ? rates.vnniGops : rates.avx2Int8Gops;
   int8PerFma = std::max(int8 / peakGflops, 1.0);
+}
+
+double Machine::weightRate(double span) const {
+  double fromMemory = span > 0 ? std::clamp(span / (kHeldSpan * l3Size) - 1, 0.0, 1.0) : 1;
+  return 1 / (fromMemory / memoryBytes + (1 - fromMemory) / l3Bytes);
 }
 
 double CostEstimate::cycles() const {
@@ -137,7 +144,7 @@ CostEstimate Estimator::contraction() {
   // L1 where a part of K of them stays there.
   double weights = facts.weightBytes, bytes = weights / (double(k) * panels * tfm::kPanelColumns), tilesHigh = llvm::divideCeil(height, tileRows);
   double panelBytes = double(blockSteps) * tilePanels * tfm::kPanelColumns * bytes;
-  cost.memory = weights / machine.memoryBytes;
+  cost.memory = weights / machine.weightRate(facts.weightSpan);
   cost.l3 = (blocks - 1) * weights / (weights < machine.l2Size / 2 ? machine.l2Bytes : machine.l3Bytes);
   double aRows = double(height) * blockSteps * 4;
   double fromL2 = panelBytes + tileRows * blockSteps * 4.0 > machine.l1Size ? blocks * weights * tilesHigh : 0;
@@ -156,7 +163,7 @@ CostEstimate Estimator::codedContraction() {
   double m = std::max(facts.m, 1.0), k = facts.k, vectors = std::ceil(facts.n / machine.lanes), weights = facts.weightBytes;
   double decode = (facts.codeGroup < 64 ? 3 : 2) + facts.hasZeroPoints + facts.hasCodebook;
   CostEstimate cost;
-  cost.memory = weights / machine.memoryBytes;
+  cost.memory = weights / machine.weightRate(facts.weightSpan);
   if (m <= kFewCodedRows) {
     cost.compute = vectors * k * std::max((2 * m + decode) / machine.issueWidth, m / machine.fmaPorts);
     cost.overhead = vectors * kTile;
@@ -192,7 +199,7 @@ CostEstimate Estimator::laneContraction() {
     double restStep = rest == 1 ? tileCycles(tfm::kPanelColumns, 1) : rest ? tileCycles(columns, rest) * tfm::kPanelColumns / columns : 0;
     cost.compute = blocks * panels * kept * (std::floor(vectors / most) * step + restStep);
   }
-  cost.memory = facts.weightBytes / machine.memoryBytes;
+  cost.memory = facts.weightBytes / machine.weightRate(facts.weightSpan);
   cost.l3 = (blocks - 1) * facts.weightBytes / machine.l3Bytes;
   cost.l2 = panels * m * kept * 4 / machine.l2Bytes;
   cost.overhead = tiles * kTile + (few ? 0 : m * facts.k / perLane / machine.lanes * 2);
@@ -208,7 +215,7 @@ CostEstimate Estimator::quadContraction() {
   double m = std::max(facts.m, 1.0), kept = facts.k * facts.density, panels = std::ceil(facts.n / tfm::kPanelColumns);
   double blocks = std::ceil(m / double(get("block_rows", 256))), height = std::ceil(m / blocks);
   CostEstimate cost;
-  cost.memory = facts.weightBytes / machine.memoryBytes;
+  cost.memory = facts.weightBytes / machine.weightRate(facts.weightSpan);
   cost.l3 = (blocks - 1) * facts.weightBytes / machine.l3Bytes;
   if (m < kLeastLaneRows) {
     double rows = std::min(m, kFewLaneRows), vectors = tfm::kPanelColumns / double(machine.lanes), products = rows * vectors;
@@ -236,7 +243,7 @@ CostEstimate Estimator::tiledContraction() {
   CostEstimate cost;
   // Two tiles of A share the loads of two of B; one alone leaves half of the products.
   cost.compute = blocks * pairs * steps * tilesHigh * (2 * machine.amxTileCycles * 1.3);
-  cost.memory = weights / machine.memoryBytes;
+  cost.memory = weights / machine.weightRate(facts.weightSpan);
   cost.l3 = (blocks - 1) * weights / (weights < machine.l2Size / 2 ? machine.l2Bytes : machine.l3Bytes);
   double packedRows = height * k * 2;
   (packedRows > machine.l2Size / 2 ? cost.l3 : cost.l2) +=
@@ -316,11 +323,13 @@ CostEstimate Estimator::attention() {
 /// Rows, elementwise and what nothing else takes: vector instructions, or scalar loops, over what comes from the caches.
 CostEstimate Estimator::walk() {
   CostEstimate cost;
-  bool scalar = facts.emitter != kern::Emitter::Row;
-  double perCycle = 1;
+  bool isRow = facts.emitter == kern::Emitter::Row, scalar = !isRow && facts.dtype.starts_with("i");
+  double held = std::min(facts.bytes, 0.75 * machine.l2Size), perCycle = 1;
   double &traffic = trafficOf(cost, facts.bytes, perCycle);
-  traffic = facts.bytes / perCycle;
-  cost.compute = scalar ? (facts.vectorOps + facts.flops / 2 * (facts.k > 0)) * kScalarOp : facts.vectorOps / machine.lanes / 2;
+  traffic = held / machine.l2Bytes + (facts.bytes - held) / perCycle;
+  cost.compute = facts.vectorOps * (scalar ? kScalarOp : 0.5 / machine.lanes);
+  if (!isRow && facts.k > 0)
+    cost.compute += facts.flops / 2 * kScalarOp;
   cost.overhead = 50;
   return cost;
 }

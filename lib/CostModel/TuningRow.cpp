@@ -91,6 +91,12 @@ std::string permalloy::lineOf(const TuningRow &row) {
     if (!row.defaultCode.empty())
       out.attribute("default_code", row.defaultCode);
     out.attribute("drift", std::round(row.drift * 1000) / 1000);
+    if (row.speed.isKnown()) {
+      out.attribute("fma_gflops", tenths(row.speed.fmaGflops));
+      out.attribute("read_gbps", std::round(row.speed.readGbps * 100) / 100);
+    }
+    if (row.weightSpan > 0)
+      out.attribute("weight_span", int64_t(row.weightSpan));
     out.attribute("instructions", row.instructions);
     out.attribute("spills", row.spills);
     out.attribute("code_bytes", row.codeBytes);
@@ -203,6 +209,9 @@ llvm::Expected<TuningRow> permalloy::rowOf(const json::Object &object) {
   row.defaultNs = fields.isThere("default_ns") ? fields.number("default_ns") : 0;
   row.defaultCode = fields.isThere("default_code") ? fields.text("default_code") : "";
   row.drift = fields.number("drift");
+  auto ifThere = [&](llvm::StringRef name) { return fields.isThere(name) ? fields.number(name) : 0; };
+  row.speed = {ifThere("fma_gflops"), ifThere("read_gbps")};
+  row.weightSpan = ifThere("weight_span");
   row.instructions = fields.integer("instructions");
   row.spills = fields.integer("spills");
   row.codeBytes = fields.integer("code_bytes");

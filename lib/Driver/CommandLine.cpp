@@ -312,6 +312,7 @@ static CLI::App *addTune(CLI::App &app, TuneCommand &command) {
                   "below ~/.local/share where that is not set");
   sub->add_option("--seed", command.seed, "Which schedules, and kernels of the corpus, come first")
       ->capture_default_str();
+  sub->add_option("--weight-span", command.weightSpan, "MB that the copies of the weights take turns in, at most 256; default: what the weights of the models take");
   sub->add_flag("--list-space", command.listSpace,
                 "Print the parameters of each kernel's schedules with their values, and measure nothing");
   sub->add_flag("--calibrate", command.calibrate,

@@ -124,6 +124,7 @@ struct TuneCommand {
   double minutes = 10;
   unsigned rows = 0;                ///< stop after so many; 0: no such limit
   uint64_t seed = 0;
+  unsigned weightSpan = 0;          ///< MB of the memory that copies of weights take turns in; 0: what those of the models take
   bool listSpace = false;
   bool calibrate = false;   ///< measure the constants of the machine, also where they are known, and nothing else
   std::string features; ///< file for the rows of the database as features; empty: measure

@@ -5,9 +5,11 @@
 #include "Inputs.h"
 #include "Profile.h"
 #include "Report.h"
+#include "Statistics.h"
 
 #include "permalloy/Artifact/Expressions.h"
 #include "permalloy/Codegen/GPU/Target.h"
+#include "permalloy/Measure/Yardstick.h"
 #include "permalloy/Support/Text.h"
 
 namespace permalloy {
@@ -45,8 +47,9 @@ static Result<ProgramPrice> priceArtifact(const Artifact &artifact, const Sizes 
   return price;
 }
 
-/// Medians of the steps, in microseconds; from a model that is compiled anew unless it is an artifact.
-static Result<std::vector<double>> measureModel(const ExplainCommand &command, const Sizes &sizes) {
+/// Medians of the steps, in microseconds, and the machine's speed between the runs; of a model that is compiled anew unless it is an
+/// artifact.
+static Result<std::vector<double>> measureModel(const ExplainCommand &command, const Sizes &sizes, MachineSpeed &speed) {
   auto model = openModel(command.model, command.settings, /*threads=*/1);
   if (!model.ok())
     return model.status();
@@ -57,11 +60,17 @@ static Result<std::vector<double>> measureModel(const ExplainCommand &command, c
   Result<std::vector<NamedArray>> inputs = makeInputs((*model)->artifact(), settings, sizes);
   if (!inputs.ok())
     return inputs.status();
-  Result<std::vector<double>> times = measureSteps(**model, *inputs);
+  measure::Yardstick yardstick;
+  std::vector<double> fma, reads;
+  Result<std::vector<double>> times = measureSteps(**model, *inputs, [&] {
+    MachineSpeed now = yardstick.now();
+    fma.push_back(now.fmaGflops), reads.push_back(now.readGbps);
+  });
   if (!times.ok())
     return times.status();
   for (double &time : *times)
     time /= 1e3;
+  speed = {median(fma), median(reads)};
   return times;
 }
 
@@ -125,10 +134,20 @@ int runExplain(const ExplainCommand &command) {
   if (command.measure && !(command.settings.budget.empty() && command.settings.maxDrop.empty()))
     return fail("--measure would search for another plan: compile with --print-plan FILE first, then explain --plan FILE --measure");
   std::string kind = command.settings.costModel.empty() || command.settings.costModel == "none" ? (onGpu ? "prior" : "trees") : command.settings.costModel;
-  auto model = CostModel::named(kind, MachineRates::of());
+  Explanation explanation;
+  MachineRates rates = MachineRates::of();
+  if (command.measure) {
+    MachineSpeed speed;
+    Result<std::vector<double>> measured = measureModel(command, sizes->front(), speed);
+    if (!measured.ok())
+      return fail(measured.status());
+    explanation.measured = std::move(*measured);
+    rates = rates.at(speed);
+    rates.source += ", at the speed between the runs, " + formatNumber(speed.fmaGflops, 3) + " GFLOP/s of f32 and " + formatNumber(speed.readGbps, 3) + " GB/s";
+  }
+  auto model = CostModel::named(kind, rates);
   if (!model.ok())
     return fail(model.status());
-  Explanation explanation;
   const CompileSettings &settings = command.settings;
   bool isPlanned = !settings.plan.empty() || !settings.budget.empty() || !settings.maxDrop.empty();
   explanation.file = command.model, explanation.target = *target;
@@ -136,15 +155,10 @@ int runExplain(const ExplainCommand &command) {
   explanation.sizes = sizes->front();
   if (!price(command, sizes->front(), **model, explanation))
     return 1;
-  if (command.measure) {
-    Result<std::vector<double>> measured = measureModel(command, sizes->front());
-    if (!measured.ok())
-      return fail(measured.status());
-    explanation.measured = std::move(*measured);
+  if (command.measure)
     for (const LaunchPrice &launch : explanation.price.launches)
       if (launch.step >= explanation.measured.size())
         return fail("internal error: the program that was measured has fewer steps than the one that was priced");
-  }
   if (!command.html.empty() && !write(command.html, toHtml(explanation)))
     return 1;
   if (!command.json.empty() && !write(command.json, toJson(explanation)))

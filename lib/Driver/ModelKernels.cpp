@@ -33,21 +33,14 @@ bool ModelKernels::add(const std::string &model, const CompileSettings &settings
   return true;
 }
 
-static size_t packedBytes(kern::KernelOp kernel) {
-  size_t bytes = 0;
-  for (mlir::BlockArgument argument : kernel.getBlock().getArguments())
-    if (auto type = mlir::cast<mlir::RankedTensorType>(argument.getType()); mlir::isa_and_nonnull<tfm::PanelsAttr>(type.getEncoding()))
-      bytes += reference::storageBytes(type);
-  return bytes;
-}
-
 Status ModelKernels::addLaunches(const artifact::ArtifactContents &launches, mlir::ModuleOp module, const Sizes &sizes) {
   Result<std::vector<int64_t>> symbols = symbolValues(launches.manifest, sizes);
   if (!symbols.ok())
     return symbols.status();
   size_t weightBytes = 0;
   Result<size_t> left = forEachLaunch(launches, module, std::move(*symbols), [&](size_t, kern::KernelOp kernel, const reference::Symbols &values) {
-    weightBytes += packedBytes(kernel);
+    auto facts = factsOf(kernel, values);
+    weightBytes += facts ? size_t(facts->weightBytes) : 0;
     addLaunch(kernel, values);
   });
   if (!left.ok())

@@ -40,11 +40,12 @@ static std::string rate(double work, double seconds, const char *unit) {
   return work > 0 && seconds > 0 ? formatNumber(work / seconds / 1e9, 3) + unit : "";
 }
 
-Result<std::vector<double>> measureSteps(OpenModel &model, std::span<const NamedArray> inputs) {
+Result<std::vector<double>> measureSteps(OpenModel &model, std::span<const NamedArray> inputs, const std::function<void()> &between) {
   size_t count = model.artifact().program().steps.size();
   std::vector<std::vector<double>> times(count);
   std::vector<int64_t> nanoseconds(count);
   for (int i = 0; i < kWarmUp + kRuns; ++i) {
+    between();
     if (auto outputs = model.run(inputs, nanoseconds); !outputs.ok())
       return outputs.status();
     for (size_t step = 0; step < count && i >= kWarmUp; ++step)

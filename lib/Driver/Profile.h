@@ -11,8 +11,8 @@ namespace permalloy {
 /// each kernel, with GFLOP/s and GB/s where the file has estimates of both.
 Status printProfile(OpenModel &model, std::span<const NamedArray> inputs);
 
-/// Median nanoseconds of each step over a few runs.
-Result<std::vector<double>> measureSteps(OpenModel &model, std::span<const NamedArray> inputs);
+/// Median nanoseconds of each step over a few runs; before each, `between` is called.
+Result<std::vector<double>> measureSteps(OpenModel &model, std::span<const NamedArray> inputs, const std::function<void()> &between = [] {});
 
 /// Runs the model a few times more and writes when each step happened to `path`, as
 /// permalloy/Runtime/Profile.h describes.

@@ -88,7 +88,7 @@ void TuneRun::finish(const measure::TuningProgress &progress) {
 
 Status TuneRun::tuneModels(const ModelKernels &kernels) {
   measure::TuningOptions all = options(~0u);
-  all.weightBytes = kernels.weightBytes();
+  all.weightBytes = command.weightSpan ? size_t(command.weightSpan) << 20 : kernels.weightBytes();
   measure::Tuner tuner(writer, std::move(all));
   PERMALLOY_TRY(tuner.run(kernels.tasks()));
   finish(tuner.progress());

@@ -21,8 +21,8 @@ public:
   FeatureWriter(const TuningDatabase &database, llvm::raw_ostream &os) : database(database), os(os) {}
 
   void writeHeader();
-  /// False where the kernel is not read by this compiler, or its sizes are unknown.
-  bool writeRow(const TuningRow &row);
+  /// `speed` is that of the machine then. False where the kernel is not read by this compiler, or its sizes are unknown.
+  bool writeRow(const TuningRow &row, const MachineSpeed &speed);
 
 private:
   const std::optional<KernelFacts> &factsAt(const TuningRow &row);
@@ -31,14 +31,14 @@ private:
   llvm::raw_ostream &os;
   std::unique_ptr<codegen::KernelContext> context;
   std::string current;
-  std::optional<KernelFacts> facts;
+  std::optional<KernelFacts> facts; ///< but for the span of the weights
   std::vector<float> features;
 };
 } // namespace
 
 void FeatureWriter::writeHeader() {
   os << "# feature_hash=" << llvm::utohexstr(features::hash(), /*LowerCase=*/true, 16) << " target_kind=cpu\n";
-  os << "kernel,structure,emitter,dtype,cpu,target,symbols,schedule,default,mad_ns,drift,median_ns,default_ns,prior_ns";
+  os << "kernel,structure,emitter,dtype,cpu,target,symbols,schedule,default,mad_ns,drift,median_ns,default_ns,fma_gflops,read_gbps,weight_span,date,prior_then_ns,prior_ns";
   for (const std::string &name : features::names())
     os << "," << name;
   os << "\n";
@@ -64,19 +64,42 @@ const std::optional<KernelFacts> &FeatureWriter::factsAt(const TuningRow &row) {
   return facts = factsOf(context->kernelOf(*module), symbols);
 }
 
-bool FeatureWriter::writeRow(const TuningRow &row) {
-  const std::optional<KernelFacts> &known = factsAt(row);
+/// The machine's speed round each row: medians over its neighbours in the database. The yardstick beside one row says as much of how hot
+/// that row's kernel made the core, and of the moment, as of the machine.
+static std::vector<MachineSpeed> smoothedSpeeds(llvm::ArrayRef<TuningRow> rows) {
+  constexpr size_t kClock = 20, kMemory = 200; // rows to each side
+  auto median = [&](size_t at, size_t reach, double MachineSpeed::*rate) {
+    std::vector<double> known;
+    for (size_t i = at - std::min(at, reach), end = std::min(at + reach + 1, rows.size()); i < end; ++i)
+      if (rows[i].speed.isKnown())
+        known.push_back(rows[i].speed.*rate);
+    std::nth_element(known.begin(), known.begin() + known.size() / 2, known.end());
+    return known[known.size() / 2];
+  };
+  std::vector<MachineSpeed> speeds(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (rows[i].speed.isKnown())
+      speeds[i] = {median(i, kClock, &MachineSpeed::fmaGflops), median(i, kMemory, &MachineSpeed::readGbps)};
+  return speeds;
+}
+
+bool FeatureWriter::writeRow(const TuningRow &row, const MachineSpeed &speed) {
+  std::optional<KernelFacts> known = factsAt(row);
   if (!known)
     return false;
   const KernelIdentity &kernel = database.kernels().at(row.kernel);
   TargetUnits units = unitsOf(row.target);
-  Machine machine(MachineRates::committed(row.cpu), units);
+  known->weightSpan = row.weightSpan;
+  MachineRates rates = MachineRates::committed(row.cpu);
+  Machine machine(rates, units);
+  double priorThen = estimateCost(*known, row.schedule, Machine(rates.at(speed), units)).nanoseconds();
   CostEstimate prior = estimateCost(*known, row.schedule, machine);
   features::compute({*known, row.schedule, units, machine, prior}, features);
   os << row.kernel << "," << kernel.structure << "," << kernel.emitter << "," << kernel.dtype << "," << row.cpu << "," << row.target << ","
      << str(row.symbols) << "," << str(row.schedule) << "," << row.isDefault << ",";
-  for (double value : {row.madNs, row.drift, row.medianNs, row.defaultNs, prior.nanoseconds()})
+  for (double value : {row.madNs, row.drift, row.medianNs, row.defaultNs, speed.fmaGflops, speed.readGbps, row.weightSpan})
     os << llvm::format("%.9g,", value);
+  os << row.date << "," << llvm::format("%.9g,%.9g,", priorThen, prior.nanoseconds());
   for (size_t i = 0; i < features.size(); ++i)
     os << (i ? "," : "") << llvm::format("%.9g", double(features[i])); // reads back as the same f32
   os << "\n";
@@ -93,8 +116,9 @@ int printFeatures(const TuneCommand &command) {
   Status status = writeText(command.features, [&](llvm::raw_ostream &os) -> Status {
     FeatureWriter writer(*database, os);
     writer.writeHeader();
-    for (const TuningRow &row : database->rows())
-      left += !writer.writeRow(row);
+    std::vector<MachineSpeed> speeds = smoothedSpeeds(database->rows());
+    for (auto [row, speed] : llvm::zip_equal(database->rows(), speeds))
+      left += !writer.writeRow(row, speed);
     return {};
   });
   if (!status.ok())

@@ -1,6 +1,7 @@
 //===- Calibration.cpp - the constants of this machine's roofline *- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Measure/Calibration.h"
+#include "Loops.h"
 #include "permalloy/Artifact/CpuFeatures.h"
 #include "permalloy/Measure/Timing.h"
 #include "permalloy/Runtime/Memory.h"
@@ -9,6 +10,7 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <cmath>
 #include <ctime>
 #include <immintrin.h>
 
@@ -17,35 +19,10 @@ using namespace permalloy;
 static constexpr double kBudgetNs = 20e6;
 static volatile float sink; // so that nothing is optimised away
 
-/// Twelve chains of an instruction in registers 0 to 11: two units of latency 4 need eight. In asm, since compilers merge or spill
-/// chains that are written as loops. All values are zero.
-#define CHAIN(OP, R, N) OP " %%" R "12, %%" R "12, %%" R #N "\n"
-#define CHAINS(OP, R)                                                                                                          \
-  CHAIN(OP, R, 0) CHAIN(OP, R, 1) CHAIN(OP, R, 2) CHAIN(OP, R, 3) CHAIN(OP, R, 4) CHAIN(OP, R, 5) CHAIN(OP, R, 6) CHAIN(OP, R, 7) \
-  CHAIN(OP, R, 8) CHAIN(OP, R, 9) CHAIN(OP, R, 10) CHAIN(OP, R, 11)
-#define RUN_CHAINS(OP, R, STEPS)                                                                                               \
-  asm volatile("vzeroall\n0:\n" CHAINS(OP, R) "dec %0\njnz 0b\nvzeroupper"                                                      \
-               : "+r"(STEPS)                                                                                                   \
-               :                                                                                                               \
-               : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", \
-                 "xmm13", "xmm14", "xmm15")
-
 static constexpr long kSteps = 20000;
-static constexpr double kChains = 12;
+static constexpr double kChains = measure::kChains;
 
 /// Loops that return how much they did.
-static double fmaAvx2() {
-  long steps = kSteps;
-  RUN_CHAINS("vfmadd231ps", "ymm", steps);
-  return kSteps * kChains * 8 * 2;
-}
-
-static double fmaAvx512() {
-  long steps = kSteps;
-  RUN_CHAINS("vfmadd231ps", "zmm", steps);
-  return kSteps * kChains * 16 * 2;
-}
-
 static double dotVnni() {
   long steps = kSteps;
   RUN_CHAINS("vpdpbusd", "zmm", steps);
@@ -128,37 +105,29 @@ static double readCached(const std::byte *memory, size_t bytes) {
   return done;
 }
 
-/// Reads `bytes` as four streams with a prefetch 1 KiB ahead: one stream stops at the end of each small page.
-__attribute__((target("avx2"))) static double readAll(const std::byte *memory, size_t bytes) {
-  constexpr size_t kStreams = 4, kStep = 256, kAhead = 1024, kLine = 64;
-  size_t part = bytes / kStreams / kStep * kStep;
-  __m256i sums[8];
-  for (__m256i &sum : sums)
-    sum = _mm256_setzero_si256();
-  for (size_t at = 0; at < part; at += kStep)
-    for (size_t stream = 0; stream < kStreams; ++stream) {
-      const char *p = reinterpret_cast<const char *>(memory) + stream * part + at;
-      for (size_t line = 0; line < kStep; line += kLine)
-        _mm_prefetch(p + kAhead + line, _MM_HINT_T0);
-      for (int i = 0; i < 8; ++i)
-        sums[i] = _mm256_add_epi32(sums[i], _mm256_load_si256(reinterpret_cast<const __m256i *>(p + 32 * i)));
-    }
-  for (int i = 1; i < 8; ++i)
-    sums[0] = _mm256_add_epi32(sums[0], sums[i]);
-  sink = float(_mm256_extract_epi32(sums[0], 0));
-  return double(part * kStreams);
-}
-
 /// What `loop` does in a nanosecond, at best.
-static double rateOf(llvm::function_ref<double()> loop, measure::DriftReference &reference) {
+static double rateOf(llvm::function_ref<double()> loop, measure::Yardstick &reference) {
   double done = 0;
   measure::Timing timing = measure::timeCalls([&] { done = loop(); }, reference, [] { return false; }, kBudgetNs);
   return done / timing.minNs;
 }
 
-static double readRate(const Mapping &memory, size_t bytes, measure::DriftReference &reference) {
+static double readRate(const Mapping &memory, size_t bytes, measure::Yardstick &reference) {
   bool cached = bytes <= Cpu::host().l2Bytes; // there the loop's own instructions count
-  return rateOf([&] { return cached ? readCached(memory.data(), bytes) : readAll(memory.data(), bytes); }, reference);
+  return rateOf([&] { return cached ? readCached(memory.data(), bytes) : measure::readStreams(memory.data(), bytes); }, reference);
+}
+
+/// Of the third-level cache, what reads of one core get: the largest span that comes nearer to its rate than to that of memory. On a
+/// shared machine that is a part of what the CPU says.
+static uint64_t l3Share(const Mapping &memory, const MachineRates &rates, measure::Yardstick &reference) {
+  uint64_t held = std::min<uint64_t>(rates.l3Bytes, 8 << 20);
+  for (uint64_t span : {16, 24, 32, 48, 64, 80, 96, 128, 192}) {
+    span <<= 20;
+    if (span > rates.l3Bytes || readRate(memory, span, reference) < std::sqrt(rates.l3 * rates.memory))
+      break;
+    held = span;
+  }
+  return held;
 }
 
 static std::string today() {
@@ -174,12 +143,12 @@ MachineRates measure::calibrate() {
   const Cpu &cpu = Cpu::host();
   MachineRates rates = MachineRates::committed(cpu.kind());
   rates.l1Bytes = cpu.l1Bytes, rates.l2Bytes = cpu.l2Bytes, rates.l3Bytes = cpu.l3Bytes;
-  DriftReference reference;
+  measure::Yardstick reference;
   auto has = [&](const char *feature) { return llvm::StringRef(" " + cpu.features + " ").contains(" " + std::string(feature) + " "); };
   bool avx512 = has("avx512f"), tiles = has("amx-bf16") && has("amx-int8") && requestAmxPermission();
-  rates.avx2Gflops = rateOf(fmaAvx2, reference);
+  rates.avx2Gflops = rateOf([] { return measure::fmaAvx2(kSteps); }, reference);
   rates.avx2Int8Gops = rateOf(dotAvx2, reference);
-  rates.avx512Gflops = avx512 ? rateOf(fmaAvx512, reference) : 0;
+  rates.avx512Gflops = avx512 ? rateOf([] { return measure::fmaAvx512(kSteps); }, reference) : 0;
   rates.vnniGops = has("avx512vnni") ? rateOf(dotVnni, reference) : 0;
   rates.amxBf16Gflops = tiles ? rateOf(tilesBf16, reference) : 0;
   rates.amxInt8Gops = tiles ? rateOf(tilesInt8, reference) : 0;
@@ -191,6 +160,7 @@ MachineRates measure::calibrate() {
     rates.l2 = readRate(*memory, std::max<size_t>(cpu.l2Bytes / 2, 64 << 10), reference);
     rates.l3 = readRate(*memory, std::clamp<size_t>(cpu.l3Bytes / 4, 1 << 20, 16 << 20), reference);
     rates.memory = readRate(*memory, kMost, reference);
+    rates.l3Bytes = l3Share(*memory, rates, reference);
   }
   rates.source = "measured " + today();
   return rates;

@@ -325,7 +325,7 @@ Status Tuner::measureAt(TaskState &state, const Prepared &prepared, size_t size,
   std::optional<Runner> run = runner(state, prepared, size);
   if (!run)
     return {};
-  Timing timing = timeCalls(*run, reference, options.stop);
+  Timing timing = timeCalls(*run, yardstick, options.stop);
   if (timing.repeats < 3 && options.stop())
     return {}; // cut short: no measurement
   median = timing.medianNs;
@@ -359,7 +359,7 @@ Status Tuner::confirmAt(TaskState &state, const Prepared &best, const Prepared &
     if (!run)
       return {};
   }
-  auto [timing, usualTiming] = timeByTurns(*runs[0], *runs[1], reference, options.stop);
+  auto [timing, usualTiming] = timeByTurns(*runs[0], *runs[1], yardstick, options.stop);
   if (timing.repeats < 3 && options.stop())
     return {};
   add(timing.medianNs, usualTiming.medianNs);
@@ -375,7 +375,8 @@ Status Tuner::append(TaskState &state, const Prepared &prepared, size_t size, co
   TuningRow row = rowFor(state, prepared, symbols);
   row.coldWeights = state.buffers[size].hasColdWeights();
   row.minNs = timing.minNs, row.medianNs = timing.medianNs, row.madNs = timing.madNs;
-  row.repeats = timing.repeats, row.drift = timing.drift;
+  row.repeats = timing.repeats, row.drift = timing.drift, row.speed = timing.speed;
+  row.weightSpan = row.coldWeights ? double(arena.bytes()) : 0;
   row.defaultNs = defaultNs, row.defaultCode = defaultCode;
   row.code = candidate.code;
   row.instructions = candidate.statistics.instructions;
@@ -383,8 +384,10 @@ Status Tuner::append(TaskState &state, const Prepared &prepared, size_t size, co
   row.codeBytes = candidate.codeBytes;
   KernelWork work = workOf(*state.kernel);
   row.flops = valueOf(work.flops, symbols), row.bytes = valueOf(work.bytes, symbols);
-  if (auto facts = factsOf(*state.kernel, symbols))
-    row.estimateNs = estimateCost(*facts, row.schedule, Machine(rates, unitsOf(row.target))).nanoseconds();
+  if (auto facts = factsOf(*state.kernel, symbols)) {
+    facts->weightSpan = row.weightSpan;
+    row.estimateNs = estimateCost(*facts, row.schedule, Machine(rates.at(row.speed), unitsOf(row.target))).nanoseconds();
+  }
   row.compiler = "permalloy " PERMALLOY_VERSION ", LLVM " LLVM_VERSION_STRING;
   row.date = today();
   ++counts.measured;

@@ -86,10 +86,20 @@ public:
       : kernels(kernels), tuned(tuned), request(request), price(price), target(kernels.target.name.str()) {}
 
   void add(size_t index, const Step &step, kern::KernelOp kernel, const reference::Symbols &symbols);
-  void sum();
+  /// Prices what was added: how far apart the reads of a weight are is known by then.
+  void finish();
 
 private:
-  std::optional<LaunchPrice> priceOf(kern::KernelOp kernel, const reference::Symbols &symbols);
+  /// A kernel at some sizes.
+  struct Known {
+    kern::KernelOp kernel;
+    std::optional<KernelFacts> facts;
+    SmallVector<double> operandBytes;
+    std::optional<LaunchPrice> price;
+  };
+  LaunchPrice priceOf(Known &known);
+  void priceLaunch(size_t index, const Step &step, Known &known);
+  void sum();
 
   ScheduledKernels &kernels;
   const TunedSchedules &tuned;
@@ -97,11 +107,14 @@ private:
   ProgramPrice &price;
   std::string target;
   Reuse reuse{double(request.model->rates().l2Bytes)};
-  struct Known {
-    std::optional<LaunchPrice> price;
-    SmallVector<double> operandBytes;
-  };
   llvm::StringMap<Known> known;
+  struct Waiting {
+    size_t index;
+    const Step *step;
+    Known *known;
+  };
+  std::vector<Waiting> waiting;
+  double weightSpan = 0;
 };
 } // namespace
 
@@ -140,10 +153,10 @@ static SmallVector<double> operandBytesOf(kern::KernelOp kernel, const reference
   return bytes;
 }
 
-std::optional<LaunchPrice> Pricer::priceOf(kern::KernelOp kernel, const reference::Symbols &symbols) {
-  auto facts = factsOf(kernel, symbols);
-  if (!facts)
-    return std::nullopt;
+LaunchPrice Pricer::priceOf(Known &known) {
+  kern::KernelOp kernel = known.kernel;
+  KernelFacts *facts = &*known.facts;
+  facts->weightSpan = weightSpan;
   LaunchPrice launch;
   launch.kernel = kernel.getSymName().str();
   launch.emitter = kern::stringifyEmitter(kernel.getEmitter()).str();
@@ -169,18 +182,33 @@ void Pricer::add(size_t index, const Step &step, kern::KernelOp kernel, const re
   for (auto symbol : kernel.getSymbols().getAsRange<StringAttr>())
     key += " " + std::to_string(symbols.lookup(symbol.getValue()));
   auto [entry, isNew] = known.try_emplace(key);
-  if (isNew)
-    entry->second = {priceOf(kernels.module->lookupSymbol<kern::KernelOp>(kernel.getSymName()), symbols), operandBytesOf(kernel, symbols)};
-  if (!entry->second.price) {
+  if (isNew) {
+    auto scheduled = kernels.module->lookupSymbol<kern::KernelOp>(kernel.getSymName());
+    entry->second = {scheduled, factsOf(scheduled, symbols), operandBytesOf(kernel, symbols), std::nullopt};
+  }
+  if (!entry->second.facts) {
     ++price.unpriced;
     return;
   }
-  LaunchPrice launch = *entry->second.price;
+  weightSpan += entry->second.facts->weightBytes;
+  waiting.push_back({index, &step, &entry->second});
+}
+
+void Pricer::priceLaunch(size_t index, const Step &step, Known &known) {
+  if (!known.price)
+    known.price = priceOf(known);
+  LaunchPrice launch = *known.price;
   launch.step = index, launch.name = step.name;
-  launch.coldBytes = std::min(reuse.coldBytes(step, entry->second.operandBytes, launch.bytes), launch.bytes);
+  launch.coldBytes = std::min(reuse.coldBytes(step, known.operandBytes, launch.bytes), launch.bytes);
   const MachineRates &rates = request.model->rates();
   launch.us += launch.coldBytes * (1 / rates.memory - 1 / rates.l2) / 1e3;
   price.launches.push_back(std::move(launch));
+}
+
+void Pricer::finish() {
+  for (auto &[index, step, known] : waiting)
+    priceLaunch(index, *step, *known);
+  sum();
 }
 
 void Pricer::sum() {
@@ -226,6 +254,6 @@ Result<ProgramPrice> permalloy::priceProgram(ModuleOp module, const CompileOptio
   if (!left.ok())
     return left.status();
   price.unpriced += *left;
-  pricer.sum();
+  pricer.finish();
   return price;
 }

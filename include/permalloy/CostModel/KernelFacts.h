@@ -36,6 +36,7 @@ struct KernelFacts {
   double inputBits = 32;   ///< of an element of what is multiplied with the weight
   double weightBits = 32;  ///< of an element of the weight as it is stored; less than inputBits where it is decoded on the way
   double weightBytes = 0;  ///< of all weights as they are stored
+  double weightSpan = 0;   ///< of all weights that a run of the program reads, which decides what cache these come from; 0: more than any holds
   double density = 1;      ///< share of the weight's blocks that are stored
   double blockColumns = 0; ///< of a weight of kept blocks: columns that share a list of them
   double codeGroup = 0;    ///< of a weight of codes: steps of K that share a scale

@@ -21,6 +21,13 @@
 
 namespace permalloy {
 
+/// How fast a core is at a moment: its clock, and what its neighbours leave of the memory. Measure/Yardstick.h takes it, in a millisecond.
+struct MachineSpeed {
+  double fmaGflops = 0; ///< f32 multiply-adds in the widest registers
+  double readGbps = 0;  ///< reads from memory
+  bool isKnown() const { return fmaGflops > 0 && readGbps > 0; }
+};
+
 /// Of one core; GFLOP/s and GOP/s count a product and its sum as two, GB/s are 1e9 bytes of reading.
 struct MachineRates {
   std::string cpu;    ///< Cpu::kind()
@@ -30,7 +37,8 @@ struct MachineRates {
   double exps = 0;    ///< 1e9 exponentials of f32 a second, in the widest vectors
   double l1 = 0, l2 = 0, l3 = 0, memory = 0; ///< GB/s
   double launchNs = 0; ///< from one step of a program to the next
-  uint64_t l1Bytes = 0, l2Bytes = 0, l3Bytes = 0;
+  uint64_t l1Bytes = 0, l2Bytes = 0;
+  uint64_t l3Bytes = 0; ///< where it was measured, what reads of one core get of it
 
   /// Those measured on `cpu` (`<folder of the tuning database>/<kind>.rates.json`), else the fallback; a file that cannot be read
   /// counts as none.
@@ -39,6 +47,12 @@ struct MachineRates {
   static MachineRates committed(const std::string &kind);
   /// $XDG_DATA_HOME/permalloy/tuning/KIND.rates.json, or below ~/.local/share; empty where neither is known.
   static std::string defaultPath(const Cpu &cpu = Cpu::host());
+
+  /// What a yardstick says where these constants hold.
+  MachineSpeed speed() const { return {avx512Gflops > 0 ? avx512Gflops : avx2Gflops, memory}; }
+  /// The same core at another speed: units and its own caches follow the multiply-adds, what is behind them the reads. An unknown
+  /// speed changes nothing.
+  MachineRates at(const MachineSpeed &speed) const;
 
   static Result<MachineRates> parse(const std::string &json);
   std::string toJson() const;

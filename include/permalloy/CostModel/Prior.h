@@ -41,6 +41,8 @@ struct Machine {
   double issueWidth = 6;              ///< instructions per cycle
   double l2Bytes, l3Bytes, memoryBytes; ///< per cycle, sustained
   double l1Size, l2Size, l3Size;
+  /// What weights come with, by the bytes that a run reads before it reads them again (KernelFacts::weightSpan).
+  double weightRate(double span) const;
   double amxTileCycles = 0;           ///< one product of two tiles; 0: none
   double int8PerFma = 1;              ///< int8 products in the time of one f32 multiply-add, without tiles
   double launch;                      ///< cycles from one step to the next

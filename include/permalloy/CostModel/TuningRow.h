@@ -5,6 +5,7 @@
 
 #include "permalloy/CostModel/Cpu.h"
 #include "permalloy/CostModel/KernelIdentity.h"
+#include "permalloy/CostModel/MachineRates.h"
 
 #include "llvm/Support/Error.h"
 #include "llvm/Support/JSON.h"
@@ -37,6 +38,8 @@ struct TuningRow {
   double defaultNs = 0;
   std::string defaultCode; ///< `code` of that default; empty: measured alone, or before rows said so
   double drift = 1;   ///< time of the reference work round this measurement, relative to what is usual in the session
+  MachineSpeed speed; ///< of the machine round this measurement; unknown in rows of old versions
+  double weightSpan = 0; ///< bytes of the memory that the copies of the weights take turns in; 0: no weights, or not known
   std::string code;   ///< hash of the kernel's LLVM dialect: what was timed
   unsigned instructions = 0, spills = 0; ///< of the function; in its innermost loops
   unsigned codeBytes = 0;

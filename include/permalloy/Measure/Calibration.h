@@ -7,8 +7,8 @@
 
 namespace permalloy::measure {
 
-/// Measures what one core can do, with small loops of about 20 ms each (a second in all): multiply-adds in registers for every unit
-/// that this CPU has and Linux grants, exponentials, reads from each level of the hierarchy, and calls of an empty function. The
+/// Measures what one core can do, with small loops of about 20 ms each (three seconds in all): multiply-adds in registers for every unit
+/// that this CPU has and Linux grants, exponentials, reads from each level of the hierarchy and what the third-level cache holds, and calls of an empty function. The
 /// best of several tries counts. What cannot be measured here keeps the value of MachineRates::of.
 MachineRates calibrate();
 

@@ -82,7 +82,7 @@ private:
   TuningOptions options;
   TuningProgress counts;
   WeightArena arena;
-  DriftReference reference;
+  Yardstick yardstick;
   MachineRates rates = MachineRates::of();
   CandidateCompiler compiler;
 };

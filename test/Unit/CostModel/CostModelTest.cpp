@@ -165,6 +165,33 @@ TEST_F(CostModelTest, TheTreesThatComeWithTheCompilerPredict) {
 }
 
 /// Rows and what LightGBM predicted of them when train.py wrote the trees.
+TEST_F(CostModelTest, FollowTheSpeedOfTheMachine) {
+  auto usual = CostModel::make("trees", rates);
+  MachineSpeed speed = rates.speed();
+  speed.fmaGflops *= 1.2;
+  auto fast = CostModel::make("trees", rates.at(speed));
+  ASSERT_TRUE(usual.ok() && fast.ok());
+  // Products of 128 rows wait for arithmetic; which schedule is best does not depend on the clock.
+  auto facts = factsAt(parse("x", "y"), 128);
+  CostAnswer before = (*usual)->predict(*facts, schedule, "x86-64-v4"), after = (*fast)->predict(*facts, schedule, "x86-64-v4");
+  EXPECT_LT(after.us, before.us / 1.1);
+  EXPECT_GE(after.us, before.us / 1.21);
+  EXPECT_EQ(after.score, before.score);
+}
+
+TEST(MachineRatesTest, ScaleWithTheSpeed) {
+  MachineRates rates = MachineRates::committed("GenuineIntel-6-167-926136e5");
+  MachineRates fast = rates.at({2 * rates.avx512Gflops, 3 * rates.memory});
+  EXPECT_DOUBLE_EQ(fast.avx512Gflops, 2 * rates.avx512Gflops);
+  EXPECT_DOUBLE_EQ(fast.amxInt8Gops, 2 * rates.amxInt8Gops);
+  EXPECT_DOUBLE_EQ(fast.l2, 2 * rates.l2);
+  EXPECT_DOUBLE_EQ(fast.l3, 3 * rates.l3);
+  EXPECT_DOUBLE_EQ(fast.memory, 3 * rates.memory);
+  EXPECT_DOUBLE_EQ(fast.launchNs, rates.launchNs / 2);
+  EXPECT_EQ(fast.l2Bytes, rates.l2Bytes);
+  EXPECT_EQ(rates.at({}).avx512Gflops, rates.avx512Gflops); // unknown
+}
+
 TEST(TreesTest, PredictTheBitsOfLightGbm) {
   Result<Trees> trees = Trees::parse({permalloyTreesBegin, permalloyTreesEnd}, "cpu", features::hash(), features::names().size());
   ASSERT_TRUE(trees.ok()) << trees.status().message();

@@ -53,6 +53,22 @@ TEST_F(PriorTest, GrowsWithEveryDimension) {
     }
 }
 
+TEST_F(PriorTest, WeightsComeFromTheCacheThatHoldsThemAll) {
+  Machine machine = avx512();
+  EXPECT_EQ(machine.weightRate(0), machine.memoryBytes); // not known: as from memory
+  EXPECT_DOUBLE_EQ(machine.weightRate(machine.l3Size / 2), machine.l3Bytes);
+  EXPECT_DOUBLE_EQ(machine.weightRate(4 * machine.l3Size), machine.memoryBytes);
+  EXPECT_LT(machine.weightRate(1.2 * machine.l3Size), machine.weightRate(machine.l3Size));
+}
+
+TEST_F(PriorTest, FollowsTheSpeedOfTheMachine) {
+  MachineRates rates = MachineRates::committed("GenuineIntel-6-167-926136e5");
+  Machine usual(rates, unitsOf("x86-64-v4")), fast(rates.at({1.1 * rates.avx512Gflops, rates.memory}), unitsOf("x86-64-v4"));
+  // As many cycles, of a tenth less time.
+  EXPECT_NEAR(linear(512, 768, 768, tile(3, 8), fast), linear(512, 768, 768, tile(3, 8), usual), 0.01 * linear(512, 768, 768, tile(3, 8), usual));
+  EXPECT_DOUBLE_EQ(fast.gigahertz, 1.1 * usual.gigahertz);
+}
+
 TEST_F(PriorTest, LiesAboveTheRoofline) {
   Machine machine = avx512();
   double products = 512.0 * 768 * 768 / machine.lanes / machine.fmaPorts;

@@ -33,6 +33,7 @@ TuningRow row(const std::string &id, int64_t size, int64_t tile, double median, 
   row.code = "code" + std::to_string(tile);
   row.flops = 1000;
   row.drift = 1.25;
+  row.speed = {221.5, 16.25}, row.weightSpan = 64 << 20;
   row.coldWeights = true;
   row.compiler = "permalloy";
   return row;
@@ -77,6 +78,9 @@ TEST_F(TuningDatabaseTest, RoundTrip) {
   EXPECT_EQ(row("a", 128, 3, 1234.5, true).key(), first.key());
   EXPECT_EQ(1234.5, first.medianNs);
   EXPECT_EQ(1.25, first.drift);
+  EXPECT_EQ(221.5, first.speed.fmaGflops);
+  EXPECT_EQ(16.25, first.speed.readGbps);
+  EXPECT_EQ(64 << 20, first.weightSpan);
   EXPECT_EQ(0, first.defaultNs);
   EXPECT_EQ("", first.defaultCode);
   EXPECT_EQ(1100, loaded->rows()[2].defaultNs);

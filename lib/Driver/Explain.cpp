@@ -63,7 +63,7 @@ static Result<std::vector<double>> measureModel(const ExplainCommand &command, c
   measure::Yardstick yardstick;
   std::vector<double> fma, reads;
   Result<std::vector<double>> times = measureSteps(**model, *inputs, [&] {
-    MachineSpeed now = yardstick.now();
+    MachineSpeed now = yardstick.now(measure::Yardstick::kRest);
     fma.push_back(now.fmaGflops), reads.push_back(now.readGbps);
   });
   if (!times.ok())

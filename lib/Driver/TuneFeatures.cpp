@@ -64,22 +64,23 @@ const std::optional<KernelFacts> &FeatureWriter::factsAt(const TuningRow &row) {
   return facts = factsOf(context->kernelOf(*module), symbols);
 }
 
-/// The machine's speed round each row: medians over its neighbours in the database. The yardstick beside one row says as much of how hot
-/// that row's kernel made the core, and of the moment, as of the machine.
+/// The machine's speed round each row, from its neighbours in the database: the yardstick beside one row says as much of how hot that
+/// row's kernel made the core as of the machine, so that of the multiply-adds the upper quartile counts.
 static std::vector<MachineSpeed> smoothedSpeeds(llvm::ArrayRef<TuningRow> rows) {
   constexpr size_t kClock = 20, kMemory = 200; // rows to each side
-  auto median = [&](size_t at, size_t reach, double MachineSpeed::*rate) {
+  auto quantile = [&](size_t at, size_t reach, double MachineSpeed::*rate, double share) {
     std::vector<double> known;
     for (size_t i = at - std::min(at, reach), end = std::min(at + reach + 1, rows.size()); i < end; ++i)
       if (rows[i].speed.isKnown())
         known.push_back(rows[i].speed.*rate);
-    std::nth_element(known.begin(), known.begin() + known.size() / 2, known.end());
-    return known[known.size() / 2];
+    auto place = known.begin() + ptrdiff_t(share * double(known.size() - 1));
+    std::nth_element(known.begin(), place, known.end());
+    return *place;
   };
   std::vector<MachineSpeed> speeds(rows.size());
   for (size_t i = 0; i < rows.size(); ++i)
     if (rows[i].speed.isKnown())
-      speeds[i] = {median(i, kClock, &MachineSpeed::fmaGflops), median(i, kMemory, &MachineSpeed::readGbps)};
+      speeds[i] = {quantile(i, kClock, &MachineSpeed::fmaGflops, 0.75), quantile(i, kMemory, &MachineSpeed::readGbps, 0.5)};
   return speeds;
 }
 

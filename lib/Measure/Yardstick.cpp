@@ -12,8 +12,7 @@ using namespace permalloy::measure;
 
 static constexpr size_t kMemory = size_t(256) << 20, kRead = size_t(4) << 20;
 static constexpr long kSteps = 10000;
-/// Runs of kSteps, 17 us each: until the clock has settled, and those that count.
-static constexpr int kSettling = 110, kCounted = 25;
+static constexpr int kCounted = 25; ///< runs of kSteps, 17 us each
 static constexpr std::chrono::milliseconds kFresh(20);
 
 Yardstick::Yardstick() : wide((" " + Cpu::host().features + " ").find(" avx512f ") != std::string::npos) {
@@ -26,12 +25,13 @@ Yardstick::Yardstick() : wide((" " + Cpu::host().features + " ").find(" avx512f 
 
 /// The clock is the wall's: a call into the system, with its code gone from the caches, would be a tenth of a run. The median leaves
 /// out runs that were interrupted.
-double Yardstick::fmaRate() const {
+double Yardstick::fmaRate(std::chrono::microseconds wait) const {
   std::vector<double> rates;
-  for (int run = -kSettling; run < kCounted; ++run) {
+  auto counts = Clock::now() + wait;
+  while (rates.size() < kCounted) {
     auto start = Clock::now();
     double done = wide ? fmaAvx512(kSteps) : fmaAvx2(kSteps);
-    if (run >= 0)
+    if (start >= counts)
       rates.push_back(done / std::chrono::duration<double, std::nano>(Clock::now() - start).count());
   }
   return medianOf(std::move(rates));
@@ -45,8 +45,8 @@ double Yardstick::readRate() {
   return done / (threadTime() - start);
 }
 
-MachineSpeed Yardstick::now() {
-  last = {fmaRate(), readRate()};
+MachineSpeed Yardstick::now(std::chrono::microseconds wait) {
+  last = {fmaRate(wait), readRate()};
   taken = Clock::now();
   return last;
 }

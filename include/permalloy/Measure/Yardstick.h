@@ -14,18 +14,21 @@ namespace permalloy::measure {
 /// quarter of a gigabyte, which no cache holds until their turn comes again. They tell a slower clock or a busy neighbour from a slower
 /// kernel, and a row of the tuning database keeps them, so that rows of a slow hour and of a fast one agree.
 ///
-/// The multiply-adds run for two milliseconds before they count: so long a core keeps the clock that the code before had it choose.
+/// The multiply-adds run for a while before they count, since a core keeps for some milliseconds the clock that the code before had it
+/// choose, and products of matrices make it choose a lower one: after a run of a model it takes kRest until they say what the machine is
+/// capable of. Beside kernels, where that would be twice the measurement, it is kSettle, and the faster of many neighbouring rows count.
 class Yardstick {
 public:
   Yardstick();
-  /// In 3 ms.
-  MachineSpeed now();
+  static constexpr std::chrono::microseconds kSettle{2000}, kRest{30000};
+  /// In half a millisecond and what it waits before.
+  MachineSpeed now(std::chrono::microseconds wait = kSettle);
   /// The last one, where it is fewer than 20 ms old.
   MachineSpeed lately();
 
 private:
   using Clock = std::chrono::steady_clock;
-  double fmaRate() const;
+  double fmaRate(std::chrono::microseconds wait) const;
   double readRate();
 
   bool wide;

@@ -67,15 +67,19 @@ namespace {
 /// touches counts as touched in its middle.
 class Reuse {
 public:
-  explicit Reuse(double l2Bytes) : most(kPart * l2Bytes) {}
+  Reuse(double l2Bytes, double l3Bytes) : most(kPart * l2Bytes), mostOfL3(kPartOfL3 * l3Bytes) {}
 
-  /// Bytes of the operands of a launch, which moves `moved`, that come from further away. `bytes` has an entry for each operand.
-  double coldBytes(const Step &step, ArrayRef<double> bytes, double moved);
+  /// Bytes of operands that come from the third-level cache, and from memory.
+  struct Cold {
+    double cached = 0, memory = 0;
+  };
+  /// Of a launch, which moves `moved`, in a program whose weights take `span`. `bytes` has an entry for each operand.
+  Cold coldBytes(const Step &step, ArrayRef<double> bytes, double moved, double span);
 
 private:
   /// Of the cache, what a reuse may be apart.
-  static constexpr double kPart = 0.5;
-  double most, position = 0;
+  static constexpr double kPart = 0.5, kPartOfL3 = 0.75;
+  double most, mostOfL3, position = 0;
   std::map<std::pair<OperandKind, uint32_t>, double> touched;
 };
 
@@ -106,7 +110,7 @@ private:
   const PriceRequest &request;
   ProgramPrice &price;
   std::string target;
-  Reuse reuse{double(request.model->rates().l2Bytes)};
+  Reuse reuse{double(request.model->rates().l2Bytes), double(request.model->rates().l3Bytes)};
   llvm::StringMap<Known> known;
   struct Waiting {
     size_t index;
@@ -118,15 +122,16 @@ private:
 };
 } // namespace
 
-double Reuse::coldBytes(const Step &step, ArrayRef<double> bytes, double moved) {
-  double cold = 0;
+Reuse::Cold Reuse::coldBytes(const Step &step, ArrayRef<double> bytes, double moved, double span) {
+  Cold cold;
   for (auto [operand, size] : llvm::zip(step.operands, bytes)) {
     if (operand.kind == OperandKind::weight)
       continue;
     auto last = touched.find({operand.kind, operand.index});
     // A cache was last read a whole run ago; appending a row brings little of it.
-    bool far = operand.kind == OperandKind::cache || (last != touched.end() && position - last->second > most);
-    cold += far ? size : 0;
+    double apart = operand.kind == OperandKind::cache ? std::max(span, 2 * most) : last != touched.end() ? position - last->second : 0;
+    if (apart > most)
+      (apart > mostOfL3 ? cold.memory : cold.cached) += size;
   }
   for (const Operand &operand : step.operands)
     touched[{operand.kind, operand.index}] = position + moved / 2;
@@ -199,9 +204,12 @@ void Pricer::priceLaunch(size_t index, const Step &step, Known &known) {
     known.price = priceOf(known);
   LaunchPrice launch = *known.price;
   launch.step = index, launch.name = step.name;
-  launch.coldBytes = std::min(reuse.coldBytes(step, known.operandBytes, launch.bytes), launch.bytes);
+  Reuse::Cold cold = reuse.coldBytes(step, known.operandBytes, launch.bytes, weightSpan);
+  launch.coldBytes = std::min(cold.cached + cold.memory, launch.bytes);
   const MachineRates &rates = request.model->rates();
-  launch.us += launch.coldBytes * (1 / rates.memory - 1 / rates.l2) / 1e3;
+  if (launch.coldBytes > 0) // operands that are read in part only count by that part
+    launch.us += launch.coldBytes / (cold.cached + cold.memory) *
+                 (cold.cached * (1 / rates.l3 - 1 / rates.l2) + cold.memory * (1 / rates.memory - 1 / rates.l2)) / 1e3;
   price.launches.push_back(std::move(launch));
 }
 

@@ -82,6 +82,8 @@ static std::optional<Rows> asRows(std::span<const int64_t> dims, std::span<const
   for (size_t i = outer; i-- > 0; rows.count *= dims[i]) {
     if (dims[i] == 1)
       continue;
+    if (strides[i] < static_cast<int64_t>(inner)) // backwards, on one place, or into each other
+      return std::nullopt;
     if (step == 0)
       step = strides[i];
     else if (strides[i] != static_cast<int64_t>(step * rows.count))
@@ -121,7 +123,7 @@ Status DeviceBackend::copy(const TensorMemory &to, std::span<const int64_t> toSt
       break;
   }
   if (!source || !target) {
-    if (from.device != kHostMemory)
+    if (from.device != kHostMemory || sameStrides(dims, fromStrides, denseStrides(dims)))
       return {StatusCode::invalidArgument, "a tensor on the device has strides that are no rows; give a contiguous copy"};
     std::vector<std::byte> dense(static_cast<size_t>(std::max<int64_t>(dims[0] * denseStrides(dims)[0], 1)) * elementSize);
     copyStrided(dense.data(), denseStrides(dims), from.data, fromStrides, dims, elementSize);
@@ -132,6 +134,7 @@ Status DeviceBackend::copy(const TensorMemory &to, std::span<const int64_t> toSt
   if (!stream.ok())
     return stream.status();
   const Driver &driver = device_->driver();
+  PERMALLOY_TRY(waitForCallersWork(device_, stream->get()));
   Copy2D copy = copyOf(to, target->pitch, from, *source);
   PERMALLOY_CUDA_TRY(driver, copy2D(&copy, stream->get()), "copy past keys and values");
   PERMALLOY_CUDA_TRY(driver, waitForStream(stream->get()), "copy past keys and values");

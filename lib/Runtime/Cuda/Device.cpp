@@ -74,8 +74,8 @@ Status Device::start(int number) {
 }
 
 Result<std::shared_ptr<Device>> Device::open(int number) {
-  static std::mutex lock;
-  static std::map<std::pair<const Driver *, int>, std::weak_ptr<Device>> opened;
+  static auto &lock = *new std::mutex; // never destroyed, as Driver::open's
+  static auto &opened = *new std::map<std::pair<const Driver *, int>, std::weak_ptr<Device>>;
   Result<const Driver *> driver = Driver::open();
   if (!driver.ok())
     return driver.status();

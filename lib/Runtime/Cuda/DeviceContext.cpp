@@ -100,9 +100,14 @@ Status DeviceContext::copySlot(uint32_t slot, uint64_t bytes, const TensorMemory
     return {};
   if (to.device == kHostMemory) {
     PERMALLOY_TRY(transfers_->prepare(bytes));
-    PERMALLOY_TRY(transfers_->download(to.data, from, bytes));
-    return transfers_->finish();
+    Status status = transfers_->download(to.data, from, bytes);
+    if (status.ok())
+      status = transfers_->finish();
+    if (!status.ok())
+      transfers_->abandon();
+    return status;
   }
+  PERMALLOY_TRY(waitForCallersWork(device_, stream_.get()));
   PERMALLOY_CUDA_TRY(device_->driver(), copyOnDevice(toAddress(to.data), from, bytes, stream_.get()), "copy an output");
   PERMALLOY_CUDA_TRY(device_->driver(), waitForStream(stream_.get()), "copy an output");
   return {};
@@ -154,8 +159,8 @@ Status DeviceContext::finishBinding(bool inRun) {
 }
 
 /// Launches take operands at multiples of 16 bytes. One of a step's that lies elsewhere is copied from there to the end of what it
-/// lies in, and back when it may have been written.
-Status DeviceContext::findBounces(size_t index) {
+/// lies in, and back when it may have been written. `end` is where the copies so far end in bounce_.
+Status DeviceContext::findBounces(size_t index, uint64_t &end) {
   const Step &step = program()[index];
   size_t first = bounces_.size();
   for (size_t i = 0; i < step.operands.size(); ++i) {
@@ -173,20 +178,18 @@ Status DeviceContext::findBounces(size_t index) {
     auto same = std::find_if(bounces_.begin() + static_cast<ptrdiff_t>(first), bounces_.end(), [&](const Bounce &b) { return b.address == address; });
     bool isWritten = operand.kind != OperandKind::weight && operand.kind != OperandKind::input && same == bounces_.end();
     uint64_t bytes = same == bounces_.end() ? operandBytes(operand) - value(operand.offset) : 0;
-    uint64_t offset = same != bounces_.end() ? same->offset : bounces_.empty() ? 0 : bounces_.back().offset + alignUp(bounces_.back().bytes);
-    bounces_.push_back({buffer, index, address, bytes, offset, isWritten});
+    bounces_.push_back({buffer, index, address, bytes, same != bounces_.end() ? same->offset : end, isWritten});
+    end += alignUp(bytes);
   }
   return {};
 }
 
 Status DeviceContext::placeBounces() {
   bounces_.clear();
+  uint64_t bytes = 0;
   for (size_t i = 0; i < steps_.size(); ++i)
     if (steps_[i].kind == StepKind::launch)
-      PERMALLOY_TRY(findBounces(i));
-  uint64_t bytes = 0;
-  for (const Bounce &bounce : bounces_)
-    bytes = std::max(bytes, bounce.offset + alignUp(bounce.bytes));
+      PERMALLOY_TRY(findBounces(i, bytes));
   if (bytes)
     PERMALLOY_TRY(DeviceMemory::reserve(bounce_, device_, bytes, "operands that are not aligned"));
   for (const Bounce &bounce : bounces_)

@@ -67,6 +67,8 @@ private:
   Status finishBinding(bool inRun) override;
 
   Status start();
+  Status runAll(std::span<const InputTensor> inputs, std::span<const TensorMemory> outputs, std::span<void *const> caches,
+                const RunOptions &options);
   Status placeArena(Arena &arena, std::span<const uint64_t> sizes, const std::string &what);
   Status useCallersMemory(std::span<const InputTensor> inputs, std::span<const TensorMemory> outputs, std::span<void *const> caches);
   Status checkCallersMemory() const;
@@ -75,7 +77,7 @@ private:
   Status downloadOutputs();
   bool isCache(uint32_t artifact::Cache::*side, uint32_t index) const;
   Status patchBuffers();
-  Status findBounces(size_t step);
+  Status findBounces(size_t step, uint64_t &end);
   Status placeBounces();
   Status runSteps(const RunOptions &options, RunRecord *record);
   Status runAsGraph(const RunOptions &options);

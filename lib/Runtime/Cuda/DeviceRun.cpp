@@ -136,6 +136,8 @@ Status DeviceContext::runAsGraph(const RunOptions &options) {
     key.push_back(toAddress(buffers_[patch.buffer]));
   for (const void *cache : caches_)
     key.push_back(toAddress(cache));
+  for (const Bounce &bounce : bounces_)
+    key.push_back(bounce.address);
   return graphs_.run(std::move(key), stream_.get(), [&] { return runSteps(options, nullptr); });
 }
 
@@ -176,8 +178,11 @@ Status DeviceContext::checkCallersMemory() const {
   const Manifest &manifest = artifact_.manifest();
   for (uint32_t i = 0; i < inputs_.size(); ++i)
     PERMALLOY_TRY(check(inputs_[i].data, inputs_[i].device, tensorBytes(inputs_[i].dtype, inputs_[i].dims), "input", manifest.inputs[i].name));
-  for (uint32_t i = 0; i < outputs_.size(); ++i)
-    PERMALLOY_TRY(check(outputs_[i].data, outputs_[i].device, 1, "output", manifest.outputs[i].name));
+  for (uint32_t i = 0; i < outputs_.size(); ++i) {
+    bool isLater = isCache(&Cache::output, i) || artifact_.program().isLate(i);
+    uint64_t bytes = isLater ? 1 : operandBytes({OperandKind::output, i, kNone});
+    PERMALLOY_TRY(check(outputs_[i].data, outputs_[i].device, bytes, "output", manifest.outputs[i].name));
+  }
   return {};
 }
 
@@ -229,6 +234,14 @@ Status DeviceContext::run(std::span<const InputTensor> inputs, std::span<const T
   std::ranges::fill(options.stepNanoseconds, 0);
   PERMALLOY_TRY(device_->checkProcess());
   Device::Scope scope(*device_);
+  Status status = runAll(inputs, outputs, caches, options);
+  if (!status.ok())
+    transfers_->abandon(); // nothing of the run is under way when it returns
+  return status;
+}
+
+Status DeviceContext::runAll(std::span<const InputTensor> inputs, std::span<const TensorMemory> outputs, std::span<void *const> caches,
+                             const RunOptions &options) {
   RunRecord ownRecord;
   bool wanted = options.record || !options.stepNanoseconds.empty();
   RunRecord *record = options.record ? options.record : &ownRecord;
@@ -241,10 +254,8 @@ Status DeviceContext::run(std::span<const InputTensor> inputs, std::span<const T
   PERMALLOY_TRY(uploadInputs());
   PERMALLOY_TRY(patchBuffers());
   int64_t begin = monotonicNanoseconds();
-  Status status = isStraight_ && !wanted ? runAsGraph(options) : runSteps(options, wanted ? record : nullptr);
-  Status done = downloadOutputs(); // after a failure, too: nothing of the run is under way when it returns
-  PERMALLOY_TRY(status);
-  PERMALLOY_TRY(done);
+  PERMALLOY_TRY(isStraight_ && !wanted ? runAsGraph(options) : runSteps(options, wanted ? record : nullptr));
+  PERMALLOY_TRY(downloadOutputs());
   if (wanted)
     PERMALLOY_TRY(takeTimes(*record, begin));
   if (!options.stepNanoseconds.empty())

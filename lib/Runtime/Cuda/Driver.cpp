@@ -60,8 +60,9 @@ Status Driver::load(const std::string &path) {
 }
 
 Result<const Driver *> Driver::open() {
-  static std::mutex lock;
-  static std::map<std::string, std::unique_ptr<Driver>> opened; // a failure may be gone at the next try
+  // Never destroyed: sessions in globals of others go later.
+  static auto &lock = *new std::mutex;
+  static auto &opened = *new std::map<std::string, std::unique_ptr<Driver>>; // a failure may be gone at the next try
   const char *named = std::getenv("PERMALLOY_LIBCUDA");
   std::string path = named && *named ? named : "libcuda.so.1";
   std::lock_guard guard(lock);

@@ -39,6 +39,16 @@ Event::~Event() {
   device_->driver().destroyEvent(event_);
 }
 
+Status waitForCallersWork(const std::shared_ptr<const Device> &device, StreamHandle stream) {
+  Result<Event> done = Event::create(device, /*timing=*/false);
+  if (!done.ok())
+    return done.status();
+  Device::Scope scope(*device);
+  PERMALLOY_CUDA_TRY(device->driver(), recordEvent(done->get(), legacyStream()), "wait for the caller's work");
+  PERMALLOY_CUDA_TRY(device->driver(), waitForEventOn(stream, done->get(), 0), "wait for the caller's work");
+  return {};
+}
+
 //===-- Transfers ---------------------------------------------------------===//
 
 Transfers::~Transfers() { freeHalves(); }
@@ -133,6 +143,15 @@ Status Transfers::download(void *to, DevicePointer from, uint64_t bytes) {
 Status Transfers::finish() {
   PERMALLOY_TRY(submit());
   return submit(); // settles both, the older first
+}
+
+void Transfers::abandon() {
+  device_->driver().waitForStream(stream_); // when that fails, nothing runs any more
+  for (Half &half : halves_) {
+    half.downloads.clear();
+    half.used = 0;
+    half.isUnderWay = false;
+  }
 }
 
 } // namespace permalloy::cuda

@@ -57,6 +57,9 @@ private:
   EventHandle event_ = nullptr;
 };
 
+/// Lets `stream` go on when what is in the legacy default stream now is done: ours do not wait for it by themselves.
+Status waitForCallersWork(const std::shared_ptr<const Device> &device, StreamHandle stream);
+
 /// Copies on one stream. The calling thread has the device's context.
 class Transfers {
 public:
@@ -76,6 +79,8 @@ public:
   Status download(void *to, DevicePointer from, uint64_t bytes);
   /// Waits until all is done.
   Status finish();
+  /// After a failure: waits for the stream and forgets what is not at its destination yet.
+  void abandon();
 
 private:
   struct Download {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "DeviceModel.h"
 
+#include "Cuda/Device.h"
 #include "permalloy-c/permalloy.h"
 #include "permalloy/Runtime/Gpu.h"
 #include "permalloy/Runtime/Strided.h"
@@ -225,6 +226,49 @@ TEST_F(DeviceMemoryTest, StatesNeverCrossTheBus) {
   Status status = pair.device->loadState(*pair.deviceState, inputs);
   ASSERT_TRUE(status.ok()) << status.message();
   pair.step(1, 5);
+}
+
+/// What the caller has put into the legacy default stream comes before a state is loaded from its result.
+TEST_F(DeviceMemoryTest, StatesWaitForTheCallersWork) {
+  Pair pair = openPair(open(withDevice(cacheModel())));
+  std::vector<float> past = rowsOf(6, 4);
+  OnGpu result(past), place(std::vector<float>(past.size(), 0.f));
+  std::vector<InputTensor> inputs(3);
+  inputs[1] = inputs[2] = {DType::f32, {1, 2, 6, 4}, past.data()};
+  ASSERT_TRUE(pair.host->loadState(*pair.hostState, inputs).ok());
+  {
+    auto device = cuda::Device::open(0);
+    ASSERT_TRUE(device.ok());
+    cuda::Device::Scope scope(**device);
+    auto address = [](const OnGpu &tensor) { return reinterpret_cast<cuda::DevicePointer>(tensor.data); };
+    ASSERT_EQ((*device)->driver().copyOnDevice(address(place), address(result), past.size() * 4, cuda::legacyStream()), 0);
+  }
+  inputs[1] = inputs[2] = {DType::f32, {1, 2, 6, 4}, place.data, {}, 0};
+  Status status = pair.device->loadState(*pair.deviceState, inputs);
+  ASSERT_TRUE(status.ok()) << status.message();
+  pair.step(1, 5);
+}
+
+/// Rows that repeat or run backwards are read one by one on the host, and refused on the GPU.
+TEST_F(DeviceMemoryTest, StridesThatAreNoRows) {
+  Pair pair = openPair(open(withDevice(cacheModel())));
+  std::vector<float> past = rowsOf(6, 4);
+  OnGpu onGpu(past);
+  struct Case {
+    size_t first;
+    std::vector<int64_t> strides;
+  };
+  for (const Case &one : {Case{0, {48, 0, 4, 1}}, {0, {48, 24, 0, 1}}, {20, {48, 24, -4, 1}}, {0, {48, 24, 2, 1}}}) {
+    std::vector<InputTensor> inputs(3);
+    inputs[1] = inputs[2] = {DType::f32, {1, 2, 6, 4}, past.data() + one.first, one.strides};
+    ASSERT_TRUE(pair.host->loadState(*pair.hostState, inputs).ok());
+    Status status = pair.device->loadState(*pair.deviceState, inputs);
+    ASSERT_TRUE(status.ok()) << status.message();
+    pair.step(1, 5);
+    inputs[1] = inputs[2] = {DType::f32, {1, 2, 6, 4}, onGpu.data + 4 * one.first, one.strides, 0};
+    EXPECT_EQ(pair.device->loadState(*pair.deviceState, inputs).message(),
+              "a tensor on the device has strides that are no rows; give a contiguous copy");
+  }
 }
 
 /// Presents as views on the GPU, given back as past: they continue in place.

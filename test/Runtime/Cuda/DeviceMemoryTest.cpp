@@ -372,6 +372,37 @@ TEST_F(GraphTest, OtherAddressesAreOtherGraphs) {
   EXPECT_EQ(gpu.instantiations, 2u);
 }
 
+/// y[i] = x[i] * x[i] from the second element on: operands that begin off 16 bytes, two of them at one place.
+ArtifactContents squaresBehindTheFirst() {
+  ArtifactContents contents = oneKernelModel("mask_rows", {1});
+  ExprBuilder exprs(contents.program.expressions);
+  uint32_t four = exprs.constant(4);
+  Step &step = contents.program.steps[0];
+  step.operands = {{OperandKind::input, 0, four}, {OperandKind::input, 0, four}, {OperandKind::output, 0, four}};
+  step.grids[0].tiles = exprs.binary(ExprOp::sub, exprs.symbol(0), exprs.constant(1));
+  contents.program.kernels[0].bufferCount = 3;
+  return contents;
+}
+
+TEST_F(GraphTest, OperandsOffSixteenBytes) {
+  auto session = open(withDevice(squaresBehindTheFirst()));
+  ASSERT_TRUE(session);
+  std::vector<float> values[2] = {{1, 2, 3, 4, 5}, {6, 7, 8, 9, 10}};
+  OnGpu first(values[0]), second(values[1]), y(std::vector<float>(5, -1.f));
+  for (int i = 0; i < 8; ++i) {
+    InputTensor x{DType::f32, {5}, (i % 2 ? second : first).data, {}, 0};
+    OutputTensor output;
+    output.data = y.data, output.capacity = 20, output.device = 0;
+    Status status = session->run({&x, 1}, {&output, 1});
+    ASSERT_TRUE(status.ok()) << status.message();
+    std::vector<float> expected = {-1};
+    for (size_t k = 1; k < 5; ++k)
+      expected.push_back(values[i % 2][k] * values[i % 2][k]);
+    EXPECT_EQ(fromGpu(y.data, 5), expected) << i;
+  }
+  EXPECT_EQ(gpu.instantiations, 2u);
+}
+
 TEST_F(GraphTest, DriversWithoutThem) {
   gpu.lacksGraphs = true;
   auto session = open(withDevice(tinyModel()));

@@ -23,6 +23,7 @@ from .errors import (
     InvalidProtobuf,
     NoSuchFile,
     UnsupportedModel,
+    UnusableGpu,
 )
 
 #: First bytes of a .alloy file.
@@ -33,6 +34,8 @@ _BAD_COMMAND_LINE = 2
 _FILE_FLAGS = ("--plan", "--calibrate")
 # Flags that name a file which the compiler writes beside the artifact (--statistics does with --calibrate).
 _WRITTEN_FLAGS = ("--print-plan", "--search-state")
+# What the compiler says of a target "cuda:0" that is not to be had.
+_NO_GPU = r"older than what models are compiled for|there is no cuda:\d|there is no NVIDIA driver"
 # Start of the name of the file that a model given as bytes is written to.
 _TEMPORARY = "permalloy-bytes-"
 
@@ -164,7 +167,8 @@ def _key(path, data, compiler, arguments) -> str:
     add(_native.version())
     add(f"{binary.st_size} {binary.st_mtime_ns}")
     add(_native.cpu_features())
-    if any(argument.startswith("cuda") for argument in arguments):
+    targets = [b for a, b in zip(arguments, arguments[1:]) if a == "--target"]
+    if any(name.strip().startswith("cuda") for named in targets for name in named.split(",")):
         add(repr(_native.gpus()))  # what such a target is
     for flag, argument in zip(["", *arguments], arguments, strict=False):
         add(argument)
@@ -249,6 +253,8 @@ def _refusal(said: str) -> type[CompileError]:
     """onnxruntime's name for what the compiler says of a model, or CompileError."""
     if "not an ONNX model" in said:
         return InvalidProtobuf
+    if re.search(_NO_GPU, said):
+        return UnusableGpu
     if re.search(r"\bunsupported\b|; supported are ", said):
         return UnsupportedModel
     return CompileError

@@ -59,6 +59,10 @@ class UnsupportedModel(CompileError, NotImplemented):
     """An ONNX model with operators or types that are not supported."""
 
 
+class UnusableGpu(CompileError, EPFail):
+    """A GPU that models cannot be compiled for: it is not there, or too old."""
+
+
 # Names of onnxruntime's that nothing raises.
 
 

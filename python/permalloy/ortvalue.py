@@ -67,7 +67,7 @@ class OrtValue(Listed):
         device = check_device(device_type, device_id)
         if device == HOST:
             return cls(tensors.from_array("the array", np.asarray(numpy_obj)))
-        dense = tensors.from_array("the array", np.ascontiguousarray(numpy_obj))
+        dense = tensors.from_array("the array", np.asarray(numpy_obj, order="C"))
         return cls(tensors.on_gpu(dense, device))
 
     @classmethod

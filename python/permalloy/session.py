@@ -56,7 +56,7 @@ class InferenceSession(Listed):
                 f"sess_options is a {type(sess_options).__name__}, expected SessionOptions"
             )
         self._model = path_or_bytes
-        self._open(providers, provider_options)
+        self._candidates, self._native, self._provider = self._open(providers, provider_options)
         self._inputs = [NodeArg(*info) for info in self._native.inputs()]
         self._outputs = [NodeArg(*info) for info in self._native.outputs()]
         self._numbers = {
@@ -67,10 +67,11 @@ class InferenceSession(Listed):
         if self._options.enable_profiling:
             self._trace = Trace(self._options.profile_file_prefix, self._native)
 
-    def _open(self, providers, provider_options) -> None:
+    def _open(self, providers, provider_options) -> tuple:
+        """The providers of the list, a native session, and which of them it is on."""
         listed = self._options._providers if providers is None else providers
-        self._candidates = _choose_providers(listed, provider_options)
-        self._native, self._provider = open_model(self._model, self._options, self._candidates)
+        candidates = _choose_providers(listed, provider_options)
+        return candidates, *open_model(self._model, self._options, candidates)
 
     def run(
         self,
@@ -200,8 +201,14 @@ class InferenceSession(Listed):
         providers: Sequence | None = None,
         provider_options: Sequence[dict] | None = None,
     ) -> None:
-        """Opens the model anew on these providers; states and profiles of before are gone."""
-        self._open(providers, provider_options)
+        """Opens the model anew on these providers; states and profiles of before are gone.
+
+        Where that fails the session stays as it was.
+        """
+        opened = self._open(providers, provider_options)
+        trace = self._trace and Trace(self._options.profile_file_prefix, opened[1])
+        self._candidates, self._native, self._provider = opened
+        self._trace = trace
 
     def enable_fallback(self) -> None:
         """What a session falls back to stands in its list of providers."""

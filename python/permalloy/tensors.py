@@ -129,7 +129,11 @@ def _from_dlpack(what, value) -> Tensor:
 def from_dlpack(what: str, value: Any) -> Tensor:
     """The memory behind an object with `__dlpack__`, or a capsule."""
     try:
-        number, shape, strides, address, owner, device = _native.import_dlpack(value)
+        tensor = value
+        if getattr(value, "__dlpack_device__", lambda: (0, 0))()[0] == _DLPACK_CUDA:
+            # Its work comes before what is then put into the legacy default stream, DLPack's 1.
+            tensor = value.__dlpack__(stream=1)
+        number, shape, strides, address, owner, device = _native.import_dlpack(tensor)
     except TypeError as error:
         raise InvalidArgument(
             f"{what} is a {type(value).__name__}, whose DLPack form is not in the CPU's or an NVIDIA "

@@ -58,7 +58,8 @@ What differs on purpose:
   can be imported from `permalloy.capi.onnxruntime_pybind11_state` too.
 - Providers are `CUDAExecutionProvider` (option `device_id`) and `CPUExecutionProvider`; others are skipped with onnxruntime's warning. A session runs on the
   first that can run the whole model, and says in a warning which it passed over and why. One that the list does not name is never
-  used instead: `["CUDAExecutionProvider"]` alone raises `EPFail` on a machine without a GPU. `.onnx` models are compiled for the providers of the list.
+  used instead: `["CUDAExecutionProvider"]` alone raises `EPFail` on a machine without a GPU. Weights that do not fit the GPU's memory
+  raise `OutOfMemory` at opening, whatever the list names. `.onnx` models are compiled for the providers of the list.
 - `enable_profiling` gives a Chrome trace with one event per kernel launch, named after the model's nodes (docs/runtime.md).
 - `RunOptions.terminate` ends a run before its next launch with `Fail`.
 

@@ -99,6 +99,9 @@ def fake_compiler(tiny, tmp_path, monkeypatch, own_cache):
             case "$(head -c 5 "$2")" in
               BAD*) echo "error: $2: not an ONNX model" >&2; exit 1 ;;
               CRASH) kill -SEGV $$ ;;
+              OLD*) case "$*" in
+                *cuda*) echo "error: $(head -n 1 "$2" | cut -c 5-)" >&2; exit 1 ;;
+              esac ;;
             esac
             cp {tiny} "$4.tmp.$$" && mv "$4.tmp.$$" "$4"
             """

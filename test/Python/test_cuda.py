@@ -2,7 +2,9 @@
 """Providers, and tensors in the memory of a GPU: on the runtime tests' driver, which needs none."""
 
 import contextlib
+import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +73,62 @@ def test_says_what_is_missing(gpu, tiny, tiny_gpu):
         permalloy.InferenceSession(tiny_gpu, providers=[(CUDA, {"device_id": "x"})])
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "cuda:0 (Old, compute capability 7.5) is older than what models are compiled for: sm_80",
+        "there is no cuda:0; this machine has cuda:1 (Fake GPU, compute capability 8.0)",
+    ],
+)
+def test_gpus_that_nothing_is_compiled_for(gpu, fake_compiler, tmp_path, said):
+    model = tmp_path / "model.onnx"
+    model.write_text(f"OLD {said}\n")
+    with pytest.warns(UserWarning, match="is not used: error: .*cuda:0.*; falling back to CPU"):
+        session = permalloy.InferenceSession(model, providers=[CUDA, CPU])
+    assert session.get_providers() == [CPU]
+    with pytest.raises(EPFail, match="cuda:0") as error:
+        permalloy.InferenceSession(model, providers=[CUDA])
+    assert isinstance(error.value, permalloy.CompileError)
+
+
+def test_gpus_count_in_the_cache(gpu, fake_compiler, tmp_path, monkeypatch):
+    model = tmp_path / "model.onnx"
+    model.write_text("a model")
+    for targets in ("host,cuda:0", "host, cuda:0", ["host", "cuda:0"]):
+        first = permalloy.compile(model, target=targets)
+        with monkeypatch.context() as other:
+            other.setattr(permalloy._native, "gpus", lambda: [("another", 9, 0)])
+            assert permalloy.compile(model, target=targets) != first
+        assert permalloy.compile(model, target=targets) == first
+
+
+def test_set_providers_that_fail_change_nothing(session, tmp_path):
+    with pytest.raises(EPFail, match="there is no cuda:3"):
+        session.set_providers([(CUDA, {"device_id": 3})])
+    assert session.get_providers() == [CUDA, CPU]
+    inputs = feed(2, 3)
+    np.testing.assert_array_equal(session.run(["y"], inputs)[0], expected(inputs)[0])
+
+
+def test_profiles_go_on_with_other_providers(gpu, tiny_gpu, tmp_path):
+    options = permalloy.SessionOptions()
+    options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / "trace")
+    session = permalloy.InferenceSession(tiny_gpu, options, providers=[CUDA, CPU])
+    session.run(None, feed(2, 3))
+    session.set_providers([CPU])
+    session.run(None, feed(2, 3))
+    events = json.loads(Path(session.end_profiling()).read_text())
+    assert events
+
+
+def test_values_without_dimensions(gpu):
+    value = permalloy.OrtValue.ortvalue_from_numpy(np.array(3, np.float32), "cuda")
+    assert value.shape() == [] and value.numpy() == 3
+    turned = np.arange(6, dtype=np.float32).reshape(2, 3).T
+    value = permalloy.OrtValue.ortvalue_from_numpy(turned, "cuda")
+    np.testing.assert_array_equal(value.numpy(), turned)
+
+
 def test_values_on_the_gpu(gpu):
     array = np.arange(12, dtype=np.float32).reshape(3, 4)
     value = permalloy.OrtValue.ortvalue_from_numpy(array, "cuda", 0)
@@ -112,6 +170,7 @@ def test_binding(session):
 
 def test_tensors_of_other_packages(session):
     inputs = feed(2, 3)
+    streams = []
 
     class Foreign:
         def __init__(self, array):
@@ -120,11 +179,13 @@ def test_tensors_of_other_packages(session):
         def __dlpack_device__(self):
             return self.value.__dlpack_device__()
 
-        def __dlpack__(self, **arguments):
+        def __dlpack__(self, *, stream=None, **arguments):
+            streams.append(stream)
             return self.value.__dlpack__(**arguments)
 
     feeds = {name: Foreign(array) for name, array in inputs.items()}
     np.testing.assert_array_equal(session.run(["y"], feeds)[0], expected(inputs)[0])
+    assert streams == [1, 1]  # the legacy default stream, which the run waits for
 
 
 def test_tensors_of_the_gpu_are_refused_on_the_cpu(gpu, tiny):

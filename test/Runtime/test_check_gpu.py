@@ -99,9 +99,29 @@ def test_no_driver_is_said(pack):
 def test_no_pack_is_said(pack, tmp_path):
     folder, lines = pack
     assert check_gpu(tmp_path).returncode == 2
+    assert check_gpu("--help").returncode == 0
+    write(folder, lines[:2])
+    done = check_gpu(folder)
+    assert done.returncode == 2 and "has no cases" in done.stderr
     write(folder, [*lines, ("nonsense", 1)])
     done = check_gpu(folder)
     assert done.returncode == 2 and "'nonsense' cannot stand here" in done.stderr
+
+
+def test_packing_says_what_is_wrong(tmp_path):
+    def pack_gpu(out, only):
+        command = [sys.executable, ROOT / "scripts/pack-gpu", out, "--build", BUILD, "--only", only]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("kept")
+    done = pack_gpu(mine, "gemm")
+    assert done.returncode == 1 and "is no pack" in done.stderr and (mine / "thesis.txt").exists()
+    find("bin/check_gpu"), find("bin/permalloy")
+    for _ in range(2):  # what a pack left behind may be replaced
+        done = pack_gpu(tmp_path / "pack", "no such model")
+        assert done.returncode == 1 and "no model was packed" in done.stderr
 
 
 def test_small_models_on_emulated_kernels(tmp_path):

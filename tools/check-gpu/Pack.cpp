@@ -79,7 +79,9 @@ bool Pack::read(const std::string &from, std::string &error) {
       return false;
     }
   }
-  return true;
+  if (cases.empty())
+    error = "the pack '" + folder + "' has no cases";
+  return !cases.empty();
 }
 
 /// What stands behind 'key': in the header's dictionary, to the comma or closing bracket of its value.

@@ -29,7 +29,7 @@ def pack(tmp_path):
     folder = tmp_path / "pack"
     folder.mkdir()
     shutil.copy2(find("bin/check_gpu"), folder)
-    shutil.copy2(find("lib/libpermalloy_runtime.so.1"), folder / "libpermalloy_runtime.so.1")
+    shutil.copy2(find("lib/libpermalloy_runtime.so.3"), folder / "libpermalloy_runtime.so.3")
     subprocess.run([find("bin/permalloy-make-tiny"), folder / "tiny.alloy", "gpu"], check=True)
     random = np.random.default_rng(0)
     values = {name: random.standard_normal(shape).astype(np.float32) for name, shape in SHAPES.items()}

@@ -37,6 +37,15 @@ std::vector<float> fromGpu(const void *data, size_t count) {
   return values;
 }
 
+/// The caller's work: a copy in the legacy default stream, which nobody has waited for.
+void putCopy(const OnGpu &to, const OnGpu &from, size_t bytes) {
+  auto device = cuda::Device::open(0);
+  ASSERT_TRUE(device.ok());
+  cuda::Device::Scope scope(**device);
+  auto address = [](const OnGpu &tensor) { return reinterpret_cast<cuda::DevicePointer>(tensor.data); };
+  ASSERT_EQ((*device)->driver().copyOnDevice(address(to), address(from), bytes, cuda::legacyStream()), 0);
+}
+
 //===-- Tensors -----------------------------------------------------------===//
 
 TEST_F(DeviceMemoryTest, TensorsOfTheGpuStayThere) {
@@ -169,6 +178,23 @@ TEST_F(DeviceMemoryTest, JumpsAndSizesAreReadBack) {
     }
 }
 
+/// An output whose size the run computes is written after what the caller has put into the legacy default stream.
+TEST_F(DeviceMemoryTest, LateOutputsWaitForTheCallersWork) {
+  auto session = open(withDevice(firstElements()));
+  ASSERT_TRUE(session);
+  std::vector<float> x(16, 3.f), z(16, 4.f);
+  int64_t count = 5;
+  bool flag = false;
+  OnGpu y(std::vector<float>(5, 0.f)), other(std::vector<float>(5, -1.f));
+  putCopy(y, other, 20);
+  std::vector<InputTensor> inputs = {{DType::f32, {16}, x.data()}, {DType::f32, {16}, z.data()}, {DType::i64, {}, &count}, {DType::boolean, {}, &flag}};
+  OutputTensor output;
+  output.data = y.data, output.capacity = 20, output.device = 0;
+  Status status = session->run(inputs, {&output, 1});
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_EQ(fromGpu(y.data, 5), std::vector<float>(5, 3.f));
+}
+
 //===-- Caches ------------------------------------------------------------===//
 
 /// `count` rows of a sequence of batch 1: [1, 2, count, 4].
@@ -236,13 +262,7 @@ TEST_F(DeviceMemoryTest, StatesWaitForTheCallersWork) {
   std::vector<InputTensor> inputs(3);
   inputs[1] = inputs[2] = {DType::f32, {1, 2, 6, 4}, past.data()};
   ASSERT_TRUE(pair.host->loadState(*pair.hostState, inputs).ok());
-  {
-    auto device = cuda::Device::open(0);
-    ASSERT_TRUE(device.ok());
-    cuda::Device::Scope scope(**device);
-    auto address = [](const OnGpu &tensor) { return reinterpret_cast<cuda::DevicePointer>(tensor.data); };
-    ASSERT_EQ((*device)->driver().copyOnDevice(address(place), address(result), past.size() * 4, cuda::legacyStream()), 0);
-  }
+  putCopy(place, result, past.size() * 4);
   inputs[1] = inputs[2] = {DType::f32, {1, 2, 6, 4}, place.data, {}, 0};
   Status status = pair.device->loadState(*pair.deviceState, inputs);
   ASSERT_TRUE(status.ok()) << status.message();

@@ -36,7 +36,7 @@ public:
     Value dwords = b.load(b.intVectorType(), dwordAt(b.div(k, steps)), 4);
     return widen(dwords, firstBit(b.rem(k, steps)), bits);
   }
-  /// Steps of K one after the other, from a multiple of their number on.
+  /// Steps of K one after the other, from a multiple of their number on, or of the vector's lanes where those are fewer.
   Value column();
 
 private:
@@ -107,7 +107,10 @@ Value CodeLoader::column() {
   SmallVector<int32_t> shifts;
   for (int64_t lane = 0; lane < lanes; ++lane)
     shifts.push_back(bits == 8 ? lane % 4 * 8 : lane % 4 * 8 + lane / 4 % 2 * 4);
-  return signExtended(arith::ShRUIOp::create(b, dwords, constant(shifts)), bits);
+  Value shift = constant(shifts);
+  if (lanes < steps) // the vector may begin in the middle of its dwords
+    shift = arith::AddIOp::create(b, shift, b.broadcast(arith::TruncIOp::create(b, b.getI32Type(), firstBit(b.rem(k, steps)))));
+  return signExtended(arith::ShRUIOp::create(b, dwords, shift), bits);
 }
 
 Value ValueEmitter::emit(tfm::DequantizeOp op, const Site &site) {

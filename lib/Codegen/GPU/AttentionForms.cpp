@@ -25,7 +25,8 @@ static_assert(kManyBlocks <= int64_t(artifact::kDeviceCounters));
 
 static AttentionShape shapeOf(kern::KernelOp kernel) {
   tfm::AttentionOp op = findAttention(kernel);
-  return {Element::of(op.getQuery()).isHalf(), attentionHeadSize(op), int64_t(op.getNumHeads() / op.getNumKvHeads())};
+  return {Element::of(op.getQuery()).isHalf(), attentionHeadSize(op),
+          int64_t(op.getNumHeads() / op.getNumKvHeads()), bool(op.getMask())};
 }
 
 static std::string whyNot(kern::KernelOp kernel, bool onTensorCores) {

@@ -23,7 +23,7 @@ int64_t GpuAttentionSchedule::registers(const AttentionShape &shape) const {
 
 /// Left alone, ptxas may spill to fit one block more. Beside those a lane has operands on their way, addresses and statistics.
 int64_t GpuAttentionSchedule::blocksTogether(const AttentionShape &shape) const {
-  int64_t others = shape.onTensorCores ? 90 : 140;
+  int64_t others = (shape.onTensorCores ? 90 : 140) + (shape.hasMask ? 10 : 0);
   return std::max<int64_t>(1, kAllRegisters / (threads() * (registers(shape) + others)));
 }
 

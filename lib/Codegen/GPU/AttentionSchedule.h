@@ -14,6 +14,7 @@ struct AttentionShape {
   bool onTensorCores = false; ///< f16 and bf16; else f32 by FMA
   int64_t headSize = 0;
   int64_t group = 1; ///< query heads that share a key/value head
+  bool hasMask = false;
 
   int64_t elementBytes() const { return onTensorCores ? 2 : 4; }
   /// Elements of a row in shared memory; those beyond the head are zero. What a product takes at once: 16 along K on tensor

@@ -229,7 +229,9 @@ AttentionWarps::Values AttentionWarps::softmax(MutableArrayRef<Value> state, Mut
     most = arith::MaxNumFOp::create(b, before, most);
     Value none = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, most, b.f32(-kInfinity));
     Value shift = toScale(b.select(none, b.f32(0), most));
-    factors.push_back(warp.exp2(sub(toScale(before), shift)));
+    // Exactly 1 where the maximum stays: fused, the difference of equals is a rounding error, and many tiles would add it up.
+    Value stays = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, before, most);
+    factors.push_back(b.select(stays, b.f32(1), warp.exp2(sub(toScale(before), shift))));
     Value minus = arith::NegFOp::create(b, shift), sum;
     for (Value &score : own) {
       score = warp.exp2(folds() ? b.fma(score, b.f32(scale), minus) : sub(score, shift));

@@ -162,7 +162,11 @@ static bool emitAll(KernelFrame &frame, GpuBuilder &b, const RowSchedule &schedu
   RowThreads threads(b, schedule.threadsPerRow, schedule.rowsPerBlock);
   bool isWhole = true, isAlone = results.groups.size() == 1 && results.others.empty();
   for (const RowGroup &group : results.groups) {
-    auto emit = [&] { isWhole &= emitGroup(frame, threads, group, schedule); };
+    auto emit = [&] {
+      if (&group != results.groups.begin())
+        threads.separate(); // blocks beyond a group between skip its barriers
+      isWhole &= emitGroup(frame, threads, group, schedule);
+    };
     if (isAlone)
       emit();
     else // all threads of a block, or none

@@ -26,6 +26,9 @@ public:
   using Combine = llvm::function_ref<Value(Value x, Value y)>;
   Value reduce(Value own, Combine combine);
 
+  /// Ends a sequence of reductions that some blocks may have skipped: the next begins with all values read.
+  void separate() { warp.barrier(); }
+
   /// Shared memory that reduce takes.
   static int64_t sharedBytes(int64_t perRow) { return perRow > kWarp ? 2 * perRow / kWarp * 4 : 0; }
 

@@ -87,7 +87,7 @@ Status LoadedModel::loadModule(const Artifact &artifact, size_t index, ModuleHan
     int error = device_->driver().loadModule(&module, artifact.deviceCode(target_, kernel.cubin).data(), 0, nullptr, nullptr);
     if (error == kSuccess)
       return {};
-    if (error != kNoBinaryForGpu && error != kInvalidImage) // of a ptxas that is newer than the driver
+    if (error == kOutOfMemory) // anything else may come of a ptxas that is newer than the driver
       return device_->driver().failure(error, "load kernel '" + artifact.program().kernels[index].name + "'");
   }
   return compilePtx(artifact, index, module);

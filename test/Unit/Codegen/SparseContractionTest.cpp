@@ -260,7 +260,7 @@ TEST_P(SparseContractionTest, QuadsKernel) {
     KernelCheck kernel(text, "contraction");
     ASSERT_TRUE(bool(kernel));
     auto choose = [keptOfFour = keptOfFour](llvm::MutableArrayRef<reference::Tensor> inputs) { chooseSteps(inputs[2], keptOfFour); };
-    for (const char *size : {"b=1,m=0", "b=1,m=1", "b=1,m=2", "b=1,m=7", "b=1,m=8", "b=1,m=9", "b=1,m=15", "b=1,m=16", "b=1,m=17", "b=3,m=50", "b=1,m=300"})
+    for (const char *size : {"b=1,m=0", "b=1,m=1", "b=1,m=9", "b=1,m=17", "b=3,m=50"})
       kernel.run(target(), size, reference::Tolerance{0x1p-7, 2e-5}, choose);
   }
 }

@@ -1,0 +1,21 @@
+//===- GpuPtx.h - PTX of a test's kernel, and what ptxas says of it -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_TEST_UNIT_CODEGEN_GPUPTX_H
+#define PERMALLOY_TEST_UNIT_CODEGEN_GPUPTX_H
+
+#include "KernelCheck.h"
+#include "permalloy/Codegen/GPU/PtxEmission.h"
+
+namespace permalloy::codegen::test {
+
+/// PTX of a kernel with its default schedule, or with `schedule`. Empty where it has none or, after a failure of the test, where
+/// it is not emitted.
+std::string ptxOf(KernelCheck &check, const GpuTarget &target, mlir::DictionaryAttr schedule = nullptr);
+
+/// The PTX through ptxas, which must know it. Nothing where this machine's ptxas is older than the target or, after a failure of
+/// the test, refuses the PTX.
+std::optional<Cubin> assembled(const std::string &ptx, const GpuTarget &target, const std::string &ptxas);
+
+} // namespace permalloy::codegen::test
+
+#endif // PERMALLOY_TEST_UNIT_CODEGEN_GPUPTX_H

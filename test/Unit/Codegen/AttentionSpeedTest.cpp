@@ -7,10 +7,10 @@
 //
 //===----------------------------------------------------------------------===//
 #include "KernelRunner.h"
+#include "Measurement.h"
 #include "permalloy/Codegen/CPU/Attention.h"
 
 #include <cmath>
-#include <time.h>
 
 using namespace permalloy::codegen;
 using namespace permalloy::codegen::test;
@@ -34,12 +34,6 @@ struct Shape {
     return 4.0 * batch * heads * queries * keys * size * (causal && queries > 1 ? 0.5 : 1);
   }
 };
-
-double threadSeconds() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return now.tv_sec + 1e-9 * now.tv_nsec;
-}
 
 mlir::Type elementOf(const Shape &shape, mlir::MLIRContext &context) {
   mlir::Builder builder(&context);

@@ -8,11 +8,11 @@
 #include "../../../lib/Codegen/CPU/AmxContraction.h"
 #include "../../../lib/Codegen/CPU/ElementOps.h"
 #include "KernelRunner.h"
+#include "Measurement.h"
 #include "permalloy/Codegen/CPU/Contraction.h"
 #include "permalloy/Codegen/CPU/VectorMath.h"
 
 #include <sys/mman.h>
-#include <time.h>
 
 using namespace permalloy;
 using namespace permalloy::codegen;
@@ -20,14 +20,6 @@ using namespace permalloy::codegen::test;
 using mlir::Value;
 
 namespace {
-
-/// Processor time of this thread: what others run meanwhile does not count (their use of the caches
-/// does).
-double threadSeconds() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return now.tv_sec + 1e-9 * now.tv_nsec;
-}
 
 double secondsOf(llvm::function_ref<void()> run) {
   double begin = threadSeconds();

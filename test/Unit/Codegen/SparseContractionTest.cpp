@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "KernelCheck.h"
 #include "KernelRunner.h"
+#include "Measurement.h"
 #include "permalloy/Codegen/CPU/Contraction.h"
 #include "permalloy/Codegen/Common/AssemblyStats.h"
 
 #include <random>
-#include <time.h>
 
 using namespace permalloy;
 using namespace permalloy::codegen;
@@ -265,28 +265,10 @@ TEST_P(SparseContractionTest, QuadsKernel) {
   }
 }
 
-double threadSeconds() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return now.tv_sec + 1e-9 * now.tv_nsec;
-}
-
 /// Prints times by density beside the dense kernel, in turns, weights from memory as in a model. PERMALLOY_DENSITY="percent ..."
 /// chooses densities, PERMALLOY_SHAPE="M N K" one shape, PERMALLOY_SLABS="panels ..." the widths of blocks, PERMALLOY_F32 a schedule.
 class SparseSpeedTest : public CpuTargetTest {
 protected:
-  static std::vector<int64_t> numbers(const char *name, std::vector<int64_t> otherwise) {
-    const char *text = getenv(name);
-    if (!text)
-      return otherwise;
-    std::vector<int64_t> result;
-    llvm::SmallVector<llvm::StringRef> parts;
-    llvm::StringRef(text).split(parts, ' ', -1, false);
-    for (llvm::StringRef part : parts)
-      result.push_back(std::stol(part.str()));
-    return result;
-  }
-
   struct Case {
     Product product;
     ContractionSchedule schedule;

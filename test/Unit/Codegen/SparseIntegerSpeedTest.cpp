@@ -9,10 +9,10 @@
 //===----------------------------------------------------------------------===//
 #include "../../../lib/Codegen/CPU/AmxContraction.h"
 #include "KernelRunner.h"
+#include "Measurement.h"
 #include "permalloy/Codegen/CPU/Contraction.h"
 
 #include <random>
-#include <time.h>
 
 using namespace permalloy;
 using namespace permalloy::codegen;
@@ -20,24 +20,6 @@ using namespace permalloy::codegen::test;
 using mlir::Value;
 
 namespace {
-
-std::vector<int64_t> numbers(const char *name, std::vector<int64_t> otherwise) {
-  const char *text = getenv(name);
-  if (!text)
-    return otherwise;
-  std::vector<int64_t> result;
-  llvm::SmallVector<llvm::StringRef> parts;
-  llvm::StringRef(text).split(parts, ' ', -1, false);
-  for (llvm::StringRef part : parts)
-    result.push_back(std::stol(part.str()));
-  return result;
-}
-
-double threadSeconds() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
-}
 
 /// One kernel, C = A W as f32, with as many copies of its weight as caches do not hold.
 struct Case {

@@ -22,12 +22,6 @@ const CpuTarget &sapphireRapids() {
   return target;
 }
 
-std::string replaceAll(std::string text, llvm::StringRef from, const std::string &to) {
-  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
-    text.replace(at, from.size(), to);
-  return text;
-}
-
 /// A layer of bf16 with a residual of f32, both as f32 and as bf16.
 std::string layer(int64_t k, int64_t n, const char *activation = "gelu_erf") {
   std::string text = R"mlir(func.func @main(%x: tensor<?x?x$Kxbf16> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<$K>]}, %w: tensor<$Kx$Nxbf16>, %bias: tensor<$Nxf32>, %r: tensor<?x?x$Nxf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<$N>]}) -> (tensor<?x?x$Nxf32>, tensor<?x?x$Nxbf16>) {

@@ -13,11 +13,7 @@ using reference::Tolerance;
 namespace {
 
 /// `$` in `pattern` replaced by `with`.
-std::string fill(std::string pattern, const std::string &with) {
-  for (size_t at; (at = pattern.find('$')) != std::string::npos;)
-    pattern.replace(at, 1, with);
-  return pattern;
-}
+std::string fill(std::string pattern, const std::string &with) { return replaceAll(std::move(pattern), "$", with); }
 
 const char *const kFloats[] = {"f32", "f64", "f16", "bf16"};
 const char *const kIntegers[] = {"i8", "i16", "i32", "i64", "ui8", "ui16", "ui32", "ui64"};

@@ -10,44 +10,43 @@ using reference::Tolerance;
 namespace {
 class GenericStructureTest : public CpuTargetTest {
 protected:
-  void check(const std::string &text, llvm::StringRef sizes = "", KernelCheck::Change change = nullptr,
+  void check(const std::string &text, llvm::ArrayRef<const char *> sizes = {""}, KernelCheck::Change change = nullptr,
              Tolerance tolerance = {}) {
     for (llvm::StringRef emitter : {"generic", "row"}) {
       SCOPED_TRACE(text + emitter.str());
       KernelCheck kernel(text, emitter);
-      if (kernel)
-        kernel.run(target(), sizes, tolerance, change);
+      ASSERT_TRUE(bool(kernel));
+      for (const char *size : sizes)
+        kernel.run(target(), size, tolerance, change);
     }
   }
 };
 } // namespace
 
 TEST_P(GenericStructureTest, ReshapesAndTransposes) {
-  for (const char *sizes : {"b=1,s=1", "b=2,s=5", "b=3,s=16"})
-    check(R"(func.func @main(%x: tensor<?x?x64xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<64>]})
-        -> (tensor<?x2x?x32xf32>, tensor<?x64xf32>, tensor<?x?x64xf32>, tensor<?x2x32x?xf32>, tensor<?xf32>) {
-      %0 = tfm.reshape %x dims [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<2>, #tfm.dim<32>] : (tensor<?x?x64xf32>) -> tensor<?x?x2x32xf32>
-      %1 = tfm.transpose %0 [0, 2, 1, 3] : (tensor<?x?x2x32xf32>) -> tensor<?x2x?x32xf32>
-      %2 = tfm.unary neg %x : (tensor<?x?x64xf32>) -> tensor<?x?x64xf32>
-      %3 = tfm.reshape %2 dims [#tfm.dim<b * s>, #tfm.dim<64>] : (tensor<?x?x64xf32>) -> tensor<?x64xf32>
-      %4 = tfm.transpose %1 [0, 2, 1, 3] : (tensor<?x2x?x32xf32>) -> tensor<?x?x2x32xf32>
-      %5 = tfm.unary abs %4 : (tensor<?x?x2x32xf32>) -> tensor<?x?x2x32xf32>
-      %6 = tfm.reshape %5 dims [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<64>] : (tensor<?x?x2x32xf32>) -> tensor<?x?x64xf32>
-      %7 = tfm.transpose %0 [0, 2, 3, 1] : (tensor<?x?x2x32xf32>) -> tensor<?x2x32x?xf32>
-      %8 = tfm.reshape %7 dims [#tfm.dim<64 * b * s>] : (tensor<?x2x32x?xf32>) -> tensor<?xf32>
-      return %1, %3, %6, %7, %8 : tensor<?x2x?x32xf32>, tensor<?x64xf32>, tensor<?x?x64xf32>, tensor<?x2x32x?xf32>, tensor<?xf32>
-    })", sizes);
+  check(R"(func.func @main(%x: tensor<?x?x64xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<64>]})
+      -> (tensor<?x2x?x32xf32>, tensor<?x64xf32>, tensor<?x?x64xf32>, tensor<?x2x32x?xf32>, tensor<?xf32>) {
+    %0 = tfm.reshape %x dims [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<2>, #tfm.dim<32>] : (tensor<?x?x64xf32>) -> tensor<?x?x2x32xf32>
+    %1 = tfm.transpose %0 [0, 2, 1, 3] : (tensor<?x?x2x32xf32>) -> tensor<?x2x?x32xf32>
+    %2 = tfm.unary neg %x : (tensor<?x?x64xf32>) -> tensor<?x?x64xf32>
+    %3 = tfm.reshape %2 dims [#tfm.dim<b * s>, #tfm.dim<64>] : (tensor<?x?x64xf32>) -> tensor<?x64xf32>
+    %4 = tfm.transpose %1 [0, 2, 1, 3] : (tensor<?x2x?x32xf32>) -> tensor<?x?x2x32xf32>
+    %5 = tfm.unary abs %4 : (tensor<?x?x2x32xf32>) -> tensor<?x?x2x32xf32>
+    %6 = tfm.reshape %5 dims [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<64>] : (tensor<?x?x2x32xf32>) -> tensor<?x?x64xf32>
+    %7 = tfm.transpose %0 [0, 2, 3, 1] : (tensor<?x?x2x32xf32>) -> tensor<?x2x32x?xf32>
+    %8 = tfm.reshape %7 dims [#tfm.dim<64 * b * s>] : (tensor<?x2x32x?xf32>) -> tensor<?xf32>
+    return %1, %3, %6, %7, %8 : tensor<?x2x?x32xf32>, tensor<?x64xf32>, tensor<?x?x64xf32>, tensor<?x2x32x?xf32>, tensor<?xf32>
+  })", {"b=1,s=1", "b=2,s=5", "b=3,s=16"});
 }
 
 TEST_P(GenericStructureTest, BroadcastsUnknownDimensions) {
   // Each of u and w may be 1 or 6 at run time, which no type tells.
-  for (const char *sizes : {"u=6,w=6,v=6,t=6", "u=1,w=6,v=6,t=1", "u=6,w=1,v=1,t=6", "u=1,w=1,v=1,t=1"})
-    check(R"(func.func @main(%x: tensor<?x?xf32> {tfm.dims = [#tfm.dim<u>, #tfm.dim<v>]}, %y: tensor<?x?xf32> {tfm.dims = [#tfm.dim<w>, #tfm.dim<t>]})
-        -> tensor<?x?xf32> {
-      %0 = tfm.binary add %x, %y : (tensor<?x?xf32>, tensor<?x?xf32>) -> tensor<?x?xf32>
-      %1 = tfm.binary mul %0, %x : (tensor<?x?xf32>, tensor<?x?xf32>) -> tensor<?x?xf32>
-      return %1 : tensor<?x?xf32>
-    })", sizes);
+  check(R"(func.func @main(%x: tensor<?x?xf32> {tfm.dims = [#tfm.dim<u>, #tfm.dim<v>]}, %y: tensor<?x?xf32> {tfm.dims = [#tfm.dim<w>, #tfm.dim<t>]})
+      -> tensor<?x?xf32> {
+    %0 = tfm.binary add %x, %y : (tensor<?x?xf32>, tensor<?x?xf32>) -> tensor<?x?xf32>
+    %1 = tfm.binary mul %0, %x : (tensor<?x?xf32>, tensor<?x?xf32>) -> tensor<?x?xf32>
+    return %1 : tensor<?x?xf32>
+  })", {"u=6,w=6,v=6,t=6", "u=1,w=6,v=6,t=1", "u=6,w=1,v=1,t=6", "u=1,w=1,v=1,t=1"});
 }
 
 TEST_P(GenericStructureTest, Gathers) {

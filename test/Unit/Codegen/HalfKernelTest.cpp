@@ -16,12 +16,6 @@ using reference::Tolerance;
 
 namespace {
 
-std::string replaceAll(std::string text, llvm::StringRef from, llvm::StringRef to) {
-  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
-    text.replace(at, from.size(), to);
-  return text;
-}
-
 /// `text` with the element type T replaced.
 std::string inType(const std::string &text, const std::string &type) {
   return replaceAll(replaceAll(text, "xT", "x" + type), "<T>", "<" + type + ">");

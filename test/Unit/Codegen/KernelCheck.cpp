@@ -162,44 +162,53 @@ static bool isGpuThread(const CpuTarget &target) {
   return &target == &GpuTarget::all().front().thread();
 }
 
+bool KernelCheck::makeCode(const CpuTarget &target) {
+  bool isGpu = isGpuThread(target);
+  if (!isGpu && failed(schedule ? codegen::setSchedule(kernel, target, schedule)
+                                : selectSchedule(kernel, target))) {
+    ADD_FAILURE() << "no schedule";
+    return false;
+  }
+  Code wanted{target.name.str(), kernel.getEmitter(), isGpu ? schedule : kernel.getScheduleAttr()};
+  if (code && std::tie(code->target, code->emitter, code->schedule) ==
+                  std::tie(wanted.target, wanted.emitter, wanted.schedule))
+    return true;
+  auto object = isGpu ? compileGpu(kernel, schedule, wanted.launch, wanted.isTogether)
+                      : compileKernel(kernel, target, "kernel");
+  if (!object) {
+    ADD_FAILURE() << llvm::toString(object.takeError());
+    return false;
+  }
+  auto linked = linkImage({llvm::ArrayRef<char>(object->bytes)});
+  if (!linked) {
+    ADD_FAILURE() << llvm::toString(linked.takeError());
+    return false;
+  }
+  wanted.image = std::make_shared<MappedImage>(linked->bytes);
+  wanted.function = wanted.image->at(linked->entries.at("kernel"));
+  code = std::move(wanted);
+  return true;
+}
+
 KernelCheck::Compiled KernelCheck::compile(const CpuTarget &target, llvm::StringRef sizes) {
   Compiled result;
   bool isGpu = isGpuThread(target);
   std::string error;
   auto symbols = reference::parseSizes(sizes, error);
-  if (failed(symbols) || (!isGpu && failed(schedule ? codegen::setSchedule(kernel, target, schedule)
-                                                    : selectSchedule(kernel, target)))) {
-    ADD_FAILURE() << "no schedule " << error;
+  if (failed(symbols)) {
+    ADD_FAILURE() << error;
     return result;
   }
-  GpuLaunch launch;
-  bool isTogether = false;
-  if (isGpu && gpuCode && gpuCode->schedule == schedule) {
-    result.image = gpuCode->image, result.function = gpuCode->function;
-    launch = gpuCode->launch, isTogether = gpuCode->isTogether;
-  } else {
-    auto object = isGpu ? compileGpu(kernel, schedule, launch, isTogether)
-                        : compileKernel(kernel, target, "kernel");
-    if (!object) {
-      ADD_FAILURE() << llvm::toString(object.takeError());
-      return result;
-    }
-    auto linked = linkImage({llvm::ArrayRef<char>(object->bytes)});
-    if (!linked) {
-      ADD_FAILURE() << llvm::toString(linked.takeError());
-      return result;
-    }
-    result.image = std::make_shared<MappedImage>(linked->bytes);
-    result.function = result.image->at(linked->entries.at("kernel"));
-    if (isGpu)
-      gpuCode = {schedule, result.image, result.function, launch, isTogether};
-  }
+  if (!makeCode(target))
+    return result;
+  result.image = code->image, result.function = code->function;
   for (mlir::Attribute symbol : kernel.getSymbols())
     result.scalars.push_back(symbols->lookup(mlir::cast<mlir::StringAttr>(symbol).getValue()));
+  const GpuLaunch &launch = code->launch;
   result.tiles = *reference::evaluate(isGpu ? launch.blocks : *kernel.getTiles(), *symbols, error);
   result.scratchBytes = *reference::evaluate(
       isGpu ? launch.scratchBytes : *kernel.getScratchBytes(), *symbols, error);
-  if (isTogether) {
+  if (code->isTogether) {
     result.threads = launch.threads;
     result.sharedBytes = *reference::evaluate(launch.sharedBytes, *symbols, error);
   }

@@ -69,15 +69,19 @@ private:
   mlir::OwningOpRef<mlir::ModuleOp> module;
   kern::KernelOp kernel;
   mlir::DictionaryAttr schedule;
-  /// The code of a GPU kernel for the last schedule wanted: sizes do not change it.
-  struct GpuCode {
-    mlir::DictionaryAttr schedule;
+  /// The kernel's code for the last target and schedule: sizes do not change it.
+  struct Code {
+    std::string target;
+    kern::Emitter emitter;
+    mlir::DictionaryAttr schedule; ///< of a CPU the kernel's, of a GPU the one that was wanted
     std::shared_ptr<MappedImage> image;
     KernelFunction function = nullptr;
-    GpuLaunch launch;
+    GpuLaunch launch = {};
     bool isTogether = false;
   };
-  std::optional<GpuCode> gpuCode;
+  std::optional<Code> code;
+  /// Fills `code`; a failure fails the test.
+  bool makeCode(const CpuTarget &target);
 };
 
 /// `text` with every `from` replaced.

@@ -14,12 +14,6 @@ namespace {
 /// Lengths of sequences, of at most 150 tokens.
 using Lengths = std::vector<int64_t>;
 
-std::string replaceAll(std::string text, const std::string &from, const std::string &to) {
-  for (size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
-    text.replace(at, from.size(), to);
-  return text;
-}
-
 std::string attentionText(const std::string &element, int64_t heads, int64_t kvHeads, int64_t size, const std::string &options) {
   std::string text = R"mlir(func.func @main(
       %q: tensor<1x?xQxT> {tfm.dims = [#tfm.dim<1>, #tfm.dim<t>, #tfm.dim<Q>]}, %k: tensor<1x?xKxT> {tfm.dims = [#tfm.dim<1>, #tfm.dim<t>, #tfm.dim<K>]},
@@ -38,9 +32,14 @@ std::string attentionText(const std::string &element, int64_t heads, int64_t kvH
 
 class RaggedAttentionTest : public CpuTargetTest {
 protected:
-  void check(const std::string &text, const Lengths &lengths, Tolerance tolerance = {1e-5, 1e-5}) {
+  /// Compiles the kernel once, for batches of several lengths.
+  void check(const std::string &text, llvm::ArrayRef<Lengths> batches, Tolerance tolerance = {1e-5, 1e-5}) {
     KernelCheck kernel(text, "attention");
     ASSERT_TRUE(bool(kernel));
+    for (const Lengths &lengths : batches)
+      run(kernel, lengths, tolerance);
+  }
+  void run(KernelCheck &kernel, const Lengths &lengths, Tolerance tolerance) {
     int64_t tokens = std::accumulate(lengths.begin(), lengths.end(), int64_t(0));
     std::string sizes = "t=" + std::to_string(tokens) + ",n=" + std::to_string(lengths.size() + 1);
     kernel.run(target(), sizes, tolerance, [&](llvm::MutableArrayRef<Tensor> inputs) {
@@ -54,26 +53,23 @@ protected:
 
 TEST_P(RaggedAttentionTest, LengthsAndHeads) {
   std::string text = attentionText("f32", 4, 2, 32, "");
-  check(text, {1});
-  check(text, {150});
-  check(text, {5, 1, 32, 33, 8, 150, 40});
-  check(attentionText("f32", 3, 3, 20, ""), {9, 31, 64});
+  check(text, {Lengths{1}, {150}, {5, 1, 32, 33, 8, 150, 40}});
+  check(attentionText("f32", 3, 3, 20, ""), Lengths{9, 31, 64});
 }
 
 TEST_P(RaggedAttentionTest, SequencesWithoutTokens) {
   std::string text = attentionText("f32", 2, 2, 16, "");
-  check(text, {0, 3, 0, 0, 40, 0});
-  check(text, {0, 0, 1});
+  check(text, {Lengths{0, 3, 0, 0, 40, 0}, {0, 0, 1}});
 }
 
 TEST_P(RaggedAttentionTest, CausalAndWindows) {
-  check(attentionText("f32", 2, 2, 16, ", causal"), {7, 70, 1, 33});
-  check(attentionText("f32", 2, 2, 16, ", window_left = 3 : i64, window_right = 9 : i64"), {7, 70, 1, 33});
+  check(attentionText("f32", 2, 2, 16, ", causal"), Lengths{7, 70, 1, 33});
+  check(attentionText("f32", 2, 2, 16, ", window_left = 3 : i64, window_right = 9 : i64"), Lengths{7, 70, 1, 33});
 }
 
 TEST_P(RaggedAttentionTest, HalfPrecision) {
-  check(attentionText("f16", 2, 2, 32, ""), {7, 70, 0, 33}, {2e-3, 2e-3});
-  check(attentionText("bf16", 2, 2, 32, ""), {7, 70, 0, 33}, {2e-2, 2e-2});
+  check(attentionText("f16", 2, 2, 32, ""), Lengths{7, 70, 0, 33}, {2e-3, 2e-3});
+  check(attentionText("bf16", 2, 2, 32, ""), Lengths{7, 70, 0, 33}, {2e-2, 2e-2});
 }
 
 class PrefixCountTest : public CpuTargetTest {};

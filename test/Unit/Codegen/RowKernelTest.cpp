@@ -14,11 +14,8 @@ using reference::Tolerance;
 
 namespace {
 
-std::string fill(std::string pattern, const std::string &with) {
-  for (size_t at; (at = pattern.find('$')) != std::string::npos;)
-    pattern.replace(at, 1, with);
-  return pattern;
-}
+/// `$` in `pattern` replaced by `with`.
+std::string fill(std::string pattern, const std::string &with) { return replaceAll(std::move(pattern), "$", with); }
 
 /// A residual sum that is a result too, normalised.
 std::string addNorm(const std::string &width) {
@@ -90,11 +87,14 @@ std::string splitAndRotate(const std::string &size, const std::string &pairs, co
 
 class RowKernelTest : public CpuTargetTest {
 protected:
-  void check(const std::string &text, llvm::StringRef sizes, Tolerance tolerance, KernelCheck::Change change = nullptr) {
+  /// Compiles the kernel once and runs it at all `sizes`, with each of `changes`.
+  void check(const std::string &text, llvm::ArrayRef<const char *> sizes, Tolerance tolerance, llvm::ArrayRef<KernelCheck::Change> changes = {nullptr}) {
     SCOPED_TRACE(text);
     KernelCheck kernel(text, "row");
-    if (kernel)
-      kernel.run(target(), sizes, tolerance, change);
+    ASSERT_TRUE(bool(kernel));
+    for (const char *size : sizes)
+      for (const KernelCheck::Change &change : changes)
+        kernel.run(target(), size, tolerance, change);
   }
   /// The innermost loops hold vectors in registers: no value goes to the stack.
   void checkNoSpills(const std::string &text) {
@@ -117,22 +117,19 @@ protected:
 
 TEST_P(RowKernelTest, AddsAndNormalizes) {
   for (const char *width : {"384", "768", "64", "48", "37", "5", "16"})
-    for (const char *sizes : {"b=1,s=1", "b=3,s=7", "b=2,s=0"})
-      check(addNorm(width), sizes, {2e-5, 2e-5});
+    check(addNorm(width), {"b=1,s=1", "b=3,s=7", "b=2,s=0"}, {2e-5, 2e-5});
 }
 
 TEST_P(RowKernelTest, AddsAndNormalizesByRootMeanSquare) {
   for (const char *width : {"384", "48", "37", "5", "16"})
-    for (const char *sizes : {"b=1,s=1", "b=3,s=7", "b=2,s=0"})
-      check(addRmsNorm(width), sizes, {2e-5, 2e-5});
+    check(addRmsNorm(width), {"b=1,s=1", "b=3,s=7", "b=2,s=0"}, {2e-5, 2e-5});
   checkNoSpills(addRmsNorm("384"));
 }
 
 TEST_P(RowKernelTest, Rotates) {
   for (const char *attributes : {"", "{interleaved}"}) {
     for (auto [size, pairs] : {std::pair("64", "32"), {"64", "16"}, {"10", "5"}, {"24", "6"}, {"32", "8"}})
-      for (const char *sizes : {"b=1,s=1", "b=3,s=7"})
-        check(splitAndRotate(size, pairs, attributes), sizes, {1e-6, 1e-6});
+      check(splitAndRotate(size, pairs, attributes), {"b=1,s=1", "b=3,s=7"}, {1e-6, 1e-6});
     checkNoSpills(splitAndRotate("64", "32", attributes));
   }
 }
@@ -159,33 +156,29 @@ TEST_P(RowKernelTest, NormalizesConstantAndSpecialRows) {
     inputs[0].setNumber(50, std::numeric_limits<double>::quiet_NaN());
     inputs[0].setNumber(80, std::numeric_limits<double>::infinity());
   };
-  check(addNorm("37"), "b=1,s=5", {2e-5, 2e-5}, change);
+  check(addNorm("37"), "b=1,s=5", {2e-5, 2e-5}, KernelCheck::Change(change));
 }
 
 TEST_P(RowKernelTest, EmbedsAndNormalizes) {
   for (const char *width : {"384", "37"})
-    for (const char *sizes : {"b=1,s=1", "b=2,s=9", "b=3,s=64"})
-      check(embeddings(width), sizes, {2e-5, 2e-5});
+    check(embeddings(width), {"b=1,s=1", "b=2,s=9", "b=3,s=64"}, {2e-5, 2e-5});
 }
 
 TEST_P(RowKernelTest, MaskedSoftmax) {
   const double infinity = std::numeric_limits<double>::infinity();
-  auto maskRow = [&](llvm::MutableArrayRef<Tensor> inputs) { // all of one row's keys, some of another's
+  KernelCheck::Change maskRow = [&](llvm::MutableArrayRef<Tensor> inputs) { // all of one row's keys, some of another's
     int64_t keys = inputs[1].dim(3);
     for (int64_t i = 0; i < keys; ++i)
       inputs[1].setNumber(i, -infinity);
     for (int64_t i = keys / 2; i < keys && inputs[1].dim(0) > 1; ++i)
       inputs[1].setNumber(keys + i, -infinity);
   };
-  for (const char *sizes : {"b=1,q=1,k=1", "b=2,q=3,k=5", "b=2,q=2,k=16", "b=2,q=2,k=71", "b=2,q=2,k=128", "b=1,q=2,k=0"}) {
-    check(kMaskedSoftmax, sizes, {2e-6, 1e-7});
-    check(kMaskedSoftmax, sizes, {2e-6, 1e-7}, maskRow);
-  }
+  check(kMaskedSoftmax, {"b=1,q=1,k=1", "b=2,q=3,k=5", "b=2,q=2,k=16", "b=2,q=2,k=71", "b=2,q=2,k=128", "b=1,q=2,k=0"}, {2e-6, 1e-7},
+        {nullptr, maskRow});
 }
 
 TEST_P(RowKernelTest, Pointwise) {
-  for (const char *sizes : {"b=1,s=1", "b=3,s=7", "b=2,s=300"})
-    check(kGelu, sizes, {1e-6, 1e-6});
+  check(kGelu, {"b=1,s=1", "b=3,s=7", "b=2,s=300"}, {1e-6, 1e-6});
   // A mask: integers to an additive row.
   check(R"(func.func @main(%m: tensor<?x?xi64> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>], tfm.test_range = [0, 2]}) -> (tensor<?x1x1x?xf32>, tensor<?x1x1x?xi1>) {
     %0 = tfm.reshape %m dims [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<1>, #tfm.dim<s>] : (tensor<?x?xi64>) -> tensor<?x1x1x?xi64>
@@ -212,14 +205,13 @@ TEST_P(RowKernelTest, Pointwise) {
 
 TEST_P(RowKernelTest, ReducesRows) {
   for (std::string kind : {"sum", "mean", "max", "min", "prod"})
-    for (const char *sizes : {"b=2,s=3,k=1", "b=1,s=5,k=37", "b=2,s=2,k=100", "b=2,s=2,k=0"})
-      check(R"(func.func @main(%x: tensor<?x?x?xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<k>]}) -> (tensor<?x?x1xf32>, tensor<?x?xf32>, tensor<?x?x?xf32>) {
-        %0 = tfm.reduce )" + kind + R"( %x axes [2] {keep_dims} : (tensor<?x?x?xf32>) -> tensor<?x?x1xf32>
-        %1 = tfm.unary sigmoid %x : (tensor<?x?x?xf32>) -> tensor<?x?x?xf32>
-        %2 = tfm.reduce )" + kind + R"( %1 axes [2] : (tensor<?x?x?xf32>) -> tensor<?x?xf32>
-        %3 = tfm.binary sub %x, %0 : (tensor<?x?x?xf32>, tensor<?x?x1xf32>) -> tensor<?x?x?xf32>
-        return %0, %2, %3 : tensor<?x?x1xf32>, tensor<?x?xf32>, tensor<?x?x?xf32>
-      })", sizes, {2e-5, 2e-5});
+    check(R"(func.func @main(%x: tensor<?x?x?xf32> {tfm.dims = [#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<k>]}) -> (tensor<?x?x1xf32>, tensor<?x?xf32>, tensor<?x?x?xf32>) {
+      %0 = tfm.reduce )" + kind + R"( %x axes [2] {keep_dims} : (tensor<?x?x?xf32>) -> tensor<?x?x1xf32>
+      %1 = tfm.unary sigmoid %x : (tensor<?x?x?xf32>) -> tensor<?x?x?xf32>
+      %2 = tfm.reduce )" + kind + R"( %1 axes [2] : (tensor<?x?x?xf32>) -> tensor<?x?xf32>
+      %3 = tfm.binary sub %x, %0 : (tensor<?x?x?xf32>, tensor<?x?x1xf32>) -> tensor<?x?x?xf32>
+      return %0, %2, %3 : tensor<?x?x1xf32>, tensor<?x?xf32>, tensor<?x?x?xf32>
+    })", {"b=2,s=3,k=1", "b=1,s=5,k=37", "b=2,s=2,k=100", "b=2,s=2,k=0"}, {2e-5, 2e-5});
 }
 
 TEST_P(RowKernelTest, ChainsStatistics) {

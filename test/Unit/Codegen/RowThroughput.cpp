@@ -17,11 +17,8 @@ using namespace permalloy::codegen::test;
 
 namespace {
 
-std::string fill(std::string pattern, const std::string &with) {
-  for (size_t at; (at = pattern.find('$')) != std::string::npos;)
-    pattern.replace(at, 1, with);
-  return pattern;
-}
+/// `$` in `pattern` replaced by `with`.
+std::string fill(std::string pattern, const std::string &with) { return replaceAll(std::move(pattern), "$", with); }
 
 /// The shortest of many runs, interleaved with nothing: seconds.
 double secondsOf(llvm::function_ref<void()> run) {

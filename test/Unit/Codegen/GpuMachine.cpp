@@ -98,8 +98,9 @@ float elementOf(ThreadStep type, uint32_t word, unsigned index) {
   if (type == ThreadStep::multiplyTf32)
     return floatOf(word & 0xffffe000u); // 10 bits of mantissa
   uint16_t half = word >> 16 * index;
-  bool isF16 = int64_t(type) == int64_t(ThreadStep::multiplyTf32) + 1;
-  llvm::APFloat value(isF16 ? llvm::APFloat::IEEEhalf() : llvm::APFloat::BFloat(), llvm::APInt(16, half));
+  if (int64_t(type) != int64_t(ThreadStep::multiplyTf32) + 1) // bf16
+    return floatOf(uint32_t(half) << 16);
+  llvm::APFloat value(llvm::APFloat::IEEEhalf(), llvm::APInt(16, half));
   bool lossy;
   value.convert(llvm::APFloat::IEEEsingle(), llvm::APFloat::rmNearestTiesToEven, &lossy);
   return value.convertToFloat();
@@ -202,17 +203,30 @@ void Block::multiply(unsigned first, ThreadStep what) {
     b[t][g] = words[4], b[t + 4][g] = words[5];
     c[g][2 * t] = words[6], c[g][2 * t + 1] = words[7], c[g + 8][2 * t] = words[8], c[g + 8][2 * t + 1] = words[9];
   }
+  // Every element is used eight or sixteen times, and its conversion is what takes time.
+  int32_t integersOfA[16][32], integersOfB[32][8];
+  float floatsOfA[16][16], floatsOfB[16][8];
+  for (unsigned k = 0; k < 8 * inWord; ++k) {
+    for (unsigned row = 0; row < 16; ++row)
+      if (uint32_t word = a[row][k / inWord]; isInteger)
+        integersOfA[row][k] = byteOf(word, k % 4, unsignedBytes & 1);
+      else
+        floatsOfA[row][k] = elementOf(what, word, k % inWord);
+    for (unsigned column = 0; column < 8; ++column)
+      if (uint32_t word = b[k / inWord][column]; isInteger)
+        integersOfB[k][column] = byteOf(word, k % 4, unsignedBytes & 2);
+      else
+        floatsOfB[k][column] = elementOf(what, word, k % inWord);
+  }
   for (unsigned row = 0; row < 16; ++row)
     for (unsigned column = 0; column < 8; ++column) {
       float sum = floatOf(c[row][column]);
       uint32_t integer = c[row][column];
-      for (unsigned k = 0; k < 8 * inWord; ++k) {
-        uint32_t x = a[row][k / inWord], y = b[k / inWord][column];
+      for (unsigned k = 0; k < 8 * inWord; ++k)
         if (isInteger)
-          integer += byteOf(x, k % 4, unsignedBytes & 1) * byteOf(y, k % 4, unsignedBytes & 2);
+          integer += integersOfA[row][k] * integersOfB[k][column];
         else
-          sum += elementOf(what, x, k % inWord) * elementOf(what, y, k % inWord);
-      }
+          sum += floatsOfA[row][k] * floatsOfB[k][column];
       c[row][column] = isInteger ? integer : std::bit_cast<uint32_t>(sum);
     }
   for (unsigned lane = 0; lane < kWarp; ++lane) {

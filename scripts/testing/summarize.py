@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Sums the JUnit reports of several test runners: REPORTS/SUITE.xml for each SUITE.
 
+A ctest entry that is a share of a GoogleTest program (permalloy_add_gtest in test/CMakeLists.txt) counts
+as the tests in its own report, REPORTS/gtest/ENTRY.xml.
+
 Lists failures, then skipped tests grouped by reason, then prints `N passed, N failed, N skipped` as
 the last line. Exits 1 when something failed, when a report is missing or broken (counted as one
 failure), or when nothing ran.
@@ -21,7 +24,8 @@ def skip_reason(case, skipped):
     # GoogleTest under ctest: the reason stands after `file:line: Skipped`.
     own = re.search(r": Skipped\n(.+)", output)
     reason = own.group(1) if own else skipped.get("message") or skipped.text or "no reason given"
-    return " ".join(reason.split())
+    # In GoogleTest's own report it stands after `file:line`.
+    return " ".join(re.sub(r"^\S+:\d+\n", "", reason).split())
 
 
 def outcome(case):
@@ -46,7 +50,23 @@ def read(path):
         # ctest gives the name twice, and GoogleTest adds an address to it.
         parts = dict.fromkeys((case.get("classname"), case.get("name")))
         name = "::".join(part for part in parts if part)
-        yield name.split("  # GetParam()")[0], *outcome(case)
+        result = name.split("  # GetParam()")[0], *outcome(case)
+        if re.fullmatch(r".*\.\d+of\d+", name):
+            yield from read_share(Path(path).with_name("gtest") / f"{name}.xml", result)
+        else:
+            yield result
+
+
+def read_share(path, entry):
+    """The tests of a share; `entry`, which is the process, besides when it failed and none of them."""
+    try:
+        tests = list(read(path))
+    except (OSError, ET.ParseError):
+        yield entry[0], "failed", entry[2] or "its process ended without a report"
+        return
+    yield from tests
+    if entry[1] == "failed" and all(result != "failed" for _, result, _ in tests):
+        yield entry
 
 
 def collect(reports, suites):

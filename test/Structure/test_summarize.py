@@ -33,6 +33,27 @@ def test_counts_and_reasons(tmp_path):
     assert "FAILED lit: e: could not be started" in lines
 
 
+SHARE = """<testsuites><testsuite>
+<testcase name="x" classname="T" status="run" result="completed"/>
+<testcase name="y" classname="T" status="run" result="completed"><failure message="1 is not 2"/></testcase>
+<testcase name="z" classname="T" status="run" result="skipped"><skipped message="t.cpp:1&#x0A;needs amx&#x0A;"/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_shares_count_as_their_tests(tmp_path):
+    cases = "".join(f'<testcase name="P.{n}of4" status="{s}"/>' for n, s in enumerate(["run", "fail", "fail", "run"], 1))
+    (tmp_path / "ctest.xml").write_text(f'<testsuite><testcase name="c" status="run"/>{cases}</testsuite>')
+    (tmp_path / "gtest").mkdir()
+    passed = '<testsuites><testcase name="x" classname="T"/></testsuites>'
+    for name, text in (("P.1of4", passed), ("P.2of4", SHARE), ("P.3of4", passed)):
+        (tmp_path / "gtest" / f"{name}.xml").write_text(text)
+    code, lines = summarize(tmp_path, "ctest")
+    assert code == 1 and lines[-1] == "4 passed, 3 failed, 1 skipped"
+    assert "skipped 1 (ctest: needs amx): T::z" in lines and "FAILED ctest: T::y" in lines
+    assert "FAILED ctest: P.3of4" in lines  # its process failed behind the tests
+    assert "FAILED ctest: P.4of4: its process ended without a report" in lines
+
+
 def test_missing_report_fails(tmp_path):
     (tmp_path / "lit.xml").write_text('<testsuites><testcase name="a"/></testsuites>')
     code, lines = summarize(tmp_path, "lit", "ctest")

@@ -87,31 +87,38 @@ def wrap(code):
 
 
 def run(text, *flags):
-    return subprocess.run(
-        ["permalloy-opt", "-", *flags], input=text, text=True, capture_output=True, check=False
-    )
+    """The finished permalloy-opt on modules between lines `// -----`."""
+    command = ["permalloy-opt", "-", "--split-input-file", *flags]
+    return subprocess.run(command, input=text, text=True, capture_output=True, check=False)
+
+
+def round_trips(text):
+    """What is wrong, empty where what is printed, generic too, is parsed and printed alike."""
+    once = run(text)
+    generic = run(once.stdout, "--mlir-print-op-generic")
+    if once.returncode == 0 and run(once.stdout).stdout == once.stdout == run(generic.stdout).stdout:
+        return ""
+    return f"{once.stderr}{generic.stderr}" or "printed again it is another"
 
 
 def main(files):
-    failed = parsed = 0
+    codes, failed = [], 0
     for file in files:
         for name, body, is_operation in definitions(Path(file).read_text()):
-            codes = examples(body)
-            if is_operation and not codes:
+            found = examples(body)
+            if is_operation and not found:
                 print(f"{name}: no example")
                 failed += 1
-            for code in codes:
-                once = run(wrap(code))
-                generic = run(once.stdout, "--mlir-print-op-generic")
-                good = (
-                    once.returncode == 0
-                    and run(once.stdout).stdout == once.stdout == run(generic.stdout).stdout
-                )
-                parsed += good
-                failed += not good
-                if not good:
-                    print(f"{name}: {code}\n{once.stderr}{generic.stderr}")
-    print(f"{parsed} examples parsed, {failed} failed")
+            codes += [(name, code) for code in found]
+    wrong = {}
+    # All at once; each alone only where that fails.
+    if round_trips("\n// -----\n".join(wrap(code) for _, code in codes)):
+        wrong = {code: said for _, code in codes if (said := round_trips(wrap(code)))}
+        failed += max(len(wrong), 1)
+    for name, code in codes:
+        if code in wrong:
+            print(f"{name}: {code}\n{wrong[code]}")
+    print(f"{len(codes) - len(wrong)} examples parsed, {failed} failed")
     return failed != 0
 
 

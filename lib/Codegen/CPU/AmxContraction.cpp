@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "AmxContraction.h"
+#include "AmxPacking.h"
 #include "AmxTiles.h"
 #include "ContractionBlocks.h"
 #include "Tfm/Panels.h"
@@ -41,7 +42,7 @@ class AmxContractionEmitter {
 public:
   AmxContractionEmitter(KernelBuilder &b, const Contraction &c, const AmxSchedule &s)
       : b(b), c(c), s(s), tiles(b), tileSteps(amxSteps(c.element)), elementBytes(c.split ? 4 : kLineBytes / tileSteps),
-        memory(s, c.k, tileSteps, c.split), wholeSteps(c.k / tileSteps), tailSteps(c.k % tileSteps),
+        memory(s, c.k, tileSteps, c.split), packing(b, c, memory), wholeSteps(c.k / tileSteps), tailSteps(c.k % tileSteps),
         blockSteps(s.blockSteps / tileSteps), panelBytes(llvm::divideCeil(c.k, 4 / elementBytes) * kLineBytes),
         groups(llvm::divideCeil(panelsOf(c.n), 2)),
         secondPanel(c.gated ? panelsOf(c.n) / 2 * panelBytes : panelBytes),
@@ -53,10 +54,6 @@ private:
   void findBlock(Value block, Value height);
   void packRows(Value block);
   void packAllRows();
-  void packRow(Value from, Value to);
-  std::pair<Value, Value> splitVector(Value value);
-  void splitPanels();
-  void keepLastRows();
   Value runOf(Value index);
   Pending emitRun(Value group, Value end, Pending pending);
   Pending emitPair(Value group, Pending pending);
@@ -80,6 +77,7 @@ private:
   /// Steps of K in a tile, and bytes of an element.
   int64_t tileSteps, elementBytes;
   AmxScratch memory;
+  AmxPacking packing;
   /// Steps of whole tiles, the rest of K, and steps in a block of K.
   int64_t wholeSteps, tailSteps, blockSteps;
   int64_t panelBytes, groups, secondPanel, lastColumns, groupPairs;
@@ -157,7 +155,7 @@ void AmxContractionEmitter::findBlock(Value block, Value height) {
 }
 
 //===----------------------------------------------------------------------===//
-// Packing
+// Rows
 //===----------------------------------------------------------------------===//
 
 /// The rows of the block as tiles, unless an earlier range of this launch's tiles left them in the worker's scratch. Rows that a
@@ -178,89 +176,8 @@ void AmxContractionEmitter::packAllRows() {
                   c.groups->repeat);
     Value tile = b.mul(b.div(local, AmxTiles::kRows), memory.tiles * kTileBytes);
     Value to = b.at(b.at(packed, tile), b.mul(b.rem(local, AmxTiles::kRows), kLineBytes));
-    packRow(b.at(c.a, b.mul(row, c.k * elementBytes)), to);
+    packing.packRow(b.at(c.a, b.mul(row, c.k * elementBytes)), to);
   });
-}
-
-/// 16 numbers of f32 as sums of two of bf16, which stand in the upper halves of lanes of i32: x = high + low, up to 2^-17 of x. The
-/// difference before rounding is exact. NaN stays NaN; an infinity gives a low part of NaN.
-std::pair<Value, Value> AmxContractionEmitter::splitVector(Value value) {
-  auto bits = [&](Value x) { return LLVM::BitcastOp::create(b, b.intVectorType(), x); };
-  auto lanes = [&](int32_t x) -> Value {
-    return arith::ConstantOp::create(b, DenseElementsAttr::get(b.intVectorType(), x));
-  };
-  auto rounded = [&](Value x) -> Value { // half away from zero; cut off where that would leave the finite numbers
-    Value magnitude = arith::AndIOp::create(b, bits(x), lanes(0x7fffffff));
-    Value isHuge = arith::CmpIOp::create(b, arith::CmpIPredicate::sge, magnitude, lanes(0x7f7f8000));
-    Value half = arith::SelectOp::create(b, isHuge, lanes(0), lanes(0x8000));
-    return arith::AndIOp::create(b, arith::AddIOp::create(b, bits(x), half), lanes(int32_t(0xffff0000)));
-  };
-  Value high = rounded(value);
-  Value rest = arith::SubFOp::create(b, value, LLVM::BitcastOp::create(b, b.vectorType(), high));
-  return {high, rounded(rest)};
-}
-
-/// The pair of panels at hand as tiles of bf16: the high parts of both, then the low parts. Two steps of K share a row.
-void AmxContractionEmitter::splitPanels() {
-  int64_t halfBytes = panelBytes / 2;
-  Value sixteen = arith::ConstantOp::create(b, DenseElementsAttr::get(b.intVectorType(), int32_t(16)));
-  b.loop(b.i64(0), b.i64(c.k / 2), 1, [&](Value row) {
-    for (auto [index, panel] : llvm::enumerate(SmallVector<Value, 2>{panels, second})) {
-      Value from = b.at(panel, b.mul(row, 2 * kLineBytes));
-      auto even = splitVector(b.loadVector(from, kLineBytes));
-      auto odd = splitVector(b.loadVector(b.at(from, kLineBytes), kLineBytes));
-      auto pack = [&](Value low, Value high, int64_t part) {
-        Value pairs = arith::OrIOp::create(b, high, arith::ShRUIOp::create(b, low, sixteen));
-        Value to = b.at(b.scratch(), memory.halves + (part * 2 + int64_t(index)) * halfBytes);
-        b.store(pairs, b.at(to, b.mul(row, kLineBytes)), kLineBytes);
-      };
-      pack(even.first, odd.first, 0);
-      pack(even.second, odd.second, 1);
-    }
-  });
-  panels = b.at(b.scratch(), memory.halves);
-  second = b.at(panels, halfBytes);
-}
-
-/// One row: 64 bytes go to each tile, zeros behind the last.
-void AmxContractionEmitter::packRow(Value from, Value to) {
-  if (c.split) {
-    auto narrow = VectorType::get(b.target().lanes(), b.getI16Type());
-    Value sixteen = arith::ConstantOp::create(b, DenseElementsAttr::get(b.intVectorType(), int32_t(16)));
-    b.loop(b.i64(0), b.i64(2 * wholeSteps), 1, [&](Value half) {
-      auto [high, low] = splitVector(b.loadVector(b.at(from, b.mul(half, kLineBytes))));
-      Value place = b.at(to, b.add(b.mul(b.div(half, 2), kTileBytes), b.mul(b.rem(half, 2), kLineBytes / 2)));
-      for (auto [part, value] : {std::pair(int64_t(0), high), std::pair(wholeSteps, low)}) {
-        Value upper = arith::ShRUIOp::create(b, value, sixteen);
-        b.store(arith::TruncIOp::create(b, narrow, upper), b.at(place, part * kTileBytes), kLineBytes / 2);
-      }
-    });
-    return;
-  }
-  b.loop(b.i64(0), b.i64(wholeSteps), 1, [&](Value step) {
-    b.store(b.loadVector(b.at(from, b.mul(step, kLineBytes)), elementBytes), b.at(to, b.mul(step, kTileBytes)), kLineBytes);
-  });
-  if (tailSteps == 0)
-    return;
-  auto type = VectorType::get(tileSteps, b.getIntegerType(8 * elementBytes));
-  SmallVector<bool> bits(tileSteps);
-  std::fill_n(bits.begin(), tailSteps, true);
-  auto maskType = VectorType::get(tileSteps, b.getI1Type());
-  Value mask = arith::ConstantOp::create(b, DenseElementsAttr::get(maskType, ArrayRef<bool>(bits)));
-  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(type));
-  Value rest = LLVM::MaskedLoadOp::create(b, type, b.at(from, wholeSteps * kLineBytes), mask, zero, elementBytes);
-  b.store(rest, b.at(to, wholeSteps * kTileBytes), kLineBytes);
-}
-
-/// Where K ends within a tile, the panels' last rows are copied, zeros behind them: memory there is not the panels'.
-void AmxContractionEmitter::keepLastRows() {
-  int64_t rows = llvm::divideCeil(tailSteps, 4 / elementBytes);
-  for (auto [index, panel] : llvm::enumerate(SmallVector<Value, 2>{panels, second}))
-    for (int64_t row = 0; row < AmxTiles::kRows; ++row) {
-      Value value = row < rows ? b.loadVector(b.at(panel, wholeSteps * kTileBytes + row * kLineBytes), kLineBytes)
-                               : b.splat(0);
-      b.store(value, b.at(lastRows, index * kTileBytes + row * kLineBytes), kLineBytes);
-    }
 }
 
 //===----------------------------------------------------------------------===//
@@ -300,9 +217,9 @@ void AmxContractionEmitter::openPair(Value group) {
   }
   ahead = b.at(panels, (c.gated ? 1 : 2) * panelBytes);
   if (c.split)
-    splitPanels();
+    std::tie(panels, second) = packing.splitPanels(panels, second);
   if (tailSteps)
-    keepLastRows();
+    packing.keepLastRows(panels, second, lastRows);
 }
 
 Pending AmxContractionEmitter::emitPair(Value group, Pending pending) {

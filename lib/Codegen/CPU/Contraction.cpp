@@ -32,26 +32,6 @@ static constexpr int64_t kUnrolledSteps = 4;
 static constexpr int64_t kFewRows = 8;
 
 namespace {
-/// How the weights of an element type lie in memory.
-struct PanelLayout {
-  PanelLayout(Type element, int64_t k, const std::optional<SparseRows> &sparse)
-      : pairing(element ? tfm::panelPairing(element) : 1),
-        columnBytes(pairing * (element ? Element::of(element).bytes() : 4)),
-        rowBytes(kPanelColumns * columnBytes), slabPanels(sparse ? sparse->panels : 1),
-        stepBytes(slabPanels * rowBytes), rows(sparse ? sparse->kept : llvm::divideCeil(k, pairing)),
-        bytes(sparse ? rowBytes : rows * rowBytes), slabBytes(rows * stepBytes) {}
-  /// Steps of K in a panel row.
-  int64_t pairing;
-  /// Bytes of one column in a panel row, and of the row.
-  int64_t columnBytes, rowBytes;
-  /// Panels whose rows lie side by side (1: none), and bytes from one step to the next.
-  int64_t slabPanels, stepBytes;
-  /// Rows of a panel; from one panel to the next; and of all panels side by side.
-  int64_t rows, bytes, slabBytes;
-};
-} // namespace
-
-namespace {
 /// What a tile of rows fetches while it multiplies: the weights that are read next, a row of a panel every prefetchPeriod steps,
 /// or every step, where the tiles are fewer; or, where there are fewer tiles than panels, what it reads itself, because it waits
 /// for that and not for its arithmetic.

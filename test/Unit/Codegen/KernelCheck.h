@@ -74,7 +74,7 @@ private:
     std::string target;
     kern::Emitter emitter;
     mlir::DictionaryAttr schedule; ///< of a CPU the kernel's, of a GPU the one that was wanted
-    std::shared_ptr<MappedImage> image;
+    std::shared_ptr<MappedImage> image = nullptr;
     KernelFunction function = nullptr;
     GpuLaunch launch = {};
     bool isTogether = false;

@@ -33,9 +33,11 @@ static constexpr int64_t kFewRows = 8;
 
 namespace {
 /// What a tile of rows fetches while it multiplies: the weights that are read next, a row of a panel every prefetchPeriod steps,
-/// or every step, where the tiles are fewer; or, where there are fewer tiles than panels, what it reads itself, because it waits
-/// for that and not for its arithmetic.
-enum class Fetch { Spread, Panel, Own };
+/// every second step where tiles are too few for that, every step where there is one for each panel (more a step than memory
+/// gives: then the tiles wait for it); or, where there are fewer tiles than panels, what it reads itself, because it waits for
+/// that and not for its arithmetic.
+enum class Fetch { Spread, Panel, Own, Pairs };
+constexpr int64_t kPairs = 2;
 
 /// Emits one contraction; the members are what all levels of the nest need.
 class ContractionEmitter {
@@ -252,8 +254,11 @@ void ContractionEmitter::emitRun(Value from, Value to) {
     return b.select(b.less(wholeTiles, b.i64(tiles)), value, otherwise);
   };
   int64_t sharing = s.panels * s.prefetchPeriod;
-  fetchForm = fewerThan(s.panels, b.i64(int64_t(Fetch::Own)),
-                        fewerThan(sharing, b.i64(int64_t(Fetch::Panel)), b.i64(int64_t(Fetch::Spread))));
+  fetchForm = b.i64(int64_t(Fetch::Spread));
+  if (s.prefetchPeriod > kPairs)
+    fetchForm = fewerThan(sharing, b.i64(int64_t(Fetch::Pairs)), fetchForm);
+  fetchForm = fewerThan(s.panels + 1, b.i64(int64_t(Fetch::Panel)), fetchForm);
+  fetchForm = fewerThan(s.panels, b.i64(int64_t(Fetch::Own)), fetchForm);
   fetchFrom = b.i64(0);
   if (runTiles > 1) // late: what is fetched early would not stay in the cache beside this run's weights
     fetchFrom = b.select(b.less(b.i64(1), together), b.max(b.sub(wholeTiles, sharing), fetchFrom), fetchFrom);
@@ -347,7 +352,7 @@ void ContractionEmitter::emitTileOfRows(Value row, Value firstStep, int64_t colu
   b.switchOn(b.sub(b.i64(s.rows), count), s.rows, [&](unsigned missing) {
     if (missing != 0 || !s.prefetchPeriod)
       return emitProducts(s.rows - missing, row, firstStep, columns, Fetch::Own);
-    b.switchOn(fetchForm, 3, [&](unsigned form) {
+    b.switchOn(fetchForm, s.prefetchPeriod > kPairs ? 4 : 3, [&](unsigned form) {
       emitProducts(s.rows, row, firstStep, columns, static_cast<Fetch>(form));
     });
   });
@@ -385,7 +390,7 @@ void ContractionEmitter::emitProduct(unsigned rows, Value row, Value firstStep, 
   for (int64_t col = 0; col < columns; col += b.target().lanes())
     operands.bVectorOffsets.push_back(panelOffset(firstPanel + col / kPanelColumns) +
                                       col % kPanelColumns * layout.columnBytes);
-  int64_t period = fetch == Fetch::Spread ? s.prefetchPeriod : 1;
+  int64_t period = fetch == Fetch::Spread ? s.prefetchPeriod : fetch == Fetch::Pairs ? kPairs : 1;
   Value ahead = fetch == Fetch::Own ? b.at(operands.b, kStreamAheadBytes * layout.slabPanels) : shareOfNext(row, period, firstPanel);
   if (fetch == Fetch::Spread && runTiles > 1)
     ahead = nextRowsOr(ahead, row, operands);

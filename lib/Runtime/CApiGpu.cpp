@@ -14,7 +14,8 @@ Result<int> permalloy::deviceOf(const permalloy_tensor &tensor) {
     return kHostMemory;
   if (tensor.device_type == PERMALLOY_CUDA && tensor.device_id >= 0)
     return tensor.device_id;
-  return invalid("a tensor on device type " + std::to_string(tensor.device_type) + ", number " + std::to_string(tensor.device_id) +
+  return invalid("a tensor on device type " + std::to_string(tensor.device_type) + ", number " +
+                 std::to_string(tensor.device_id) +
                  "; accepted are PERMALLOY_CPU and PERMALLOY_CUDA");
 }
 
@@ -49,7 +50,8 @@ permalloy_status *permalloy_gpu_allocate(size_t index, size_t bytes, void **data
   return guarded([&]() -> Status {
     if (!data || !owner)
       return invalid("data or owner is NULL");
-    Result<std::shared_ptr<void>> memory = allocateOnGpu(static_cast<int>(std::min<size_t>(index, INT32_MAX)), bytes);
+    Result<std::shared_ptr<void>> memory =
+        allocateOnGpu(static_cast<int>(std::min<size_t>(index, INT32_MAX)), bytes);
     if (!memory.ok())
       return memory.status();
     *data = memory->get();
@@ -58,7 +60,8 @@ permalloy_status *permalloy_gpu_allocate(size_t index, size_t bytes, void **data
   });
 }
 
-permalloy_status *permalloy_copy(const permalloy_tensor *to, const permalloy_tensor *from, size_t bytes) {
+permalloy_status *permalloy_copy(const permalloy_tensor *to, const permalloy_tensor *from,
+                                 size_t bytes) {
   return guarded([&]() -> Status {
     if (!to || !from)
       return invalid("to or from is NULL");

@@ -16,7 +16,9 @@ namespace {
 
 class DeviceBuffers final : public BufferSet {
 public:
-  void *buffer(size_t index) const override { return reinterpret_cast<void *>(memory.address() + offsets[index]); }
+  void *buffer(size_t index) const override {
+    return reinterpret_cast<void *>(memory.address() + offsets[index]);
+  }
   DeviceMemory memory;
   std::vector<uint64_t> offsets;
 };
@@ -27,11 +29,17 @@ public:
       : artifact_(std::move(artifact)), model_(std::move(model)), device_(model_->device()) {}
 
   int device() const override { return device_->info().number; }
-  const std::string &target() const override { return artifact_->devices().targets[model_->target()].name; }
-  std::unique_ptr<CallContext> makeContext() const override { return std::make_unique<DeviceContext>(*artifact_, model_); }
-  Result<std::unique_ptr<BufferSet>> allocate(std::span<const uint64_t> sizes, const std::string &what) const override;
+  const std::string &target() const override {
+    return artifact_->devices().targets[model_->target()].name;
+  }
+  std::unique_ptr<CallContext> makeContext() const override {
+    return std::make_unique<DeviceContext>(*artifact_, model_);
+  }
+  Result<std::unique_ptr<BufferSet>> allocate(std::span<const uint64_t> sizes,
+                                              const std::string &what) const override;
   Status copy(const TensorMemory &to, std::span<const int64_t> toStrides, const TensorMemory &from,
-              std::span<const int64_t> fromStrides, std::span<const int64_t> dims, size_t elementSize) const override;
+              std::span<const int64_t> fromStrides, std::span<const int64_t> dims,
+              size_t elementSize) const override;
 
 private:
   std::shared_ptr<const Artifact> artifact_;
@@ -41,7 +49,8 @@ private:
 
 } // namespace
 
-Result<std::unique_ptr<BufferSet>> DeviceBackend::allocate(std::span<const uint64_t> sizes, const std::string &what) const {
+Result<std::unique_ptr<BufferSet>> DeviceBackend::allocate(std::span<const uint64_t> sizes,
+                                                           const std::string &what) const {
   auto buffers = std::make_unique<DeviceBuffers>();
   uint64_t total = 0;
   for (uint64_t size : sizes) {
@@ -67,8 +76,10 @@ struct Rows {
 /// Bytes that drivers take for a row.
 static constexpr uint64_t kMostPitch = INT32_MAX;
 
-/// `dims` with these strides as rows of which each is `rowDims` innermost dimensions; nothing where they are no such rows.
-static std::optional<Rows> asRows(std::span<const int64_t> dims, std::span<const int64_t> strides, size_t rowDims, size_t elementSize) {
+/// `dims` with these strides as rows of which each is `rowDims` innermost dimensions; nothing where
+/// they are no such rows.
+static std::optional<Rows> asRows(std::span<const int64_t> dims, std::span<const int64_t> strides,
+                                  size_t rowDims, size_t elementSize) {
   Rows rows;
   size_t outer = dims.size() - rowDims;
   uint64_t inner = 1;
@@ -93,8 +104,11 @@ static std::optional<Rows> asRows(std::span<const int64_t> dims, std::span<const
   return rows;
 }
 
-static Copy2D copyOf(const TensorMemory &to, uint64_t toPitch, const TensorMemory &from, const Rows &rows) {
-  auto addressOf = [](const TensorMemory &place) { return reinterpret_cast<DevicePointer>(place.data); };
+static Copy2D copyOf(const TensorMemory &to, uint64_t toPitch, const TensorMemory &from,
+                     const Rows &rows) {
+  auto addressOf = [](const TensorMemory &place) {
+    return reinterpret_cast<DevicePointer>(place.data);
+  };
   Copy2D copy;
   bool isHostSource = from.device == kHostMemory, isHostTarget = to.device == kHostMemory;
   copy.fromKind = isHostSource ? 1 : 2;
@@ -110,8 +124,9 @@ static Copy2D copyOf(const TensorMemory &to, uint64_t toPitch, const TensorMemor
   return copy;
 }
 
-Status DeviceBackend::copy(const TensorMemory &to, std::span<const int64_t> toStrides, const TensorMemory &from,
-                           std::span<const int64_t> fromStrides, std::span<const int64_t> dims, size_t elementSize) const {
+Status DeviceBackend::copy(const TensorMemory &to, std::span<const int64_t> toStrides,
+                           const TensorMemory &from, std::span<const int64_t> fromStrides,
+                           std::span<const int64_t> dims, size_t elementSize) const {
   if (std::ranges::find(dims, 0) != dims.end())
     return {};
   PERMALLOY_TRY(device_->checkProcess());
@@ -124,8 +139,10 @@ Status DeviceBackend::copy(const TensorMemory &to, std::span<const int64_t> toSt
   }
   if (!source || !target) {
     if (from.device != kHostMemory || sameStrides(dims, fromStrides, denseStrides(dims)))
-      return {StatusCode::invalidArgument, "a tensor on the device has strides that are no rows; give a contiguous copy"};
-    std::vector<std::byte> dense(static_cast<size_t>(std::max<int64_t>(dims[0] * denseStrides(dims)[0], 1)) * elementSize);
+      return {StatusCode::invalidArgument,
+              "a tensor on the device has strides that are no rows; give a contiguous copy"};
+    std::vector<std::byte> dense(
+        static_cast<size_t>(std::max<int64_t>(dims[0] * denseStrides(dims)[0], 1)) * elementSize);
     copyStrided(dense.data(), denseStrides(dims), from.data, fromStrides, dims, elementSize);
     return copy(to, toStrides, {dense.data(), kHostMemory}, denseStrides(dims), dims, elementSize);
   }
@@ -148,7 +165,8 @@ Result<std::shared_ptr<Backend>> openBackend(std::shared_ptr<const Artifact> art
   Result<std::shared_ptr<const LoadedModel>> model = LoadedModel::load(*artifact, *device);
   if (!model.ok())
     return model.status();
-  return std::shared_ptr<Backend>(std::make_shared<DeviceBackend>(std::move(artifact), std::move(*model)));
+  return std::shared_ptr<Backend>(
+      std::make_shared<DeviceBackend>(std::move(artifact), std::move(*model)));
 }
 
 } // namespace permalloy::cuda
@@ -179,18 +197,23 @@ Status copyMemory(const TensorMemory &to, const TensorMemory &from, uint64_t byt
   if (number == kHostMemory)
     return std::memmove(to.data, from.data, bytes), Status();
   if (to.device != kHostMemory && from.device != kHostMemory && to.device != from.device)
-    return {StatusCode::unsupported, "a copy from cuda:" + std::to_string(from.device) + " to cuda:" + std::to_string(to.device) +
-                                         "; supported are copies to and from the host, and within a GPU"};
+    return {StatusCode::unsupported,
+            "a copy from cuda:" + std::to_string(from.device) +
+                " to cuda:" + std::to_string(to.device) +
+                "; supported are copies to and from the host, and within a GPU"};
   Result<std::shared_ptr<Device>> device = Device::open(number);
   if (!device.ok())
     return device.status();
   Device::Scope scope(**device);
   const cuda::Driver &driver = (*device)->driver();
-  auto address = [](const TensorMemory &place) { return reinterpret_cast<DevicePointer>(place.data); };
+  auto address = [](const TensorMemory &place) {
+    return reinterpret_cast<DevicePointer>(place.data);
+  };
   cuda::StreamHandle stream = cuda::legacyStream();
-  int error = to.device == kHostMemory     ? driver.copyToHost(to.data, address(from), bytes, stream)
-              : from.device == kHostMemory ? driver.copyToDevice(address(to), from.data, bytes, stream)
-                                           : driver.copyOnDevice(address(to), address(from), bytes, stream);
+  int error = to.device == kHostMemory ? driver.copyToHost(to.data, address(from), bytes, stream)
+              : from.device == kHostMemory
+                  ? driver.copyToDevice(address(to), from.data, bytes, stream)
+                  : driver.copyOnDevice(address(to), address(from), bytes, stream);
   if (error != cuda::kSuccess)
     return driver.failure(error, "copy " + std::to_string(bytes) + " bytes");
   PERMALLOY_CUDA_TRY(driver, waitForStream(stream), "copy " + std::to_string(bytes) + " bytes");

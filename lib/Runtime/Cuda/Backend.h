@@ -7,8 +7,8 @@
 
 namespace permalloy::cuda {
 
-/// GPU `number` with the code and weights of `artifact`. Fails with StatusCode::noDevice where there is no driver, no such GPU, or no
-/// code for it.
+/// GPU `number` with the code and weights of `artifact`. Fails with StatusCode::noDevice where
+/// there is no driver, no such GPU, or no code for it.
 Result<std::shared_ptr<Backend>> openBackend(std::shared_ptr<const Artifact> artifact, int number);
 
 } // namespace permalloy::cuda

@@ -9,8 +9,8 @@
 namespace permalloy {
 
 std::string GpuInfo::text() const {
-  return "cuda:" + std::to_string(number) + " (" + name + ", compute capability " + std::to_string(capability / 10) + "." +
-         std::to_string(capability % 10) + ")";
+  return "cuda:" + std::to_string(number) + " (" + name + ", compute capability " +
+         std::to_string(capability / 10) + "." + std::to_string(capability % 10) + ")";
 }
 
 static Result<GpuInfo> describe(const cuda::Driver &driver, int number, int &handle) {
@@ -19,9 +19,12 @@ static Result<GpuInfo> describe(const cuda::Driver &driver, int number, int &han
   char name[256] = "";
   int major = 0, minor = 0;
   PERMALLOY_CUDA_TRY(driver, device(&handle, number), "find GPU " + std::to_string(number));
-  PERMALLOY_CUDA_TRY(driver, deviceName(name, sizeof name - 1, handle), "name GPU " + std::to_string(number));
-  PERMALLOY_CUDA_TRY(driver, deviceAttribute(&major, cuda::kMajorCapability, handle), "ask GPU " + std::to_string(number));
-  PERMALLOY_CUDA_TRY(driver, deviceAttribute(&minor, cuda::kMinorCapability, handle), "ask GPU " + std::to_string(number));
+  PERMALLOY_CUDA_TRY(driver, deviceName(name, sizeof name - 1, handle),
+                     "name GPU " + std::to_string(number));
+  PERMALLOY_CUDA_TRY(driver, deviceAttribute(&major, cuda::kMajorCapability, handle),
+                     "ask GPU " + std::to_string(number));
+  PERMALLOY_CUDA_TRY(driver, deviceAttribute(&minor, cuda::kMinorCapability, handle),
+                     "ask GPU " + std::to_string(number));
   info.name = name;
   info.capability = 10 * major + minor;
   return info;
@@ -51,7 +54,8 @@ Result<GpuInfo> findGpu(int number) {
       return info;
     all += (all.empty() ? "" : ", ") + info.text();
   }
-  return Status(StatusCode::noDevice, "there is no cuda:" + std::to_string(number) + "; this machine has " + all);
+  return Status(StatusCode::noDevice,
+                "there is no cuda:" + std::to_string(number) + "; this machine has " + all);
 }
 
 } // namespace permalloy
@@ -67,7 +71,8 @@ Status Device::start(int number) {
   if (!info.ok())
     return info.status();
   info_ = *info;
-  PERMALLOY_CUDA_TRY(driver_, deviceAttribute(&mostSharedBytes_, kMostSharedBytes, handle_), "ask " + info_.text());
+  PERMALLOY_CUDA_TRY(driver_, deviceAttribute(&mostSharedBytes_, kMostSharedBytes, handle_),
+                     "ask " + info_.text());
   PERMALLOY_CUDA_TRY(driver_, retainContext(&context_, handle_), "open " + info_.text());
   process_ = ::getpid();
   return {};
@@ -99,7 +104,9 @@ bool Device::isOfThisProcess() const { return process_ == ::getpid(); }
 Status Device::checkProcess() const {
   if (isOfThisProcess())
     return {};
-  return {StatusCode::noDevice, "a child of fork() cannot use the GPU that its parent opened: open the session in the child"};
+  return {
+      StatusCode::noDevice,
+      "a child of fork() cannot use the GPU that its parent opened: open the session in the child"};
 }
 
 Device::Scope::Scope(const Device &device) : device_(device.isOfThisProcess() ? &device : nullptr) {
@@ -120,17 +127,20 @@ Status Device::outOfMemory(uint64_t bytes, const std::string &what) const {
   std::string rest = driver_.memoryInfo(&free, &total) == kSuccess
                          ? bytesText(free) + " of its " + bytesText(total) + " are free"
                          : "how much is free cannot be asked";
-  return {StatusCode::outOfMemory, "cannot reserve " + bytesText(bytes) + " on " + info_.text() + " for " + what + ": " + rest};
+  return {StatusCode::outOfMemory, "cannot reserve " + bytesText(bytes) + " on " + info_.text() +
+                                       " for " + what + ": " + rest};
 }
 
 //===-- Memory ------------------------------------------------------------===//
 
-Result<DeviceMemory> DeviceMemory::allocate(std::shared_ptr<const Device> device, uint64_t bytes, const std::string &what) {
+Result<DeviceMemory> DeviceMemory::allocate(std::shared_ptr<const Device> device, uint64_t bytes,
+                                            const std::string &what) {
   PERMALLOY_TRY(device->checkProcess());
   Device::Scope scope(*device);
   DeviceMemory memory;
   uint64_t size = alignUp(bytes ? bytes : 1);
-  int error = bytes > INT64_MAX ? int(kOutOfMemory) : device->driver().allocate(&memory.address_, size);
+  int error =
+      bytes > INT64_MAX ? int(kOutOfMemory) : device->driver().allocate(&memory.address_, size);
   if (error == kOutOfMemory)
     return device->outOfMemory(bytes, what);
   if (error != kSuccess)
@@ -140,11 +150,13 @@ Result<DeviceMemory> DeviceMemory::allocate(std::shared_ptr<const Device> device
   return memory;
 }
 
-Status DeviceMemory::reserve(DeviceMemory &memory, const std::shared_ptr<const Device> &device, uint64_t bytes,
-                             const std::string &what) {
+Status DeviceMemory::reserve(DeviceMemory &memory, const std::shared_ptr<const Device> &device,
+                             uint64_t bytes, const std::string &what) {
   if (memory.address_ && memory.size_ >= bytes)
     return {};
-  { DeviceMemory old(std::move(memory)); } // before the new one: both need not fit
+  {
+    DeviceMemory old(std::move(memory));
+  } // before the new one: both need not fit
   Result<DeviceMemory> fresh = allocate(device, bytes, what);
   if (!fresh.ok())
     return fresh.status();

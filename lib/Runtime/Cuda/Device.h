@@ -16,10 +16,12 @@ namespace permalloy::cuda {
 
 /// What buffers in device memory are aligned to.
 constexpr uint64_t kDeviceAlignment = 256;
-constexpr uint64_t alignUp(uint64_t bytes) { return (bytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment; }
+constexpr uint64_t alignUp(uint64_t bytes) {
+  return (bytes + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
+}
 
-/// A GPU and the primary context of this process on it. It belongs to the process that opened it: in a child of fork() all that is
-/// left of it is let go without a call of the driver.
+/// A GPU and the primary context of this process on it. It belongs to the process that opened it:
+/// in a child of fork() all that is left of it is let go without a call of the driver.
 class Device : public std::enable_shared_from_this<Device> {
 public:
   /// One object for each GPU, while anybody holds it.
@@ -36,7 +38,8 @@ public:
   Status checkProcess() const;
   bool isOfThisProcess() const;
 
-  /// Makes the device's context the calling thread's, which every call of the driver needs; and gives the thread back its own.
+  /// Makes the device's context the calling thread's, which every call of the driver needs; and
+  /// gives the thread back its own.
   class Scope {
   public:
     explicit Scope(const Device &device);
@@ -74,9 +77,12 @@ public:
   ~DeviceMemory();
 
   /// `what` it is for is said when there is not enough.
-  static Result<DeviceMemory> allocate(std::shared_ptr<const Device> device, uint64_t bytes, const std::string &what);
-  /// Room for `bytes`: keeps what it has where that is enough; contents are lost. `memory` is empty when it fails.
-  static Status reserve(DeviceMemory &memory, const std::shared_ptr<const Device> &device, uint64_t bytes, const std::string &what);
+  static Result<DeviceMemory> allocate(std::shared_ptr<const Device> device, uint64_t bytes,
+                                       const std::string &what);
+  /// Room for `bytes`: keeps what it has where that is enough; contents are lost. `memory` is empty
+  /// when it fails.
+  static Status reserve(DeviceMemory &memory, const std::shared_ptr<const Device> &device,
+                        uint64_t bytes, const std::string &what);
 
   DevicePointer address() const { return address_; }
   uint64_t size() const { return size_; }

@@ -10,7 +10,9 @@ using namespace artifact;
 
 DeviceContext::DeviceContext(const Artifact &artifact, std::shared_ptr<const LoadedModel> model)
     : CallContext(artifact), model_(std::move(model)), device_(model_->device()), graphs_(device_),
-      isStraight_(std::ranges::all_of(program(), [](const Step &step) { return step.kind == StepKind::launch || step.kind == StepKind::copy; })) {}
+      isStraight_(std::ranges::all_of(program(), [](const Step &step) {
+        return step.kind == StepKind::launch || step.kind == StepKind::copy;
+      })) {}
 
 DeviceContext::~DeviceContext() {
   if (!word_ || !device_->isOfThisProcess())
@@ -37,11 +39,13 @@ Status DeviceContext::start() {
   transfers_.emplace(device_, stream_.get());
   dataSlots_.resize(artifact_.manifest().symbols.size());
   Device::Scope scope(*device_);
-  PERMALLOY_CUDA_TRY(device_->driver(), allocateHost(&word_, sizeof(int64_t), 0), "reserve pinned memory");
+  PERMALLOY_CUDA_TRY(device_->driver(), allocateHost(&word_, sizeof(int64_t), 0),
+                     "reserve pinned memory");
   return {};
 }
 
-Status DeviceContext::placeArena(Arena &arena, std::span<const uint64_t> sizes, const std::string &what) {
+Status DeviceContext::placeArena(Arena &arena, std::span<const uint64_t> sizes,
+                                 const std::string &what) {
   uint64_t total = 0;
   arena.offsets.clear();
   for (uint64_t size : sizes) {
@@ -58,7 +62,8 @@ Status DeviceContext::placeSlots(std::span<const uint64_t> sizes) {
 }
 
 Status DeviceContext::placeDataSlots(uint32_t symbol, std::span<const uint64_t> sizes) {
-  return placeArena(dataSlots_[symbol], sizes, "results of size '" + artifact_.manifest().symbols[symbol].name + "'");
+  return placeArena(dataSlots_[symbol], sizes,
+                    "results of size '" + artifact_.manifest().symbols[symbol].name + "'");
 }
 
 Status DeviceContext::placeScratch() {
@@ -68,11 +73,14 @@ Status DeviceContext::placeScratch() {
       bytes = std::max(bytes, value(step.grids[model_->target()].scratchBytes));
   DevicePointer before = scratch_.address();
   uint64_t size = scratch_.size();
-  PERMALLOY_TRY(DeviceMemory::reserve(scratch_, device_, kCounterBytes + bytes, "the scratch memory of these shapes"));
+  PERMALLOY_TRY(DeviceMemory::reserve(scratch_, device_, kCounterBytes + bytes,
+                                      "the scratch memory of these shapes"));
   if (scratch_.address() == before && scratch_.size() == size)
     return {};
   Device::Scope scope(*device_);
-  PERMALLOY_CUDA_TRY(device_->driver(), setBytes(scratch_.address(), 0, kCounterBytes, stream_.get()), "clear counters");
+  PERMALLOY_CUDA_TRY(device_->driver(),
+                     setBytes(scratch_.address(), 0, kCounterBytes, stream_.get()),
+                     "clear counters");
   return {};
 }
 
@@ -108,7 +116,9 @@ Status DeviceContext::copySlot(uint32_t slot, uint64_t bytes, const TensorMemory
     return status;
   }
   PERMALLOY_TRY(waitForCallersWork(device_, stream_.get()));
-  PERMALLOY_CUDA_TRY(device_->driver(), copyOnDevice(toAddress(to.data), from, bytes, stream_.get()), "copy an output");
+  PERMALLOY_CUDA_TRY(device_->driver(),
+                     copyOnDevice(toAddress(to.data), from, bytes, stream_.get()),
+                     "copy an output");
   PERMALLOY_CUDA_TRY(device_->driver(), waitForStream(stream_.get()), "copy an output");
   return {};
 }
@@ -123,10 +133,12 @@ Status DeviceContext::bindLaunch(size_t index) {
   if (blocks < 0 || shared < 0 || value(grid.scratchBytes) < 0)
     return {StatusCode::internal, "step '" + step.name + "' has a negative size"};
   if (blocks > INT32_MAX)
-    return {StatusCode::unsupported, "step '" + step.name + "' is too large for a GPU: " + std::to_string(blocks) + " blocks"};
+    return {StatusCode::unsupported, "step '" + step.name + "' is too large for a GPU: " +
+                                         std::to_string(blocks) + " blocks"};
   if (int most = model_->kernel(step.kernel).mostSharedBytes; shared > most)
-    return {StatusCode::unsupported, "step '" + step.name + "' needs " + std::to_string(shared) + " bytes of shared memory, " +
-                                         device_->info().text() + " has " + std::to_string(most)};
+    return {StatusCode::unsupported, "step '" + step.name + "' needs " + std::to_string(shared) +
+                                         " bytes of shared memory, " + device_->info().text() +
+                                         " has " + std::to_string(most)};
   grids_[index] = {static_cast<unsigned>(blocks), static_cast<unsigned>(shared)};
   return {};
 }
@@ -158,8 +170,9 @@ Status DeviceContext::finishBinding(bool inRun) {
   return {};
 }
 
-/// Launches take operands at multiples of 16 bytes. One of a step's that lies elsewhere is copied from there to the end of what it
-/// lies in, and back when it may have been written. `end` is where the copies so far end in bounce_.
+/// Launches take operands at multiples of 16 bytes. One of a step's that lies elsewhere is copied
+/// from there to the end of what it lies in, and back when it may have been written. `end` is where
+/// the copies so far end in bounce_.
 Status DeviceContext::findBounces(size_t index, uint64_t &end) {
   const Step &step = program()[index];
   size_t first = bounces_.size();
@@ -171,14 +184,20 @@ Status DeviceContext::findBounces(size_t index, uint64_t &end) {
       continue;
     // Two copies of one memory could not both be copied back.
     for (size_t k = 0; k < step.operands.size(); ++k)
-      if (const Operand &other = step.operands[k]; k != i && other.kind == operand.kind && other.index == operand.index &&
+      if (const Operand &other = step.operands[k]; k != i && other.kind == operand.kind &&
+                                                   other.index == operand.index &&
                                                    value(other.offset) != value(operand.offset))
-        return {StatusCode::unsupported, "step '" + step.name + "' has two operands in one buffer, of which one begins at byte " +
-                                             std::to_string(value(operand.offset)) + "; GPUs take multiples of 16"};
-    auto same = std::find_if(bounces_.begin() + static_cast<ptrdiff_t>(first), bounces_.end(), [&](const Bounce &b) { return b.address == address; });
-    bool isWritten = operand.kind != OperandKind::weight && operand.kind != OperandKind::input && same == bounces_.end();
+        return {StatusCode::unsupported,
+                "step '" + step.name +
+                    "' has two operands in one buffer, of which one begins at byte " +
+                    std::to_string(value(operand.offset)) + "; GPUs take multiples of 16"};
+    auto same = std::find_if(bounces_.begin() + static_cast<ptrdiff_t>(first), bounces_.end(),
+                             [&](const Bounce &b) { return b.address == address; });
+    bool isWritten = operand.kind != OperandKind::weight && operand.kind != OperandKind::input &&
+                     same == bounces_.end();
     uint64_t bytes = same == bounces_.end() ? operandBytes(operand) - value(operand.offset) : 0;
-    bounces_.push_back({buffer, index, address, bytes, same != bounces_.end() ? same->offset : end, isWritten});
+    bounces_.push_back(
+        {buffer, index, address, bytes, same != bounces_.end() ? same->offset : end, isWritten});
     end += alignUp(bytes);
   }
   return {};

@@ -3,13 +3,15 @@
 //
 // Memory of a call on the device, each block grown and never shrunk:
 //
-//   arena     slot 0 | slot 1 | ...                     at multiples of 256 bytes, as on the CPU
-//   staging   input 0 | ... | output 0 | ...            of tensors that lie on the host (or not on 16 bytes)
-//   scratch   4,096 counters of 32 bits | scratch       the counters are 0 between launches, the rest undefined
-//   bounce    operands that begin off 16 bytes in a slot, as copies
+//   arena    slot 0 | slot 1 | ...             at multiples of 256 bytes, as on the CPU
+//   staging  input 0 | ... | output 0 | ...    of tensors that lie on the host, or off 16 bytes
+//   scratch  4,096 counters of 32 bits | scratch
+//                                              the counters are 0 between launches
+//   bounce   copies of operands that begin off 16 bytes in a slot
 //
-// All of a run is put into one stream in the order of the steps: inputs through pinned memory, launches, outputs back. The host
-// waits where the program jumps or binds a size by what a step computed (one byte or eight come back), and at the end.
+// All of a run is put into one stream in the order of the steps: inputs through pinned memory,
+// launches, outputs back. The host waits where the program jumps or binds a size by what a step
+// computed (one byte or eight come back), and at the end.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_LIB_RUNTIME_CUDA_DEVICECONTEXT_H
@@ -28,8 +30,12 @@ constexpr uint64_t kCounterBytes = kCounters * sizeof(uint32_t);
 /// What kernels may take the beginning of each buffer to be aligned to.
 constexpr uint64_t kOperandAlignment = 16;
 
-inline std::byte *toPointer(DevicePointer address) { return reinterpret_cast<std::byte *>(address); }
-inline DevicePointer toAddress(const void *pointer) { return reinterpret_cast<DevicePointer>(pointer); }
+inline std::byte *toPointer(DevicePointer address) {
+  return reinterpret_cast<std::byte *>(address);
+}
+inline DevicePointer toAddress(const void *pointer) {
+  return reinterpret_cast<DevicePointer>(pointer);
+}
 
 class DeviceContext final : public CallContext {
 public:
@@ -38,8 +44,8 @@ public:
 
   uint64_t memoryBytes() const override;
   Status copySlot(uint32_t slot, uint64_t bytes, const TensorMemory &to) override;
-  Status run(std::span<const InputTensor> inputs, std::span<const TensorMemory> outputs, std::span<void *const> caches,
-             ThreadPool *pool, const RunOptions &options) override;
+  Status run(std::span<const InputTensor> inputs, std::span<const TensorMemory> outputs,
+             std::span<void *const> caches, ThreadPool *pool, const RunOptions &options) override;
 
 private:
   struct Grid {
@@ -67,10 +73,11 @@ private:
   Status finishBinding(bool inRun) override;
 
   Status start();
-  Status runAll(std::span<const InputTensor> inputs, std::span<const TensorMemory> outputs, std::span<void *const> caches,
-                const RunOptions &options);
+  Status runAll(std::span<const InputTensor> inputs, std::span<const TensorMemory> outputs,
+                std::span<void *const> caches, const RunOptions &options);
   Status placeArena(Arena &arena, std::span<const uint64_t> sizes, const std::string &what);
-  Status useCallersMemory(std::span<const InputTensor> inputs, std::span<const TensorMemory> outputs, std::span<void *const> caches);
+  Status useCallersMemory(std::span<const InputTensor> inputs,
+                          std::span<const TensorMemory> outputs, std::span<void *const> caches);
   Status checkCallersMemory() const;
   Status waitForCaller();
   Status uploadInputs();
@@ -92,10 +99,10 @@ private:
   Stream stream_;
   std::optional<Transfers> transfers_;
   Event callersWork_;
-  std::vector<Event> marks_;  ///< of a profile
+  std::vector<Event> marks_; ///< of a profile
   Graphs graphs_;
-  bool isStraight_;           ///< no step depends on what another computed, so that runs can be graphs
-  void *word_ = nullptr;      ///< pinned, 8 bytes: what jumps and binds read
+  bool isStraight_;      ///< no step depends on what another computed, so that runs can be graphs
+  void *word_ = nullptr; ///< pinned, 8 bytes: what jumps and binds read
 
   Arena slots_;
   std::vector<Arena> dataSlots_; ///< by symbol

@@ -31,15 +31,17 @@ Status DeviceContext::launch(size_t index) {
       if (bounce.step != index || bounce.bytes == 0 || (back && !bounce.isWritten))
         continue;
       DevicePointer copy = bounce_.address() + bounce.offset;
-      PERMALLOY_CUDA_TRY(driver, copyOnDevice(back ? bounce.address : copy, back ? copy : bounce.address, bounce.bytes, stream_.get()),
+      PERMALLOY_CUDA_TRY(driver,
+                         copyOnDevice(back ? bounce.address : copy, back ? copy : bounce.address,
+                                      bounce.bytes, stream_.get()),
                          "copy an operand of '" + source.name + "'");
     }
     return {};
   };
   PERMALLOY_TRY(bounces(false));
   PERMALLOY_CUDA_TRY(driver,
-                     launch(kernel.function, grids_[index].blocks, 1, 1, kernel.threads, 1, 1, grids_[index].sharedBytes, stream_.get(),
-                            nullptr, extra),
+                     launch(kernel.function, grids_[index].blocks, 1, 1, kernel.threads, 1, 1,
+                            grids_[index].sharedBytes, stream_.get(), nullptr, extra),
                      "launch '" + source.name + "'");
   return bounces(true);
 }
@@ -47,7 +49,8 @@ Status DeviceContext::launch(size_t index) {
 /// A few bytes of the device, when all before is done.
 Status DeviceContext::readBack(const void *address, void *into, size_t bytes) {
   const Driver &driver = device_->driver();
-  PERMALLOY_CUDA_TRY(driver, copyToHost(word_, toAddress(address), bytes, stream_.get()), "read a condition");
+  PERMALLOY_CUDA_TRY(driver, copyToHost(word_, toAddress(address), bytes, stream_.get()),
+                     "read a condition");
   PERMALLOY_CUDA_TRY(driver, waitForStream(stream_.get()), "run '" + artifact_.name() + "'");
   std::memcpy(into, word_, bytes);
   return {};
@@ -62,8 +65,10 @@ Status DeviceContext::runStep(size_t index, size_t &next) {
     return step.violated ? violation(*step.violated) : launch(index);
   case StepKind::copy:
     if (step.copyBytes > 0)
-      PERMALLOY_CUDA_TRY(device_->driver(), copyOnDevice(toAddress(buffers[1]), toAddress(buffers[0]), step.copyBytes, stream_.get()),
-                         "copy '" + program()[index].name + "'");
+      PERMALLOY_CUDA_TRY(
+          device_->driver(),
+          copyOnDevice(toAddress(buffers[1]), toAddress(buffers[0]), step.copyBytes, stream_.get()),
+          "copy '" + program()[index].name + "'");
     return {};
   case StepKind::jump:
     next = step.target;
@@ -92,7 +97,8 @@ Status DeviceContext::mark(size_t event) {
       return fresh.status();
     marks_.push_back(std::move(*fresh));
   }
-  PERMALLOY_CUDA_TRY(device_->driver(), recordEvent(marks_[event].get(), stream_.get()), "take the time");
+  PERMALLOY_CUDA_TRY(device_->driver(), recordEvent(marks_[event].get(), stream_.get()),
+                     "take the time");
   return {};
 }
 
@@ -100,9 +106,12 @@ Status DeviceContext::mark(size_t event) {
 Status DeviceContext::takeTimes(RunRecord &record, int64_t begin) {
   for (size_t i = 0; i < record.steps.size(); ++i) {
     float before = 0, after = 0; // ms
-    PERMALLOY_CUDA_TRY(device_->driver(), elapsed(&before, marks_[0].get(), marks_[i].get()), "take the time");
-    PERMALLOY_CUDA_TRY(device_->driver(), elapsed(&after, marks_[0].get(), marks_[i + 1].get()), "take the time");
-    record.steps[i].time = {begin + static_cast<int64_t>(before * 1e6), begin + static_cast<int64_t>(after * 1e6)};
+    PERMALLOY_CUDA_TRY(device_->driver(), elapsed(&before, marks_[0].get(), marks_[i].get()),
+                       "take the time");
+    PERMALLOY_CUDA_TRY(device_->driver(), elapsed(&after, marks_[0].get(), marks_[i + 1].get()),
+                       "take the time");
+    record.steps[i].time = {begin + static_cast<int64_t>(before * 1e6),
+                            begin + static_cast<int64_t>(after * 1e6)};
   }
   return {};
 }
@@ -117,7 +126,8 @@ Status DeviceContext::runSteps(const RunOptions &options, RunRecord *record) {
     PERMALLOY_TRY(runStep(i, next));
     if (record) {
       const Step &step = program()[i];
-      record->steps.push_back({static_cast<uint32_t>(i), {}, value(step.flops), value(step.bytes), false});
+      record->steps.push_back(
+          {static_cast<uint32_t>(i), {}, value(step.flops), value(step.bytes), false});
       PERMALLOY_TRY(mark(record->steps.size()));
     }
     i = next;
@@ -142,12 +152,15 @@ Status DeviceContext::runAsGraph(const RunOptions &options) {
 }
 
 /// Where kernels find inputs and outputs: in the caller's memory of this device, or in staging.
-Status DeviceContext::useCallersMemory(std::span<const InputTensor> inputs, std::span<const TensorMemory> outputs,
+Status DeviceContext::useCallersMemory(std::span<const InputTensor> inputs,
+                                       std::span<const TensorMemory> outputs,
                                        std::span<void *const> caches) {
   inputs_ = inputs;
   outputs_ = outputs;
   caches_ = caches;
-  auto isUsable = [](const void *data, int device) { return device != kHostMemory && data && toAddress(data) % kOperandAlignment == 0; };
+  auto isUsable = [](const void *data, int device) {
+    return device != kHostMemory && data && toAddress(data) % kOperandAlignment == 0;
+  };
   bool isStaged = false;
   auto needs = [&](bool usable, bool isCache) { isStaged |= !usable && !isCache; };
   for (uint32_t i = 0; i < inputs.size(); ++i)
@@ -155,45 +168,62 @@ Status DeviceContext::useCallersMemory(std::span<const InputTensor> inputs, std:
   for (uint32_t i = 0; i < outputs.size(); ++i)
     needs(isUsable(outputs[i].data, outputs[i].device), isCache(&Cache::output, i));
   if (isStaged)
-    PERMALLOY_TRY(DeviceMemory::reserve(staging_, device_, stagingBytes_, "the inputs and outputs of these shapes"));
+    PERMALLOY_TRY(DeviceMemory::reserve(staging_, device_, stagingBytes_,
+                                        "the inputs and outputs of these shapes"));
   inputAddresses_.clear();
   outputAddresses_.clear();
   for (uint32_t i = 0; i < inputs.size(); ++i)
-    inputAddresses_.push_back(isUsable(inputs[i].data, inputs[i].device) ? toAddress(inputs[i].data) : staging_.address() + inputPlaces_[i]);
+    inputAddresses_.push_back(isUsable(inputs[i].data, inputs[i].device)
+                                  ? toAddress(inputs[i].data)
+                                  : staging_.address() + inputPlaces_[i]);
   for (uint32_t i = 0; i < outputs.size(); ++i)
-    outputAddresses_.push_back(isUsable(outputs[i].data, outputs[i].device) ? toAddress(outputs[i].data) : staging_.address() + outputPlaces_[i]);
+    outputAddresses_.push_back(isUsable(outputs[i].data, outputs[i].device)
+                                   ? toAddress(outputs[i].data)
+                                   : staging_.address() + outputPlaces_[i]);
   return {};
 }
 
 /// A kernel that follows an address of elsewhere takes the process' context with it.
 Status DeviceContext::checkCallersMemory() const {
-  auto check = [&](const void *data, int device, uint64_t bytes, const char *role, const std::string &name) -> Status {
+  auto check = [&](const void *data, int device, uint64_t bytes, const char *role,
+                   const std::string &name) -> Status {
     int owner = -1;
     if (device == kHostMemory || !data || bytes == 0 ||
-        (device_->driver().pointerAttribute(&owner, kPointerDevice, toAddress(data)) == kSuccess && owner == device))
+        (device_->driver().pointerAttribute(&owner, kPointerDevice, toAddress(data)) == kSuccess &&
+         owner == device))
       return {};
-    return {StatusCode::invalidArgument, std::string(role) + " '" + name + "' is said to lie in the memory of cuda:" +
+    return {StatusCode::invalidArgument, std::string(role) + " '" + name +
+                                             "' is said to lie in the memory of cuda:" +
                                              std::to_string(device) + ", but its address does not"};
   };
   const Manifest &manifest = artifact_.manifest();
   for (uint32_t i = 0; i < inputs_.size(); ++i)
-    PERMALLOY_TRY(check(inputs_[i].data, inputs_[i].device, tensorBytes(inputs_[i].dtype, inputs_[i].dims), "input", manifest.inputs[i].name));
+    PERMALLOY_TRY(check(inputs_[i].data, inputs_[i].device,
+                        tensorBytes(inputs_[i].dtype, inputs_[i].dims), "input",
+                        manifest.inputs[i].name));
   for (uint32_t i = 0; i < outputs_.size(); ++i) {
     bool isLater = isCache(&Cache::output, i) || artifact_.program().isLate(i);
     uint64_t bytes = isLater ? 1 : operandBytes({OperandKind::output, i, kNone});
-    PERMALLOY_TRY(check(outputs_[i].data, outputs_[i].device, bytes, "output", manifest.outputs[i].name));
+    PERMALLOY_TRY(
+        check(outputs_[i].data, outputs_[i].device, bytes, "output", manifest.outputs[i].name));
   }
   return {};
 }
 
-/// Tensors on the device may be the result of work in the legacy default stream, which ours does not wait for by itself.
+/// Tensors on the device may be the result of work in the legacy default stream, which ours does
+/// not wait for by itself.
 Status DeviceContext::waitForCaller() {
-  bool any = std::ranges::any_of(inputs_, [](const InputTensor &input) { return input.device != kHostMemory; }) ||
-             std::ranges::any_of(outputs_, [](const TensorMemory &output) { return output.data && output.device != kHostMemory; });
+  bool any = std::ranges::any_of(
+                 inputs_, [](const InputTensor &input) { return input.device != kHostMemory; }) ||
+             std::ranges::any_of(outputs_, [](const TensorMemory &output) {
+               return output.data && output.device != kHostMemory;
+             });
   if (!any)
     return {};
-  PERMALLOY_CUDA_TRY(device_->driver(), recordEvent(callersWork_.get(), legacyStream()), "wait for the caller's work");
-  PERMALLOY_CUDA_TRY(device_->driver(), waitForEventOn(stream_.get(), callersWork_.get(), 0), "wait for the caller's work");
+  PERMALLOY_CUDA_TRY(device_->driver(), recordEvent(callersWork_.get(), legacyStream()),
+                     "wait for the caller's work");
+  PERMALLOY_CUDA_TRY(device_->driver(), waitForEventOn(stream_.get(), callersWork_.get(), 0),
+                     "wait for the caller's work");
   return {};
 }
 
@@ -205,15 +235,18 @@ Status DeviceContext::uploadInputs() {
     if (inputs_[i].device == kHostMemory)
       PERMALLOY_TRY(transfers_->upload(inputAddresses_[i], inputs_[i].data, bytes));
     else
-      PERMALLOY_CUDA_TRY(device_->driver(), copyOnDevice(inputAddresses_[i], toAddress(inputs_[i].data), bytes, stream_.get()),
-                         "copy input '" + artifact_.manifest().inputs[i].name + "'");
+      PERMALLOY_CUDA_TRY(
+          device_->driver(),
+          copyOnDevice(inputAddresses_[i], toAddress(inputs_[i].data), bytes, stream_.get()),
+          "copy input '" + artifact_.manifest().inputs[i].name + "'");
   }
   return {};
 }
 
 Status DeviceContext::downloadOutputs() {
   for (uint32_t i = 0; i < outputs_.size(); ++i) {
-    if (isCache(&Cache::output, i) || artifact_.program().isLate(i) || outputAddresses_[i] == toAddress(outputs_[i].data))
+    if (isCache(&Cache::output, i) || artifact_.program().isLate(i) ||
+        outputAddresses_[i] == toAddress(outputs_[i].data))
       continue;
     uint64_t bytes = operandBytes({OperandKind::output, i, kNone});
     if (bytes == 0)
@@ -221,15 +254,19 @@ Status DeviceContext::downloadOutputs() {
     if (outputs_[i].device == kHostMemory)
       PERMALLOY_TRY(transfers_->download(outputs_[i].data, outputAddresses_[i], bytes));
     else
-      PERMALLOY_CUDA_TRY(device_->driver(), copyOnDevice(toAddress(outputs_[i].data), outputAddresses_[i], bytes, stream_.get()),
-                         "copy output '" + artifact_.manifest().outputs[i].name + "'");
+      PERMALLOY_CUDA_TRY(
+          device_->driver(),
+          copyOnDevice(toAddress(outputs_[i].data), outputAddresses_[i], bytes, stream_.get()),
+          "copy output '" + artifact_.manifest().outputs[i].name + "'");
   }
   PERMALLOY_TRY(transfers_->finish());
-  PERMALLOY_CUDA_TRY(device_->driver(), waitForStream(stream_.get()), "run '" + artifact_.name() + "'");
+  PERMALLOY_CUDA_TRY(device_->driver(), waitForStream(stream_.get()),
+                     "run '" + artifact_.name() + "'");
   return {};
 }
 
-Status DeviceContext::run(std::span<const InputTensor> inputs, std::span<const TensorMemory> outputs, std::span<void *const> caches,
+Status DeviceContext::run(std::span<const InputTensor> inputs,
+                          std::span<const TensorMemory> outputs, std::span<void *const> caches,
                           ThreadPool *, const RunOptions &options) {
   std::ranges::fill(options.stepNanoseconds, 0);
   PERMALLOY_TRY(device_->checkProcess());
@@ -240,7 +277,8 @@ Status DeviceContext::run(std::span<const InputTensor> inputs, std::span<const T
   return status;
 }
 
-Status DeviceContext::runAll(std::span<const InputTensor> inputs, std::span<const TensorMemory> outputs, std::span<void *const> caches,
+Status DeviceContext::runAll(std::span<const InputTensor> inputs,
+                             std::span<const TensorMemory> outputs, std::span<void *const> caches,
                              const RunOptions &options) {
   RunRecord ownRecord;
   bool wanted = options.record || !options.stepNanoseconds.empty();
@@ -254,7 +292,8 @@ Status DeviceContext::runAll(std::span<const InputTensor> inputs, std::span<cons
   PERMALLOY_TRY(uploadInputs());
   PERMALLOY_TRY(patchBuffers());
   int64_t begin = monotonicNanoseconds();
-  PERMALLOY_TRY(isStraight_ && !wanted ? runAsGraph(options) : runSteps(options, wanted ? record : nullptr));
+  PERMALLOY_TRY(isStraight_ && !wanted ? runAsGraph(options)
+                                       : runSteps(options, wanted ? record : nullptr));
   PERMALLOY_TRY(downloadOutputs());
   if (wanted)
     PERMALLOY_TRY(takeTimes(*record, begin));

@@ -17,7 +17,9 @@ static constexpr int kLeastVersion = 11000;
 
 static Status noDevice(const std::string &why) { return {StatusCode::noDevice, why}; }
 
-std::string versionText(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
+std::string versionText(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
 
 Status Driver::failure(int error, const std::string &doing) const {
   const char *name = nullptr, *text = nullptr;
@@ -45,11 +47,13 @@ Status Driver::load(const std::string &path) {
   PERMALLOY_CUDA_FUNCTIONS(PERMALLOY_CUDA_FIND)
 #undef PERMALLOY_CUDA_FIND
   if (driverVersion && driverVersion(&version) == kSuccess && version < kLeastVersion)
-    return noDevice("the NVIDIA driver is too old: it knows CUDA " + versionText(version) + ", needed is " +
-                    versionText(kLeastVersion) + " or newer");
+    return noDevice("the NVIDIA driver is too old: it knows CUDA " + versionText(version) +
+                    ", needed is " + versionText(kLeastVersion) + " or newer");
   if (missing)
-    return noDevice("'" + path + "' is no NVIDIA driver that this runtime knows: it lacks " + missing);
-  graphInstantiate = reinterpret_cast<decltype(graphInstantiate)>(::dlsym(library, "cuGraphInstantiateWithFlags"));
+    return noDevice("'" + path + "' is no NVIDIA driver that this runtime knows: it lacks " +
+                    missing);
+  graphInstantiate =
+      reinterpret_cast<decltype(graphInstantiate)>(::dlsym(library, "cuGraphInstantiateWithFlags"));
   if (int error = init(0); error == kNoDevice)
     return noDevice("the NVIDIA driver finds no GPU");
   else if (error != kSuccess)
@@ -62,13 +66,15 @@ Status Driver::load(const std::string &path) {
 Result<const Driver *> Driver::open() {
   // Never destroyed: sessions in globals of others go later.
   static auto &lock = *new std::mutex;
-  static auto &opened = *new std::map<std::string, std::unique_ptr<Driver>>; // a failure may be gone at the next try
+  static auto &opened =
+      *new std::map<std::string, std::unique_ptr<Driver>>; // a failure may be gone at the next try
   const char *named = std::getenv("PERMALLOY_LIBCUDA");
   std::string path = named && *named ? named : "libcuda.so.1";
   std::lock_guard guard(lock);
   std::unique_ptr<Driver> &driver = opened[path];
   if (driver && driver->process_ != ::getpid())
-    return noDevice("a child of fork() cannot use the NVIDIA driver that its parent uses: start the child first, or by spawn");
+    return noDevice("a child of fork() cannot use the NVIDIA driver that its parent uses: start "
+                    "the child first, or by spawn");
   if (driver)
     return driver.get();
   auto fresh = std::make_unique<Driver>();

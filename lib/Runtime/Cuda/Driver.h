@@ -1,9 +1,10 @@
 //===- Driver.h - NVIDIA's driver, opened at run time ------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The part of the CUDA driver API that the runtime uses, declared here: nothing of CUDA is needed to build it, and a machine
-// without a GPU runs it on the CPU. The names are those of libcuda.so.1, versions included; the meaning is NVIDIA's
-// (https://docs.nvidia.com/cuda/cuda-driver-api). All are there since driver 450 (CUDA 11.0) but graphInstantiate (11.4).
+// The part of the CUDA driver API that the runtime uses, declared here: nothing of CUDA is needed
+// to build it, and a machine without a GPU runs it on the CPU. The names are those of libcuda.so.1,
+// versions included; the meaning is NVIDIA's (https://docs.nvidia.com/cuda/cuda-driver-api). All
+// are there since driver 450 (CUDA 11.0) but graphInstantiate (11.4).
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_LIB_RUNTIME_CUDA_DRIVER_H
@@ -75,58 +76,67 @@ struct Copy2D {
 };
 
 /// member, symbol, parameters
-#define PERMALLOY_CUDA_FUNCTIONS(F)                                                                                            \
-  F(init, "cuInit", (unsigned flags))                                                                                          \
-  F(driverVersion, "cuDriverGetVersion", (int *version))                                                                       \
-  F(errorName, "cuGetErrorName", (int error, const char **name))                                                               \
-  F(errorString, "cuGetErrorString", (int error, const char **text))                                                           \
-  F(deviceCount, "cuDeviceGetCount", (int *count))                                                                             \
-  F(device, "cuDeviceGet", (int *device, int number))                                                                          \
-  F(deviceName, "cuDeviceGetName", (char *name, int length, int device))                                                       \
-  F(deviceAttribute, "cuDeviceGetAttribute", (int *value, int attribute, int device))                                          \
-  F(retainContext, "cuDevicePrimaryCtxRetain", (ContextHandle *context, int device))                                           \
-  F(releaseContext, "cuDevicePrimaryCtxRelease_v2", (int device))                                                              \
-  F(pushContext, "cuCtxPushCurrent_v2", (ContextHandle context))                                                               \
-  F(popContext, "cuCtxPopCurrent_v2", (ContextHandle * context))                                                               \
-  F(loadModule, "cuModuleLoadDataEx", (ModuleHandle *module, const void *image, unsigned count, int *options, void **values))  \
-  F(unloadModule, "cuModuleUnload", (ModuleHandle module))                                                                     \
-  F(moduleFunction, "cuModuleGetFunction", (FunctionHandle *function, ModuleHandle module, const char *name))                  \
-  F(setFunctionAttribute, "cuFuncSetAttribute", (FunctionHandle function, int attribute, int value))                           \
-  F(functionAttribute, "cuFuncGetAttribute", (int *value, int attribute, FunctionHandle function))                             \
-  F(allocate, "cuMemAlloc_v2", (DevicePointer *address, size_t bytes))                                                         \
-  F(free, "cuMemFree_v2", (DevicePointer address))                                                                             \
-  F(memoryInfo, "cuMemGetInfo_v2", (size_t *free, size_t *total))                                                              \
-  F(allocateHost, "cuMemHostAlloc", (void **memory, size_t bytes, unsigned flags))                                             \
-  F(freeHost, "cuMemFreeHost", (void *memory))                                                                                 \
-  F(copyToDevice, "cuMemcpyHtoDAsync_v2", (DevicePointer to, const void *from, size_t bytes, StreamHandle stream))             \
-  F(copyToHost, "cuMemcpyDtoHAsync_v2", (void *to, DevicePointer from, size_t bytes, StreamHandle stream))                     \
-  F(copyOnDevice, "cuMemcpyDtoDAsync_v2", (DevicePointer to, DevicePointer from, size_t bytes, StreamHandle stream))           \
-  F(copy2D, "cuMemcpy2DAsync_v2", (const Copy2D *copy, StreamHandle stream))                                                   \
-  F(setBytes, "cuMemsetD8Async", (DevicePointer to, unsigned char value, size_t bytes, StreamHandle stream))                   \
-  F(createStream, "cuStreamCreate", (StreamHandle *stream, unsigned flags))                                                    \
-  F(destroyStream, "cuStreamDestroy_v2", (StreamHandle stream))                                                                \
-  F(waitForStream, "cuStreamSynchronize", (StreamHandle stream))                                                               \
-  F(waitForEventOn, "cuStreamWaitEvent", (StreamHandle stream, EventHandle event, unsigned flags))                             \
-  F(createEvent, "cuEventCreate", (EventHandle *event, unsigned flags))                                                        \
-  F(destroyEvent, "cuEventDestroy_v2", (EventHandle event))                                                                    \
-  F(recordEvent, "cuEventRecord", (EventHandle event, StreamHandle stream))                                                    \
-  F(waitForEvent, "cuEventSynchronize", (EventHandle event))                                                                   \
-  F(elapsed, "cuEventElapsedTime", (float *milliseconds, EventHandle begin, EventHandle end))                                  \
-  F(beginCapture, "cuStreamBeginCapture_v2", (StreamHandle stream, int mode))                                                  \
-  F(endCapture, "cuStreamEndCapture", (StreamHandle stream, GraphHandle *graph))                                               \
-  F(launchGraph, "cuGraphLaunch", (GraphExecHandle graph, StreamHandle stream))                                                \
-  F(destroyGraphExec, "cuGraphExecDestroy", (GraphExecHandle graph))                                                           \
-  F(destroyGraph, "cuGraphDestroy", (GraphHandle graph))                                                                       \
-  F(launch, "cuLaunchKernel",                                                                                                  \
-    (FunctionHandle function, unsigned blocksX, unsigned blocksY, unsigned blocksZ, unsigned threadsX, unsigned threadsY,      \
-     unsigned threadsZ, unsigned sharedBytes, StreamHandle stream, void **parameters, void **extra))                           \
+#define PERMALLOY_CUDA_FUNCTIONS(F)                                                                \
+  F(init, "cuInit", (unsigned flags))                                                              \
+  F(driverVersion, "cuDriverGetVersion", (int *version))                                           \
+  F(errorName, "cuGetErrorName", (int error, const char **name))                                   \
+  F(errorString, "cuGetErrorString", (int error, const char **text))                               \
+  F(deviceCount, "cuDeviceGetCount", (int *count))                                                 \
+  F(device, "cuDeviceGet", (int *device, int number))                                              \
+  F(deviceName, "cuDeviceGetName", (char *name, int length, int device))                           \
+  F(deviceAttribute, "cuDeviceGetAttribute", (int *value, int attribute, int device))              \
+  F(retainContext, "cuDevicePrimaryCtxRetain", (ContextHandle * context, int device))              \
+  F(releaseContext, "cuDevicePrimaryCtxRelease_v2", (int device))                                  \
+  F(pushContext, "cuCtxPushCurrent_v2", (ContextHandle context))                                   \
+  F(popContext, "cuCtxPopCurrent_v2", (ContextHandle * context))                                   \
+  F(loadModule, "cuModuleLoadDataEx",                                                              \
+    (ModuleHandle * module, const void *image, unsigned count, int *options, void **values))       \
+  F(unloadModule, "cuModuleUnload", (ModuleHandle module))                                         \
+  F(moduleFunction, "cuModuleGetFunction",                                                         \
+    (FunctionHandle * function, ModuleHandle module, const char *name))                            \
+  F(setFunctionAttribute, "cuFuncSetAttribute",                                                    \
+    (FunctionHandle function, int attribute, int value))                                           \
+  F(functionAttribute, "cuFuncGetAttribute", (int *value, int attribute, FunctionHandle function)) \
+  F(allocate, "cuMemAlloc_v2", (DevicePointer * address, size_t bytes))                            \
+  F(free, "cuMemFree_v2", (DevicePointer address))                                                 \
+  F(memoryInfo, "cuMemGetInfo_v2", (size_t *free, size_t *total))                                  \
+  F(allocateHost, "cuMemHostAlloc", (void **memory, size_t bytes, unsigned flags))                 \
+  F(freeHost, "cuMemFreeHost", (void *memory))                                                     \
+  F(copyToDevice, "cuMemcpyHtoDAsync_v2",                                                          \
+    (DevicePointer to, const void *from, size_t bytes, StreamHandle stream))                       \
+  F(copyToHost, "cuMemcpyDtoHAsync_v2",                                                            \
+    (void *to, DevicePointer from, size_t bytes, StreamHandle stream))                             \
+  F(copyOnDevice, "cuMemcpyDtoDAsync_v2",                                                          \
+    (DevicePointer to, DevicePointer from, size_t bytes, StreamHandle stream))                     \
+  F(copy2D, "cuMemcpy2DAsync_v2", (const Copy2D *copy, StreamHandle stream))                       \
+  F(setBytes, "cuMemsetD8Async",                                                                   \
+    (DevicePointer to, unsigned char value, size_t bytes, StreamHandle stream))                    \
+  F(createStream, "cuStreamCreate", (StreamHandle * stream, unsigned flags))                       \
+  F(destroyStream, "cuStreamDestroy_v2", (StreamHandle stream))                                    \
+  F(waitForStream, "cuStreamSynchronize", (StreamHandle stream))                                   \
+  F(waitForEventOn, "cuStreamWaitEvent", (StreamHandle stream, EventHandle event, unsigned flags)) \
+  F(createEvent, "cuEventCreate", (EventHandle * event, unsigned flags))                           \
+  F(destroyEvent, "cuEventDestroy_v2", (EventHandle event))                                        \
+  F(recordEvent, "cuEventRecord", (EventHandle event, StreamHandle stream))                        \
+  F(waitForEvent, "cuEventSynchronize", (EventHandle event))                                       \
+  F(elapsed, "cuEventElapsedTime", (float *milliseconds, EventHandle begin, EventHandle end))      \
+  F(beginCapture, "cuStreamBeginCapture_v2", (StreamHandle stream, int mode))                      \
+  F(endCapture, "cuStreamEndCapture", (StreamHandle stream, GraphHandle * graph))                  \
+  F(launchGraph, "cuGraphLaunch", (GraphExecHandle graph, StreamHandle stream))                    \
+  F(destroyGraphExec, "cuGraphExecDestroy", (GraphExecHandle graph))                               \
+  F(destroyGraph, "cuGraphDestroy", (GraphHandle graph))                                           \
+  F(launch, "cuLaunchKernel",                                                                      \
+    (FunctionHandle function, unsigned blocksX, unsigned blocksY, unsigned blocksZ,                \
+     unsigned threadsX, unsigned threadsY, unsigned threadsZ, unsigned sharedBytes,                \
+     StreamHandle stream, void **parameters, void **extra))                                        \
   F(pointerAttribute, "cuPointerGetAttribute", (void *value, int attribute, DevicePointer address))
 
 /// The driver's functions; all return one of the numbers above or another of NVIDIA's.
 class Driver {
 public:
-  /// The driver of this machine, initialised: libcuda.so.1, or what PERMALLOY_LIBCUDA names. Opened once for each name and kept.
-  /// Fails with StatusCode::noDevice where there is none, it is too old, or it finds no GPU.
+  /// The driver of this machine, initialised: libcuda.so.1, or what PERMALLOY_LIBCUDA names. Opened
+  /// once for each name and kept. Fails with StatusCode::noDevice where there is none, it is too
+  /// old, or it finds no GPU.
   static Result<const Driver *> open();
 
   /// 1000 * major + 10 * minor of the CUDA version that it knows.
@@ -137,9 +147,11 @@ public:
 #define PERMALLOY_CUDA_MEMBER(member, symbol, parameters) int(*member) parameters = nullptr;
   PERMALLOY_CUDA_FUNCTIONS(PERMALLOY_CUDA_MEMBER)
 #undef PERMALLOY_CUDA_MEMBER
-  int (*graphInstantiate)(GraphExecHandle *exec, GraphHandle graph, unsigned long long flags) = nullptr; ///< null: no graphs
+  int (*graphInstantiate)(GraphExecHandle *exec, GraphHandle graph,
+                          unsigned long long flags) = nullptr; ///< null: no graphs
 
-  /// A status for a call that failed: "cannot copy the inputs: CUDA_ERROR_ILLEGAL_ADDRESS, an illegal memory access was encountered".
+  /// A status for a call that failed: "cannot copy the inputs: CUDA_ERROR_ILLEGAL_ADDRESS, an
+  /// illegal memory access was encountered".
   Status failure(int error, const std::string &doing) const;
 
 private:
@@ -151,10 +163,10 @@ private:
 std::string versionText(int version);
 
 /// Returns from the enclosing function when the driver's call fails; `doing` says what it was for.
-#define PERMALLOY_CUDA_TRY(driver, call, doing)                                                                                \
-  do {                                                                                                                         \
-    if (int cudaError = (driver).call; cudaError != ::permalloy::cuda::kSuccess)                                               \
-      return (driver).failure(cudaError, doing);                                                                               \
+#define PERMALLOY_CUDA_TRY(driver, call, doing)                                                    \
+  do {                                                                                             \
+    if (int cudaError = (driver).call; cudaError != ::permalloy::cuda::kSuccess)                   \
+      return (driver).failure(cudaError, doing);                                                   \
   } while (false)
 
 } // namespace permalloy::cuda

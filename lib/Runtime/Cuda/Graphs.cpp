@@ -34,13 +34,15 @@ Status Graphs::capture(Entry &entry, StreamHandle stream, const std::function<St
   GraphHandle graph = nullptr;
   int error = driver.endCapture(stream, &graph);
   if (status.ok())
-    entry.isRefused = error != kSuccess || driver.graphInstantiate(&entry.graph, graph, 0) != kSuccess;
+    entry.isRefused =
+        error != kSuccess || driver.graphInstantiate(&entry.graph, graph, 0) != kSuccess;
   if (graph)
     driver.destroyGraph(graph);
   return status;
 }
 
-Status Graphs::run(std::vector<uint64_t> key, StreamHandle stream, const std::function<Status()> &steps) {
+Status Graphs::run(std::vector<uint64_t> key, StreamHandle stream,
+                   const std::function<Status()> &steps) {
   if (!device_->driver().graphInstantiate)
     return steps();
   auto known = std::ranges::find(entries_, key, &Entry::key);

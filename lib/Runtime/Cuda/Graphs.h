@@ -1,10 +1,11 @@
 //===- Graphs.h - runs that repeat, as one launch ----------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Putting a launch into a stream costs the host about 2 us, a graph of a hundred of them about as much in all. What a graph depends
-// on is its key: the sizes and every address of the run. The first run with a key goes step by step, the second is captured, those
-// that follow launch what was captured. Runs whose sizes never repeat (a decoder's steps, each of which is one token longer) cost a
-// comparison more.
+// Putting a launch into a stream costs the host about 2 us, a graph of a hundred of them about as
+// much in all. What a graph depends on is its key: the sizes and every address of the run. The
+// first run with a key goes step by step, the second is captured, those that follow launch what was
+// captured. Runs whose sizes never repeat (a decoder's steps, each of which is one token longer)
+// cost a comparison more.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_LIB_RUNTIME_CUDA_GRAPHS_H

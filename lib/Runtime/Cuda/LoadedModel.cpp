@@ -34,20 +34,28 @@ static bool takesCubin(const DeviceTarget &target, int capability) {
   return own / 10 == capability / 10 && own <= capability;
 }
 
-static std::string capabilityText(uint32_t capability) { return std::to_string(capability / 10) + "." + std::to_string(capability % 10); }
+static std::string capabilityText(uint32_t capability) {
+  return std::to_string(capability / 10) + "." + std::to_string(capability % 10);
+}
 
 static Status noMatch(const Artifact &artifact, const Device &device) {
   std::string has, machine;
   for (const DeviceTarget &target : artifact.devices().targets)
-    has += (has.empty() ? "" : ", ") + target.name + " (" + capabilityText(target.capability) + (target.exact ? " only)" : " and later)");
+    has += (has.empty() ? "" : ", ") + target.name + " (" + capabilityText(target.capability) +
+           (target.exact ? " only)" : " and later)");
   if (Result<std::vector<GpuInfo>> all = listGpus(); all.ok())
     for (const GpuInfo &info : *all)
       machine += (machine.empty() ? "" : ", ") + info.text();
   if (has.empty())
-    return {StatusCode::noDevice, "'" + artifact.name() + "' has no code for GPUs; compile the model with --target host,sm_80 (or sm_89, sm_90a, "
-                                                          "sm_100); this machine has " + machine};
-  return {StatusCode::noDevice, "'" + artifact.name() + "' has no code for cuda:" + std::to_string(device.info().number) + "; it has code for " +
-                                    has + ", this machine has " + machine};
+    return {
+        StatusCode::noDevice,
+        "'" + artifact.name() +
+            "' has no code for GPUs; compile the model with --target host,sm_80 (or sm_89, sm_90a, "
+            "sm_100); this machine has " +
+            machine};
+  return {StatusCode::noDevice,
+          "'" + artifact.name() + "' has no code for cuda:" + std::to_string(device.info().number) +
+              "; it has code for " + has + ", this machine has " + machine};
 }
 
 /// The driver that first knew an architecture.
@@ -56,7 +64,8 @@ static int leastDriver(uint32_t capability) {
 }
 
 static Status tooOld(const Device &device, const DeviceTarget &target, int needed) {
-  return {StatusCode::noDevice, "the NVIDIA driver is too old: it knows CUDA " + versionText(device.driver().version) + ", code for " +
+  return {StatusCode::noDevice, "the NVIDIA driver is too old: it knows CUDA " +
+                                    versionText(device.driver().version) + ", code for " +
                                     target.name + " needs " + versionText(needed) + " or newer"};
 }
 
@@ -76,7 +85,10 @@ Status LoadedModel::compilePtx(const Artifact &artifact, size_t index, ModuleHan
     return tooOld(*device_, target, leastDriver(target.capability));
   if (error == kSuccess)
     return {};
-  std::string said = device_->driver().failure(error, "compile kernel '" + name + "' for " + device_->info().text()).message();
+  std::string said =
+      device_->driver()
+          .failure(error, "compile kernel '" + name + "' for " + device_->info().text())
+          .message();
   return {StatusCode::deviceFailed, said + (*log ? ": " + std::string(log) : "")};
 }
 
@@ -84,11 +96,13 @@ Status LoadedModel::loadModule(const Artifact &artifact, size_t index, ModuleHan
   const DeviceTarget &target = artifact.devices().targets[target_];
   const DeviceKernel &kernel = target.kernels[index];
   if (kernel.cubin.size && takesCubin(target, device_->info().capability)) {
-    int error = device_->driver().loadModule(&module, artifact.deviceCode(target_, kernel.cubin).data(), 0, nullptr, nullptr);
+    int error = device_->driver().loadModule(
+        &module, artifact.deviceCode(target_, kernel.cubin).data(), 0, nullptr, nullptr);
     if (error == kSuccess)
       return {};
     if (error == kOutOfMemory) // anything else may come of a ptxas that is newer than the driver
-      return device_->driver().failure(error, "load kernel '" + artifact.program().kernels[index].name + "'");
+      return device_->driver().failure(error, "load kernel '" +
+                                                  artifact.program().kernels[index].name + "'");
   }
   return compilePtx(artifact, index, module);
 }
@@ -100,18 +114,23 @@ Status LoadedModel::loadKernel(const Artifact &artifact, size_t index) {
   ModuleHandle module = nullptr;
   PERMALLOY_TRY(loadModule(artifact, index, module));
   modules_.push_back(module);
-  PERMALLOY_CUDA_TRY(driver, moduleFunction(&kernel.function, module, name.c_str()), "find kernel '" + name + "'");
+  PERMALLOY_CUDA_TRY(driver, moduleFunction(&kernel.function, module, name.c_str()),
+                     "find kernel '" + name + "'");
   kernel.threads = artifact.devices().targets[target_].kernels[index].threads;
   int fixed = 0;
-  PERMALLOY_CUDA_TRY(driver, functionAttribute(&fixed, kFunctionSharedBytes, kernel.function), "ask about kernel '" + name + "'");
+  PERMALLOY_CUDA_TRY(driver, functionAttribute(&fixed, kFunctionSharedBytes, kernel.function),
+                     "ask about kernel '" + name + "'");
   kernel.mostSharedBytes = device_->mostSharedBytes() - fixed;
-  PERMALLOY_CUDA_TRY(driver, setFunctionAttribute(kernel.function, kFunctionMostDynamicShared, kernel.mostSharedBytes),
-                     "allow kernel '" + name + "' its shared memory");
+  PERMALLOY_CUDA_TRY(
+      driver,
+      setFunctionAttribute(kernel.function, kFunctionMostDynamicShared, kernel.mostSharedBytes),
+      "allow kernel '" + name + "' its shared memory");
   return {};
 }
 
 Status LoadedModel::loadKernels(const Artifact &artifact) {
-  std::optional<size_t> target = chooseTarget(artifact.devices().targets, device_->info().capability);
+  std::optional<size_t> target =
+      chooseTarget(artifact.devices().targets, device_->info().capability);
   if (!target)
     return noMatch(artifact, *device_);
   target_ = *target;
@@ -124,7 +143,8 @@ Status LoadedModel::loadKernels(const Artifact &artifact) {
 }
 
 Status LoadedModel::uploadWeights(const Artifact &artifact) {
-  Result<DeviceMemory> memory = DeviceMemory::allocate(device_, artifact.weights().size(), "the weights of '" + artifact.name() + "'");
+  Result<DeviceMemory> memory = DeviceMemory::allocate(device_, artifact.weights().size(),
+                                                       "the weights of '" + artifact.name() + "'");
   if (!memory.ok())
     return memory.status();
   weights_ = std::move(*memory);
@@ -133,11 +153,13 @@ Status LoadedModel::uploadWeights(const Artifact &artifact) {
     return stream.status();
   Transfers transfers(device_, stream->get());
   PERMALLOY_TRY(transfers.prepare(artifact.weights().size()));
-  PERMALLOY_TRY(transfers.upload(weights_.address(), artifact.weights().data(), artifact.weights().size()));
+  PERMALLOY_TRY(
+      transfers.upload(weights_.address(), artifact.weights().data(), artifact.weights().size()));
   return transfers.finish();
 }
 
-Result<std::shared_ptr<const LoadedModel>> LoadedModel::load(const Artifact &artifact, std::shared_ptr<const Device> device) {
+Result<std::shared_ptr<const LoadedModel>> LoadedModel::load(const Artifact &artifact,
+                                                             std::shared_ptr<const Device> device) {
   using Key = std::tuple<const Device *, uint64_t, uint64_t>;
   static std::mutex lock; // held while loading: a second session waits for the first one's weights
   static std::map<Key, std::weak_ptr<const LoadedModel>> loaded;

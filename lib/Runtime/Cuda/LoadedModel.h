@@ -11,15 +11,16 @@ namespace permalloy::cuda {
 /// One kernel, ready to launch.
 struct LoadedKernel {
   FunctionHandle function = nullptr;
-  unsigned threads = 0;       ///< of a block
-  int mostSharedBytes = 0;    ///< dynamic, of a block
+  unsigned threads = 0;    ///< of a block
+  int mostSharedBytes = 0; ///< dynamic, of a block
 };
 
-/// The code that fits a device, and all weights in its memory. One for each artifact (by its contents) and device, shared by all
-/// sessions of the process.
+/// The code that fits a device, and all weights in its memory. One for each artifact (by its
+/// contents) and device, shared by all sessions of the process.
 class LoadedModel {
 public:
-  static Result<std::shared_ptr<const LoadedModel>> load(const Artifact &artifact, std::shared_ptr<const Device> device);
+  static Result<std::shared_ptr<const LoadedModel>> load(const Artifact &artifact,
+                                                         std::shared_ptr<const Device> device);
   ~LoadedModel();
   LoadedModel(const LoadedModel &) = delete;
   LoadedModel &operator=(const LoadedModel &) = delete;
@@ -46,7 +47,8 @@ private:
   DeviceMemory weights_;
 };
 
-/// The target of `targets` to run on a device of this compute capability: the latest that it knows; nothing where none fits.
+/// The target of `targets` to run on a device of this compute capability: the latest that it knows;
+/// nothing where none fits.
 std::optional<size_t> chooseTarget(std::span<const artifact::DeviceTarget> targets, int capability);
 
 } // namespace permalloy::cuda

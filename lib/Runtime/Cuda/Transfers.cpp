@@ -12,7 +12,8 @@ namespace permalloy::cuda {
 Result<Stream> Stream::create(std::shared_ptr<const Device> device) {
   Device::Scope scope(*device);
   Stream stream;
-  PERMALLOY_CUDA_TRY(device->driver(), createStream(&stream.stream_, kStreamNonBlocking), "create a stream");
+  PERMALLOY_CUDA_TRY(device->driver(), createStream(&stream.stream_, kStreamNonBlocking),
+                     "create a stream");
   stream.device_ = std::move(device);
   return stream;
 }
@@ -27,7 +28,8 @@ Stream::~Stream() {
 Result<Event> Event::create(std::shared_ptr<const Device> device, bool timing) {
   Device::Scope scope(*device);
   Event event;
-  PERMALLOY_CUDA_TRY(device->driver(), createEvent(&event.event_, timing ? 0 : kEventNoTiming), "create an event");
+  PERMALLOY_CUDA_TRY(device->driver(), createEvent(&event.event_, timing ? 0 : kEventNoTiming),
+                     "create an event");
   event.device_ = std::move(device);
   return event;
 }
@@ -44,8 +46,10 @@ Status waitForCallersWork(const std::shared_ptr<const Device> &device, StreamHan
   if (!done.ok())
     return done.status();
   Device::Scope scope(*device);
-  PERMALLOY_CUDA_TRY(device->driver(), recordEvent(done->get(), legacyStream()), "wait for the caller's work");
-  PERMALLOY_CUDA_TRY(device->driver(), waitForEventOn(stream, done->get(), 0), "wait for the caller's work");
+  PERMALLOY_CUDA_TRY(device->driver(), recordEvent(done->get(), legacyStream()),
+                     "wait for the caller's work");
+  PERMALLOY_CUDA_TRY(device->driver(), waitForEventOn(stream, done->get(), 0),
+                     "wait for the caller's work");
   return {};
 }
 
@@ -78,7 +82,8 @@ Status Transfers::prepare(uint64_t bytes) {
       return event.status();
     half.done = std::move(*event);
     void *memory = nullptr;
-    PERMALLOY_CUDA_TRY(device_->driver(), allocateHost(&memory, wanted, 0), "reserve " + std::to_string(wanted) + " bytes of pinned memory");
+    PERMALLOY_CUDA_TRY(device_->driver(), allocateHost(&memory, wanted, 0),
+                       "reserve " + std::to_string(wanted) + " bytes of pinned memory");
     half.memory = static_cast<std::byte *>(memory);
   }
   half_ = wanted;
@@ -99,7 +104,8 @@ Status Transfers::submit() {
 /// Waits for a half and empties it.
 Status Transfers::settle(Half &half) {
   if (half.isUnderWay)
-    PERMALLOY_CUDA_TRY(device_->driver(), waitForEvent(half.done.get()), "copy between the host and " + device_->info().text());
+    PERMALLOY_CUDA_TRY(device_->driver(), waitForEvent(half.done.get()),
+                       "copy between the host and " + device_->info().text());
   for (const Download &download : half.downloads)
     std::memcpy(download.to, half.memory + download.offset, download.bytes);
   half.downloads.clear();
@@ -124,7 +130,8 @@ Status Transfers::upload(DevicePointer to, const void *from, uint64_t bytes) {
     PERMALLOY_TRY(take(bytes - done, offset, piece));
     std::byte *pinned = halves_[current_].memory + offset;
     std::memcpy(pinned, static_cast<const std::byte *>(from) + done, piece);
-    PERMALLOY_CUDA_TRY(device_->driver(), copyToDevice(to + done, pinned, piece, stream_), "copy to " + device_->info().text());
+    PERMALLOY_CUDA_TRY(device_->driver(), copyToDevice(to + done, pinned, piece, stream_),
+                       "copy to " + device_->info().text());
   }
   return {};
 }
@@ -133,7 +140,8 @@ Status Transfers::download(void *to, DevicePointer from, uint64_t bytes) {
   for (uint64_t done = 0, offset = 0, piece = 0; done < bytes; done += piece) {
     PERMALLOY_TRY(take(bytes - done, offset, piece));
     Half &half = halves_[current_];
-    PERMALLOY_CUDA_TRY(device_->driver(), copyToHost(half.memory + offset, from + done, piece, stream_),
+    PERMALLOY_CUDA_TRY(device_->driver(),
+                       copyToHost(half.memory + offset, from + done, piece, stream_),
                        "copy from " + device_->info().text());
     half.downloads.push_back({static_cast<std::byte *>(to) + done, offset, piece});
   }

@@ -1,8 +1,9 @@
 //===- Transfers.h - between the host's memory and a GPU's -------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The bus runs at full speed only from and to pinned memory, and only there beside the host's own work. So what is copied passes
-// through two halves of pinned memory in turn: while the stream copies from (or to) one, the host fills (or empties) the other.
+// The bus runs at full speed only from and to pinned memory, and only there beside the host's own
+// work. So what is copied passes through two halves of pinned memory in turn: while the stream
+// copies from (or to) one, the host fills (or empties) the other.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_LIB_RUNTIME_CUDA_TRANSFERS_H
@@ -57,7 +58,8 @@ private:
   EventHandle event_ = nullptr;
 };
 
-/// Lets `stream` go on when what is in the legacy default stream now is done: ours do not wait for it by themselves.
+/// Lets `stream` go on when what is in the legacy default stream now is done: ours do not wait for
+/// it by themselves.
 Status waitForCallersWork(const std::shared_ptr<const Device> &device, StreamHandle stream);
 
 /// Copies on one stream. The calling thread has the device's context.
@@ -66,12 +68,14 @@ public:
   /// Bytes of a half at most.
   static constexpr uint64_t kMostHalf = 16 << 20;
 
-  Transfers(std::shared_ptr<const Device> device, StreamHandle stream) : device_(std::move(device)), stream_(stream) {}
+  Transfers(std::shared_ptr<const Device> device, StreamHandle stream)
+      : device_(std::move(device)), stream_(stream) {}
   ~Transfers();
   Transfers(const Transfers &) = delete;
   Transfers &operator=(const Transfers &) = delete;
 
-  /// For copies of `bytes` in all, in both directions; nothing may be under way. Halves grow and do not shrink.
+  /// For copies of `bytes` in all, in both directions; nothing may be under way. Halves grow and do
+  /// not shrink.
   Status prepare(uint64_t bytes);
   /// The source may change when it returns.
   Status upload(DevicePointer to, const void *from, uint64_t bytes);

@@ -279,8 +279,9 @@ private:
 
 class NativeSession {
 public:
-  NativeSession(const std::string &path, int threads, const std::string &device) {
-    permalloy_session_options options = makeOptions(threads, device);
+  NativeSession(const std::string &path, int threads, const std::string &device,
+                uintptr_t stream) {
+    permalloy_session_options options = makeOptions(threads, device, stream);
     permalloy_status *status;
     {
       nb::gil_scoped_release release;
@@ -288,8 +289,8 @@ public:
     }
     check(status);
   }
-  NativeSession(nb::bytes data, int threads, const std::string &device) {
-    permalloy_session_options options = makeOptions(threads, device);
+  NativeSession(nb::bytes data, int threads, const std::string &device, uintptr_t stream) {
+    permalloy_session_options options = makeOptions(threads, device, stream);
     permalloy_status *status;
     {
       nb::gil_scoped_release release;
@@ -387,11 +388,13 @@ public:
   }
 
 private:
-  static permalloy_session_options makeOptions(int threads, const std::string &device) {
+  static permalloy_session_options makeOptions(int threads, const std::string &device,
+                                               uintptr_t stream) {
     permalloy_session_options options = {};
     options.struct_size = sizeof options;
     options.threads = threads;
     options.device = device.c_str();
+    options.stream = reinterpret_cast<void *>(stream);
     return options;
   }
 
@@ -433,10 +436,10 @@ NB_MODULE(_native, m) {
         nb::arg("source_device"), nb::arg("bytes"));
   nb::class_<Flag>(m, "Flag").def(nb::init<>()).def_prop_rw("value", &Flag::get, &Flag::set);
   nb::class_<NativeSession>(m, "Session")
-      .def(nb::init<const std::string &, int, const std::string &>(), nb::arg("source"),
-           nb::arg("threads"), nb::arg("device"))
-      .def(nb::init<nb::bytes, int, const std::string &>(), nb::arg("source"), nb::arg("threads"),
-           nb::arg("device"))
+      .def(nb::init<const std::string &, int, const std::string &, uintptr_t>(),
+           nb::arg("source"), nb::arg("threads"), nb::arg("device"), nb::arg("stream"))
+      .def(nb::init<nb::bytes, int, const std::string &, uintptr_t>(), nb::arg("source"),
+           nb::arg("threads"), nb::arg("device"), nb::arg("stream"))
       .def("inputs", &NativeSession::inputs)
       .def("outputs", &NativeSession::outputs)
       .def("metadata", &NativeSession::metadata)

@@ -162,6 +162,10 @@ typedef struct permalloy_session_options {
   int32_t guard_buffers;
   /** Where it computes: NULL or "cpu", or a GPU, "cuda:0". */
   const char *device;
+  /** NULL, or on a GPU your stream (CUstream or cudaStream_t) of its primary context, which must
+   *  outlive the session. Runs put all their work into it, so tensors may be the result of what is in
+   *  it, and are done when they return. Without one a run waits for the legacy default stream. */
+  void *stream;
 } permalloy_session_options;
 
 /** Opens the file at `path`, checks it, and loads its code for this CPU or the GPU in `options`, which may be NULL. */

@@ -43,6 +43,8 @@ static Status readOptions(const permalloy_session_options *options, SessionOptio
     into.guardBuffers = options->guard_buffers != 0;
   if (options->struct_size > offsetof(permalloy_session_options, device) && options->device)
     into.device = options->device;
+  if (options->struct_size > offsetof(permalloy_session_options, stream))
+    into.stream = options->stream;
   return {};
 }
 

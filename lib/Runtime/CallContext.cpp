@@ -31,8 +31,37 @@ Status CallContext::prepare(std::span<const int64_t> symbolValues,
 
 Status CallContext::evaluate(std::span<const int64_t> symbolValues) {
   symbolValues_.assign(symbolValues.begin(), symbolValues.end());
-  return evaluateAll(artifact_.program().expressions, artifact_.manifest().symbols, symbolValues_,
-                     values_);
+  return evaluate();
+}
+
+Status CallContext::evaluate() {
+  PERMALLOY_TRY(evaluateAll(artifact_.program().expressions, artifact_.manifest().symbols,
+                            symbolValues_, values_));
+  measureTensors();
+  return {};
+}
+
+/// Every operand of every step asks for these.
+void CallContext::measureTensors() {
+  const Manifest &manifest = artifact_.manifest();
+  std::vector<int64_t> dims;
+  auto bytesOf = [&](const TensorInfo &info, int64_t capacity) {
+    dims.clear();
+    for (const Dim &dim : info.dims)
+      dims.push_back(value(dim.expr));
+    if (capacity >= 0)
+      dims[kCacheAxis] = capacity;
+    return tensorBytes(info.dtype, dims);
+  };
+  inputBytes_.clear();
+  outputBytes_.clear();
+  cacheBytes_.clear();
+  for (const TensorInfo &info : manifest.inputs)
+    inputBytes_.push_back(bytesOf(info, -1));
+  for (const TensorInfo &info : manifest.outputs)
+    outputBytes_.push_back(bytesOf(info, -1));
+  for (const Cache &cache : manifest.caches)
+    cacheBytes_.push_back(bytesOf(manifest.inputs[cache.input], symbolValues_[manifest.capacity]));
 }
 
 Status CallContext::violation(const Assumption &assumption) const {
@@ -58,7 +87,7 @@ Status CallContext::checkAssumptions() const {
       return violation(assumption);
   const Manifest &manifest = artifact_.manifest();
   for (size_t i = 0; i < manifest.outputs.size(); ++i)
-    if (tensorBytes(manifest.outputs[i].dtype, outputDims(i)) < 0)
+    if (outputBytes_[i] < 0)
       return {StatusCode::invalidArgument, "output '" + manifest.outputs[i].name +
                                                "' would have shape " + shapeText(outputDims(i)) +
                                                ", which is no possible size"};
@@ -102,27 +131,19 @@ Status CallContext::placeDataSlots(uint32_t symbol) {
 }
 
 int64_t CallContext::operandBytes(const Operand &operand) const {
-  const Manifest &manifest = artifact_.manifest();
   switch (operand.kind) {
   case OperandKind::slot:
     return static_cast<int64_t>(slotBytes_[operand.index]);
   case OperandKind::weight:
     return static_cast<int64_t>(artifact_.program().weights[operand.index].size);
   case OperandKind::output:
-    return tensorBytes(manifest.outputs[operand.index].dtype, outputDims(operand.index));
+    return outputBytes_[operand.index];
   case OperandKind::input:
+    return inputBytes_[operand.index];
   case OperandKind::cache:
     break;
   }
-  bool isCache = operand.kind == OperandKind::cache;
-  const TensorInfo &input =
-      manifest.inputs[isCache ? manifest.caches[operand.index].input : operand.index];
-  std::vector<int64_t> dims;
-  for (const Dim &dim : input.dims)
-    dims.push_back(value(dim.expr));
-  if (isCache)
-    dims[kCacheAxis] = symbolValues_[manifest.capacity];
-  return tensorBytes(input.dtype, dims);
+  return cacheBytes_[operand.index];
 }
 
 //===-- Binding the program -----------------------------------------------===//
@@ -179,8 +200,7 @@ Status CallContext::bindSymbol(uint32_t symbol, int64_t bound) {
             "size '" + name + "', which depends on data, is " + std::to_string(bound)};
   prepared_ = false; // until all of it is done
   symbolValues_[symbol] = bound;
-  PERMALLOY_TRY(evaluateAll(artifact_.program().expressions, artifact_.manifest().symbols,
-                            symbolValues_, values_));
+  PERMALLOY_TRY(evaluate());
   PERMALLOY_TRY(placeDataSlots(symbol));
   PERMALLOY_TRY(placeScratch()); // holds nothing between steps
   PERMALLOY_TRY(bindSteps(/*inRun=*/true));

@@ -20,49 +20,61 @@ namespace permalloy {
 
 using namespace artifact;
 
+namespace {
+/// What calls left for those that follow.
+struct IdleContexts final : IdleMemory {
+  std::unique_ptr<CallContext> take() {
+    std::lock_guard guard(lock);
+    if (contexts.empty())
+      return nullptr;
+    std::unique_ptr<CallContext> context = std::move(contexts.back());
+    contexts.pop_back();
+    return context;
+  }
+  void giveBack(std::unique_ptr<CallContext> context) {
+    std::lock_guard guard(lock);
+    contexts.push_back(std::move(context));
+  }
+  bool free() override {
+    std::vector<std::unique_ptr<CallContext>> all;
+    {
+      std::lock_guard guard(lock);
+      all.swap(contexts);
+    }
+    bool anyOutputs = outputs && outputs->idleBytes() > 0;
+    if (anyOutputs)
+      outputs->expect({});
+    return anyOutputs || !all.empty();
+  }
+
+  std::mutex lock; ///< of `contexts`
+  std::vector<std::unique_ptr<CallContext>> contexts;
+  std::shared_ptr<OutputPool> outputs; ///< of a session on a GPU
+};
+} // namespace
+
 /// What calls share. It belongs to one process: a child of fork() makes a new one (the old one's
 /// threads do not exist there and its locks may be held by nobody) and leaves the old one alone.
 struct Session::Shared {
   pid_t process = ::getpid();
-  std::mutex contextsLock;
-  std::vector<std::unique_ptr<CallContext>> idleContexts;
+  std::shared_ptr<IdleContexts> idle = std::make_shared<IdleContexts>();
   std::mutex poolLock; ///< held for a whole run
   std::unique_ptr<ThreadPool> pool;
   std::shared_ptr<CacheRegistry> caches = std::make_shared<CacheRegistry>();
   std::shared_ptr<OutputPool> outputs = std::make_shared<OutputPool>();
-  std::shared_ptr<OutputPool> deviceOutputs; ///< of a session on a GPU
 };
 
 /// One call in flight: takes a context and, when it is free, the pool; gives both back.
 class Session::Call {
 public:
-  explicit Call(Session &session) : session_(session), shared_(session.shared()) {
-    std::lock_guard lock(shared_.contextsLock);
-    if (!shared_.idleContexts.empty()) {
-      context_ = std::move(shared_.idleContexts.back());
-      shared_.idleContexts.pop_back();
-    }
+  explicit Call(Session &session)
+      : session_(session), shared_(session.shared()), context_(shared_.idle->take()) {
     if (!context_)
       context_ = session.backend_->makeContext();
   }
-  ~Call() {
-    std::lock_guard lock(shared_.contextsLock);
-    shared_.idleContexts.push_back(std::move(context_));
-  }
+  ~Call() { shared_.idle->giveBack(std::move(context_)); }
 
   CallContext &context() { return *context_; }
-
-  /// Gives memory back that no call uses; whether there was any.
-  bool freeIdle() {
-    std::vector<std::unique_ptr<CallContext>> idle;
-    if (shared_.deviceOutputs)
-      shared_.deviceOutputs->expect({});
-    {
-      std::lock_guard lock(shared_.contextsLock);
-      idle.swap(shared_.idleContexts);
-    }
-    return !idle.empty() || shared_.deviceOutputs;
-  }
 
   /// Runs `body` with the pool, or with null when it is in use or there is none.
   template <class Body> void withPool(Body body) {
@@ -106,12 +118,15 @@ Status Session::load(const SessionOptions &options) {
   if (!device.ok())
     return device.status();
   if (*device != kHostMemory) {
-    Result<std::shared_ptr<Backend>> gpu = cuda::openBackend(artifact_, *device);
+    Result<std::shared_ptr<Backend>> gpu = cuda::openBackend(artifact_, *device, options.stream);
     if (!gpu.ok())
       return gpu.status();
     backend_ = std::move(*gpu);
     return {};
   }
+  if (options.stream)
+    return {StatusCode::invalidArgument,
+            "a stream is given for a session on the CPU; give one with device cuda:0"};
   threads_ = options.threads ? options.threads : availableCpus();
   Result<std::shared_ptr<HostBackend>> host =
       HostBackend::create(artifact_, threads_, options.allowedFeatures, options.guardBuffers || guardByDefault());
@@ -145,9 +160,11 @@ Session::Shared &Session::shared() {
     return *current;
   auto *fresh = new Shared();
   if (device() != kHostMemory)
-    fresh->deviceOutputs = std::make_shared<OutputPool>(/*least=*/0);
-  if (shared_.compare_exchange_strong(current, fresh, std::memory_order_acq_rel))
+    fresh->idle->outputs = std::make_shared<OutputPool>(/*least=*/0);
+  if (shared_.compare_exchange_strong(current, fresh, std::memory_order_acq_rel)) {
+    backend_->offer(fresh->idle);
     return *fresh;
+  }
   delete fresh; // another thread was faster
   return *current;
 }
@@ -206,7 +223,7 @@ Result<std::shared_ptr<void>> Session::allocatePooled(uint64_t bytes, int device
     return memory;
   }
   Status failure;
-  std::shared_ptr<void> memory = shared().deviceOutputs->take(bytes, [&](uint64_t size) {
+  std::shared_ptr<void> memory = shared().idle->outputs->take(bytes, [&](uint64_t size) {
     Result<std::unique_ptr<BufferSet>> buffers = backend_->allocate({&size, 1}, what);
     if (!buffers.ok()) {
       failure = buffers.status();
@@ -263,7 +280,7 @@ Status Session::prepareOutputs(CallContext &context, std::span<const InputTensor
       (output.device == kHostMemory ? sizes : deviceSizes).push_back(tensorBytes(output.dtype, output.dims));
   }
   shared().outputs->expect(sizes);
-  if (OutputPool *pool = shared().deviceOutputs.get())
+  if (OutputPool *pool = shared().idle->outputs.get())
     pool->expect(deviceSizes);
   for (uint32_t index : placed)
     PERMALLOY_TRY(placeOutput(index, inputs, outputs[index], places));
@@ -366,10 +383,7 @@ Status Session::runChecked(std::span<const InputTensor> inputs, std::span<Output
   Call call(*this);
   CallContext &context = call.context();
   CacheUse use;
-  Status prepared = prepareCaches(context, symbols, dense, options.state, use);
-  if (prepared.code() == StatusCode::outOfMemory && call.freeIdle()) // what earlier calls left on a GPU
-    prepared = prepareCaches(context, symbols, dense, options.state, use);
-  PERMALLOY_TRY(prepared);
+  PERMALLOY_TRY(prepareCaches(context, symbols, dense, options.state, use));
   OutputPlaces places(outputs.size());
   PERMALLOY_TRY(prepareOutputs(context, dense, outputs, !options.state, places));
   Status status;

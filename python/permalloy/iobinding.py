@@ -25,7 +25,7 @@ class IOBinding(Listed):
     An array that is bound is read in place, each time the session runs. An output that is bound
     without memory is allocated by each run. Where the session runs on a GPU, memory of that GPU is
     used as it is, and outputs bound to "cuda" stay there; runs wait for work of CUDA's legacy default
-    stream and are complete when they return.
+    stream, or of the provider's user_compute_stream, and are complete when they return.
     """
 
     def __init__(self, session: InferenceSession):
@@ -36,7 +36,9 @@ class IOBinding(Listed):
 
     def bind_cpu_input(self, name: str, arr_on_cpu: Any) -> None:
         number = self._number("input", name)
-        self._inputs[name] = tensors.from_any(f"input '{name}'", arr_on_cpu, number)
+        self._inputs[name] = tensors.from_any(
+            f"input '{name}'", arr_on_cpu, number, self._session._stream()
+        )
 
     def bind_input(
         self,

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import _native
 from .compiler import ALLOY_MAGIC, compile_cached
-from .errors import EPFail, InvalidArgument, UnsupportedModel
+from .errors import EPFail, InvalidArgument, OutOfMemory, UnsupportedModel
 from .options import SessionOptions
 from .providers import CUDA, Provider
 
@@ -26,7 +26,7 @@ def open_model(
     for i, provider in enumerate(providers):
         try:
             return _open_on(model, options, provider, providers[i:]), provider
-        except (EPFail, UnsupportedModel) as error:
+        except (EPFail, OutOfMemory, UnsupportedModel) as error:
             if provider.name != CUDA or i + 1 == len(providers):
                 raise
             warnings.warn(
@@ -56,17 +56,19 @@ def _open_on(model, options: SessionOptions, provider: Provider, rest) -> _nativ
         if data.startswith(ALLOY_MAGIC):
             _check_compiled(options)
             _write_copy(data, options)
-            return _native.Session(data, threads, provider.device)
+            return _native.Session(data, threads, provider.device, provider.stream)
     else:
         data, path = None, os.fspath(model)
         if not os.path.exists(path) or _is_alloy(path):
             _check_compiled(options)
-            session = _native.Session(os.fsdecode(path), threads, provider.device)
+            session = _native.Session(
+                os.fsdecode(path), threads, provider.device, provider.stream
+            )
             _write_copy(path, options)
             return session
 
     def use(alloy):
-        session = _native.Session(alloy, threads, provider.device)
+        session = _native.Session(alloy, threads, provider.device, provider.stream)
         _write_copy(alloy, options)
         return session
 

@@ -97,6 +97,37 @@ def disable_telemetry_events() -> None:
     """There is no telemetry."""
 
 
+_PLANNED = "memory is planned when the model is compiled"
+_KERNELS = "kernels are chosen when the model is compiled"
+_ALLOCATOR = "device memory is the driver's; a session keeps what its runs need"
+
+#: onnxruntime's options of the CUDA provider that change nothing here.
+_NO_EFFECT = {
+    "arena_extend_strategy": _PLANNED,
+    "cudnn_conv1d_pad_to_nc1d": _KERNELS,
+    "cudnn_conv_algo_search": _KERNELS,
+    "cudnn_conv_use_max_workspace": _KERNELS,
+    "do_copy_in_default_stream": "copies and kernels of a run are in one stream",
+    "enable_cuda_graph": "runs become graphs by themselves",
+    "enable_skip_layer_norm_strict_mode": _KERNELS,
+    "fuse_conv_bias": _KERNELS,
+    "has_user_compute_stream": "user_compute_stream says so",
+    "prefer_nhwc": _KERNELS,
+    "sdpa_kernel": _KERNELS,
+    "tunable_op_enable": _KERNELS,
+    "tunable_op_max_tuning_duration_ms": _KERNELS,
+    "tunable_op_tuning_enable": _KERNELS,
+    "use_ep_level_unified_stream": "copies and kernels of a run are in one stream",
+    "use_tf32": "the compile option precision says what products compute in",
+}
+#: Those that would be expected to.
+_REFUSED = {
+    "gpu_external_alloc": _ALLOCATOR,
+    "gpu_external_empty_cache": _ALLOCATOR,
+    "gpu_external_free": _ALLOCATOR,
+}
+
+
 def check_known(name: Any) -> None:
     """Refuses names that onnxruntime does not know either."""
     if name not in _ALL:
@@ -108,9 +139,13 @@ class Provider(NamedTuple):
 
     name: str
     device: str  #: as the runtime names it: "cpu", "cuda:0"
+    stream: int = 0  #: CUDA's handle of the caller's stream; 0: there is none
 
     def options(self) -> dict[str, str]:
-        return {"device_id": self.device[5:]} if self.name == CUDA else {}
+        if self.name != CUDA:
+            return {}
+        stream = {"user_compute_stream": str(self.stream)} if self.stream else {}
+        return {"device_id": self.device[5:], **stream}
 
 
 def choose(providers: Sequence | None, provider_options: Sequence[dict] | None) -> list[Provider]:
@@ -124,7 +159,7 @@ def choose(providers: Sequence | None, provider_options: Sequence[dict] | None) 
         if name == CPU:
             chosen.append(Provider(CPU, "cpu"))
         elif name == CUDA:
-            chosen.append(Provider(CUDA, f"cuda:{_device_id(options)}"))
+            chosen.append(_cuda(options))
         else:
             warnings.warn(
                 f"Specified provider '{name}' is not in available provider names. "
@@ -153,9 +188,27 @@ def _pairs(providers, provider_options):
     return pairs
 
 
-def _device_id(options: dict) -> int:
-    """onnxruntime's other options of the provider choose among its kernels and allocators."""
-    text = str(options.get("device_id", 0))
+def _cuda(options: dict) -> Provider:
+    for name in options:
+        if name in _REFUSED:
+            raise InvalidArgument(f"{CUDA}'s option '{name}' is unsupported: {_REFUSED[name]}")
+        if name == "gpu_mem_limit":
+            warnings.warn(
+                f"{CUDA}'s option 'gpu_mem_limit' has no effect: {_PLANNED}, and takes what it takes",
+                stacklevel=6,
+            )
+        elif name not in ("device_id", "user_compute_stream", *_NO_EFFECT):
+            raise InvalidArgument(
+                f"{CUDA}'s option {name!r} is unknown; accepted are 'device_id', "
+                "'user_compute_stream' and onnxruntime's others"
+            )
+    number = _number(options, "device_id", "the number of a GPU")
+    stream = _number(options, "user_compute_stream", "the address of a stream as a number")
+    return Provider(CUDA, f"cuda:{number}", stream)
+
+
+def _number(options: dict, name: str, expected: str) -> int:
+    text = str(options.get(name, 0))
     if not text.isdecimal():
-        raise InvalidArgument(f"device_id is {text!r}, expected the number of a GPU")
+        raise InvalidArgument(f"{name} is {text!r}, expected {expected}")
     return int(text)

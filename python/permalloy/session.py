@@ -28,7 +28,8 @@ class InferenceSession(Listed):
     path_or_bytes  a .alloy file, or an ONNX model, which is compiled first (the result is cached);
                    a path, the file's bytes, or an onnx.ModelProto
     sess_options   SessionOptions
-    providers      as for onnxruntime: "CUDAExecutionProvider" (option device_id: an NVIDIA GPU) and
+    providers      as for onnxruntime: "CUDAExecutionProvider" (options device_id: an NVIDIA GPU;
+                   user_compute_stream: runs come behind what is in this stream) and
                    "CPUExecutionProvider", the default. The first that can run the model does;
                    those passed over are named in a warning, with the reason. Others are skipped with
                    a warning. Nothing that the list does not name is used instead of a GPU
@@ -258,6 +259,10 @@ class InferenceSession(Listed):
         kept = {present for _, present in self.caches} if state is not None else ()
         return [arg.name for arg in self._outputs if arg.name not in kept]
 
+    def _stream(self) -> int:
+        """What runs come behind."""
+        return self._provider.stream or tensors.LEGACY_STREAM
+
     def _feeds(self, input_feed) -> tensors.Feeds:
         if not hasattr(input_feed, "items"):
             raise InvalidArgument(
@@ -265,7 +270,7 @@ class InferenceSession(Listed):
             )
         known = self._numbers["input"]
         return tensors.Feeds(
-            (name, tensors.from_any(f"input '{name}'", value, known.get(name)))
+            (name, tensors.from_any(f"input '{name}'", value, known.get(name), self._stream()))
             for name, value in input_feed.items()
         )
 

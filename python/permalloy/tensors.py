@@ -18,6 +18,8 @@ from .errors import InvalidArgument
 
 _DLPACK_CPU = 1
 _DLPACK_CUDA = 2
+#: CUDA's legacy default stream, which runs without a stream of the caller's wait for.
+LEGACY_STREAM = 1
 #: In place of a GPU's number: the memory of this process.
 HOST = -1
 
@@ -56,13 +58,16 @@ class Feeds(list):
         super().__init__(tensor.feed(name) for name, tensor in self._items)
 
 
-def from_any(what: str, value: Any, expected: int | None = None) -> Tensor:
+def from_any(
+    what: str, value: Any, expected: int | None = None, stream: int = LEGACY_STREAM
+) -> Tensor:
     """The value as the native layer takes it, in place where that is possible.
 
     what      "input 'x'", for messages
     expected  the element type that is wanted: gives lists of numbers their type, and uint16 arrays
               for a bfloat16 input their meaning. Nothing else is converted: a wrong type is an
               error of the run.
+    stream    what is in it later comes behind the work that the value is the result of
     """
     if isinstance(value, Tensor):
         return value
@@ -71,7 +76,7 @@ def from_any(what: str, value: Any, expected: int | None = None) -> Tensor:
     if isinstance(value, (list, tuple, int, float, bool)):
         return _from_numbers(what, value, expected)
     if not isinstance(value, (np.ndarray, np.generic)) and hasattr(value, "__dlpack_device__"):
-        return _from_dlpack(what, value)
+        return _from_dlpack(what, value, stream)
     return from_array(what, np.asarray(value), expected)
 
 
@@ -116,23 +121,22 @@ def _from_numbers(what, value, expected) -> Tensor:
         ) from error
 
 
-def _from_dlpack(what, value) -> Tensor:
+def _from_dlpack(what, value, stream) -> Tensor:
     device, index = value.__dlpack_device__()
     if device not in (_DLPACK_CPU, _DLPACK_CUDA):
         raise InvalidArgument(
             f"{what} is on the device {int(device)}:{int(index)} (DLPack's numbers), expected the "
             "CPU's memory (1) or an NVIDIA GPU's (2)"
         )
-    return from_dlpack(what, value)
+    return from_dlpack(what, value, stream)
 
 
-def from_dlpack(what: str, value: Any) -> Tensor:
+def from_dlpack(what: str, value: Any, stream: int = LEGACY_STREAM) -> Tensor:
     """The memory behind an object with `__dlpack__`, or a capsule."""
     try:
         tensor = value
         if getattr(value, "__dlpack_device__", lambda: (0, 0))()[0] == _DLPACK_CUDA:
-            # Its work comes before what is then put into the legacy default stream, DLPack's 1.
-            tensor = value.__dlpack__(stream=1)
+            tensor = value.__dlpack__(stream=stream)
         number, shape, strides, address, owner, device = _native.import_dlpack(tensor)
     except TypeError as error:
         raise InvalidArgument(

@@ -56,10 +56,13 @@ What differs on purpose:
 - bfloat16 arrays have ml_dtypes' dtype where that is installed, else they are uint16 with the same bits; both are taken.
 - Exceptions derive from `permalloy.Error`, a `RuntimeError`; wrong arguments are `ValueError`s, missing files `FileNotFoundError`s. They
   can be imported from `permalloy.capi.onnxruntime_pybind11_state` too.
-- Providers are `CUDAExecutionProvider` (option `device_id`) and `CPUExecutionProvider`; others are skipped with onnxruntime's warning. A session runs on the
+- Providers are `CUDAExecutionProvider` and `CPUExecutionProvider`; others are skipped with onnxruntime's warning. A session runs on the
   first that can run the whole model, and says in a warning which it passed over and why. One that the list does not name is never
-  used instead: `["CUDAExecutionProvider"]` alone raises `EPFail` on a machine without a GPU. Weights that do not fit the GPU's memory
-  raise `OutOfMemory` at opening, whatever the list names. `.onnx` models are compiled for the providers of the list.
+  used instead: `["CUDAExecutionProvider"]` alone raises `EPFail` on a machine without a GPU, and `OutOfMemory` where the weights do not
+  fit. `.onnx` models are compiled for the providers of the list.
+- Options of `CUDAExecutionProvider` are `device_id` and `user_compute_stream`, in which runs then put their work instead of waiting for the
+  legacy default stream. onnxruntime's others choose among its kernels and allocators and change nothing; `gpu_mem_limit` warns so,
+  and `gpu_external_*` and unknown names are refused.
 - `enable_profiling` gives a Chrome trace with one event per kernel launch, named after the model's nodes (docs/runtime.md).
 - `RunOptions.terminate` ends a run before its next launch with `Fail`.
 

@@ -2,7 +2,9 @@
 """Providers, and tensors in the memory of a GPU: on the runtime tests' driver, which needs none."""
 
 import contextlib
+import ctypes
 import json
+import shutil
 import warnings
 from pathlib import Path
 
@@ -60,6 +62,91 @@ def test_falls_back_when_the_list_says_so(no_gpu, tiny_gpu):
         permalloy.InferenceSession(tiny_gpu, providers=[CUDA])
     assert permalloy.get_available_providers() == [CPU]
     assert permalloy.get_device() == "CPU"
+
+
+@pytest.fixture
+def small_gpu(gpu, tmp_path, monkeypatch):
+    """A machine whose GPU holds no weights. The driver reads its variable when it is opened."""
+    driver = shutil.copy(gpu, tmp_path / "libsmall.so")
+    monkeypatch.setenv("PERMALLOY_LIBCUDA", str(driver))
+    monkeypatch.setenv("PERMALLOY_FAKE_CUDA", "memory=100")
+
+
+def test_weights_that_do_not_fit(small_gpu, tiny_gpu):
+    said = r"cannot reserve \d+ bytes on cuda:0 .* for the weights of .*: 100 bytes of its 100 bytes"
+    with pytest.warns(UserWarning, match=f"is not used: {said} are free; falling back to CPU"):
+        session = permalloy.InferenceSession(tiny_gpu, providers=[CUDA, CPU])
+    assert session.get_providers() == [CPU]
+    inputs = feed(2, 3)
+    np.testing.assert_array_equal(session.run(["y"], inputs)[0], expected(inputs)[0])
+    with pytest.raises(permalloy.errors.OutOfMemory, match=said):
+        permalloy.InferenceSession(tiny_gpu, providers=[CUDA])
+
+
+def test_options(gpu, tiny_gpu):
+    """onnxruntime's own names are known; what would be missed is said."""
+
+    def open_with(**options):
+        return permalloy.InferenceSession(tiny_gpu, providers=[(CUDA, options)])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        session = open_with(cudnn_conv_algo_search="HEURISTIC", enable_cuda_graph="1", use_tf32=0)
+        assert session.get_provider_options()[CUDA] == {"device_id": "0"}
+        assert open_with(user_compute_stream="0").get_provider_options() == {
+            CUDA: {"device_id": "0"}
+        }
+    with pytest.warns(UserWarning, match="'gpu_mem_limit' has no effect: memory is planned"):
+        open_with(gpu_mem_limit=2 << 30)
+    with pytest.raises(permalloy.InvalidArgument, match="'gpu_external_alloc' is unsupported: dev"):
+        open_with(gpu_external_alloc="1")
+    with pytest.raises(permalloy.InvalidArgument, match="option 'device' is unknown; accepted are"):
+        open_with(device=0)
+    with pytest.raises(permalloy.InvalidArgument, match="user_compute_stream is '-1', expected"):
+        open_with(user_compute_stream=-1)
+
+
+@pytest.fixture
+def stream(gpu):
+    """(driver, handle) of a stream of the caller's."""
+    driver, context, handle = ctypes.CDLL(gpu), ctypes.c_void_p(), ctypes.c_void_p()
+    assert driver.cuInit(0) == 0
+    assert driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0) == 0
+    assert driver.cuCtxPushCurrent_v2(context) == 0
+    assert driver.cuStreamCreate(ctypes.byref(handle), 1) == 0
+    yield driver, handle
+    assert driver.cuStreamDestroy_v2(handle) == 0
+    assert driver.cuCtxPopCurrent_v2(ctypes.byref(context)) == 0
+    assert driver.cuDevicePrimaryCtxRelease_v2(0) == 0
+
+
+def test_streams_of_the_caller(stream, tiny_gpu):
+    """Runs come behind what is in the stream, and tensors of other packages are asked for there."""
+    driver, handle = stream
+    options = {"user_compute_stream": str(handle.value)}
+    session = permalloy.InferenceSession(tiny_gpu, providers=[(CUDA, options)])
+    assert session.get_provider_options() == {CUDA: {"device_id": "0", **options}}
+    inputs = feed(2, 3)
+    x = permalloy.OrtValue.ortvalue_from_numpy(inputs["x"], "cuda")
+    place = permalloy.OrtValue.ortvalue_from_shape_and_type(x.shape(), np.float32, "cuda")
+    size = ctypes.c_size_t(inputs["x"].nbytes)
+    addresses = (ctypes.c_uint64(value.data_ptr()) for value in (place, x))
+    assert driver.cuMemcpyDtoDAsync_v2(*addresses, size, handle) == 0  # nobody waits for it
+    asked = []
+
+    class Foreign:
+        def __dlpack_device__(self):
+            return place.__dlpack_device__()
+
+        def __dlpack__(self, *, stream=None, **arguments):
+            asked.append(stream)
+            return place.__dlpack__(**arguments)
+
+    (ours,) = session.run(["y"], {"x": Foreign(), "m": inputs["m"]})
+    np.testing.assert_array_equal(ours, expected(inputs)[0])
+    binding = session.io_binding()
+    binding.bind_cpu_input("x", Foreign())
+    assert asked == [handle.value] * 2
 
 
 def test_says_what_is_missing(gpu, tiny, tiny_gpu):

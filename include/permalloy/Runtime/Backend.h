@@ -19,6 +19,14 @@ public:
   virtual void *buffer(size_t index) const = 0;
 };
 
+/// Memory that is kept for later runs, and can be given back at any time.
+class IdleMemory {
+public:
+  virtual ~IdleMemory() = default;
+  /// Frees it; whether there was any. Safe to call from any thread.
+  virtual bool free() = 0;
+};
+
 /// The CPU (HostBackend) or a GPU (cuda::openBackend) with the code of one artifact. Safe to use from several threads; what it hands
 /// out keeps what it needs of it.
 class Backend {
@@ -33,6 +41,8 @@ public:
   virtual std::unique_ptr<CallContext> makeContext() const = 0;
   /// Buffers of these sizes with undefined contents; `what` they are is for errors.
   virtual Result<std::unique_ptr<BufferSet>> allocate(std::span<const uint64_t> sizes, const std::string &what) const = 0;
+  /// What is freed before an allocation fails for lack of memory, whichever session it is for.
+  virtual void offer(std::weak_ptr<IdleMemory>) const {}
   /// Copies a tensor from one arrangement and place to another; strides in elements. Done when it returns.
   virtual Status copy(const TensorMemory &to, std::span<const int64_t> toStrides, const TensorMemory &from,
                       std::span<const int64_t> fromStrides, std::span<const int64_t> dims, size_t elementSize) const = 0;

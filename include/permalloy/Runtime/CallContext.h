@@ -98,6 +98,8 @@ protected:
 
 private:
   Status evaluate(std::span<const int64_t> symbolValues);
+  Status evaluate();
+  void measureTensors();
   Status checkAssumptions() const;
   Status placeAll();
   Status placeDataSlots(uint32_t symbol);
@@ -106,6 +108,8 @@ private:
 
   bool prepared_ = false;
   std::vector<int64_t> values_;
+  /// Of dense inputs, outputs, and caches with their capacity; -1: no possible size.
+  std::vector<int64_t> inputBytes_, outputBytes_, cacheBytes_;
 };
 
 } // namespace permalloy

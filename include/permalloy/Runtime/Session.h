@@ -23,6 +23,9 @@ namespace permalloy {
 struct SessionOptions {
   /// Where it computes: "cpu", or a GPU, "cuda:0" ("cuda" is the same).
   std::string device = "cpu";
+  /// Null, or on a GPU the caller's stream (a CUstream of its primary context, which outlives the
+  /// session): all work of runs is put into it, behind what is there.
+  void *stream = nullptr;
   /// Threads of a run, the calling one included; 0 takes availableCpus().
   int threads = 0;
   /// Features beyond these are ignored when an image is picked (to try a lesser target).

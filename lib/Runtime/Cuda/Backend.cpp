@@ -25,26 +25,35 @@ public:
 
 class DeviceBackend final : public Backend {
 public:
-  DeviceBackend(std::shared_ptr<const Artifact> artifact, std::shared_ptr<const LoadedModel> model)
-      : artifact_(std::move(artifact)), model_(std::move(model)), device_(model_->device()) {}
+  /// `stream`: the caller's, in which all work is done; null: there is none.
+  DeviceBackend(std::shared_ptr<const Artifact> artifact, std::shared_ptr<const LoadedModel> model,
+                StreamHandle stream)
+      : artifact_(std::move(artifact)), model_(std::move(model)), device_(model_->device()),
+        stream_(stream) {}
 
   int device() const override { return device_->info().number; }
   const std::string &target() const override {
     return artifact_->devices().targets[model_->target()].name;
   }
   std::unique_ptr<CallContext> makeContext() const override {
-    return std::make_unique<DeviceContext>(*artifact_, model_);
+    return std::make_unique<DeviceContext>(*artifact_, model_, stream_);
   }
   Result<std::unique_ptr<BufferSet>> allocate(std::span<const uint64_t> sizes,
                                               const std::string &what) const override;
+  void offer(std::weak_ptr<IdleMemory> idle) const override { device_->offer(std::move(idle)); }
   Status copy(const TensorMemory &to, std::span<const int64_t> toStrides, const TensorMemory &from,
               std::span<const int64_t> fromStrides, std::span<const int64_t> dims,
               size_t elementSize) const override;
 
 private:
+  Status copyRows(const Copy2D &copy) const;
+
   std::shared_ptr<const Artifact> artifact_;
   std::shared_ptr<const LoadedModel> model_;
   std::shared_ptr<const Device> device_;
+  const StreamHandle stream_;
+  mutable std::mutex copyLock_; ///< of what follows
+  mutable WorkStream copyStream_;
 };
 
 } // namespace
@@ -111,11 +120,11 @@ static Copy2D copyOf(const TensorMemory &to, uint64_t toPitch, const TensorMemor
   };
   Copy2D copy;
   bool isHostSource = from.device == kHostMemory, isHostTarget = to.device == kHostMemory;
-  copy.fromKind = isHostSource ? 1 : 2;
+  copy.fromKind = isHostSource ? kHostMemoryKind : kDeviceMemoryKind;
   copy.fromHost = isHostSource ? from.data : nullptr;
   copy.fromDevice = isHostSource ? 0 : addressOf(from);
   copy.fromPitch = rows.pitch;
-  copy.toKind = isHostTarget ? 1 : 2;
+  copy.toKind = isHostTarget ? kHostMemoryKind : kDeviceMemoryKind;
   copy.toHost = isHostTarget ? to.data : nullptr;
   copy.toDevice = isHostTarget ? 0 : addressOf(to);
   copy.toPitch = toPitch;
@@ -146,27 +155,30 @@ Status DeviceBackend::copy(const TensorMemory &to, std::span<const int64_t> toSt
     copyStrided(dense.data(), denseStrides(dims), from.data, fromStrides, dims, elementSize);
     return copy(to, toStrides, {dense.data(), kHostMemory}, denseStrides(dims), dims, elementSize);
   }
-  Device::Scope scope(*device_);
-  Result<Stream> stream = Stream::create(device_);
-  if (!stream.ok())
-    return stream.status();
+  return copyRows(copyOf(to, target->pitch, from, *source));
+}
+
+Status DeviceBackend::copyRows(const Copy2D &copy) const {
   const Driver &driver = device_->driver();
-  PERMALLOY_TRY(waitForCallersWork(device_, stream->get()));
-  Copy2D copy = copyOf(to, target->pitch, from, *source);
-  PERMALLOY_CUDA_TRY(driver, copy2D(&copy, stream->get()), "copy past keys and values");
-  PERMALLOY_CUDA_TRY(driver, waitForStream(stream->get()), "copy past keys and values");
+  std::lock_guard guard(copyLock_);
+  Device::Scope scope(*device_);
+  PERMALLOY_TRY(copyStream_.start(device_, stream_));
+  PERMALLOY_TRY(copyStream_.waitForCaller());
+  PERMALLOY_CUDA_TRY(driver, copy2D(&copy, copyStream_.get()), "copy past keys and values");
+  PERMALLOY_CUDA_TRY(driver, waitForStream(copyStream_.get()), "copy past keys and values");
   return {};
 }
 
-Result<std::shared_ptr<Backend>> openBackend(std::shared_ptr<const Artifact> artifact, int number) {
+Result<std::shared_ptr<Backend>> openBackend(std::shared_ptr<const Artifact> artifact, int number,
+                                             void *stream) {
   Result<std::shared_ptr<Device>> device = Device::open(number);
   if (!device.ok())
     return device.status();
   Result<std::shared_ptr<const LoadedModel>> model = LoadedModel::load(*artifact, *device);
   if (!model.ok())
     return model.status();
-  return std::shared_ptr<Backend>(
-      std::make_shared<DeviceBackend>(std::move(artifact), std::move(*model)));
+  return std::shared_ptr<Backend>(std::make_shared<DeviceBackend>(
+      std::move(artifact), std::move(*model), static_cast<StreamHandle>(stream)));
 }
 
 } // namespace permalloy::cuda

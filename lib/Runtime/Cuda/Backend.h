@@ -7,9 +7,10 @@
 
 namespace permalloy::cuda {
 
-/// GPU `number` with the code and weights of `artifact`. Fails with StatusCode::noDevice where
-/// there is no driver, no such GPU, or no code for it.
-Result<std::shared_ptr<Backend>> openBackend(std::shared_ptr<const Artifact> artifact, int number);
+/// GPU `number` with the code and weights of `artifact`. `stream`: SessionOptions::stream. Fails
+/// with StatusCode::noDevice where there is no driver, no such GPU, or no code for it.
+Result<std::shared_ptr<Backend>> openBackend(std::shared_ptr<const Artifact> artifact, int number,
+                                             void *stream);
 
 } // namespace permalloy::cuda
 

@@ -120,6 +120,25 @@ Device::Scope::~Scope() {
     device_->driver_.popContext(&own);
 }
 
+void Device::offer(std::weak_ptr<IdleMemory> idle) const {
+  std::lock_guard guard(idleLock_);
+  std::erase_if(idle_, [](const auto &known) { return known.expired(); });
+  idle_.push_back(std::move(idle));
+}
+
+bool Device::freeIdle() const {
+  std::vector<std::shared_ptr<IdleMemory>> all;
+  {
+    std::lock_guard guard(idleLock_);
+    for (const std::weak_ptr<IdleMemory> &known : idle_)
+      all.push_back(known.lock());
+  }
+  bool any = false;
+  for (const std::shared_ptr<IdleMemory> &idle : all)
+    any |= idle && idle->free();
+  return any;
+}
+
 static std::string bytesText(uint64_t bytes) { return std::to_string(bytes) + " bytes"; }
 
 Status Device::outOfMemory(uint64_t bytes, const std::string &what) const {
@@ -139,8 +158,8 @@ Result<DeviceMemory> DeviceMemory::allocate(std::shared_ptr<const Device> device
   Device::Scope scope(*device);
   DeviceMemory memory;
   uint64_t size = alignUp(bytes ? bytes : 1);
-  int error =
-      bytes > INT64_MAX ? int(kOutOfMemory) : device->driver().allocate(&memory.address_, size);
+  auto call = [&] { return device->driver().allocate(&memory.address_, size); };
+  int error = bytes > INT64_MAX ? int(kOutOfMemory) : device->tryTwice(call);
   if (error == kOutOfMemory)
     return device->outOfMemory(bytes, what);
   if (error != kSuccess)

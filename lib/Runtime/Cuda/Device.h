@@ -5,9 +5,11 @@
 
 #include "Driver.h"
 #include "permalloy/Artifact/Format.h"
+#include "permalloy/Runtime/Backend.h"
 #include "permalloy/Runtime/Gpu.h"
 
 #include <memory>
+#include <mutex>
 #include <sys/types.h>
 #include <utility>
 #include <vector>
@@ -32,6 +34,7 @@ public:
 
   const GpuInfo &info() const { return info_; }
   const Driver &driver() const { return driver_; }
+  ContextHandle context() const { return context_; }
   /// Bytes of shared memory that a block may have.
   int mostSharedBytes() const { return mostSharedBytes_; }
   /// An error in a child of the process that opened it.
@@ -51,18 +54,29 @@ public:
     const Device *device_; ///< null: nothing to give back
   };
 
+  /// Memory to free where there is not enough.
+  void offer(std::weak_ptr<IdleMemory> idle) const;
+  /// What `allocate`, a call of the driver, gives back; where that lacks memory and what was
+  /// offered could be freed, what it gives back then.
+  template <class Allocate> int tryTwice(Allocate allocate) const {
+    int error = allocate();
+    return error == kOutOfMemory && freeIdle() ? allocate() : error;
+  }
   /// A failed allocation of `bytes` for `what`, with what is free.
   Status outOfMemory(uint64_t bytes, const std::string &what) const;
 
 private:
   explicit Device(const Driver &driver) : driver_(driver) {}
   Status start(int number);
+  bool freeIdle() const;
 
   const Driver &driver_;
   GpuInfo info_;
   int handle_ = 0, mostSharedBytes_ = 0;
   ContextHandle context_ = nullptr;
   pid_t process_ = 0;
+  mutable std::mutex idleLock_;
+  mutable std::vector<std::weak_ptr<IdleMemory>> idle_; ///< of sessions on this device
 };
 
 /// A block of device memory, aligned to kDeviceAlignment.

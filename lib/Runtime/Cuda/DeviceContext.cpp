@@ -8,11 +8,20 @@ namespace permalloy::cuda {
 
 using namespace artifact;
 
-DeviceContext::DeviceContext(const Artifact &artifact, std::shared_ptr<const LoadedModel> model)
-    : CallContext(artifact), model_(std::move(model)), device_(model_->device()), graphs_(device_),
-      isStraight_(std::ranges::all_of(program(), [](const Step &step) {
-        return step.kind == StepKind::launch || step.kind == StepKind::copy;
-      })) {}
+DeviceContext::DeviceContext(const Artifact &artifact, std::shared_ptr<const LoadedModel> model,
+                             StreamHandle stream)
+    : CallContext(artifact), model_(std::move(model)), device_(model_->device()),
+      callersStream_(stream), graphs_(device_),
+      isStraight_(std::ranges::all_of(program(),
+                                      [](const Step &step) {
+                                        return step.kind == StepKind::launch ||
+                                               step.kind == StepKind::copy;
+                                      })),
+      isCacheInput_(artifact.manifest().inputs.size()),
+      isCacheOutput_(artifact.manifest().outputs.size()) {
+  for (const Cache &cache : artifact.manifest().caches)
+    isCacheInput_[cache.input] = isCacheOutput_[cache.output] = true;
+}
 
 DeviceContext::~DeviceContext() {
   if (!word_ || !device_->isOfThisProcess())
@@ -28,14 +37,7 @@ Status DeviceContext::start() {
   PERMALLOY_TRY(device_->checkProcess());
   if (word_)
     return {};
-  Result<Stream> stream = Stream::create(device_);
-  if (!stream.ok())
-    return stream.status();
-  Result<Event> event = Event::create(device_, /*timing=*/false);
-  if (!event.ok())
-    return event.status();
-  stream_ = std::move(*stream);
-  callersWork_ = std::move(*event);
+  PERMALLOY_TRY(stream_.start(device_, callersStream_));
   transfers_.emplace(device_, stream_.get());
   dataSlots_.resize(artifact_.manifest().symbols.size());
   Device::Scope scope(*device_);
@@ -115,7 +117,7 @@ Status DeviceContext::copySlot(uint32_t slot, uint64_t bytes, const TensorMemory
       transfers_->abandon();
     return status;
   }
-  PERMALLOY_TRY(waitForCallersWork(device_, stream_.get()));
+  PERMALLOY_TRY(stream_.waitForCaller());
   PERMALLOY_CUDA_TRY(device_->driver(),
                      copyOnDevice(toAddress(to.data), from, bytes, stream_.get()),
                      "copy an output");
@@ -143,12 +145,8 @@ Status DeviceContext::bindLaunch(size_t index) {
   return {};
 }
 
-bool DeviceContext::isCache(uint32_t Cache::*side, uint32_t index) const {
-  const std::vector<Cache> &caches = artifact_.manifest().caches;
-  return std::ranges::find(caches, index, side) != caches.end();
-}
-
 Status DeviceContext::finishBinding(bool inRun) {
+  isListed_ = false;
   if (inRun) // staging holds the inputs, whose sizes stay
     return {};
   const Manifest &manifest = artifact_.manifest();
@@ -163,67 +161,11 @@ Status DeviceContext::finishBinding(bool inRun) {
   inputPlaces_.clear();
   outputPlaces_.clear();
   for (uint32_t i = 0; i < manifest.inputs.size(); ++i)
-    PERMALLOY_TRY(place(inputPlaces_, {OperandKind::input, i, kNone}, !isCache(&Cache::input, i)));
+    PERMALLOY_TRY(place(inputPlaces_, {OperandKind::input, i, kNone}, !isCacheInput_[i]));
   for (uint32_t i = 0; i < manifest.outputs.size(); ++i)
     PERMALLOY_TRY(place(outputPlaces_, {OperandKind::output, i, kNone},
-                        !isCache(&Cache::output, i) && !artifact_.program().isLate(i)));
+                        !isCacheOutput_[i] && !artifact_.program().isLate(i)));
   return {};
-}
-
-/// Launches take operands at multiples of 16 bytes. One of a step's that lies elsewhere is copied
-/// from there to the end of what it lies in, and back when it may have been written. `end` is where
-/// the copies so far end in bounce_.
-Status DeviceContext::findBounces(size_t index, uint64_t &end) {
-  const Step &step = program()[index];
-  size_t first = bounces_.size();
-  for (size_t i = 0; i < step.operands.size(); ++i) {
-    const Operand &operand = step.operands[i];
-    size_t buffer = steps_[index].firstBuffer + i;
-    DevicePointer address = toAddress(buffers_[buffer]);
-    if (address % kOperandAlignment == 0)
-      continue;
-    // Two copies of one memory could not both be copied back.
-    for (size_t k = 0; k < step.operands.size(); ++k)
-      if (const Operand &other = step.operands[k]; k != i && other.kind == operand.kind &&
-                                                   other.index == operand.index &&
-                                                   value(other.offset) != value(operand.offset))
-        return {StatusCode::unsupported,
-                "step '" + step.name +
-                    "' has two operands in one buffer, of which one begins at byte " +
-                    std::to_string(value(operand.offset)) + "; GPUs take multiples of 16"};
-    auto same = std::find_if(bounces_.begin() + static_cast<ptrdiff_t>(first), bounces_.end(),
-                             [&](const Bounce &b) { return b.address == address; });
-    bool isWritten = operand.kind != OperandKind::weight && operand.kind != OperandKind::input &&
-                     same == bounces_.end();
-    uint64_t bytes = same == bounces_.end() ? operandBytes(operand) - value(operand.offset) : 0;
-    bounces_.push_back(
-        {buffer, index, address, bytes, same != bounces_.end() ? same->offset : end, isWritten});
-    end += alignUp(bytes);
-  }
-  return {};
-}
-
-Status DeviceContext::placeBounces() {
-  bounces_.clear();
-  uint64_t bytes = 0;
-  for (size_t i = 0; i < steps_.size(); ++i)
-    if (steps_[i].kind == StepKind::launch)
-      PERMALLOY_TRY(findBounces(i, bytes));
-  if (bytes)
-    PERMALLOY_TRY(DeviceMemory::reserve(bounce_, device_, bytes, "operands that are not aligned"));
-  for (const Bounce &bounce : bounces_)
-    buffers_[bounce.buffer] = toPointer(bounce_.address() + bounce.offset);
-  return {};
-}
-
-Status DeviceContext::patchBuffers() {
-  for (const Patch &patch : patches_) {
-    DevicePointer base = patch.kind == OperandKind::cache   ? toAddress(caches_[patch.index])
-                         : patch.kind == OperandKind::input ? inputAddresses_[patch.index]
-                                                            : outputAddresses_[patch.index];
-    buffers_[patch.buffer] = toPointer(base + patch.offset);
-  }
-  return placeBounces();
 }
 
 } // namespace permalloy::cuda

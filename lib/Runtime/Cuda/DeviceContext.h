@@ -39,7 +39,9 @@ inline DevicePointer toAddress(const void *pointer) {
 
 class DeviceContext final : public CallContext {
 public:
-  DeviceContext(const Artifact &artifact, std::shared_ptr<const LoadedModel> model);
+  /// `stream`: the caller's, or null.
+  DeviceContext(const Artifact &artifact, std::shared_ptr<const LoadedModel> model,
+                StreamHandle stream);
   ~DeviceContext() override;
 
   uint64_t memoryBytes() const override;
@@ -58,7 +60,7 @@ private:
   };
   /// An operand that a launch sees in a copy.
   struct Bounce {
-    size_t buffer = 0, step = 0;
+    size_t operand = 0, step = 0;
     DevicePointer address = 0;
     uint64_t bytes = 0, offset = 0; ///< in bounce_
     bool isWritten = false;
@@ -82,23 +84,24 @@ private:
   Status waitForCaller();
   Status uploadInputs();
   Status downloadOutputs();
-  bool isCache(uint32_t artifact::Cache::*side, uint32_t index) const;
   Status patchBuffers();
   Status findBounces(size_t step, uint64_t &end);
   Status placeBounces();
+  Status listWork();
+  void listStep(size_t index);
   Status runSteps(const RunOptions &options, RunRecord *record);
   Status runAsGraph(const RunOptions &options);
   Status runStep(size_t index, size_t &next);
-  Status launch(size_t index);
+  Status putWork(size_t index);
   Status readBack(const void *address, void *into, size_t bytes);
   Status takeTimes(RunRecord &record, int64_t begin);
   Status mark(size_t event);
 
   const std::shared_ptr<const LoadedModel> model_;
   const std::shared_ptr<const Device> device_;
-  Stream stream_;
+  const StreamHandle callersStream_;
+  WorkStream stream_;
   std::optional<Transfers> transfers_;
-  Event callersWork_;
   std::vector<Event> marks_; ///< of a profile
   Graphs graphs_;
   bool isStraight_;      ///< no step depends on what another computed, so that runs can be graphs
@@ -110,14 +113,18 @@ private:
   uint64_t stagingBytes_ = 0;
   std::vector<uint64_t> inputPlaces_, outputPlaces_; ///< in staging_
   std::vector<Grid> grids_;                          ///< as steps_
-  std::vector<Bounce> bounces_;
-  std::vector<uint64_t> words_; ///< parameters of the launch at hand
+  std::vector<Bounce> bounces_;                      ///< in the order of their steps
+  WorkList work_;                                    ///< of all steps
+  std::vector<size_t> firstItems_; ///< of work_, by step; and the number of items at the end
+  bool isListed_ = false;          ///< work_ is that of what is bound
+  bool isViolated_ = false;        ///< a step fails when it is its turn
 
   // What the caller brought to the run in progress, and where kernels find it.
   std::span<const InputTensor> inputs_;
   std::span<const TensorMemory> outputs_;
   std::span<void *const> caches_;
   std::vector<DevicePointer> inputAddresses_, outputAddresses_;
+  std::vector<bool> isCacheInput_, isCacheOutput_;
 };
 
 } // namespace permalloy::cuda

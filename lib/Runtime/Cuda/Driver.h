@@ -27,6 +27,7 @@ using FunctionHandle = struct OpaqueFunction *;
 using StreamHandle = struct OpaqueStream *;
 using EventHandle = struct OpaqueEvent *;
 using GraphHandle = struct OpaqueGraph *;
+using GraphNodeHandle = struct OpaqueGraphNode *;
 using GraphExecHandle = struct OpaqueGraphExec *;
 
 /// What calls give back.
@@ -48,10 +49,11 @@ enum : int {
   kFunctionMostDynamicShared = 8,
   kStreamNonBlocking = 1,
   kEventNoTiming = 2,
-  kCaptureThreadLocal = 1,
   kJitErrorLog = 5,
   kJitErrorLogBytes = 6,
   kPointerDevice = 9,
+  kHostMemoryKind = 1, ///< of copies
+  kDeviceMemoryKind = 2,
 };
 inline StreamHandle legacyStream() { return reinterpret_cast<StreamHandle>(uintptr_t(1)); }
 /// Of launches: parameters follow as one block.
@@ -61,7 +63,7 @@ inline void *const kParameterBytes = reinterpret_cast<void *>(uintptr_t(2));
 /// Rows of bytes at a distance, from one place to another (CUDA_MEMCPY2D).
 struct Copy2D {
   size_t fromX = 0, fromY = 0;
-  unsigned fromKind = 0; ///< 1: the host's memory, 2: the device's
+  unsigned fromKind = 0; ///< kHostMemoryKind, kDeviceMemoryKind
   const void *fromHost = nullptr;
   DevicePointer fromDevice = 0;
   void *fromArray = nullptr;
@@ -73,6 +75,31 @@ struct Copy2D {
   void *toArray = nullptr;
   size_t toPitch = 0;
   size_t bytes = 0, rows = 0;
+};
+
+/// Boxes of bytes, from one place to another (CUDA_MEMCPY3D).
+struct Copy3D {
+  size_t fromX = 0, fromY = 0, fromZ = 0, fromLevel = 0;
+  unsigned fromKind = 0;
+  const void *fromHost = nullptr;
+  DevicePointer fromDevice = 0;
+  void *fromArray = nullptr, *reservedFrom = nullptr;
+  size_t fromPitch = 0, fromHeight = 0;
+  size_t toX = 0, toY = 0, toZ = 0, toLevel = 0;
+  unsigned toKind = 0;
+  void *toHost = nullptr;
+  DevicePointer toDevice = 0;
+  void *toArray = nullptr, *reservedTo = nullptr;
+  size_t toPitch = 0, toHeight = 0;
+  size_t bytes = 0, rows = 0, planes = 0;
+};
+
+/// A launch as a node of a graph (CUDA_KERNEL_NODE_PARAMS_v1).
+struct KernelParameters {
+  FunctionHandle function = nullptr;
+  unsigned blocksX = 1, blocksY = 1, blocksZ = 1, threadsX = 1, threadsY = 1, threadsZ = 1;
+  unsigned sharedBytes = 0;
+  void **parameters = nullptr, **extra = nullptr;
 };
 
 /// member, symbol, parameters
@@ -120,8 +147,17 @@ struct Copy2D {
   F(recordEvent, "cuEventRecord", (EventHandle event, StreamHandle stream))                        \
   F(waitForEvent, "cuEventSynchronize", (EventHandle event))                                       \
   F(elapsed, "cuEventElapsedTime", (float *milliseconds, EventHandle begin, EventHandle end))      \
-  F(beginCapture, "cuStreamBeginCapture_v2", (StreamHandle stream, int mode))                      \
-  F(endCapture, "cuStreamEndCapture", (StreamHandle stream, GraphHandle * graph))                  \
+  F(createGraph, "cuGraphCreate", (GraphHandle * graph, unsigned flags))                           \
+  F(addKernelNode, "cuGraphAddKernelNode",                                                         \
+    (GraphNodeHandle * node, GraphHandle graph, const GraphNodeHandle *before, size_t count,       \
+     const KernelParameters *parameters))                                                          \
+  F(addCopyNode, "cuGraphAddMemcpyNode",                                                           \
+    (GraphNodeHandle * node, GraphHandle graph, const GraphNodeHandle *before, size_t count,       \
+     const Copy3D *copy, ContextHandle context))                                                   \
+  F(setKernelNode, "cuGraphExecKernelNodeSetParams",                                               \
+    (GraphExecHandle graph, GraphNodeHandle node, const KernelParameters *parameters))             \
+  F(setCopyNode, "cuGraphExecMemcpyNodeSetParams",                                                 \
+    (GraphExecHandle graph, GraphNodeHandle node, const Copy3D *copy, ContextHandle context))      \
   F(launchGraph, "cuGraphLaunch", (GraphExecHandle graph, StreamHandle stream))                    \
   F(destroyGraphExec, "cuGraphExecDestroy", (GraphExecHandle graph))                               \
   F(destroyGraph, "cuGraphDestroy", (GraphHandle graph))                                           \

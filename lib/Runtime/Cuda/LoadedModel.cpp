@@ -80,7 +80,8 @@ Status LoadedModel::compilePtx(const Artifact &artifact, size_t index, ModuleHan
   char log[1024] = "";
   int options[] = {kJitErrorLog, kJitErrorLogBytes};
   void *values[] = {log, reinterpret_cast<void *>(sizeof log - 1)};
-  int error = device_->driver().loadModule(&module, ptx.c_str(), 2, options, values);
+  int error = device_->tryTwice(
+      [&] { return device_->driver().loadModule(&module, ptx.c_str(), 2, options, values); });
   if (error == kUnsupportedPtxVersion)
     return tooOld(*device_, target, leastDriver(target.capability));
   if (error == kSuccess)
@@ -96,8 +97,9 @@ Status LoadedModel::loadModule(const Artifact &artifact, size_t index, ModuleHan
   const DeviceTarget &target = artifact.devices().targets[target_];
   const DeviceKernel &kernel = target.kernels[index];
   if (kernel.cubin.size && takesCubin(target, device_->info().capability)) {
-    int error = device_->driver().loadModule(
-        &module, artifact.deviceCode(target_, kernel.cubin).data(), 0, nullptr, nullptr);
+    const void *image = artifact.deviceCode(target_, kernel.cubin).data();
+    int error = device_->tryTwice(
+        [&] { return device_->driver().loadModule(&module, image, 0, nullptr, nullptr); });
     if (error == kSuccess)
       return {};
     if (error == kOutOfMemory) // anything else may come of a ptxas that is newer than the driver

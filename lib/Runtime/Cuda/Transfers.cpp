@@ -41,14 +41,31 @@ Event::~Event() {
   device_->driver().destroyEvent(event_);
 }
 
-Status waitForCallersWork(const std::shared_ptr<const Device> &device, StreamHandle stream) {
-  Result<Event> done = Event::create(device, /*timing=*/false);
-  if (!done.ok())
-    return done.status();
-  Device::Scope scope(*device);
-  PERMALLOY_CUDA_TRY(device->driver(), recordEvent(done->get(), legacyStream()),
+Status WorkStream::start(const std::shared_ptr<const Device> &device, StreamHandle callers) {
+  if (device_)
+    return {};
+  if (!callers) {
+    Result<Stream> stream = Stream::create(device);
+    if (!stream.ok())
+      return stream.status();
+    Result<Event> event = Event::create(device, /*timing=*/false);
+    if (!event.ok())
+      return event.status();
+    own_ = std::move(*stream);
+    callersWork_ = std::move(*event);
+  }
+  callers_ = callers;
+  device_ = device;
+  return {};
+}
+
+Status WorkStream::waitForCaller() const {
+  if (callers_) // in which it stands already
+    return {};
+  const Driver &driver = device_->driver();
+  PERMALLOY_CUDA_TRY(driver, recordEvent(callersWork_.get(), legacyStream()),
                      "wait for the caller's work");
-  PERMALLOY_CUDA_TRY(device->driver(), waitForEventOn(stream, done->get(), 0),
+  PERMALLOY_CUDA_TRY(driver, waitForEventOn(own_.get(), callersWork_.get(), 0),
                      "wait for the caller's work");
   return {};
 }
@@ -92,6 +109,7 @@ Status Transfers::prepare(uint64_t bytes) {
 
 /// Marks the current half as under way and goes to the other, which is settled first.
 Status Transfers::submit() {
+  PERMALLOY_TRY(flush());
   Half &half = halves_[current_];
   if (half.used) {
     PERMALLOY_CUDA_TRY(device_->driver(), recordEvent(half.done.get(), stream_), "mark a copy");
@@ -101,17 +119,21 @@ Status Transfers::submit() {
   return settle(halves_[current_]);
 }
 
-/// Waits for a half and empties it.
 Status Transfers::settle(Half &half) {
   if (half.isUnderWay)
     PERMALLOY_CUDA_TRY(device_->driver(), waitForEvent(half.done.get()),
                        "copy between the host and " + device_->info().text());
+  empty(half);
+  return {};
+}
+
+/// Brings what has arrived to its destination.
+void Transfers::empty(Half &half) {
   for (const Download &download : half.downloads)
     std::memcpy(download.to, half.memory + download.offset, download.bytes);
   half.downloads.clear();
   half.used = 0;
   half.isUnderWay = false;
-  return {};
 }
 
 /// A piece of the current half, of at most `wanted` bytes.
@@ -121,18 +143,35 @@ Status Transfers::take(uint64_t wanted, uint64_t &offset, uint64_t &bytes) {
   Half &half = halves_[current_];
   offset = half.used;
   bytes = std::min(wanted, half_ - offset);
-  half.used = std::min((offset + bytes + 63) / 64 * 64, half_);
+  half.used = std::min(alignUp(offset + bytes), half_);
   return {};
 }
 
 Status Transfers::upload(DevicePointer to, const void *from, uint64_t bytes) {
   for (uint64_t done = 0, offset = 0, piece = 0; done < bytes; done += piece) {
     PERMALLOY_TRY(take(bytes - done, offset, piece));
-    std::byte *pinned = halves_[current_].memory + offset;
-    std::memcpy(pinned, static_cast<const std::byte *>(from) + done, piece);
-    PERMALLOY_CUDA_TRY(device_->driver(), copyToDevice(to + done, pinned, piece, stream_),
-                       "copy to " + device_->info().text());
+    std::memcpy(halves_[current_].memory + offset, static_cast<const std::byte *>(from) + done,
+                piece);
+    bool isNext = waiting_.bytes && to + done == waiting_.to + alignUp(waiting_.bytes) &&
+                  offset == waiting_.offset + alignUp(waiting_.bytes);
+    if (!isNext) {
+      PERMALLOY_TRY(flush());
+      waiting_ = {to + done, offset, 0};
+    }
+    waiting_.bytes = offset + piece - waiting_.offset;
+    if (waiting_.bytes >= kMostGathered)
+      PERMALLOY_TRY(flush());
   }
+  return {};
+}
+
+Status Transfers::flush() {
+  Upload upload = std::exchange(waiting_, {});
+  if (upload.bytes)
+    PERMALLOY_CUDA_TRY(
+        device_->driver(),
+        copyToDevice(upload.to, halves_[current_].memory + upload.offset, upload.bytes, stream_),
+        "copy to " + device_->info().text());
   return {};
 }
 
@@ -148,12 +187,21 @@ Status Transfers::download(void *to, DevicePointer from, uint64_t bytes) {
   return {};
 }
 
+void Transfers::deliver() {
+  for (Half &half : halves_)
+    empty(half);
+}
+
 Status Transfers::finish() {
-  PERMALLOY_TRY(submit());
-  return submit(); // settles both, the older first
+  PERMALLOY_TRY(flush());
+  PERMALLOY_CUDA_TRY(device_->driver(), waitForStream(stream_),
+                     "copy between the host and " + device_->info().text());
+  deliver();
+  return {};
 }
 
 void Transfers::abandon() {
+  waiting_ = {};
   device_->driver().waitForStream(stream_); // when that fails, nothing runs any more
   for (Half &half : halves_) {
     half.downloads.clear();

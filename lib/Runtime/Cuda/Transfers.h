@@ -58,15 +58,30 @@ private:
   EventHandle event_ = nullptr;
 };
 
-/// Lets `stream` go on when what is in the legacy default stream now is done: ours do not wait for
-/// it by themselves.
-Status waitForCallersWork(const std::shared_ptr<const Device> &device, StreamHandle stream);
+/// The stream that a session's work is put into: the caller's, or one of its own, which then waits
+/// for the legacy default stream where that may have to do with the tensors at hand.
+class WorkStream {
+public:
+  /// Once it has begun it does nothing. `callers`: null where there is none.
+  Status start(const std::shared_ptr<const Device> &device, StreamHandle callers);
+  StreamHandle get() const { return callers_ ? callers_ : own_.get(); }
+  /// What is put into the stream later begins when the caller's work so far is done.
+  Status waitForCaller() const;
+
+private:
+  std::shared_ptr<const Device> device_;
+  StreamHandle callers_ = nullptr;
+  Stream own_;
+  Event callersWork_;
+};
 
 /// Copies on one stream. The calling thread has the device's context.
 class Transfers {
 public:
   /// Bytes of a half at most.
   static constexpr uint64_t kMostHalf = 16 << 20;
+  /// Bytes of small uploads that become one copy; the bus takes as long for a call.
+  static constexpr uint64_t kMostGathered = 64 << 10;
 
   Transfers(std::shared_ptr<const Device> device, StreamHandle stream)
       : device_(std::move(device)), stream_(stream) {}
@@ -77,12 +92,17 @@ public:
   /// For copies of `bytes` in all, in both directions; nothing may be under way. Halves grow and do
   /// not shrink.
   Status prepare(uint64_t bytes);
-  /// The source may change when it returns.
+  /// The source may change when it returns. Puts the copy into the stream at the latest with
+  /// `flush`: uploads to neighbours (but for kDeviceAlignment) are one copy, what lies between them
+  /// changes.
   Status upload(DevicePointer to, const void *from, uint64_t bytes);
+  Status flush();
   /// The destination has its bytes after `finish`.
   Status download(void *to, DevicePointer from, uint64_t bytes);
   /// Waits until all is done.
   Status finish();
+  /// The same where the stream was waited for already.
+  void deliver();
   /// After a failure: waits for the stream and forgets what is not at its destination yet.
   void abandon();
 
@@ -90,6 +110,11 @@ private:
   struct Download {
     void *to;
     uint64_t offset, bytes;
+  };
+  /// Of the current half.
+  struct Upload {
+    DevicePointer to = 0;
+    uint64_t offset = 0, bytes = 0;
   };
   struct Half {
     std::byte *memory = nullptr;
@@ -101,12 +126,14 @@ private:
   Status take(uint64_t wanted, uint64_t &offset, uint64_t &bytes);
   Status submit();
   Status settle(Half &half);
+  static void empty(Half &half);
   void freeHalves();
 
   std::shared_ptr<const Device> device_;
   StreamHandle stream_;
   Half halves_[2];
   unsigned current_ = 0;
+  Upload waiting_;    ///< for `flush`
   uint64_t half_ = 0; ///< bytes of each
 };
 

@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "DeviceModel.h"
 
+#include "permalloy/Runtime/Gpu.h"
 #include "permalloy/Runtime/RunRecord.h"
 
+#include <functional>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -154,6 +156,58 @@ TEST_F(DeviceTest, IdleMemoryIsGivenBack) {
   EXPECT_TRUE(TinyCase(8, 512).runsRight(*session));
 }
 
+/// Whichever allocation fails, the run says so and the next one is right.
+TEST_F(DeviceTest, EveryAllocationMayFail) {
+  TinyCase tiny(2, 30);
+  int failures = 0;
+  for (bool done = false; !done; ++failures) {
+    auto session = open(withDevice(tinyModel()));
+    ASSERT_TRUE(session);
+    std::vector<OutputTensor> outputs(3);
+    outputs[1].device = 0;
+    gpu.allocationsLeft = failures;
+    Status status = session->run(tiny.inputs(), outputs);
+    gpu.allocationsLeft = -1;
+    done = status.ok();
+    if (!done) {
+      EXPECT_EQ(status.code(), StatusCode::outOfMemory) << status.message();
+      EXPECT_EQ(status.message().find("cannot reserve "), 0u) << status.message();
+    }
+    for (OutputTensor &output : outputs)
+      output.release();
+    EXPECT_TRUE(tiny.runsRight(*session));
+  }
+  EXPECT_EQ(failures, 5); // slots, scratch, an output, staging
+}
+
+/// Memory that a session keeps for later runs goes to whoever needs it, once.
+TEST_F(DeviceTest, IdleMemoryOfOtherSessions) {
+  auto busy = open(withDevice(tinyModel())), other = open(withDevice(cacheModel()));
+  ASSERT_TRUE(busy && other);
+  TinyCase tiny(8, 512);
+  std::vector<std::function<bool()>> needs = {
+      [&] { return allocateOnGpu(0, 100 << 10).ok(); },
+      [&] { return other->createState(8, 200).ok(); },
+      [&] {
+        ArtifactContents contents = tinyModel();
+        contents.program.weights.emplace_back("large", 0, 100 << 10);
+        contents.weightSources.push_back([](const WeightSink &sink) {
+          return sink(std::vector<std::byte>(100 << 10).data(), 100 << 10);
+        });
+        return open(withDevice(contents)) != nullptr;
+      },
+  };
+  for (size_t i = 0; i < needs.size(); ++i) {
+    ASSERT_TRUE(tiny.runsRight(*busy));
+    gpu.memory = gpu.bytes + 100;
+    EXPECT_TRUE(needs[i]()) << i;
+    gpu.memory = gpu.bytes + 100; // nothing is idle now
+    auto none = allocateOnGpu(0, 100 << 10);
+    EXPECT_EQ(none.status().code(), StatusCode::outOfMemory);
+    gpu.memory = 1 << 30;
+  }
+}
+
 TEST_F(DeviceTest, WeightsThatDoNotFit) {
   gpu.memory = 100;
   Status status = openFails(withDevice(tinyModel()));
@@ -184,16 +238,18 @@ ArtifactContents shiftedModel() {
 TEST_F(DeviceTest, OperandsOffSixteenBytes) {
   auto session = open(withDevice(shiftedModel()));
   ASSERT_TRUE(session);
-  for (int64_t n : {1, 5, 300}) {
+  int seed = 0;
+  for (int64_t n : {1, 5, 5, 5, 300, 300}) { // also where only the values are new
     std::vector<float> x(n), m(n, 2);
+    ++seed;
     for (int64_t i = 0; i < n; ++i)
-      x[i] = static_cast<float>(i);
+      x[i] = static_cast<float>(i + seed);
     std::vector<InputTensor> inputs = {{DType::f32, {n}, x.data()}, {DType::f32, {n}, m.data()}};
     OutputTensor y;
     Status status = session->run(inputs, {&y, 1});
     ASSERT_TRUE(status.ok()) << status.message();
     for (int64_t i = 0; i < n; ++i)
-      EXPECT_EQ(static_cast<float *>(y.data)[i], static_cast<float>(2 * i));
+      EXPECT_EQ(static_cast<float *>(y.data)[i], static_cast<float>(2 * (i + seed)));
     y.release();
   }
 }

@@ -196,16 +196,26 @@ static int carryOut(Function *function, const LaunchRecord &launch) {
   return areCountersZero(scratch) ? int(kSuccess) : complain("a launch leaves counters that are not zero", kLaunchFailed);
 }
 
-FAKE cuLaunchKernel(FunctionHandle handle, unsigned blocks, unsigned blocksY, unsigned blocksZ, unsigned threads, unsigned threadsY,
-                    unsigned threadsZ, unsigned shared, StreamHandle stream, void **parameters, void **extra) {
-  BEGIN;
-  auto *function = of<Function>(handle);
+int permalloy::fakecuda::makeLaunch(Function *function, unsigned blocks, unsigned threads,
+                                    unsigned shared, void **parameters, void **extra, Work &work) {
   bool isPacked = !parameters && extra && extra[0] == kParameterBuffer && extra[2] == kParameterBytes && !extra[4];
-  if (!isPacked || blocks == 0 || blocksY != 1 || blocksZ != 1 || threads == 0 || threads > 1024 || threadsY != 1 || threadsZ != 1 ||
-      static_cast<int>(shared) > function->mostShared)
+  if (!isPacked || blocks == 0 || threads == 0 || threads > 1024 || static_cast<int>(shared) > function->mostShared)
     return kInvalidValue;
   const auto *words = static_cast<const uint64_t *>(extra[1]);
   LaunchRecord launch{function->name, blocks, threads, shared, {words, words + *static_cast<size_t *>(extra[3]) / sizeof(uint64_t)}};
-  streamOf(stream)->put([function, launch] { return carryOut(function, launch); });
+  work = [function, launch] { return carryOut(function, launch); };
   return kSuccess;
+}
+
+FAKE cuLaunchKernel(FunctionHandle handle, unsigned blocks, unsigned blocksY, unsigned blocksZ, unsigned threads, unsigned threadsY,
+                    unsigned threadsZ, unsigned shared, StreamHandle stream, void **parameters, void **extra) {
+  BEGIN;
+  if (blocksY != 1 || blocksZ != 1 || threadsY != 1 || threadsZ != 1)
+    return kInvalidValue;
+  Work work;
+  int error = makeLaunch(of<Function>(handle), blocks, threads, shared, parameters, extra, work);
+  if (error == kSuccess)
+    streamOf(stream)->put(std::move(work));
+  ++state().control.launchCalls;
+  return error;
 }

@@ -9,7 +9,8 @@
 //   - Work of a stream is done when somebody waits for it, not before: a missing wait shows. Copies from pinned memory read it then.
 //   - Launches take what is aligned to 16 bytes, find the counters before their scratch zero and must leave them so; the scratch
 //     is NaN.
-//   - Calls need a current context, and those that a capture forbids fail.
+//   - Calls need a current context.
+//   - Nodes of a graph that no edge orders run in the wrong order.
 //
 // What runs: a "cubin" that begins with FakeImage is code for this CPU. Of PTX and NVIDIA's own cubins the launches are recorded and
 // nothing is computed.
@@ -65,7 +66,9 @@ struct Control {
   int capability = 80;         ///< of all devices
   uint64_t memory = 1 << 30;   ///< bytes of each device
   bool lacksGraphs = false;    ///< an instantiation fails
+  bool refusesUpdates = false; ///< of nodes of graphs
   bool refusesCubins = false;  ///< as if they were of a newer ptxas
+  int allocationsLeft = -1;    ///< of device memory until all fail; -1: none does
   int failingLaunch = -1;      ///< launches until one fails; -1: none
 
   std::vector<LaunchRecord> launches;
@@ -74,7 +77,8 @@ struct Control {
   uint64_t bytes = 0;
   /// What happened so far.
   uint64_t toDevice = 0, toHost = 0;     ///< bytes over the bus
-  uint64_t graphLaunches = 0, instantiations = 0, allocationCalls = 0, ptxModules = 0;
+  uint64_t eventRecords = 0, launchCalls = 0, graphLaunches = 0, nodeUpdates = 0, instantiations = 0;
+  uint64_t allocationCalls = 0, ptxModules = 0;
 };
 
 /// Looked up by name in the library: "permalloyFakeCuda".

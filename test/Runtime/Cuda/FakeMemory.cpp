@@ -9,10 +9,11 @@ FAKE cuMemAlloc_v2(DevicePointer *address, size_t bytes) {
   BEGIN;
   Control &control = state().control;
   ++control.allocationCalls;
-  if (captures)
-    return kCaptureUnsupported;
+  if (bytes && control.allocationsLeft == 0)
+    return kOutOfMemory;
   if (bytes == 0 || bytes > control.memory || control.bytes > control.memory - bytes)
     return bytes ? int(kOutOfMemory) : int(kInvalidValue);
+  control.allocationsLeft -= control.allocationsLeft > 0;
   size_t rounded = (bytes + 511) / 512 * 512;
   std::unique_ptr<std::byte, FreeMemory> block(static_cast<std::byte *>(std::aligned_alloc(512, rounded)));
   std::memset(block.get(), 0xff, rounded);
@@ -25,8 +26,6 @@ FAKE cuMemAlloc_v2(DevicePointer *address, size_t bytes) {
 }
 FAKE cuMemFree_v2(DevicePointer address) {
   BEGIN_RELEASE;
-  if (captures)
-    return kCaptureUnsupported;
   runAll();
   auto known = state().memory.find(address & ~kDeviceBit);
   if (known == state().memory.end())

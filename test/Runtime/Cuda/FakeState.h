@@ -33,7 +33,6 @@ enum : int {
   kNotReady = 600,
   kMisaligned = 716,
   kLaunchFailed = 719,
-  kCaptureUnsupported = 900,
 };
 
 /// Makes the driver's other calls on this thread wait; work of streams may call in again.
@@ -47,11 +46,8 @@ using Work = std::function<int()>;
 struct Stream {
   std::deque<Work> work;
   uint64_t queued = 0, done = 0;
-  std::vector<Work> *capture = nullptr;
 
   void put(Work item) {
-    if (capture)
-      return capture->push_back(std::move(item));
     work.push_back(std::move(item));
     ++queued;
   }
@@ -84,7 +80,6 @@ struct Function {
 struct Module {
   std::map<std::string, std::unique_ptr<Function>> functions;
 };
-using Graph = std::vector<Work>;
 
 struct State {
   State();
@@ -102,7 +97,6 @@ inline State &state() {
 }
 
 inline thread_local std::vector<ContextHandle> contexts;
-inline thread_local int captures = 0;
 
 /// What every call but the first ones begins with.
 struct Call {
@@ -156,6 +150,10 @@ inline void runAll() {
   for (Stream *stream : state().streams)
     stream->run(stream->queued);
 }
+
+/// A launch as work, from what cuLaunchKernel and nodes of graphs are given.
+int makeLaunch(Function *function, unsigned blocks, unsigned threads, unsigned shared,
+               void **parameters, void **extra, Work &work);
 
 template <class T, class Handle> T *of(Handle handle) { return reinterpret_cast<T *>(handle); }
 

@@ -1,4 +1,4 @@
-//===- FakeStreams.cpp - streams, events and graphs of the fake driver *- C++ -*-===//
+//===- FakeStreams.cpp - streams and events of the fake driver -------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "FakeState.h"
 
@@ -24,8 +24,6 @@ FAKE cuStreamDestroy_v2(StreamHandle stream) {
 FAKE cuStreamSynchronize(StreamHandle stream) {
   BEGIN;
   Stream *queue = streamOf(stream);
-  if (queue->capture)
-    return kCaptureUnsupported;
   queue->run(queue->queued);
   return sticky;
 }
@@ -55,6 +53,7 @@ FAKE cuEventDestroy_v2(EventHandle event) {
 FAKE cuEventRecord(EventHandle event, StreamHandle stream) {
   BEGIN;
   auto *mark = of<Event>(event);
+  ++state().control.eventRecords;
   mark->isReached = false;
   mark->stream = streamOf(stream);
   mark->stream->put([=] { return mark->isReached = true, mark->time = std::chrono::steady_clock::now(), kSuccess; });
@@ -75,52 +74,5 @@ FAKE cuEventElapsedTime(float *milliseconds, EventHandle begin, EventHandle end)
   if (!first->isReached || !last->isReached)
     return kNotReady;
   *milliseconds = std::chrono::duration<float, std::milli>(last->time - first->time).count();
-  return kSuccess;
-}
-FAKE cuStreamBeginCapture_v2(StreamHandle stream, int) {
-  BEGIN;
-  if (streamOf(stream)->capture || streamOf(stream) == &state().legacy)
-    return kCaptureUnsupported;
-  streamOf(stream)->capture = new Graph();
-  ++captures;
-  return kSuccess;
-}
-FAKE cuStreamEndCapture(StreamHandle stream, GraphHandle *graph) {
-  BEGIN;
-  Stream *queue = streamOf(stream);
-  if (!queue->capture)
-    return kInvalidValue;
-  --captures;
-  ++state().control.graphs;
-  *graph = reinterpret_cast<GraphHandle>(std::exchange(queue->capture, nullptr));
-  return kSuccess;
-}
-FAKE cuGraphInstantiateWithFlags(GraphExecHandle *exec, GraphHandle graph, unsigned long long) {
-  BEGIN;
-  if (state().control.lacksGraphs)
-    return kInvalidValue;
-  ++state().control.graphs;
-  ++state().control.instantiations;
-  *exec = reinterpret_cast<GraphExecHandle>(new Graph(*of<Graph>(graph)));
-  return kSuccess;
-}
-FAKE cuGraphLaunch(GraphExecHandle exec, StreamHandle stream) {
-  BEGIN;
-  ++state().control.graphLaunches;
-  for (const Work &work : *of<Graph>(exec))
-    streamOf(stream)->put(work);
-  return kSuccess;
-}
-FAKE cuGraphExecDestroy(GraphExecHandle exec) {
-  BEGIN_RELEASE;
-  runAll();
-  delete of<Graph>(exec);
-  --state().control.graphs;
-  return kSuccess;
-}
-FAKE cuGraphDestroy(GraphHandle graph) {
-  BEGIN_RELEASE;
-  delete of<Graph>(graph);
-  --state().control.graphs;
   return kSuccess;
 }

@@ -19,7 +19,7 @@ kern.kernel @floats contraction attributes {symbols = ["s"], arg_dims = [[#tfm.d
 // One row: blocks share K, the last one adds up.
 // CHECK: .visible .entry row(
 // CHECK: ld.global.nc.v4.b32
-// CHECK: fence.{{.*}}gpu
+// CHECK: fence.acq_rel.gpu
 // CHECK: atom.{{.*}}inc
 // CHECK-NOT: cp.async
 // SCHEDULE: kern.kernel @row {{.*}}form = "fma"{{.*}}skinny_split = 16

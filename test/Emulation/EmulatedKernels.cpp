@@ -24,8 +24,8 @@ static llvm::Expected<llvm::SmallVector<char, 0>> emulate(kern::KernelOp kernel,
   auto function = module->lookupSymbol<mlir::LLVM::LLVMFuncOp>(name);
   fakecuda::FakeImage head;
   head.buffers = llvm::count_if(function.getArgumentTypes().drop_back(), llvm::IsaPred<mlir::LLVM::LLVMPointerType>);
-  head.isThread = !threadsAreIndependent(*module, name);
-  if (mlir::failed(head.isThread ? toCpuThread(*module, name) : toCpuLoops(*module, name)) || mlir::failed(lowerToLLVM(*module, cpuLoopsTarget())))
+  head.isThread = std::getenv("PERMALLOY_GPU_CHECK") || !threadsAreIndependent(*module, name);
+  if (mlir::failed(head.isThread ? toCpuThread(*module, name, kernel) : toCpuLoops(*module, name)) || mlir::failed(lowerToLLVM(*module, cpuLoopsTarget())))
     return failed("has no form on a CPU");
   auto object = emitObject(*module, cpuLoopsTarget());
   if (!object)

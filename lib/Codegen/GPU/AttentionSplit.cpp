@@ -86,19 +86,7 @@ void AttentionWarps::storeItem(Value row, Value column, const Merged &merged) {
 /// Whether this block is the last of the head's that comes here. Everything the others stored is then seen.
 Value AttentionWarps::isLastOf(Value splits, Value tile, Value word) {
   Value counters = b.at(b.launchScratch(), -int64_t(artifact::kDeviceCounters * sizeof(uint32_t)));
-  Value counter = b.at(counters, b.mul(tile, 4)), isFirstThread = b.equal(b.threadInBlock(), b.i64(0));
-  auto number = [&](int64_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); };
-  LLVM::FenceOp::create(b, LLVM::AtomicOrdering::acq_rel, "device");
-  warp.barrier();
-  b.ifThen(isFirstThread, [&] {
-    Value before = LLVM::AtomicRMWOp::create(b, LLVM::AtomicBinOp::add, counter, number(1), LLVM::AtomicOrdering::acq_rel, "device");
-    b.store(before, word);
-  });
-  warp.barrier();
-  Value isLast = b.equal(b.load(b.getI32Type(), word), i32(b.sub(splits, 1)));
-  b.ifThen(both(isLast, isFirstThread), [&] { b.store(number(0), counter); });
-  LLVM::FenceOp::create(b, LLVM::AtomicOrdering::acq_rel, "device");
-  return isLast;
+  return warp.arriveLast(b.at(counters, b.mul(tile, 4)), b.narrow(splits), word);
 }
 
 void AttentionWarps::mergeWarps(MutableArrayRef<Value> state, Value splits, Value split, Value tile) {

@@ -2,10 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/GPU/CpuThreads.h"
 #include "../CPU/ElementOps.h"
-#include "permalloy/Codegen/CPU/KernelBuilder.h"
+#include "CpuAccesses.h"
+#include "permalloy/Codegen/CPU/KernelFrame.h"
 #include "permalloy/Codegen/CPU/VectorMath.h"
 #include "permalloy/Codegen/GPU/CpuLoops.h"
+#include "permalloy/Codegen/GPU/GpuKernel.h"
 #include "permalloy/Codegen/GPU/WarpBuilder.h"
+#include "permalloy/Reference/Tensor.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -21,18 +24,19 @@ namespace {
 
 class ThreadBuilder {
 public:
-  ThreadBuilder(KernelBuilder &b, LLVM::LLVMFuncOp kernel) : b(b), kernel(kernel), machine(b.scratch()) {
+  ThreadBuilder(KernelBuilder &b, LLVM::LLVMFuncOp kernel, unsigned buffers)
+      : b(b), kernel(kernel), buffers(buffers), machine(b.scratch()) {
     pointer = LLVM::LLVMPointerType::get(b.getContext());
     words = b.stackBuffer(64);
     function = b.load(pointer, machine, 8);
   }
-  LogicalResult run();
+  LogicalResult run(StringRef name, const DescribeBuffers &describe);
 
 private:
-  LogicalResult replace(Operation *op);
-  void tell(ThreadStep what, ValueRange operands);
-  void ask(Operation *op, ThreadStep what, ValueRange operands);
-  void tellAccesses(Operation *root);
+  LogicalResult replace(Operation *op, const CpuAccesses &accesses);
+  void tell(ThreadStep what, unsigned place, ValueRange operands);
+  void takeResults(Operation *op);
+  void declare(ArrayRef<ThreadBuffer> all, Value scratch);
   void give(Operation *op, Value with) { op->getResult(0).replaceAllUsesWith(with); }
   Value toWord(Value value);
   Value packHalves(Value low, Value high, Type half);
@@ -40,6 +44,7 @@ private:
 
   KernelBuilder &b;
   LLVM::LLVMFuncOp kernel;
+  unsigned buffers;
   Value machine, words, function;
   LLVM::LLVMPointerType pointer;
 };
@@ -60,21 +65,20 @@ Value ThreadBuilder::packHalves(Value low, Value high, Type half) {
   return b.load(VectorType::get(2, half), place, 4);
 }
 
-/// Stores the operands as words and calls the machine.
-void ThreadBuilder::tell(ThreadStep what, ValueRange operands) {
+/// Stores the operands as words and calls the machine for the operation number `place`.
+void ThreadBuilder::tell(ThreadStep what, unsigned place, ValueRange operands) {
   int64_t offset = 0;
   for (Value operand : operands) {
-    bool isAddress = isa<LLVM::LLVMPointerType>(operand.getType());
-    b.store(isAddress ? operand : toWord(operand), b.at(words, offset), 4);
-    offset += isAddress ? 8 : 4;
+    bool isWide = isa<LLVM::LLVMPointerType>(operand.getType()) || operand.getType().isInteger(64);
+    b.store(isWide ? operand : toWord(operand), b.at(words, offset), 4);
+    offset += isWide ? 8 : 4;
   }
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {pointer, b.getI64Type(), pointer});
-  LLVM::CallOp::create(b, type, ValueRange{function, machine, b.i64(int64_t(what)), words});
+  LLVM::CallOp::create(b, type, ValueRange{function, machine, b.i64(int64_t(what) | int64_t(place) << 32), words});
 }
 
-/// Tells the machine, and takes the results of `op`, all as words.
-void ThreadBuilder::ask(Operation *op, ThreadStep what, ValueRange operands) {
-  tell(what, operands);
+/// The results of `op` as the machine left them.
+void ThreadBuilder::takeResults(Operation *op) {
   if (op->getNumResults() == 0)
     return;
   auto structure = dyn_cast<LLVM::LLVMStructType>(op->getResultTypes()[0]);
@@ -99,27 +103,23 @@ Value ThreadBuilder::dotBytes(NVVM::DotAccumulate4WayOp dot) {
   return sum;
 }
 
-/// Loads and stores of shared memory, so that the machine sees bank conflicts.
-void ThreadBuilder::tellAccesses(Operation *root) {
-  int32_t number = 0;
-  root->walk([&](Operation *op) {
-    auto load = dyn_cast<LLVM::LoadOp>(op);
-    auto store = dyn_cast<LLVM::StoreOp>(op);
-    Value address = load ? load.getAddr() : store ? store.getAddr() : Value();
-    Type type = load ? load.getType() : store ? store.getValue().getType() : Type();
-    if (!address || cast<LLVM::LLVMPointerType>(address.getType()).getAddressSpace() == 0 || !getElementTypeOrSelf(type).isIntOrFloat())
-      return;
-    auto vector = dyn_cast<VectorType>(type);
-    int64_t bits = vector ? vector.getNumElements() * vector.getElementTypeBitWidth() : type.getIntOrFloatBitWidth();
-    b.setInsertionPoint(op);
-    auto word = [&](int64_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); };
-    tell(ThreadStep::access, {word(number++), word(bits / 8), address});
-  });
+/// The words of ThreadStep::fence.
+static unsigned orderOf(LLVM::FenceOp fence) {
+  using enum LLVM::AtomicOrdering;
+  if (fence.getSyncscope().value_or("") != "device" && !fence.getSyncscope().value_or("").empty())
+    return 0; // of the block alone: barriers do that here
+  bool both = fence.getOrdering() == acq_rel || fence.getOrdering() == seq_cst;
+  return (both || fence.getOrdering() == acquire ? 1 : 0) | (both || fence.getOrdering() == release ? 2 : 0);
 }
 
 /// What follows for one operation of the thread; it is erased then.
-LogicalResult ThreadBuilder::replace(Operation *op) {
+LogicalResult ThreadBuilder::replace(Operation *op, const CpuAccesses &accesses) {
   b.setInsertionPoint(op);
+  // Tells the machine, and takes the results, all as words.
+  auto ask = [&](Operation *op, ThreadStep what, ValueRange operands) {
+    tell(what, accesses.placeOf(op), operands);
+    takeResults(op);
+  };
   auto number = [&](int64_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); };
   auto low = [&](Value value) { return arith::TruncIOp::create(b, b.getI32Type(), value).getResult(); };
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
@@ -130,10 +130,14 @@ LogicalResult ThreadBuilder::replace(Operation *op) {
       .Case([&](NVVM::Barrier0Op) { return ask(op, ThreadStep::barrier, {}), success(); })
       .Case([&](NVVM::CpAsyncOp copy) {
         Value bytes = copy.getCpSize() ? copy.getCpSize() : number(copy.getSize()).getResult();
-        return ask(op, ThreadStep::copy, {copy.getDst(), copy.getSrc(), bytes}), success();
+        Value buffer = number(accesses.bufferOf(copy.getSrc()).value_or(ThreadAccess::unknown));
+        return ask(op, ThreadStep::copy, {copy.getDst(), copy.getSrc(), bytes, buffer}), success();
       })
       .Case([&](NVVM::CpAsyncCommitGroupOp) { return ask(op, ThreadStep::commitCopies, {}), success(); })
       .Case([&](NVVM::CpAsyncWaitGroupOp wait) { return ask(op, ThreadStep::waitCopies, {number(wait.getN())}), success(); })
+      .Case([&](LLVM::FenceOp fence) {
+        return ask(op, ThreadStep::fence, {number(orderOf(fence))}), success();
+      })
       .Case([&](NVVM::SyncWarpOp) { return ask(op, ThreadStep::barrierOfWarp, {}), success(); })
       .Case([&](NVVM::LdMatrixOp load) {
         bool isTransposed = load.getLayout() == NVVM::MMALayout::col;
@@ -172,40 +176,64 @@ static bool isForeign(Operation *op) {
     return address.getGlobalName() == kSharedMemory;
   if (auto call = dyn_cast<LLVM::CallIntrinsicOp>(op))
     return call.getIntrin() == kExp2Intrinsic;
-  return isa<LLVM::AddrSpaceCastOp>(op) || isa_and_nonnull<NVVM::NVVMDialect>(op->getDialect());
+  return isa<LLVM::AddrSpaceCastOp, LLVM::FenceOp>(op) || isa_and_nonnull<NVVM::NVVMDialect>(op->getDialect());
 }
 
-LogicalResult ThreadBuilder::run() {
+/// Tells the machine of all buffers.
+void ThreadBuilder::declare(ArrayRef<ThreadBuffer> all, Value scratch) {
+  auto number = [&](int64_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); };
+  for (auto [i, buffer] : llvm::enumerate(all))
+    tell(ThreadStep::declare, 0, {number(i), number(buffer.isResult), i < buffers ? b.buffer(i) : scratch, buffer.bytes});
+}
+
+LogicalResult ThreadBuilder::run(StringRef name, const DescribeBuffers &describe) {
   IRMapping mapping;
-  unsigned buffers = llvm::count_if(kernel.getArgumentTypes().drop_back(), llvm::IsaPred<LLVM::LLVMPointerType>);
+  SmallVector<std::pair<Value, uint16_t>> roots;
   for (BlockArgument argument : kernel.getArguments().drop_back()) {
     unsigned number = argument.getArgNumber();
     mapping.map(argument, number < buffers ? b.buffer(number) : b.scalar(number - buffers));
+    if (number < buffers)
+      roots.push_back({b.buffer(number), number});
   }
-  mapping.map(kernel.getArguments().back(), b.load(pointer, b.at(machine, 16), 8));
+  Value scratch = b.load(pointer, b.at(machine, 16), 8);
+  mapping.map(kernel.getArguments().back(), scratch);
+  roots.push_back({scratch, buffers});
+  CpuAccesses accesses(b, machine, roots);
+  declare(describe(b), scratch);
   Block *entry = b.getInsertionBlock();
+  Operation *last = &entry->back();
   for (Operation &op : kernel.getBody().front().without_terminator())
     b.clone(op, mapping);
-  tellAccesses(b.getInsertionBlock()->getParentOp());
+  if (failed(accesses.find(entry->getParentOp(), last)))
+    return failure();
+  b.setInsertionPointAfter(last);
+  accesses.handOver(name);
+  accesses.tell();
   // One address space.
   SmallVector<Operation *> foreign;
   entry->walk([&](Operation *op) {
-    for (Value result : op->getResults())
-      if (isa<LLVM::LLVMPointerType>(result.getType()))
-        result.setType(pointer);
     if (isForeign(op))
       foreign.push_back(op);
   });
   for (Operation *op : foreign) {
-    if (failed(replace(op)))
+    if (failed(replace(op, accesses)))
       return failure();
     op->erase();
   }
+  entry->walk([&](Operation *op) {
+    for (Value result : op->getResults())
+      if (isa<LLVM::LLVMPointerType>(result.getType()))
+        result.setType(pointer);
+    for (Region &region : op->getRegions())
+      for (BlockArgument argument : region.getArguments())
+        if (isa<LLVM::LLVMPointerType>(argument.getType()))
+          argument.setType(pointer);
+  });
   b.setInsertionPointToEnd(entry);
   return success();
 }
 
-LogicalResult codegen::toCpuThread(ModuleOp module, StringRef name) {
+LogicalResult codegen::toCpuThread(ModuleOp module, StringRef name, const DescribeBuffers &describe) {
   auto kernel = module.lookupSymbol<LLVM::LLVMFuncOp>(name);
   if (!kernel || !kernel->hasAttr(NVVM::NVVMDialect::getKernelFuncAttrName()))
     return module.emitError("has no GPU kernel '") << name << "'";
@@ -213,7 +241,7 @@ LogicalResult codegen::toCpuThread(ModuleOp module, StringRef name) {
   unsigned parameters = kernel.getNumArguments() - 1;
   unsigned buffers = llvm::count_if(kernel.getArgumentTypes().drop_back(), llvm::IsaPred<LLVM::LLVMPointerType>);
   KernelBuilder b(module, kernel.getLoc(), name, cpuLoopsTarget(), buffers, parameters - buffers);
-  if (failed(ThreadBuilder(b, kernel).run()))
+  if (failed(ThreadBuilder(b, kernel, buffers).run(name, describe)))
     return failure();
   b.finish();
   roundInIntegers(b.getInsertionBlock()->getParentOp());
@@ -221,4 +249,32 @@ LogicalResult codegen::toCpuThread(ModuleOp module, StringRef name) {
   if (Operation *shared = module.lookupSymbol(kSharedMemory))
     shared->erase(); // it is the machine's
   return success();
+}
+
+LogicalResult codegen::toCpuThread(ModuleOp module, StringRef name, kern::KernelOp kernel) {
+  return toCpuThread(module, name, [&](KernelBuilder &b) {
+    KernelFrame frame(b, kernel);
+    // Where a size follows from data that the kernel finds, there is no limit.
+    auto emit = [&](tfm::DimExprAttr bytes) {
+      bool isKnown = true;
+      bytes.walkSymbols([&](StringRef symbol) { isKnown &= llvm::is_contained(kernel.getSymbols(), b.getStringAttr(symbol)); });
+      return isKnown ? frame.emit(bytes) : b.i64(int64_t(1) << 40);
+    };
+    auto bytesOf = [&](Value value) {
+      auto type = cast<RankedTensorType>(value.getType());
+      if (type.getEncoding())
+        return b.i64(reference::storageBytes(type));
+      auto bytes = tfm::DimExprAttr::constant(b.getContext(), reference::elementBytes(reference::elementOf(type.getElementType())));
+      for (tfm::DimExprAttr dim : frame.dims(value))
+        bytes = tfm::DimExprAttr::mul(bytes, dim);
+      return emit(bytes);
+    };
+    SmallVector<ThreadBuffer> all;
+    for (BlockArgument argument : kernel.getBlock().getArguments())
+      all.push_back({bytesOf(argument), false});
+    for (Value result : kernel.yielded())
+      all.push_back({bytesOf(result), true});
+    all.push_back({emit(gpuLaunch(kernel).scratchBytes), true});
+    return all;
+  });
 }

@@ -9,6 +9,7 @@
 #include "mlir/IR/Verifier.h"
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/IR/InstIterator.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Support/TargetSelect.h"
@@ -54,6 +55,17 @@ static Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const GpuTar
   return machine;
 }
 
+/// What a warp does together stays where all its threads come by: no pass may move it behind a branch, or copy it into both. LLVM 22
+/// declares products of tensor cores as functions that know nothing of other threads, which may be sunk to where results are stored.
+static void keepConvergent(llvm::Function &kernel) {
+  for (llvm::Instruction &instruction : llvm::instructions(kernel)) {
+    auto *call = llvm::dyn_cast<llvm::CallInst>(&instruction);
+    const llvm::Function *callee = call ? call->getCalledFunction() : nullptr;
+    if (callee && callee->getName().starts_with("llvm.nvvm.mma."))
+      call->setConvergent();
+  }
+}
+
 static Expected<std::unique_ptr<llvm::Module>> translate(mlir::ModuleOp module, llvm::LLVMContext &context,
                                                          llvm::TargetMachine &machine) {
   std::unique_ptr<llvm::Module> result = mlir::translateModuleToLLVMIR(module, context, "kernel");
@@ -66,6 +78,7 @@ static Expected<std::unique_ptr<llvm::Module>> translate(mlir::ModuleOp module, 
     function.addFnAttr("no-builtins"); // a loop must not turn into a call of memcpy
     if (!function.isDeclaration())
       function.addFnAttr(llvm::Attribute::NoUnwind);
+    keepConvergent(function);
   }
   optimizeModule(*result, machine);
   return result;

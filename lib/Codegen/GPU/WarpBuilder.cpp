@@ -61,17 +61,20 @@ Value WarpBuilder::dotBytes(Value x, bool xSigned, Value y, bool ySigned, Value 
                                            LLVM::BitcastOp::create(b, bytes, y), type(ySigned), sum);
 }
 
+/// A release hands on what barriers ordered before it, and the barrier behind an acquire what that brought. So the fences are those of the
+/// thread that counts: a fence of another one before the barrier says nothing by PTX. The atomic operation itself is relaxed, since LLVM 22
+/// drops its order.
 Value WarpBuilder::arriveLast(Value counter, Value count, Value word) {
   auto fence = [&] { LLVM::FenceOp::create(b, LLVM::AtomicOrdering::acq_rel, "device"); };
-  fence();
   barrier();
   b.ifThen(b.equal(b.threadIndex(), b.i32(0)), [&] {
     Value most = b.sub(count, 1); // behind it comes 0
+    fence();
     Value before = LLVM::AtomicRMWOp::create(b, LLVM::AtomicBinOp::uinc_wrap, counter, most, LLVM::AtomicOrdering::monotonic, "device", 4);
+    fence();
     b.store(arith::ExtUIOp::create(b, b.getI32Type(), b.equal(before, most)), word, 4);
   });
   barrier();
-  fence();
   return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, b.load(b.getI32Type(), word, 4), b.i32(0));
 }
 

@@ -1,76 +1,84 @@
 //===- GpuMachine.cpp - blocks of GPU threads on a CPU ----------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "GpuMachine.h"
+#include "GpuBlock.h"
 
-#include "llvm/ADT/APFloat.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/MathExtras.h"
 
-#include <algorithm>
-#include <atomic>
-#include <deque>
-#include <ucontext.h>
+#include <numeric>
 
 using namespace permalloy::codegen;
 using namespace permalloy::codegen::test;
+using llvm::formatv;
+
+static constexpr size_t kStackBytes = 128 * 1024;
+
+//===----------------------------------------------------------------------===//
+// Stacks
+//===----------------------------------------------------------------------===//
+
+/// Saves what a function call keeps on this stack and its top at `from`, and goes on where the stack `to` was left.
+[[gnu::naked, gnu::noinline]] static void switchStack(void **, void *) {
+  asm("pushq %rbp\n pushq %rbx\n pushq %r12\n pushq %r13\n pushq %r14\n pushq %r15\n"
+      "movq %rsp, (%rdi)\n movq %rsi, %rsp\n"
+      "popq %r15\n popq %r14\n popq %r13\n popq %r12\n popq %rbx\n popq %rbp\n retq\n");
+}
+
+/// Of the thread `number` of any block of this thread of the CPU, such that switching to it calls `enter`.
+static void *freshStack(unsigned number, void (*enter)()) {
+  thread_local std::vector<std::unique_ptr<char[]>> stacks;
+  while (stacks.size() <= number)
+    stacks.push_back(std::make_unique_for_overwrite<char[]>(kStackBytes));
+  auto top = reinterpret_cast<uintptr_t>(stacks[number].get() + kStackBytes) & ~uintptr_t(63);
+  auto *words = reinterpret_cast<uintptr_t *>(top) - 8; // six registers, where to return to, and a word that aligns the stack
+  std::fill_n(words, 8, 0);
+  words[6] = reinterpret_cast<uintptr_t>(enter);
+  return words;
+}
+
+//===----------------------------------------------------------------------===//
+// The machine
+//===----------------------------------------------------------------------===//
 
 namespace {
 
-constexpr unsigned kWarp = 32, kStackBytes = 128 * 1024;
-
-struct Copy {
-  char *to;
-  const char *from;
-  uint32_t bytes;
-};
-
-/// Of shared memory.
-struct Access {
-  uint32_t instruction, bytes;
-  uintptr_t address;
-};
-
-std::atomic<uint64_t> conflicts = 0;
-
-struct Thread {
-  ucontext_t context;
-  bool done = false;
-  /// What it waits for; nothing: it can run.
-  std::optional<ThreadStep> wants;
-  uint32_t *words = nullptr;
-  std::vector<Copy> open;
-  std::deque<std::vector<Copy>> groups;
-  std::vector<Access> accesses;
-};
-
-/// One block.
-class Block : public ThreadMachine {
+/// One launch.
+class Machine : public ThreadMachine {
 public:
-  Block(KernelFunction kernel, void *const *buffers, const int64_t *scalars, int64_t number, unsigned count, size_t sharedBytes,
-        void *launchScratch);
-  void run();
+  Machine(KernelFunction kernel, void *const *buffers, const int64_t *scalars, unsigned count, size_t sharedBytes, void *launchScratch,
+          MachineSchedule schedule);
+  void run(int64_t begin, int64_t end);
 
 private:
-  static void enter(unsigned low, unsigned high, unsigned thread);
+  static void enter();
   static void take(ThreadMachine *machine, int64_t what, uint32_t *words);
-  bool act(ThreadStep what, uint32_t *words);
+  static void see(ThreadMachine *machine, void *address, uint64_t access);
+  bool act(ThreadStep what, uint32_t *words, unsigned place);
+  void carryOut(const Copy &copy);
   void wait(unsigned groups);
-  bool release(unsigned first, unsigned count, bool isWarp);
-  void checkBanks(unsigned first);
-  void together(unsigned first, ThreadStep what);
-  void loadMatrix(unsigned first, bool isTransposed);
-  void multiply(unsigned first, ThreadStep what);
-  void shuffle(unsigned first);
-  void ballot(unsigned first);
-  Thread &at(unsigned number) { return threads[number]; }
+  void finish();
+  bool runBlock(int64_t block);
+  bool runWarp(unsigned warp);
+  bool releaseWarp(unsigned warp);
+  bool releaseBlock();
+  void reportWaiting();
+  std::vector<unsigned> ordered(unsigned count);
 
   KernelFunction kernel;
   void *const *buffers;
   const int64_t *scalars;
-  int64_t number;
+  int64_t number = 0;
+  MachineSchedule schedule;
+  std::minstd_rand random;
   std::vector<char> memory;
   std::vector<Thread> threads;
-  ucontext_t scheduler;
+  GpuChecks checks;
+  void *scheduler = nullptr;
   unsigned current = 0;
 };
+
+thread_local Machine *running = nullptr;
 
 char *addressOf(const uint32_t *words) {
   char *address;
@@ -78,69 +86,75 @@ char *addressOf(const uint32_t *words) {
   return address;
 }
 
-/// Of the thread `number` of any block of this thread of the CPU: blocks run one after the other.
-char *stackOf(unsigned number) {
-  thread_local std::vector<std::unique_ptr<char[]>> stacks;
-  while (stacks.size() <= number)
-    stacks.push_back(std::make_unique_for_overwrite<char[]>(kStackBytes));
-  return stacks[number].get();
-}
-
-float floatOf(uint32_t bits) { return std::bit_cast<float>(bits); }
-
-int32_t byteOf(uint32_t word, unsigned index, bool isUnsigned) {
-  uint8_t byte = word >> 8 * index;
-  return isUnsigned ? int32_t(byte) : int32_t(int8_t(byte));
-}
-
-/// Element `index` of an operand word.
-float elementOf(ThreadStep type, uint32_t word, unsigned index) {
-  if (type == ThreadStep::multiplyTf32)
-    return floatOf(word & 0xffffe000u); // 10 bits of mantissa
-  uint16_t half = word >> 16 * index;
-  if (int64_t(type) != int64_t(ThreadStep::multiplyTf32) + 1) // bf16
-    return floatOf(uint32_t(half) << 16);
-  llvm::APFloat value(llvm::APFloat::IEEEhalf(), llvm::APInt(16, half));
-  bool lossy;
-  value.convert(llvm::APFloat::IEEEsingle(), llvm::APFloat::rmNearestTiesToEven, &lossy);
-  return value.convertToFloat();
-}
+uintptr_t sharedBase(const std::vector<char> &memory) { return llvm::alignTo(reinterpret_cast<uintptr_t>(memory.data()), 1024); }
 
 } // namespace
 
-Block::Block(KernelFunction kernel, void *const *buffers, const int64_t *scalars, int64_t number, unsigned count, size_t sharedBytes,
-             void *launchScratch)
-    : kernel(kernel), buffers(buffers), scalars(scalars), number(number), memory(sharedBytes + 1024, char(0xff)), threads(count) {
+Machine::Machine(KernelFunction kernel, void *const *buffers, const int64_t *scalars, unsigned count, size_t sharedBytes,
+                 void *launchScratch, MachineSchedule schedule)
+    : kernel(kernel), buffers(buffers), scalars(scalars), schedule(schedule), random(schedule.order), memory(sharedBytes + 1024),
+      threads(count), checks(sharedBase(memory), sharedBytes) {
   step = take;
-  shared = reinterpret_cast<void *>(llvm::alignTo(reinterpret_cast<uintptr_t>(memory.data()), 1024));
+  shared = reinterpret_cast<void *>(sharedBase(memory));
   scratch = launchScratch;
+  access = see;
+  places = nullptr;
+  EXPECT_EQ(count % kWarp, 0u);
 }
 
-void Block::enter(unsigned low, unsigned high, unsigned thread) {
-  auto *block = reinterpret_cast<Block *>(uintptr_t(high) << 32 | low);
-  auto function = reinterpret_cast<void (*)(void *const *, const int64_t *, int64_t, int64_t, ThreadMachine *)>(block->kernel);
-  function(block->buffers, block->scalars, block->number, thread, block);
-  block->at(thread).done = true;
+void Machine::enter() {
+  Machine *own = running;
+  auto function = reinterpret_cast<void (*)(void *const *, const int64_t *, int64_t, int64_t, ThreadMachine *)>(own->kernel);
+  function(own->buffers, own->scalars, own->number, own->current, own);
+  own->finish();
+  Thread &thread = own->threads[own->current];
+  thread.isDone = true;
+  switchStack(&thread.stack, own->scheduler); // not to come back
 }
+
+//===----------------------------------------------------------------------===//
+// What a thread does alone
+//===----------------------------------------------------------------------===//
 
 /// From the kernel: done at once, or the thread stops until others have come.
-void Block::take(ThreadMachine *machine, int64_t what, uint32_t *words) {
-  auto *block = static_cast<Block *>(machine);
-  Thread &thread = block->at(block->current);
-  if (block->act(ThreadStep(what), words))
+void Machine::take(ThreadMachine *machine, int64_t what, uint32_t *words) {
+  auto *own = static_cast<Machine *>(machine);
+  auto step = ThreadStep(what & 0xffffffff);
+  unsigned place = unsigned(what >> 32);
+  if (own->act(step, words, place))
     return;
-  thread.wants = ThreadStep(what);
+  Thread &thread = own->threads[own->current];
+  thread.wants = step;
+  thread.place = place;
   thread.words = words;
-  swapcontext(&thread.context, &block->scheduler);
+  if (step == ThreadStep::loadMatrix || step == ThreadStep::loadTransposed)
+    own->checks.access(own->current, reinterpret_cast<uintptr_t>(addressOf(words)),
+                       {16, 16, ThreadAccess::load, 0, ThreadAccess::shared, uint16_t(place)});
+  switchStack(&thread.stack, own->scheduler);
 }
 
-/// What a thread does alone.
-bool Block::act(ThreadStep what, uint32_t *words) {
-  Thread &thread = at(current);
+void Machine::see(ThreadMachine *machine, void *address, uint64_t packed) {
+  auto *own = static_cast<Machine *>(machine);
+  auto access = std::bit_cast<ThreadAccess>(packed);
+  auto at = reinterpret_cast<uintptr_t>(address);
+  if (access.buffer == ThreadAccess::shared)
+    own->threads[own->current].accesses.push_back({access.place, access.bytes, at});
+  own->checks.setPlaces(own->places);
+  own->checks.access(own->current, at, access);
+}
+
+bool Machine::act(ThreadStep what, uint32_t *words, unsigned place) {
+  Thread &thread = threads[current];
   switch (what) {
-  case ThreadStep::copy:
-    thread.open.push_back({addressOf(words), addressOf(words + 2), words[4]});
+  case ThreadStep::copy: {
+    Copy copy{addressOf(words), addressOf(words + 2), words[4], place};
+    checks.copyBegins(current, reinterpret_cast<uintptr_t>(copy.to), reinterpret_cast<uintptr_t>(copy.from), copy.bytes,
+                      uint16_t(words[5]), place);
+    if (schedule.eagerCopies)
+      carryOut(copy);
+    thread.open.push_back(copy);
     return true;
+  }
   case ThreadStep::commitCopies:
     thread.groups.push_back(std::move(thread.open));
     thread.open.clear();
@@ -148,205 +162,164 @@ bool Block::act(ThreadStep what, uint32_t *words) {
   case ThreadStep::waitCopies:
     wait(words[0]);
     return true;
-  case ThreadStep::access:
-    thread.accesses.push_back({words[0], words[1], reinterpret_cast<uintptr_t>(addressOf(words + 2))});
+  case ThreadStep::fence:
+    checks.timeline.fence(current, words[0] & 1, words[0] & 2);
     return true;
+  case ThreadStep::declare: {
+    uint64_t bytes;
+    memcpy(&bytes, words + 4, sizeof bytes);
+    char *address = addressOf(words + 2);
+    checks.setPlaces(places);
+    checks.declare(words[0], words[1], address == scratch, reinterpret_cast<uintptr_t>(address), bytes);
+    return true;
+  }
   default:
     return false;
   }
 }
 
-void Block::wait(unsigned groups) {
-  Thread &thread = at(current);
+void Machine::carryOut(const Copy &copy) {
+  memset(copy.to, 0, 16);
+  memcpy(copy.to, copy.from, copy.bytes);
+}
+
+void Machine::wait(unsigned groups) {
+  Thread &thread = threads[current];
   for (; thread.groups.size() > groups; thread.groups.pop_front())
     for (const Copy &copy : thread.groups.front()) {
-      EXPECT_EQ(reinterpret_cast<uintptr_t>(copy.to) % 16, 0u);
-      EXPECT_TRUE(copy.bytes == 0 || copy.bytes == 16);
-      memset(copy.to, 0, 16);
-      memcpy(copy.to, copy.from, copy.bytes);
+      if (!schedule.eagerCopies)
+        carryOut(copy);
+      checks.copyEnds(current, reinterpret_cast<uintptr_t>(copy.to), copy.place);
     }
 }
 
-/// The 8 x 4 words of matrix m are rows whose addresses lanes 8 m .. 8 m + 7 give; lane l gets word l % 4 of row l / 4 of each.
-/// Transposed, it gets the elements l / 4 of the rows l % 4 * 2 and the one behind that.
-void Block::loadMatrix(unsigned first, bool isTransposed) {
-  const char *rows[kWarp];
-  for (unsigned lane = 0; lane < kWarp; ++lane) {
-    rows[lane] = addressOf(at(first + lane).words);
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(rows[lane]) % 16, 0u);
-  }
-  // Eight lanes are served at once: their rows must lie in different banks.
-  for (unsigned matrix = 0; matrix < 4; ++matrix) {
-    unsigned places = 0;
-    for (unsigned row = 0; row < 8; ++row)
-      places |= 1u << reinterpret_cast<uintptr_t>(rows[matrix * 8 + row]) / 16 % 8;
-    EXPECT_EQ(places, 0xffu) << "bank conflict";
-  }
-  for (unsigned lane = 0; lane < kWarp; ++lane)
-    for (unsigned matrix = 0; matrix < 4; ++matrix) {
-      uint32_t *word = at(first + lane).words + matrix;
-      if (!isTransposed)
-        memcpy(word, rows[matrix * 8 + lane / 4] + lane % 4 * 4, 4);
-      for (unsigned half = 0; isTransposed && half < 2; ++half)
-        memcpy(reinterpret_cast<char *>(word) + half * 2, rows[matrix * 8 + lane % 4 * 2 + half] + lane / 4 * 2, 2);
-    }
+/// The end of a thread.
+void Machine::finish() {
+  Thread &thread = threads[current];
+  thread.groups.push_back(std::move(thread.open));
+  for (const std::vector<Copy> &group : thread.groups)
+    for (const Copy &copy : group)
+      checks.report("waiting", copy.place, 0, formatv("thread {0} of block {1} ends before a copy of its has\n  {2}", current, number,
+                                                      checks.place(copy.place)));
 }
 
-void Block::multiply(unsigned first, ThreadStep what) {
-  bool isInteger = int64_t(what) == int64_t(ThreadStep::multiplyTf32) + 3;
-  unsigned inWord = what == ThreadStep::multiplyTf32 ? 1 : isInteger ? 4 : 2;
-  uint32_t a[16][8], b[8][8], c[16][8], unsignedBytes = at(first).words[10];
-  for (unsigned lane = 0; lane < kWarp; ++lane) {
-    const uint32_t *words = at(first + lane).words;
-    unsigned g = lane / 4, t = lane % 4;
-    a[g][t] = words[0], a[g + 8][t] = words[1], a[g][t + 4] = words[2], a[g + 8][t + 4] = words[3];
-    b[t][g] = words[4], b[t + 4][g] = words[5];
-    c[g][2 * t] = words[6], c[g][2 * t + 1] = words[7], c[g + 8][2 * t] = words[8], c[g + 8][2 * t + 1] = words[9];
-  }
-  // Every element is used eight or sixteen times, and its conversion is what takes time.
-  int32_t integersOfA[16][32], integersOfB[32][8];
-  float floatsOfA[16][16], floatsOfB[16][8];
-  for (unsigned k = 0; k < 8 * inWord; ++k) {
-    for (unsigned row = 0; row < 16; ++row)
-      if (uint32_t word = a[row][k / inWord]; isInteger)
-        integersOfA[row][k] = byteOf(word, k % 4, unsignedBytes & 1);
-      else
-        floatsOfA[row][k] = elementOf(what, word, k % inWord);
-    for (unsigned column = 0; column < 8; ++column)
-      if (uint32_t word = b[k / inWord][column]; isInteger)
-        integersOfB[k][column] = byteOf(word, k % 4, unsignedBytes & 2);
-      else
-        floatsOfB[k][column] = elementOf(what, word, k % inWord);
-  }
-  for (unsigned row = 0; row < 16; ++row)
-    for (unsigned column = 0; column < 8; ++column) {
-      float sum = floatOf(c[row][column]);
-      uint32_t integer = c[row][column];
-      for (unsigned k = 0; k < 8 * inWord; ++k)
-        if (isInteger)
-          integer += integersOfA[row][k] * integersOfB[k][column];
-        else
-          sum += floatsOfA[row][k] * floatsOfB[k][column];
-      c[row][column] = isInteger ? integer : std::bit_cast<uint32_t>(sum);
-    }
-  for (unsigned lane = 0; lane < kWarp; ++lane) {
-    uint32_t *words = at(first + lane).words;
-    unsigned g = lane / 4, t = lane % 4;
-    words[0] = c[g][2 * t], words[1] = c[g][2 * t + 1], words[2] = c[g + 8][2 * t], words[3] = c[g + 8][2 * t + 1];
-  }
-}
+//===----------------------------------------------------------------------===//
+// What threads do together
+//===----------------------------------------------------------------------===//
 
-void Block::shuffle(unsigned first) {
-  uint32_t given[kWarp];
-  for (unsigned lane = 0; lane < kWarp; ++lane)
-    given[lane] = at(first + lane).words[0];
-  for (unsigned lane = 0; lane < kWarp; ++lane) {
-    uint32_t *words = at(first + lane).words;
-    auto kind = ShuffleKind(words[2]);
-    unsigned from = kind == ShuffleKind::index ? words[1] : kind == ShuffleKind::down ? lane + words[1] : lane ^ words[1];
-    words[0] = given[from < kWarp ? from : lane];
-  }
-}
-
-void Block::ballot(unsigned first) {
-  uint32_t bits = 0;
-  for (unsigned lane = 0; lane < kWarp; ++lane)
-    bits |= at(first + lane).words[0] << lane;
-  for (unsigned lane = 0; lane < kWarp; ++lane)
-    at(first + lane).words[0] = bits;
-}
-
-void Block::together(unsigned first, ThreadStep what) {
-  if (what == ThreadStep::ballot)
-    return ballot(first);
-  if (what == ThreadStep::shuffle)
-    return shuffle(first);
-  if (what == ThreadStep::barrierOfWarp)
-    return;
-  if (what == ThreadStep::loadMatrix || what == ThreadStep::loadTransposed)
-    return loadMatrix(first, what == ThreadStep::loadTransposed);
-  multiply(first, what);
-}
-
-/// Whether threads that are served at once want different words of a bank.
-static bool conflict(llvm::ArrayRef<Thread> threads, size_t access) {
-  uintptr_t wordOf[32] = {};
-  for (const Thread &thread : threads) {
-    auto [instruction, bytes, address] = thread.accesses[access];
-    for (uintptr_t word = address / 4; word * 4 < address + bytes; ++word) {
-      if (wordOf[word % 32] && wordOf[word % 32] != word)
-        return true;
-      wordOf[word % 32] = word;
-    }
-  }
-  return false;
-}
-
-/// What the threads of a warp did since they last waited, where all did the same.
-void Block::checkBanks(unsigned first) {
-  llvm::MutableArrayRef<Thread> warp = llvm::MutableArrayRef(threads).slice(first, kWarp);
-  bool alike = llvm::all_of(warp, [&](const Thread &thread) {
-    return std::ranges::equal(thread.accesses, warp[0].accesses, {}, &Access::instruction, &Access::instruction);
-  });
-  for (size_t i = 0; alike && i < warp[0].accesses.size(); ++i) {
-    unsigned atOnce = kWarp * 4 / std::max(warp[0].accesses[i].bytes, 4u); // 128 bytes
-    for (unsigned from = 0; from < kWarp; from += atOnce)
-      conflicts += conflict(warp.slice(from, atOnce), i);
-  }
-  for (Thread &thread : warp)
-    thread.accesses.clear();
-}
-
-/// Lets threads go on that all wait for the same.
-bool Block::release(unsigned first, unsigned count, bool isWarp) {
-  std::optional<ThreadStep> what = at(first).wants;
-  if (!what || (*what == ThreadStep::barrier) == isWarp)
+/// Lets the threads of a warp go on that all wait in the same operation.
+bool Machine::releaseWarp(unsigned number) {
+  auto warp = llvm::MutableArrayRef(threads).slice(number * kWarp, kWarp);
+  std::optional<ThreadStep> what = warp[0].wants;
+  if (!what || *what == ThreadStep::barrier ||
+      llvm::any_of(warp, [&](const Thread &thread) { return thread.wants != what || thread.place != warp[0].place; }))
     return false;
-  for (unsigned i = first; i < first + count; ++i)
-    if (at(i).wants != what)
-      return false;
-  for (unsigned warp = first; warp < first + count; warp += kWarp)
-    checkBanks(warp);
-  if (isWarp)
-    together(first, *what);
-  for (unsigned i = first; i < first + count; ++i)
-    at(i).wants.reset();
+  countBankConflicts(warp);
+  doTogether(warp, *what, [&](const std::string &fault) {
+    checks.report("banks", warp[0].place, 0, formatv("{0}\n  {1}", fault, checks.place(warp[0].place)));
+  });
+  if (*what == ThreadStep::barrierOfWarp)
+    checks.timeline.barrierOfWarp(number);
+  for (Thread &thread : warp)
+    thread.wants.reset();
   return true;
 }
 
-void Block::run() {
-  for (unsigned i = 0; i < threads.size(); ++i) {
-    Thread &thread = at(i);
-    getcontext(&thread.context);
-    thread.context.uc_stack = {stackOf(i), 0, kStackBytes};
-    thread.context.uc_link = &scheduler;
-    auto self = reinterpret_cast<uintptr_t>(this);
-    makecontext(&thread.context, reinterpret_cast<void (*)()>(enter), 3, unsigned(self), unsigned(self >> 32), i);
-  }
-  for (;;) {
-    bool moved = false, done = true;
-    for (current = 0; current < threads.size(); ++current) {
-      Thread &thread = at(current);
-      while (!thread.done && !thread.wants) {
-        swapcontext(&scheduler, &thread.context);
-        moved = true;
-      }
-      done &= thread.done;
-      if (current % kWarp == kWarp - 1)
-        moved |= release(current - kWarp + 1, kWarp, /*isWarp=*/true);
-    }
-    if (done)
-      return;
-    moved |= release(0, threads.size(), /*isWarp=*/false);
-    if (!moved)
-      return ADD_FAILURE() << "threads wait for others that do not come", void();
-  }
+/// The same of a block at a barrier; each warp comes by one operation.
+bool Machine::releaseBlock() {
+  for (size_t i = 0; i < threads.size(); ++i)
+    if (threads[i].wants != ThreadStep::barrier || threads[i].place != threads[i / kWarp * kWarp].place)
+      return false;
+  for (size_t first = 0; first < threads.size(); first += kWarp)
+    countBankConflicts(llvm::MutableArrayRef(threads).slice(first, kWarp));
+  checks.timeline.barrier();
+  for (Thread &thread : threads)
+    thread.wants.reset();
+  return true;
 }
 
-uint64_t permalloy::codegen::test::bankConflicts() { return conflicts; }
+/// Nobody can go on: what the threads wait for, those that follow one another and wait for the same together.
+void Machine::reportWaiting() {
+  std::string text;
+  auto isLike = [&](size_t a, size_t b) {
+    return threads[a].isDone == threads[b].isDone && threads[a].wants == threads[b].wants && threads[a].place == threads[b].place;
+  };
+  unsigned parts = 0;
+  for (size_t first = 0, next = 0; first < threads.size() && parts < 6; first = next, ++parts) {
+    while (next < threads.size() && isLike(first, next))
+      ++next;
+    std::string where = threads[first].isDone ? "are done" : "wait in " + checks.place(threads[first].place);
+    text += formatv("\n  threads {0} to {1} {2}", first, next - 1, where);
+  }
+  checks.report("waiting", 0, 0, formatv("threads of block {0} wait for others that do not come{1}", number, text));
+}
+
+//===----------------------------------------------------------------------===//
+// Order
+//===----------------------------------------------------------------------===//
+
+std::vector<unsigned> Machine::ordered(unsigned count) {
+  std::vector<unsigned> result(count);
+  std::iota(result.begin(), result.end(), 0);
+  if (schedule.order == 1)
+    std::ranges::reverse(result);
+  else if (schedule.order > 1)
+    std::ranges::shuffle(result, random);
+  return result;
+}
+
+/// Every thread of a warp that can run does until it waits. Whether any did.
+bool Machine::runWarp(unsigned warp) {
+  bool moved = false;
+  auto runLane = [&](unsigned lane) {
+    current = warp * kWarp + lane;
+    if (threads[current].isDone || threads[current].wants)
+      return;
+    switchStack(&scheduler, threads[current].stack);
+    moved = true;
+  };
+  if (schedule.order == 0)
+    for (unsigned lane = 0; lane < kWarp; ++lane)
+      runLane(lane);
+  else
+    for (unsigned lane : ordered(kWarp))
+      runLane(lane);
+  return releaseWarp(warp) || moved;
+}
+
+bool Machine::runBlock(int64_t block) {
+  number = block;
+  memset(shared, 0xff, memory.data() + memory.size() - static_cast<char *>(shared));
+  for (size_t i = 0; i < threads.size(); ++i) {
+    threads[i] = {};
+    threads[i].stack = freshStack(i, enter);
+  }
+  checks.beginBlock(block, threads.size());
+  while (llvm::any_of(threads, [](const Thread &thread) { return !thread.isDone; })) {
+    bool moved = false;
+    for (unsigned warp : ordered(threads.size() / kWarp)) {
+      bool goesOn = schedule.order == 1 || (schedule.order > 1 && random() % 2);
+      do
+        moved |= runWarp(warp);
+      while (goesOn && !threads[warp * kWarp].wants && !threads[warp * kWarp].isDone);
+    }
+    if (!(releaseBlock() || moved))
+      return reportWaiting(), false;
+  }
+  return true;
+}
+
+void Machine::run(int64_t begin, int64_t end) {
+  Machine *outer = std::exchange(running, this);
+  for (unsigned i : ordered(end - begin))
+    if (!runBlock(begin + i))
+      break;
+  running = outer;
+}
+
+MachineSchedule permalloy::codegen::test::machineSchedule(unsigned seed) { return {seed % 4, seed % 2 == 1}; }
 
 void permalloy::codegen::test::runBlocks(KernelFunction kernel, void *const *buffers, const int64_t *scalars, int64_t begin, int64_t end,
-                                         unsigned threads, size_t sharedBytes, void *scratch) {
-  for (int64_t number = begin; number < end; ++number)
-    Block(kernel, buffers, scalars, number, threads, sharedBytes, scratch).run();
+                                         unsigned threads, size_t sharedBytes, void *scratch, MachineSchedule schedule) {
+  Machine(kernel, buffers, scalars, threads, sharedBytes, scratch, schedule).run(begin, end);
 }

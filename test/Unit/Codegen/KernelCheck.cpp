@@ -132,9 +132,36 @@ std::string KernelCheck::assembly(const CpuTarget &target) {
 
 void KernelCheck::Compiled::operator()(void *const *buffers, int64_t begin, int64_t end,
                                        void *scratch) const {
-  if (threads)
-    return runBlocks(function, buffers, scalars.data(), begin, end, threads, sharedBytes, scratch);
+  assert(!threads && "is a launch: runBlocks");
   function(buffers, scalars.data(), begin, end, scratch);
+}
+
+/// One launch of a kernel whose threads work together, in a schedule that its sizes choose, or in
+/// all four where PERMALLOY_GPU_CHECK is set: they give the same bits.
+static void runSchedules(const KernelCheck::Compiled &kernel, llvm::ArrayRef<void *> buffers,
+                         size_t inputs, llvm::ArrayRef<reference::Tensor> results, void *scratch) {
+  auto run = [&](unsigned schedule) {
+    SCOPED_TRACE("schedule " + std::to_string(schedule));
+    runBlocks(kernel.function, buffers.data(), kernel.scalars.data(), 0, kernel.tiles,
+              kernel.threads, kernel.sharedBytes, scratch, machineSchedule(schedule));
+  };
+  unsigned first = kernel.tiles + llvm::accumulate(kernel.scalars, int64_t(0));
+  run(first);
+  if (!std::getenv("PERMALLOY_GPU_CHECK"))
+    return;
+  std::vector<std::vector<char>> bits;
+  for (auto [result, buffer] : llvm::zip(results, buffers.drop_front(inputs)))
+    bits.emplace_back(static_cast<char *>(buffer),
+                      static_cast<char *>(buffer) + result.bytes().size());
+  for (unsigned schedule = first + 1; schedule < first + 4; ++schedule) {
+    for (auto [own, buffer] : llvm::zip(bits, buffers.drop_front(inputs)))
+      memset(buffer, 0x5a, own.size());
+    memset(scratch, 0xff, kernel.scratchBytes);
+    run(schedule);
+    for (auto [number, own] : llvm::enumerate(bits))
+      EXPECT_EQ(memcmp(own.data(), buffers[inputs + number], own.size()), 0)
+          << "result " << number << " depends on the order of threads";
+  }
 }
 
 /// The GPU kernel on this CPU: as loops over its threads or, where they work together, as a
@@ -148,8 +175,8 @@ static llvm::Expected<CompiledObject> compileGpu(kern::KernelOp kernel,
       failed(emitGpuKernel(kernel, gpu, "kernel", *module)) || failed(mlir::verify(*module)))
     return llvm::createStringError("the GPU kernel cannot be built");
   launch = gpuLaunch(kernel);
-  isTogether = !threadsAreIndependent(*module, "kernel");
-  if (failed(isTogether ? toCpuThread(*module, "kernel") : toCpuLoops(*module, "kernel")) ||
+  isTogether = std::getenv("PERMALLOY_GPU_CHECK") || !threadsAreIndependent(*module, "kernel");
+  if (failed(isTogether ? toCpuThread(*module, "kernel", kernel) : toCpuLoops(*module, "kernel")) ||
       failed(lowerToLLVM(*module, cpuLoopsTarget())))
     return llvm::createStringError("the GPU kernel has no form on a CPU");
   auto object = emitObject(*module, cpuLoopsTarget());
@@ -257,12 +284,16 @@ void KernelCheck::run(const CpuTarget &target, llvm::StringRef sizes,
   memset(scratch, 0xff,
          compiled.scratchBytes); // NaN in every type: what a kernel reads it must have written
   memset(scratch, 0, std::min<int64_t>(compiled.scratchBytes, 8)); // as a worker begins a launch
-  // Ranges of 1, 2, 4, ... tiles, the last one first: order and sharing must not matter.
-  SmallVector<std::pair<int64_t, int64_t>> ranges;
-  for (int64_t begin = 0, step = 1; begin < compiled.tiles; begin += step, step *= 2)
-    ranges.push_back({begin, std::min(begin + step, compiled.tiles)});
-  for (auto [begin, end] : llvm::reverse(ranges))
-    compiled(buffers.data(), begin, end, scratch);
+  if (compiled.threads) {
+    runSchedules(compiled, buffers, inputs->size(), *expected, scratch);
+  } else {
+    // Ranges of 1, 2, 4, ... tiles, the last one first: order and sharing must not matter.
+    SmallVector<std::pair<int64_t, int64_t>> ranges;
+    for (int64_t begin = 0, step = 1; begin < compiled.tiles; begin += step, step *= 2)
+      ranges.push_back({begin, std::min(begin + step, compiled.tiles)});
+    for (auto [begin, end] : llvm::reverse(ranges))
+      compiled(buffers.data(), begin, end, scratch);
+  }
   EXPECT_TRUE(std::all_of(scratch - counters, scratch, [](char byte) { return byte == 0; }))
       << "counters are not left zero";
   for (auto [index, output] : llvm::enumerate(*expected)) {

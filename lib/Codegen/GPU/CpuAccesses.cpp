@@ -76,7 +76,7 @@ static bool isAccess(Operation *op) {
 }
 
 LogicalResult CpuAccesses::find(Operation *root, Operation *last) {
-  AsmState state(root, OpPrintingFlags().useLocalScope());
+  AsmState state(root, OpPrintingFlags().useLocalScope().assumeVerified());
   llvm::raw_string_ostream stream(texts);
   LogicalResult result = success();
   auto see = [&](Operation *op) {

@@ -36,8 +36,11 @@ void TensorColumns::placeScales() {
   scale.resize(s.warpColumns / kGroupColumns * 4);
   zero.resize(scale.size());
   tableRead = b.at(b.at(t.shared, t.layout.table), b.mul(b.bitAnd(t.thread, 31), 4));
-  for (auto [code, value] : llvm::enumerate(t.p.table)) // all warps write the same
-    b.store(value, b.at(tableRead, code * kTableRowBytes), 4);
+  if (!t.p.table.empty())
+    b.ifThen(b.less(t.thread, 32), [&] { // which the tiles' first barrier shows to the other warps
+      for (auto [code, value] : llvm::enumerate(t.p.table))
+        b.store(value, b.at(tableRead, code * kTableRowBytes), 4);
+    });
 }
 
 /// One chunk for each of the first threads.

@@ -12,7 +12,11 @@
 
 std::string permalloy::fakecuda::runThreads(permalloy::KernelFunction kernel, void *const *buffers, const int64_t *scalars, int64_t blocks,
                                             unsigned threads, size_t sharedBytes, void *scratch) {
-  codegen::test::runBlocks(kernel, buffers, scalars, 0, blocks, threads, sharedBytes, scratch);
   const testing::TestResult &result = testing::UnitTest::GetInstance()->ad_hoc_test_result();
-  return result.Failed() ? result.GetTestPartResult(result.total_part_count() - 1).message() : "";
+  int before = result.total_part_count();
+  codegen::test::runBlocks(kernel, buffers, scalars, 0, blocks, threads, sharedBytes, scratch);
+  std::string faults;
+  for (int i = before; i < result.total_part_count(); ++i)
+    faults += std::string(i > before ? "\n" : "") + result.GetTestPartResult(i).message();
+  return faults;
 }

@@ -132,7 +132,8 @@ std::string KernelCheck::assembly(const CpuTarget &target) {
 
 void KernelCheck::Compiled::operator()(void *const *buffers, int64_t begin, int64_t end,
                                        void *scratch) const {
-  assert(!threads && "is a launch: runBlocks");
+  if (threads)
+    return runBlocks(function, buffers, scalars.data(), begin, end, threads, sharedBytes, scratch);
   function(buffers, scalars.data(), begin, end, scratch);
 }
 

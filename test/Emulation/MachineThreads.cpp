@@ -14,7 +14,8 @@ std::string permalloy::fakecuda::runThreads(permalloy::KernelFunction kernel, vo
                                             unsigned threads, size_t sharedBytes, void *scratch) {
   const testing::TestResult &result = testing::UnitTest::GetInstance()->ad_hoc_test_result();
   int before = result.total_part_count();
-  codegen::test::runBlocks(kernel, buffers, scalars, 0, blocks, threads, sharedBytes, scratch);
+  static unsigned launches = 0; // each in another order than the one before; calls of the driver come one after the other
+  codegen::test::runBlocks(kernel, buffers, scalars, 0, blocks, threads, sharedBytes, scratch, codegen::test::machineSchedule(launches++));
   std::string faults;
   for (int i = before; i < result.total_part_count(); ++i)
     faults += std::string(i > before ? "\n" : "") + result.GetTestPartResult(i).message();

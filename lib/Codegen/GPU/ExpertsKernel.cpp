@@ -63,12 +63,12 @@ static int64_t expertsOf(tfm::GroupedLinearOp root) {
 static ScheduleSpaceOf<ExpertsSchedule> spaceOf(kern::KernelOp kernel) {
   tfm::GroupedLinearOp root = rootOf(kernel);
   ScheduleSpaceOf<ExpertsSchedule> space;
-  addFmaParameters(space, kSharedBytes);
+  addFmaParameters(space, weightOf(root), kSharedBytes);
   addSkinnyParameters<ExpertsSchedule>(
       space, weightOf(root), root.getGated(),
       [](const ExpertsSchedule &s) { return s.FmaTile::warps(); });
   space.require([](const ExpertsSchedule &s) {
-    return s.split > 1 ? "blocks of experts do not share K" : "";
+    return s.split > 1 || s.splitK > 1 ? "blocks of experts do not share K" : "";
   });
   return space;
 }
@@ -91,7 +91,7 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
   static_cast<FmaTile &>(choice) = FmaTile::choose(weight);
   static_cast<SkinnySchedule &>(choice) =
       SkinnySchedule::choose(weight, root.getGated(), choice.FmaTile::warps());
-  choice.split = 1;
+  choice.split = choice.splitK = 1;
   auto schedule = writeGpuSchedule(kernel, spaceOf(kernel), choice, wanted);
   if (failed(schedule))
     return failure();

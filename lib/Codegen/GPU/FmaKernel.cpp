@@ -64,7 +64,7 @@ ProductWeight codegen::productWeightOf(tfm::LinearOp linear) {
   auto type = cast<RankedTensorType>(linear.getWeight().getType());
   ProductWeight weight{type.getDimSize(1), type.getDimSize(0)};
   if (tfm::DequantizeOp decode = decodingOf(linear))
-    weight.coded.emplace().format = codeFormatOf(decode);
+    weight.coded.emplace().format = codeFormatOf(decode), weight.decoded = type.getElementType();
   else
     weight.element = type.getElementType();
   Operation *sparse = sparseOf(linear);
@@ -97,7 +97,7 @@ static ScheduleSpaceOf<FmaSchedule> spaceOf(kern::KernelOp kernel) {
   ScheduleSpaceOf<FmaSchedule> space;
   bool isMany = hasMany(kernel);
   if (isMany)
-    addFmaParameters(space, kSharedBytes);
+    addFmaParameters(space, productWeightOf(rootOf(kernel)), kSharedBytes);
   if (isMany && productWeightOf(rootOf(kernel)).isBlocks())
     space.require([](const FmaSchedule &s) { return whyNotSparseTile(s); });
   if (hasFew(kernel))
@@ -120,10 +120,17 @@ static FmaSchedule choose(kern::KernelOp kernel) {
   FmaSchedule choice;
   choice.hasMany = hasMany(kernel);
   static_cast<FmaTile &>(choice) =
-      weight.isBlocks() ? chooseSparseTile(weight) : FmaTile::choose(weight);
+      weight.isBlocks() ? chooseSparseTile(weight) : FmaTile::choose(weight, rowsOf(kernel).asConstant());
   static_cast<SkinnySchedule &>(choice) =
       SkinnySchedule::choose(weight, /*isGated=*/false, choice.warps());
   return choice;
+}
+
+/// Blocks of results of many rows.
+static DimExprAttr tilesOf(DimExprAttr rows, const ProductWeight &weight, const FmaTile &tile) {
+  auto constant = [&](int64_t value) { return DimExprAttr::constant(rows.getContext(), value); };
+  DimExprAttr down = DimExprAttr::ceilDiv(rows, constant(tile.blockRows));
+  return DimExprAttr::mul(down, constant(fmaColumnBlocks(weight, tile)));
 }
 
 static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, DictionaryAttr wanted) {
@@ -136,8 +143,7 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
   DimExprAttr isMany = DimExprAttr::min(one, DimExprAttr::floorDiv(rows, constant(kSkinnyRows + 1)));
   DimExprAttr isFew = DimExprAttr::sub(DimExprAttr::min(one, rows), isMany);
   int64_t few = skinnyGroups(weight, schedule.skinny()) * schedule.split;
-  DimExprAttr down = DimExprAttr::ceilDiv(rows, constant(schedule.blockRows));
-  DimExprAttr many = DimExprAttr::mul(down, constant(fmaColumnBlocks(weight, schedule)));
+  DimExprAttr many = splitBlocks(tilesOf(rows, weight, schedule), schedule.splitK);
   kernel.setTilesAttr(DimExprAttr::add(DimExprAttr::mul(isFew, constant(few)),
                                        DimExprAttr::mul(isMany, many)));
   kernel.setScratchBytesAttr(constant(0));
@@ -149,16 +155,20 @@ static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
   if (failed(schedule))
     return failure();
   auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
-  bool isBlocks = productWeightOf(rootOf(kernel)).isBlocks();
-  int64_t shared = isBlocks ? sparseSharedBytes(*schedule) : schedule->sharedBytes(), scratch = 0;
-  if (!schedule->hasMany)
-    shared = 0;
+  ProductWeight weight = productWeightOf(rootOf(kernel));
+  int64_t shared = 0;
+  DimExprAttr scratch = constant(0);
+  if (schedule->hasMany) {
+    shared = weight.isBlocks() ? sparseSharedBytes(*schedule) : schedule->sharedBytes();
+    DimExprAttr blocks = tilesOf(rowsOf(kernel), weight, *schedule);
+    scratch = splitScratch(blocks, schedule->splitK, schedule->sumBytes());
+  }
   if (schedule->hasFew) {
     shared = std::max(shared, skinnySharedBytes(schedule->skinny()));
-    scratch = skinnyScratchBytes(productWeightOf(rootOf(kernel)), schedule->skinny());
+    scratch = DimExprAttr::max(scratch, constant(skinnyScratchBytes(weight, schedule->skinny())));
   }
   return GpuLaunch{unsigned(32 * schedule->warps()), *kernel.getTiles(), constant(shared),
-                   constant(scratch)};
+                   scratch};
 }
 
 /// A codebook that is a constant of the kernel, in memory.
@@ -228,7 +238,8 @@ void codegen::emitFewRows(GpuBuilder &b, const BlockProduct &product, const Skin
 /// One block of many.
 static void emitMany(GpuBuilder &b, BlockProduct product, const FmaTile &tile) {
   int64_t across = fmaColumnBlocks(product.weight, tile);
-  Value first = b.mul(b.div(b.blockNumber(), across), tile.blockRows);
+  SplitK split(b, b.mul(b.ceilDiv(b.narrow(product.count), tile.blockRows), across), tile.splitK);
+  Value first = b.wide(b.mul(b.div(split.number, across), tile.blockRows));
   auto rowOf = product.rowOf;
   auto epilogue = product.epilogue;
   product.count = b.sub(product.count, first);
@@ -236,8 +247,11 @@ static void emitMany(GpuBuilder &b, BlockProduct product, const FmaTile &tile) {
   product.epilogue = [&](Value i, Value column, Value results, Value second) {
     epilogue(b.add(first, i), column, results, second);
   };
-  auto emitTile = product.weight.isBlocks() ? emitSparseProduct : emitFmaProduct;
-  emitTile(b, product, tile, b.rem(b.blockNumber(), across), WarpBuilder(b).sharedMemory());
+  Value column = b.wide(b.rem(split.number, across)), shared = WarpBuilder(b).sharedMemory();
+  if (product.weight.isBlocks())
+    emitSparseProduct(b, product, tile, column, shared);
+  else
+    emitFmaProduct(b, product, tile, column, shared, &split);
 }
 
 static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {

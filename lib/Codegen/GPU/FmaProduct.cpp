@@ -12,7 +12,8 @@ using namespace permalloy::codegen;
 using namespace mlir;
 using tfm::kPanelColumns;
 
-std::string codegen::whyNotFmaTile(const FmaTile &s, int64_t sharedBytes) {
+std::string codegen::whyNotFmaTile(const FmaTile &s, const ProductWeight &weight,
+                                   int64_t sharedBytes) {
   if (s.threadRows < 1 || s.blockRows % s.warpRows() || s.blockColumns % 32 || s.blockRows < 1 ||
       s.blockColumns < 32)
     return "a block is no whole number of warps of " + std::to_string(s.warpRows()) + " x 32";
@@ -26,16 +27,20 @@ std::string codegen::whyNotFmaTile(const FmaTile &s, int64_t sharedBytes) {
   if (s.stages < 2 || s.sharedBytes() > sharedBytes)
     return "the stages need " + std::to_string(s.sharedBytes()) +
            " bytes of shared memory; there are " + std::to_string(sharedBytes);
-  return "";
+  if (s.splitK < 1 || s.splitK > kSplitBlocks)
+    return "split_k must be between 1 and " + std::to_string(kSplitBlocks);
+  return s.splitK > 1 && s.splitK > s.tilesOf(weight) ? "split_k is more than the tiles of K" : "";
 }
 
 /// Small blocks where there are few columns: more multiprocessors have one. 128 threads of 8 x 8 results take up to 168 registers:
 /// three blocks on a multiprocessor, where one of 128 x 128 would be alone.
-FmaTile FmaTile::choose(const ProductWeight &weight) {
+FmaTile FmaTile::choose(const ProductWeight &weight, std::optional<int64_t> rows) {
   FmaTile tile;
   tile.blockColumns = 64;
   if (weight.n < 2048)
     tile.blockRows = 64, tile.threadRows = 4;
+  int64_t down = llvm::divideCeil(rows.value_or(1), tile.blockRows);
+  tile.splitK = chooseSplit(tile.tilesOf(weight), down * fmaColumnBlocks(weight, tile));
   return tile;
 }
 
@@ -48,9 +53,9 @@ namespace {
 class Emitter {
 public:
   Emitter(GpuBuilder &b, const BlockProduct &product, const FmaTile &tile, Value columnBlock,
-          Value shared)
+          Value shared, SplitK *split)
       : b(b), warp(b), p(product), w(product.weight), s(tile), columnBlock(columnBlock),
-        shared(shared), staging(b, product, tile, columnBlock, shared) {}
+        shared(shared), split(split), staging(b, product, tile, columnBlock, shared) {}
   void run();
 
 private:
@@ -74,6 +79,7 @@ private:
   const ProductWeight &w;
   const FmaTile &s;
   Value columnBlock, shared;
+  SplitK *split;
   FmaStaging staging;
   Value firstRow;             ///< of the thread in the block
   Value warpPanel, ownColumn; ///< first panel of the warp in the block; the thread's column of it
@@ -150,7 +156,12 @@ void Emitter::store(ArrayRef<Value> sums) {
 
 void Emitter::run() {
   placeThread();
-  staging.begin();
+  Value first = b.i64(0), last = b.i64(staging.tiles());
+  if (split) {
+    auto [from, to] = split->tilesOf(staging.tiles());
+    first = b.wide(from), last = b.wide(to);
+  }
+  staging.begin(first, last);
   Value zero = arith::ConstantOp::create(b, b.getZeroAttr(resultType()));
   SmallVector<Value> init(s.threadRows * 8, zero);
   init.append({b.i64(0), b.i64((s.stages - 1) * s.stageBytes())});
@@ -159,7 +170,7 @@ void Emitter::run() {
     return b.select(b.equal(after, b.i64(s.sharedBytes())), b.i64(0), after);
   };
   SmallVector<Value> results =
-      b.loop(b.i64(0), b.i64(staging.tiles()), 1, init, [&](Value number, ValueRange carried) {
+      b.loop(first, last, 1, init, [&](Value number, ValueRange carried) {
         SmallVector<Value> sums(carried.drop_back(2));
         Value reading = carried[carried.size() - 2], writing = carried.back();
         staging.beforeTile(number, writing);
@@ -169,10 +180,14 @@ void Emitter::run() {
         sums.append({following, next(writing)});
         return sums;
       });
-  store(ArrayRef<Value>(results).drop_back(2));
+  results.truncate(results.size() - 2);
+  if (!split)
+    return store(results);
+  split->finish(results, s.threads(), b.launchScratch(), shared,
+                [&](ArrayRef<Value> sums) { store(sums); });
 }
 
 void codegen::emitFmaProduct(GpuBuilder &b, const BlockProduct &product, const FmaTile &tile,
-                             Value columnBlock, Value shared) {
-  Emitter(b, product, tile, columnBlock, shared).run();
+                             Value columnBlock, Value shared, SplitK *split) {
+  Emitter(b, product, tile, columnBlock, shared, split).run();
 }

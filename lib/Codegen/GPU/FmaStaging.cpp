@@ -31,17 +31,18 @@ bool FmaStaging::copiesRows() const {
   return isPlain && w.k * p.elementBytes() % kChunkBytes == 0;
 }
 
-void FmaStaging::begin() {
+void FmaStaging::begin(Value first, Value behind) {
+  last = behind;
   placeRows();
   if (!w.isBlocks())
     placeColumns();
-  load(b.i64(0));
+  load(first);
   behindTile(b.i64(0));
   if (!copies())
     return;
   for (int64_t tile = 0; tile < s.stages - 1; ++tile) {
-    if (tile < tiles())
-      copy(b.i64(tile), b.i64(tile * s.stageBytes()));
+    Value number = b.add(first, tile);
+    b.ifThen(b.less(number, last), [&] { copy(number, b.i64(tile * s.stageBytes())); });
     warp.commitCopies();
   }
 }
@@ -52,10 +53,10 @@ void FmaStaging::beforeTile(Value number, Value writing) {
   warp.barrier(); // the tile is there, and all have read the one whose stage is written now
   if (copies()) {
     Value ahead = b.add(number, s.stages - 1);
-    b.ifThen(b.less(ahead, b.i64(tiles())), [&] { copy(ahead, writing); });
+    b.ifThen(b.less(ahead, last), [&] { copy(ahead, writing); });
     warp.commitCopies();
   }
-  load(b.min(b.add(number, 1), b.i64(tiles() - 1)));
+  load(b.min(b.add(number, 1), b.sub(last, 1)));
 }
 
 //===----------------------------------------------------------------------===//
@@ -236,11 +237,7 @@ void FmaStaging::storeColumns(size_t i, Value stage) {
   int64_t columns = w.isQuads() ? 4 : w.columnsOfChunk();
   SmallVector<Value> values = w.isQuads() ? quadRows(i) : reader.elements(chunk.loaded[0]);
   if (w.coded)
-    for (auto [at, value] : llvm::enumerate(values)) {
-      if (!chunk.zeroPoints.empty())
-        value = arith::SubFOp::create(b, value, chunk.zeroPoints[at % 4]);
-      value = b.mulf(value, chunk.scales[at % 4]);
-    }
+    values = reader.decode(values, chunk.scales, chunk.zeroPoints);
   auto type = VectorType::get(4, b.getF32Type());
   for (size_t at = 0; at < values.size(); at += 4) {
     Value four = vector::FromElementsOp::create(b, type, ArrayRef(values).slice(at, 4));

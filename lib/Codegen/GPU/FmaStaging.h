@@ -24,8 +24,8 @@ public:
 
   /// Tiles of K.
   int64_t tiles() const { return llvm::divideCeil(steps, s.blockSteps); }
-  /// Starts with the first tiles.
-  void begin();
+  /// Starts with the first of the tiles [first, last), which may be none.
+  void begin(Value first, Value last);
   /// Tile `number` has come when this is done; starts what follows it. `writing`: the stage, in bytes,
   /// of tile number + stages - 1.
   void beforeTile(Value number, Value writing);
@@ -66,6 +66,7 @@ private:
   Value columnBlock, shared;
   WeightReader reader;
   int64_t steps; ///< of K: words of 8-bit integers
+  Value last;    ///< behind the last tile
 
   /// A chunk of A that this thread brings.
   struct RowChunk {

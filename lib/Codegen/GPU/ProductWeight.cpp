@@ -3,6 +3,7 @@
 #include "ProductWeight.h"
 #include "../CPU/ElementOps.h"
 #include "Tfm/Panels.h"
+#include "permalloy/Codegen/GPU/WarpBuilder.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -196,6 +197,24 @@ SmallVector<Value> WeightReader::elements(Value chunk) {
     (w.columnsOfChunk() == 8 ? result : second).push_back(high);
   }
   llvm::append_range(result, second);
+  return result;
+}
+
+SmallVector<Value> WeightReader::decode(ArrayRef<Value> codes, ArrayRef<Value> scales,
+                                        ArrayRef<Value> zeroPoints) {
+  SmallVector<Value> result;
+  for (auto [at, value] : llvm::enumerate(codes)) {
+    size_t column = at % w.columnsOfChunk();
+    Value own = zeroPoints.empty() ? value : arith::SubFOp::create(b, value, zeroPoints[column]);
+    result.push_back(b.mulf(own, scales[column]));
+  }
+  if (!w.roundsCodes())
+    return result;
+  auto type = w.decoded.isF16() ? OperandType::f16 : OperandType::bf16;
+  for (size_t at = 0; at < result.size(); at += 2) { // one conversion rounds two
+    Value word = WarpBuilder(b).packHalves(type, result[at], result[at + 1]);
+    std::tie(result[at], result[at + 1]) = widenHalves(b, w.decoded, word);
+  }
   return result;
 }
 

@@ -27,9 +27,12 @@ struct ProductWeight {
   mlir::Type element = {}; ///< f32, f16, bf16, i8 or ui8
   mlir::Value panels = {};
   std::optional<CodedWeight> coded = {};
+  mlir::Type decoded = {}; ///< of codes: the type that they become, f32, f16 or bf16
   std::optional<SparseRows> sparse = {};
 
   bool isIntegral() const { return element && element.isInteger(8); }
+  /// Codes become numbers that are rounded before they are multiplied.
+  bool roundsCodes() const { return coded && !decoded.isF32(); }
   bool isQuads() const { return sparse && sparse->keptOfFour; }
   bool isBlocks() const { return sparse && !sparse->keptOfFour; }
 
@@ -88,6 +91,10 @@ public:
   /// The chunk's elements as f32: of step s and column c at s * columnsOfChunk() + c. Codes are what
   /// they are before scales and zero points. Words of 8-bit integers stay as they are, one a column.
   llvm::SmallVector<Value> elements(Value chunk);
+  /// What the codes of a chunk, elements() of it, stand for: (code - zero point) * scale of their columns, rounded as tfm.dequantize
+  /// rounds it, as f32. No zero points: 0.
+  llvm::SmallVector<Value> decode(llvm::ArrayRef<Value> codes, llvm::ArrayRef<Value> scales,
+                                  llvm::ArrayRef<Value> zeroPoints);
   /// 4 scales or zero points of a group, from `column` (a multiple of 4) of a panel on.
   llvm::SmallVector<Value> scales(Value base, Value panelNumber, Value group, Value column);
 

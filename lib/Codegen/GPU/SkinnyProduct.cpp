@@ -82,6 +82,7 @@ public:
     columns = w.columnsOfChunk();
     stepBytes = w.isIntegral() ? 1 : Element::of(p.element).bytes();
     isOneGroup = w.coded && w.groups() == 1;
+    scalesSums = w.coded && !w.roundsCodes();
   }
 
   void run();
@@ -91,10 +92,17 @@ private:
   void emit(int64_t rows);
   SmallVector<Value> accumulate();
   SmallVector<Value> accumulateStep(Value row, int64_t loads, ValueRange so, bool isTail);
-  struct Load;
+  /// One access of a thread, with what belongs to it.
+  struct Load {
+    Value row;                     ///< of the panel
+    Value first;                   ///< step of K
+    SmallVector<Value, 2> chunks;  ///< of each panel
+    SmallVector<SmallVector<Value>, 2> scales, zeroPoints, quads;
+  };
   Load load(Value row, int64_t number);
   void multiply(const Load &load, MutableArrayRef<Value> sums, bool isTail);
   void multiplyQuads(const Load &load, MutableArrayRef<Value> sums);
+  void loadScales(Load &load, size_t panel, Value group);
   void scale(const Load &load, ArrayRef<Value> group, MutableArrayRef<Value> sums);
   SmallVector<Value> steps(int64_t row, Value first, bool isTail);
   void reduce(MutableArrayRef<Value> sums);
@@ -116,7 +124,7 @@ private:
     return (row * panels + panel) * columns + column;
   }
   size_t sumCount() const { return rows * panels * columns; }
-  bool sumsRows() const { return w.coded && w.coded->format.hasZeroPoints; }
+  bool sumsRows() const { return scalesSums && w.coded->format.hasZeroPoints; }
   int64_t unitCount() const { return rows * s.panels * kUnitsOfRow; }
 
   GpuBuilder &b;
@@ -132,21 +140,15 @@ private:
   int64_t loadRows;  ///< rows of a panel that a warp reads at once
   int64_t columns;   ///< of a chunk
   int64_t stepBytes; ///< of an element of A
-  bool isOneGroup;   ///< each column has one scale: it is applied last
+  bool isOneGroup;   ///< each column has one scale
+  bool scalesSums;   ///< scales are applied to the sums of groups, not to each weight
 
   Value lane, laneRow, laneColumn; ///< of the panel, the latter a multiple of 4
   Value ownPanel, ownPart;         ///< of the warp in the block
   SmallVector<Value> panelNumbers, panelChunks; ///< of the warp; this thread's chunk of the first rows
+  Load whole; ///< the scales and zero points of all of K, where there is one group
   int64_t rows = 0;
   SmallVector<Value> rowsOfA; ///< addresses
-};
-
-/// One access of a thread, with what belongs to it.
-struct Emitter::Load {
-  Value row;                     ///< of the panel
-  Value first;                   ///< step of K
-  SmallVector<Value, 2> chunks;  ///< of each panel
-  SmallVector<SmallVector<Value>, 2> scales, zeroPoints, quads;
 };
 
 } // namespace
@@ -174,6 +176,15 @@ void Emitter::placeThread() {
 // Products
 //===----------------------------------------------------------------------===//
 
+/// Scales and zero points of a group of one of the warp's panels.
+void Emitter::loadScales(Load &load, size_t panel, Value group) {
+  auto read = [&](Value base) { return reader.scales(base, panelNumbers[panel], group, laneColumn); };
+  load.scales.push_back(read(w.coded->scales));
+  load.zeroPoints.emplace_back();
+  if (w.coded->format.hasZeroPoints)
+    load.zeroPoints.back() = read(w.coded->zeroPoints);
+}
+
 Emitter::Load Emitter::load(Value row, int64_t number) {
   Load load;
   load.row = b.add(b.add(row, laneRow), number * loadRows);
@@ -183,13 +194,8 @@ Emitter::Load Emitter::load(Value row, int64_t number) {
         reader.chunk(b.at(b.at(panelChunks[i], offset), number * loadRows * w.rowStride())));
     if (w.isQuads())
       load.quads.push_back(reader.quadSteps(panelNumbers[i], load.row, laneColumn));
-    if (!w.coded || isOneGroup)
-      continue;
-    Value group = b.div(load.row, w.rowsOfGroup());
-    load.scales.push_back(reader.scales(w.coded->scales, panelNumbers[i], group, laneColumn));
-    if (sumsRows())
-      load.zeroPoints.push_back(
-          reader.scales(w.coded->zeroPoints, panelNumbers[i], group, laneColumn));
+    if (w.coded && !isOneGroup)
+      loadScales(load, i, b.div(load.row, w.rowsOfGroup()));
   }
   Value denseRow = load.row;
   if (w.isBlocks())
@@ -218,8 +224,12 @@ SmallVector<Value> Emitter::steps(int64_t row, Value first, bool isTail) {
 
 void Emitter::multiply(const Load &load, MutableArrayRef<Value> sums, bool isTail) {
   SmallVector<SmallVector<Value>, 2> elements;
-  for (Value chunk : load.chunks)
+  const Load &scales = isOneGroup ? whole : load;
+  for (auto [i, chunk] : llvm::enumerate(load.chunks)) {
     elements.push_back(reader.elements(chunk));
+    if (w.roundsCodes())
+      elements.back() = reader.decode(elements.back(), scales.scales[i], scales.zeroPoints[i]);
+  }
   for (int64_t row = 0; row < rows; ++row) {
     if (w.isIntegral()) {
       Value word = loadBytes(b, rowsOfA[row], load.first, w.k, !isTail);
@@ -291,10 +301,10 @@ SmallVector<Value> Emitter::accumulateStep(Value row, int64_t loads, ValueRange 
     all.push_back(load(row, i));
   // Loads that follow each other and share their scales.
   int64_t run = 1;
-  if (w.coded && !isOneGroup && w.rowsOfGroup() % loadRows == 0)
+  bool ownSums = scalesSums && !isOneGroup;
+  if (ownSums && w.rowsOfGroup() % loadRows == 0)
     run = std::gcd(loads, w.rowsOfGroup() / loadRows);
   for (int64_t first = 0; first < loads; first += run) {
-    bool ownSums = w.coded && !isOneGroup;
     SmallVector<Value> group = ownSums ? SmallVector<Value>(sums.size(), zero()) : sums;
     for (int64_t i = first; i < first + run; ++i)
       w.isQuads() ? multiplyQuads(all[i], group) : multiply(all[i], group, isTail);
@@ -450,16 +460,13 @@ void Emitter::emit(int64_t count) {
     row = p.rowOf ? p.rowOf(row) : row;
     rowsOfA.push_back(b.at(p.a, b.mul(row, w.k * stepBytes)));
   }
+  whole = {};
+  for (int64_t i = 0; isOneGroup && i < panels; ++i)
+    loadScales(whole, i, b.i64(0));
   SmallVector<Value> sums = accumulate();
-  if (isOneGroup) {
-    Load last;
-    for (Value number : panelNumbers) {
-      last.scales.push_back(reader.scales(w.coded->scales, number, b.i64(0), laneColumn));
-      if (sumsRows())
-        last.zeroPoints.push_back(reader.scales(w.coded->zeroPoints, number, b.i64(0), laneColumn));
-    }
+  if (isOneGroup && scalesSums) {
     SmallVector<Value> scaled(sums.size(), zero());
-    scale(last, sums, scaled);
+    scale(whole, sums, scaled);
     sums = scaled;
   }
   sums.truncate(sumCount());

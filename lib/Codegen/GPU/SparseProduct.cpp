@@ -25,15 +25,16 @@ FmaTile codegen::chooseSparseTile(const ProductWeight &weight) {
 std::string codegen::whyNotSparseTile(const FmaTile &tile) {
   if (tile.blockRows != kRows || tile.threadRows != 8 || tile.stages != 2)
     return "with kept blocks a block has 128 rows of A, 8 rows a thread and 2 stages";
-  return "";
+  return tile.splitK > 1 ? "blocks do not share the K of kept blocks" : "";
 }
 
 /// Kept rows of a tile, of one warp.
 static int64_t keptBytes(const FmaTile &tile) { return tile.blockSteps * kPanelColumns * 4; }
 
-/// Two stages of A, then two of the kept rows of each warp.
+/// Two stages of A, then two of the kept rows of each warp; at the end all results.
 int64_t codegen::sparseSharedBytes(const FmaTile &tile) {
-  return 2 * (tile.rowBytes() + tile.blockColumns / kPanelColumns * keptBytes(tile));
+  int64_t stages = 2 * (tile.rowBytes() + tile.blockColumns / kPanelColumns * keptBytes(tile));
+  return std::max(stages, kRows * tile.blockColumns * 4);
 }
 
 namespace {
@@ -45,9 +46,9 @@ public:
       : b(b), warp(b), p(product), w(product.weight), s(tile), shared(shared), reader(b, w),
         staging(b, product, tile, columnBlock, shared) {
     lane = b.rem(b.threadInBlock(), kLanes);
-    Value first = b.mul(columnBlock, s.blockColumns / kPanelColumns);
-    panel = b.add(first, b.div(b.threadInBlock(), kLanes));
+    firstColumn = b.mul(b.narrow(columnBlock), s.blockColumns);
     Value number = b.div(b.threadInBlock(), kLanes);
+    Value panel = b.add(b.mul(columnBlock, s.blockColumns / kPanelColumns), number);
     keptRows = b.at(shared, b.add(b.mul(number, 2 * keptBytes(s)), 2 * s.rowBytes()));
     known = b.min(panel, b.i64(w.panelCount() - 1));
     values = reader.panel(known);
@@ -62,7 +63,9 @@ private:
   void copyValues(Value at, Value parity);
   SmallVector<Value> multiply(const Listed &listed, Value tile, Value parity, ValueRange init);
   Value inStage(Value parity, int64_t bytes) { return b.mul(parity, bytes); }
-  void store(ArrayRef<Value> sums);
+  void share(ArrayRef<Value> sums);
+  Value placeOf(Value chunk, Value column);
+  void store();
 
   Type resultType() { return w.isIntegral() ? Type(b.getI32Type()) : Type(b.getF32Type()); }
   VectorType fourType() { return VectorType::get(4, resultType()); }
@@ -76,8 +79,9 @@ private:
   Value shared;
   WeightReader reader;
   FmaStaging staging;
-  Value lane, panel;     ///< the latter may lie behind the last one, `known` does not
-  Value known, values;   ///< where its kept rows begin
+  Value lane;            ///< of the warp
+  Value firstColumn;     ///< of the block, i32
+  Value known, values;   ///< the warp's panel, or the last one; where its kept rows begin
   Value keptRows;        ///< those of two tiles, in shared memory
 };
 
@@ -142,27 +146,47 @@ SmallVector<Value> Emitter::multiply(const Listed &listed, Value tile, Value par
   });
 }
 
-void Emitter::store(ArrayRef<Value> sums) {
-  b.ifThen(b.less(panel, b.i64(w.panelCount())), [&] {
-    for (int64_t i = 0; i < kLaneRows; ++i) {
-      Value row = b.add(b.mul(lane, kLaneRows), i);
-      b.ifThen(b.less(row, p.count), [&] {
-        for (int64_t first = 0; first < kPanelColumns; first += 4) {
-          Value column = b.add(b.mul(panel, kPanelColumns), first);
-          Value four = vector::FromElementsOp::create(b, fourType(),
-                                                      sums.slice(i * kPanelColumns + first, 4));
-          if (w.n % kPanelColumns == 0)
-            p.epilogue(row, column, four, {});
-          else
-            b.ifThen(b.less(column, b.i64(w.n)), [&] { p.epilogue(row, column, four, {}); });
-        }
-      });
-    }
+/// Four rows of a column of the block, chunk `chunk` of them (both i32), in shared memory.
+Value Emitter::placeOf(Value chunk, Value column) {
+  Value place = b.bitXor(chunk, b.bitAnd(b.div(column, 4), 7));
+  return b.at(shared, b.add(b.mul(column, kRows * 4), b.mul(place, kChunkBytes)));
+}
+
+/// The results to shared memory, by columns: the epilogue of all that a thread has at once would take more registers than there are.
+void Emitter::share(ArrayRef<Value> sums) {
+  warp.barrier(); // all are through with the tiles
+  Value lane = b.bitAnd(b.threadIndex(), kLanes - 1), number = b.div(b.threadIndex(), kLanes);
+  for (int64_t column = 0; column < kPanelColumns; ++column) {
+    SmallVector<Value> rows;
+    for (int64_t i = 0; i < kLaneRows; ++i)
+      rows.push_back(sums[i * kPanelColumns + column]);
+    Value own = b.add(b.mul(number, kPanelColumns), column);
+    b.store(vector::FromElementsOp::create(b, fourType(), rows), placeOf(lane, own), kChunkBytes);
+  }
+  warp.barrier();
+}
+
+/// A warp takes 4 rows of 32 columns at a time, which are whole lines of memory.
+void Emitter::store() {
+  constexpr int64_t kDown = 4, kAcross = kLanes / kDown * 4;
+  int64_t groups = s.blockColumns / kAcross, warps = s.threads() / kLanes;
+  Value lane = b.bitAnd(b.threadIndex(), kLanes - 1), number = b.div(b.threadIndex(), kLanes);
+  b.loop(number, b.i32(kRows / kDown * groups), warps, [&](Value item) {
+    Value inChunk = b.bitAnd(lane, kDown - 1), chunk = b.div(item, groups);
+    Value row = b.wide(b.add(b.mul(chunk, kDown), inChunk));
+    Value own = b.add(b.mul(b.rem(item, groups), kAcross), b.mul(b.div(lane, kDown), 4));
+    Value column = b.add(firstColumn, own);
+    b.ifThen(b.both(b.less(row, p.count), b.less(column, w.n)), [&] {
+      SmallVector<Value> four;
+      for (int64_t i = 0; i < 4; ++i)
+        four.push_back(b.load(resultType(), b.at(placeOf(chunk, b.add(own, i)), b.mul(inChunk, 4)), 4));
+      p.epilogue(row, b.wide(column), vector::FromElementsOp::create(b, fourType(), four), {});
+    });
   });
 }
 
 void Emitter::run() {
-  staging.begin();
+  staging.begin(b.i64(0), b.i64(staging.tiles()));
   copyValues(b.i64(0), b.i64(0));
   SmallVector<Value> init(kLaneRows * kPanelColumns, zero());
   init.push_back(b.i64(0)); // the place in the list
@@ -180,7 +204,8 @@ void Emitter::run() {
         return sums;
       });
   warp.waitCopies(0);
-  store(ArrayRef<Value>(results).drop_back());
+  share(ArrayRef<Value>(results).drop_back());
+  store();
 }
 
 static LLVM::LLVMFuncOp functionOf(GpuBuilder &b) {

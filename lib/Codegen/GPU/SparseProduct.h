@@ -13,7 +13,8 @@
 //
 // Lists ascend, so the kept rows of a tile follow each other in memory, and each warp copies its own
 // asynchronously, one tile ahead; how many there are the lanes count, one entry each. A goes through registers to be transposed; chunk r / 4 of a step's rows lies at
-// chunk ^ (step / 4 % 8), so that neither stores nor loads meet in a bank.
+// chunk ^ (step / 4 % 8), so that neither stores nor loads meet in a bank. Results leave through shared
+// memory, too: 4 rows of 32 columns of a warp at a time.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_LIB_CODEGEN_GPU_SPARSEPRODUCT_H

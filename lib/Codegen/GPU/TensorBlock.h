@@ -3,6 +3,7 @@
 #ifndef PERMALLOY_LIB_CODEGEN_GPU_TENSORBLOCK_H
 #define PERMALLOY_LIB_CODEGEN_GPU_TENSORBLOCK_H
 
+#include "SplitK.h"
 #include "TensorProduct.h"
 #include "Tfm/Panels.h"
 
@@ -35,10 +36,7 @@ struct TensorBlock {
   Value thread, group, inGroup;        ///< in its warp, a thread is lane 4 group + inGroup
   Value warpRow, warpColumn;           ///< of the warp in the block
   Value rows, firstRow, firstColumn;   ///< of A; of the block
-  Value number, part, parts;           ///< of the block's results; of this block among those that share them (null: alone)
-
-private:
-  void placeSplit();
+  SplitK split;
 };
 
 /// Operand A: from memory, or computed, to shared memory and to the registers.

@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "TensorBlock.h"
 
-#include "permalloy/Artifact/Format.h"
-
 using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
@@ -13,11 +11,10 @@ using namespace mlir;
 //===----------------------------------------------------------------------===//
 
 TensorBlock::TensorBlock(GpuBuilder &b, const TensorProduct &p, const TensorSchedule &s)
-    : b(b), warp(b), p(p), s(s), layout(p.size, s), rows(b.narrow(p.rows)), number(b.blockIndex()) {
-  if (s.splitK > 1)
-    placeSplit();
+    : b(b), warp(b), p(p), s(s), layout(p.size, s), rows(b.narrow(p.rows)),
+      split(b, b.mul(b.ceilDiv(rows, s.blockRows), s.across(p.size)), s.splitK) {
   int64_t across = s.across(p.size), warpsAcross = s.blockColumns / s.warpColumns;
-  firstColumn = b.mul(b.rem(number, across), s.blockColumns), firstRow = b.mul(b.div(number, across), s.blockRows);
+  firstColumn = b.mul(b.rem(split.number, across), s.blockColumns), firstRow = b.mul(b.div(split.number, across), s.blockRows);
   thread = b.threadIndex();
   Value lane = b.bitAnd(thread, 31), warpNumber = b.div(thread, 32);
   group = b.div(lane, 4), inGroup = b.bitAnd(lane, 3);
@@ -25,28 +22,18 @@ TensorBlock::TensorBlock(GpuBuilder &b, const TensorProduct &p, const TensorSche
   shared = warp.sharedMemory();
 }
 
-/// As tensorBlocks says it.
-void TensorBlock::placeSplit() {
-  Value blocks = b.max(b.mul(b.ceilDiv(rows, s.blockRows), s.across(p.size)), b.i32(1));
-  parts = b.max(b.min(b.div(b.i32(kSplitBlocks), blocks), b.i32(s.splitK)), b.i32(1));
-  part = b.rem(number, parts), number = b.div(number, parts);
+static tfm::DimExprAttr resultBlocks(const TensorSize &size, const TensorSchedule &s, tfm::DimExprAttr rows) {
+  using tfm::DimExprAttr;
+  auto constant = [&](int64_t value) { return DimExprAttr::constant(rows.getContext(), value); };
+  return DimExprAttr::mul(DimExprAttr::ceilDiv(rows, constant(s.blockRows)), constant(s.across(size)));
 }
 
 tfm::DimExprAttr codegen::tensorBlocks(const TensorSize &size, const TensorSchedule &s, tfm::DimExprAttr rows) {
-  using tfm::DimExprAttr;
-  auto constant = [&](int64_t value) { return DimExprAttr::constant(rows.getContext(), value); };
-  DimExprAttr blocks = DimExprAttr::mul(DimExprAttr::ceilDiv(rows, constant(s.blockRows)), constant(s.across(size)));
-  if (s.splitK == 1)
-    return blocks;
-  DimExprAttr parts = DimExprAttr::floorDiv(constant(kSplitBlocks), DimExprAttr::max(blocks, constant(1)));
-  return DimExprAttr::mul(blocks, DimExprAttr::max(DimExprAttr::min(parts, constant(s.splitK)), constant(1)));
+  return splitBlocks(resultBlocks(size, s, rows), s.splitK);
 }
 
 tfm::DimExprAttr codegen::tensorScratch(const TensorSize &size, const TensorSchedule &s, tfm::DimExprAttr rows) {
-  auto constant = [&](int64_t value) { return tfm::DimExprAttr::constant(rows.getContext(), value); };
-  if (s.splitK == 1)
-    return constant(0);
-  return tfm::DimExprAttr::mul(tfm::DimExprAttr::min(tensorBlocks(size, s, rows), constant(kSplitBlocks)), constant(s.sumBytes()));
+  return splitScratch(resultBlocks(size, s, rows), s.splitK, s.sumBytes());
 }
 
 //===----------------------------------------------------------------------===//
@@ -65,8 +52,6 @@ public:
 private:
   SmallVector<Value> multiply();
   SmallVector<Value> step(int64_t first, Value stage, SmallVector<Value> sums);
-  SmallVector<Value> addParts(ArrayRef<Value> sums);
-  void storeSums(ArrayRef<Value> sums);
   void store(ArrayRef<Value> sums);
   void storeRow(ArrayRef<Value> sums, int64_t tile, int64_t half);
 
@@ -76,8 +61,6 @@ private:
   Type sumType() { return block.warp.accumulatorType(p.size.type); }
   /// The first of the four results of a product: of rows `tile`, columns `group` and `of` four.
   size_t sumAt(int64_t tile, int64_t group, int64_t of) const { return ((tile * columnGroups() + group) * 4 + of) * 4; }
-  /// Where this thread keeps its sums of part `part`, 16 bytes every 16 * threads().
-  Value sumsOf(Value part);
 
   GpuBuilder &b;
   const TensorProduct &p;
@@ -109,11 +92,7 @@ SmallVector<Value> Emitter::step(int64_t first, Value stage, SmallVector<Value> 
 
 /// The sums over this block's tiles of K.
 SmallVector<Value> Emitter::multiply() {
-  Value first = b.i32(0), last = b.i32(s.tilesOfK(p.size));
-  if (block.parts) {
-    Value each = b.div(b.sub(b.add(last, block.parts), 1), block.parts);
-    first = b.mul(block.part, each), last = b.min(b.add(first, each), last);
-  }
+  auto [first, last] = block.split.tilesOf(s.tilesOfK(p.size));
   int64_t bytes = block.layout.stageBytes, all = s.stages * bytes;
   for (int64_t i = 0; i < s.stages - 1; ++i) {
     Value tile = b.add(first, i), stage = b.i32(i * bytes);
@@ -155,39 +134,6 @@ SmallVector<Value> Emitter::multiply() {
 }
 
 //===----------------------------------------------------------------------===//
-// Several blocks for one block of results
-//===----------------------------------------------------------------------===//
-
-Value Emitter::sumsOf(Value part) {
-  Value which = b.add(b.mul(block.number, block.parts), part);
-  return b.at(p.scratch, b.add(b.mul(b.wide(which), s.sumBytes()), b.mul(b.wide(block.thread), 16)));
-}
-
-void Emitter::storeSums(ArrayRef<Value> sums) {
-  auto four = VectorType::get(4, sumType());
-  Value own = sumsOf(block.part);
-  for (int64_t i = 0; i < sumCount(); i += 4)
-    b.store(vector::FromElementsOp::create(b, four, sums.slice(i, 4)), b.at(own, i * 4 * s.threads()), 16);
-}
-
-/// The sums of all parts, in their order.
-SmallVector<Value> Emitter::addParts(ArrayRef<Value> init) {
-  auto four = VectorType::get(4, sumType());
-  return b.loop(b.i32(0), block.parts, 1, init, [&](Value part, ValueRange carried) {
-    SmallVector<Value> sums(carried);
-    Value from = sumsOf(part);
-    for (int64_t i = 0; i < sumCount(); i += 4) {
-      Value loaded = b.load(four, b.at(from, i * 4 * s.threads()), 16);
-      for (int64_t j = 0; j < 4; ++j) {
-        Value x = vector::ExtractOp::create(b, loaded, j);
-        sums[i + j] = sumType().isF32() ? b.addf(sums[i + j], x) : b.add(sums[i + j], x);
-      }
-    }
-    return sums;
-  });
-}
-
-//===----------------------------------------------------------------------===//
 // Results
 //===----------------------------------------------------------------------===//
 
@@ -216,24 +162,7 @@ void Emitter::store(ArrayRef<Value> sums) {
 
 void Emitter::run() {
   SmallVector<Value> sums = multiply();
-  if (!block.parts)
-    return store(sums);
-  SmallVector<Value> zeros(sumCount(), arith::ConstantOp::create(b, b.getZeroAttr(sumType())));
-  auto join = [&] {
-    storeSums(sums);
-    Value counters = b.at(p.scratch, -int64_t(artifact::kDeviceCounters * sizeof(uint32_t)));
-    Value isLast = block.warp.arriveLast(b.at(counters, b.mul(b.wide(block.number), 4)), block.parts, block.shared);
-    SmallVector<Value> joined = b.choose(isLast, [&] { return addParts(zeros); }, [&] { return zeros; });
-    joined.push_back(isLast);
-    return joined;
-  };
-  auto alone = [&] {
-    SmallVector<Value> all = sums;
-    all.push_back(arith::ConstantOp::create(b, b.getBoolAttr(true)));
-    return all;
-  };
-  SmallVector<Value> joined = b.choose(b.less(b.i32(1), block.parts), join, alone);
-  b.ifThen(joined.back(), [&] { store(ArrayRef(joined).drop_back()); });
+  block.split.finish(sums, s.threads(), p.scratch, block.shared, [&](ArrayRef<Value> all) { store(all); });
 }
 
 void codegen::emitTensorProduct(GpuBuilder &b, const TensorProduct &product, const TensorSchedule &schedule) {

@@ -11,8 +11,7 @@
 // (cp.async; rows of A that are computed go through registers). Per 8 words of K a warp loads A by ldmatrix, B by one 128-bit
 // access per two mma, and multiplies. What lies beyond K, M or N is zero in shared memory: a copy of no bytes.
 //
-// SPLIT K. Where blocks are fewer than the multiprocessors, several share a block of results: each multiplies a part of K's tiles
-// and stores its sums; the last one to arrive adds all up, in the order of the parts, so results do not depend on who that is.
+// SPLIT K. Where blocks are fewer than the multiprocessors, several share a block of results (SplitK.h).
 //
 // COLUMNS ARE PERMUTED. What mma calls column q may be any column, if the results are taken for that one. In each 32 columns (two
 // panels) the j-th of four products takes columns 4 q + j: then the 16-byte chunk q of a panel row has this lane's word for all four,
@@ -82,9 +81,6 @@ struct TensorLayout {
   int64_t rowBytes, columnBytes, scaleBytes = 0, zeroBytes = 0, stageBytes;
   int64_t table, sharedBytes; ///< the codebook stands at `table`
 };
-
-/// Blocks that share K stop where this many are under way; so many counters a launch needs at most.
-constexpr int64_t kSplitBlocks = 256;
 
 /// Why a product cannot run like that, with at most `sharedBytes` of shared memory; empty when it can.
 std::string whyNotTensor(const TensorSize &size, const TensorSchedule &schedule, int64_t sharedBytes);

@@ -86,9 +86,6 @@ TensorSchedule TensorSchedule::choose(const TensorSize &size, std::optional<int6
     s.blockRows = s.blockColumns = 128, s.warpRows = 64, s.warpColumns = size.codes ? 32 : 64; // scales and zero points take registers
   if (size.codes && !groupsFit(size, s.blockWords))
     s.blockWords = 32;
-  // At least four tiles of K each: their loads hide behind those before.
-  int64_t blocks = s.across(size) * llvm::divideCeil(rows.value_or(1), s.blockRows);
-  while (s.splitK < 16 && s.splitK * 2 * 4 <= s.tilesOfK(size) && s.splitK * 2 * blocks <= kSplitBlocks)
-    s.splitK *= 2;
+  s.splitK = chooseSplit(s.tilesOfK(size), s.across(size) * llvm::divideCeil(rows.value_or(1), s.blockRows));
   return s;
 }

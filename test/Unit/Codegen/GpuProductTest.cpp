@@ -30,6 +30,18 @@ std::string dense(const std::string &type, int64_t k, int64_t n, const std::stri
   return replaceAll(replaceAll(fill(replaceAll(text, "xNxT", "x$NxT"), k, n), "xT>", "x" + type + ">"), "$A", activation);
 }
 
+/// Half of the blocks of 1 x 16 kept. `isGated`: as the gate of an MLP is used, times another layer's results.
+std::string keptBlocks(int64_t k, int64_t n, bool isGated = false) {
+  std::string values = std::to_string(n / 16) + "x" + std::to_string(k / 2), text = R"mlir(func.func @main(%x: tensor<?x$Kxf32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<$K>]}, %v: tensor<$Vx16xf32>, %i: tensor<$Vxi32>, %up: tensor<?x$Nxf32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<$N>]}) -> tensor<?x$Nxf32> {
+    %w = tfm.expand_blocks %v, %i {block = array<i64: 1, 16>, shape = array<i64: $K, $N>} : (tensor<$Vx16xf32>, tensor<$Vxi32>) -> tensor<$Kx$Nxf32>
+    %0 = tfm.linear %x, %w$A : (tensor<?x$Kxf32>, tensor<$Kx$Nxf32>) -> tensor<?x$Nxf32>
+    %1 = tfm.binary $B %0, %up : (tensor<?x$Nxf32>, tensor<?x$Nxf32>) -> tensor<?x$Nxf32>
+    return %1 : tensor<?x$Nxf32>
+  })mlir";
+  text = replaceAll(replaceAll(text, "$A", isGated ? " activation silu" : ""), "$B", isGated ? "mul" : "add");
+  return fill(replaceAll(text, "$V", values), k, n);
+}
+
 /// Without the shape of the rows: `rows` of them.
 std::string fixedRows(const std::string &text, int64_t rows) {
   return replaceAll(replaceAll(text, "?x", std::to_string(rows) + "x"), "#tfm.dim<s>", "#tfm.dim<" + std::to_string(rows) + ">");
@@ -113,9 +125,43 @@ TEST(GpuProductTest, EveryScheduleOfTiles) {
           if (threads > 512 || (rows + columns) * steps * 4 * stages > 96 * 1024)
             continue;
           SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(columns) + " x " + std::to_string(steps) + ", " + std::to_string(own) + " rows of a thread");
-          check.setSchedule(scheduleOf(check, {{"block_rows", rows}, {"block_columns", columns}, {"block_steps", steps}, {"thread_rows", own}, {"stages", stages}}));
+          check.setSchedule(scheduleOf(check, {{"block_rows", rows}, {"block_columns", columns}, {"block_steps", steps}, {"thread_rows", own}, {"stages", stages}, {"split_k", stages - 1}}));
           check.run(thread(), "", Tolerance{1e-5, 2e-5});
         }
+}
+
+/// Blocks that share the K of more than 8 rows, in any order: as many as there are tiles for, fewer, and one where there are many
+/// blocks of results.
+TEST(GpuProductTest, PartsOfKAreAdded) {
+  auto split = [](const std::string &text, int64_t parts, llvm::ArrayRef<const char *> sizes, Tolerance tolerance) {
+    KernelCheck check(text, "contraction");
+    ASSERT_TRUE(bool(check));
+    SCOPED_TRACE("split_k " + std::to_string(parts));
+    auto schedule = scheduleOf(check, {{"block_rows", 64}, {"block_columns", 64}, {"block_steps", 16}, {"thread_rows", 4}, {"stages", 3}, {"split_k", parts},
+                                       {"skinny_panels", 1}, {"skinny_loads", 2}, {"skinny_split", 2}});
+    check.setSchedule(schedule);
+    for (const char *size : sizes)
+      check.run(thread(), size, tolerance);
+  };
+  for (int64_t parts : {2, 3, 4, 16})
+    split(dense("f32", 400, 72), parts, {"s=3", "s=9", "s=70"}, {1e-5, 3e-5});
+  split(dense("f32", 37, 72), 3, {"s=9"}, {1e-5, 2e-5});
+  split(dense("f16", 130, 40), 4, {"s=65"}, {0x1p-10, 0x1p-6});
+  split(integers("ui8", "i8", 1030, 40), 8, {"s=9", "s=66"}, {0, 0});
+  split(dense("f32", 64, 64, "none"), 4, {"s=8400"}, {1e-5, 2e-5}); // 132 blocks: alone
+}
+
+TEST(GpuProductTest, SchedulesAreChecked) {
+  auto errorOf = [](const std::string &text, int64_t parts, int64_t rows) {
+    KernelCheck check(text, "contraction");
+    std::string said;
+    mlir::ScopedDiagnosticHandler handler(check.kernelOp().getContext(), [&](mlir::Diagnostic &diagnostic) { said += diagnostic.str(); });
+    (void)setGpuSchedule(check.kernelOp(), GpuTarget::all().front(), scheduleOf(check, {{"block_rows", rows}, {"block_columns", 64}, {"block_steps", 32}, {"thread_rows", 8}, {"stages", 2}, {"split_k", parts}}));
+    return said;
+  };
+  EXPECT_EQ(errorOf(fixedRows(dense("f32", 128, 64), 70), 4, 128), "");
+  EXPECT_THAT(errorOf(fixedRows(dense("f32", 128, 64), 70), 5, 128), HasSubstr("split_k is more than the tiles of K"));
+  EXPECT_THAT(errorOf(fixedRows(keptBlocks(128, 64), 70), 2, 128), HasSubstr("blocks do not share the K of kept blocks"));
 }
 
 /// Experts: rows of A are gathered; some experts have none, or all; gated halves.
@@ -224,21 +270,13 @@ TEST(GpuProductTest, WeightsComeInWideLoads) {
   EXPECT_THAT(ptxOf(fixedRows(integers("ui8", "i8", 1024, 1024), 1), GpuTarget::all().front()), HasSubstr("dp4a.u32.s32"));
 }
 
-std::string keptBlocks(int64_t k, int64_t n) {
-  std::string values = std::to_string(n / 16) + "x" + std::to_string(k / 2), text = R"mlir(func.func @main(%x: tensor<?x$Kxf32> {tfm.dims = [#tfm.dim<m>, #tfm.dim<$K>]}, %v: tensor<$Vx16xf32>, %i: tensor<$Vxi32>) -> tensor<?x$Nxf32> {
-    %w = tfm.expand_blocks %v, %i {block = array<i64: 1, 16>, shape = array<i64: $K, $N>} : (tensor<$Vx16xf32>, tensor<$Vxi32>) -> tensor<$Kx$Nxf32>
-    %0 = tfm.linear %x, %w : (tensor<?x$Kxf32>, tensor<$Kx$Nxf32>) -> tensor<?x$Nxf32>
-    return %0 : tensor<?x$Nxf32>
-  })mlir";
-  return fill(replaceAll(text, "$V", values), k, n);
-}
-
 TEST(GpuProductTest, NothingSpills) {
   std::optional<std::string> ptxas = findPtxas();
   if (!ptxas)
     GTEST_SKIP() << "this machine has no ptxas";
   for (const GpuTarget &target : GpuTarget::all())
-    for (const std::string &text : {dense("f32", 1024, 1024), dense("f32", 1024, 3072), dense("f16", 1024, 3072), integers("ui8", "i8", 1022, 1024), keptBlocks(768, 3072)}) {
+    for (const std::string &text : {dense("f32", 1024, 1024), dense("f32", 1024, 3072), dense("f16", 1024, 3072), integers("ui8", "i8", 1022, 1024), keptBlocks(768, 3072),
+                                    keptBlocks(512, 1536, /*isGated=*/true), keptBlocks(768, 3072, /*isGated=*/true)}) {
       auto cubin = assembled(ptxOf(text, target), target, *ptxas);
       if (!cubin)
         continue;

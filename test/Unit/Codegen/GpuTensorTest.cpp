@@ -78,7 +78,7 @@ mlir::DictionaryAttr scheduleOf(KernelCheck &check, const Values &values) {
   return schedule.getDictionary(b.getContext());
 }
 
-/// Against the interpreter, in the form `form`, without conflicts of banks.
+/// Against the interpreter, in the form `form`; on tensor cores without conflicts of banks.
 void run(const std::string &text, llvm::ArrayRef<const char *> sizes, Tolerance tolerance, const char *form = "tensor",
          std::optional<Values> schedule = {}, KernelCheck::Change change = nullptr) {
   KernelCheck check(text, "contraction");
@@ -88,7 +88,7 @@ void run(const std::string &text, llvm::ArrayRef<const char *> sizes, Tolerance 
   for (const char *size : sizes) {
     uint64_t before = bankConflicts();
     check.run(sm80().thread(), size, tolerance, change);
-    EXPECT_EQ(bankConflicts(), before);
+    EXPECT_TRUE(llvm::StringRef(form) != "tensor" || bankConflicts() == before);
   }
   EXPECT_EQ(check.kernelOp().getScheduleAttr().getAs<mlir::StringAttr>("form").str(), form);
 }
@@ -155,6 +155,25 @@ TEST(GpuTensorTest, CodesBecomeElements) {
   run(coded({"s4, group 32", 3, "f32"}, 72, 64, "bf16"), {"s=65"}, {4e-2, 4e-2});
   run(coded({"s8, group 200", 1, "f32", "[-127, 128]"}, 200, 48, "bf16"), {"s=13"}, {4e-2, 4e-2});
   run(coded({"s4, group 24", 4}, 96, 64, "bf16"), {"s=3"}, {1e-1, 1e-1}, "fma"); // no tile of K ends with a group
+}
+
+/// Weights are what tfm.dequantize says, rounded once, for any number of rows: rows of A that have a single one show them, exactly.
+TEST(GpuTensorTest, CodesAreRoundedOnce) {
+  auto pick = [](llvm::MutableArrayRef<reference::Tensor> inputs) {
+    int64_t depth = inputs[0].shape().back();
+    for (int64_t i = 0; i < inputs[0].size(); ++i)
+      inputs[0].setNumber(i, i % depth == (i / depth * 37 + 5) % depth);
+    if (inputs.size() > 3 && inputs[3].shape().size() == 2) // zero points: whole numbers
+      for (int64_t i = 0; i < inputs[3].size(); ++i)
+        inputs[3].setNumber(i, i * 5 % 16);
+  };
+  for (const Format &f : {Format{"s4, group 32", 4}, {"u4, group 64", 2, "f16", "[0, 16]", true}, {"s8, group 128", 1, "f16", "[-127, 128]"},
+                          {"u8, group 128", 1, "f16", "[0, 256]", true}, {"u8, group 32", 4, "f16", "[0, 256]", true}, {"s4, group 24", 6}})
+    for (const char *type : {"bf16", "f16", "f32"}) {
+      SCOPED_TRACE(std::string(f.code) + " " + type);
+      bool isTensor = std::string(type) != "f32" && std::string(f.code) != "s4, group 24";
+      run(coded(f, 128, 36, type), {"s=1", "s=2", "s=4", "s=8", "s=9", "s=70"}, kExact, isTensor ? "tensor" : "fma", {}, pick);
+    }
 }
 
 /// The epilogue of level w8a8 with outliers.

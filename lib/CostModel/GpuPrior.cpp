@@ -72,6 +72,7 @@ static constexpr Form kForms[] = {
     {"vector", Style::Stream, false},   {"row", Style::Stream, false},          {"fold", Style::Stream, false},
     {"select", Style::Stream, false},   {"route", Style::Stream, false},        {"tokens", Style::Stream, false},
     {"rows", Style::Threads, false},
+    {"matmul", Style::Tiles, true},         {"matmul_fma", Style::Tiles, false},
 };
 /// One that is not in the table shows by its parameters whether it works in tiles.
 static Form formOf(const GpuGrid &grid) {

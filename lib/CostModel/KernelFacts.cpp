@@ -175,12 +175,13 @@ void Reader::readAttention(tfm::AttentionOp op) {
   facts.seenKeys = facts.causal ? std::max(facts.keys - (facts.queries - 1) / 2, 1.0) : facts.keys;
 }
 
-/// A product of two values: scalar loops of the generic emitter.
+/// A product of two values: on CPUs scalar loops of the generic emitter.
 void Reader::readMatmul(tfm::MatmulOp op) {
   tfm::Dims lhs = shapes.dims(op.getLhs()), result = shapes.dims(op.getResult());
   facts.k = value(lhs[lhs.size() - (op.getTransposeA() ? std::min<size_t>(2, lhs.size()) : 1)]);
   facts.n = result.empty() ? 1 : value(result.back());
   facts.m = elements(op.getResult()) / std::max(facts.n, 1.0);
+  facts.inputBits = bitsOf(op.getLhs().getType());
 }
 
 /// Instructions for each element of the result, from the emitters' polynomials; roughly, the trees correct it.

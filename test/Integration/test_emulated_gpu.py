@@ -117,6 +117,29 @@ def test_decoder(emulated, tmp_path, monkeypatch, spelling):
             ids = expected.argmax(1)[:, None]
 
 
+# No softmax: nothing makes it one operation, so its products are kernels of their own.
+RELU_ATTENTION = """<ir_version: 8, opset_import: ["" : 18]>
+layer (T[batch, 4, sequence, 16] q, T[batch, 4, sequence, 16] k, T[batch, 4, sequence, 16] v, T[batch, 1, 1, sequence] mask)
+  => (T[batch, 4, sequence, 16] y) {
+  turned = Transpose <perm = [0, 1, 3, 2]> (k)
+  scores = MatMul (q, turned)
+  masked = Add (scores, mask)
+  weights = Relu (masked)
+  y = MatMul (weights, v)
+}"""
+
+
+@pytest.mark.parametrize(("element", "form", "tolerance"), [("float", "matmul_fma", TOLERANCE), ("float16", "matmul", 1e-2)])
+def test_products_of_activations(emulated, tmp_path, element, form, tolerance):
+    model = tmp_path / "model.onnx"
+    onnx.save(onnx.parser.parse_model(RELU_ATTENTION.replace("T[", f"{element}[")), model)
+    alloy = compile_model(emulated, model, tmp_path)
+    assert emulated("inspect", alloy, "--kernels").stdout.count(f" {form}") >= 2
+    for batch, sequence in ((1, 16), (2, 21)):
+        sizes = "--dim", f"batch={batch}", "--dim", f"sequence={sequence}"
+        assert_same(emulated, alloy, tmp_path, *sizes, tolerance=tolerance)
+
+
 def test_python_compiles_for_the_gpu(emulated, bert, tmp_path, monkeypatch):
     """An .onnx opened on a GPU is compiled for it and, where the list names the CPU, for that."""
     monkeypatch.setenv("PERMALLOY_LIBCUDA", str(DRIVER))

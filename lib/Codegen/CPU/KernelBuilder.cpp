@@ -40,7 +40,7 @@ Value KernelBuilder::add(Value x, Value y) { return createOrFold<arith::AddIOp>(
 Value KernelBuilder::sub(Value x, Value y) { return createOrFold<arith::SubIOp>(x, y); }
 Value KernelBuilder::mul(Value x, Value y) { return createOrFold<arith::MulIOp>(x, y); }
 template <typename Op> Value KernelBuilder::divide(Value x, Value y) {
-  if (!hasShortDivision)
+  if (!hasShortDivision || x.getType().isInteger(32))
     return createOrFold<Op>(x, y);
   auto low = [&](Value v) { return createOrFold<arith::TruncIOp>(getI32Type(), v); };
   return createOrFold<arith::ExtUIOp>(getI64Type(), createOrFold<Op>(low(x), low(y)));

@@ -8,9 +8,9 @@ using namespace mlir;
 
 ArrayRef<GpuForm> codegen::gpuForms() {
   static const GpuForm kForms[] = {kTensorForm,       kFmaForm,    kExpertsForm, kAttentionForm,
-                                   kAttentionFmaForm, kRouteForm,  kTokensForm,  kRowForm,
-                                   kFoldForm,         kSelectForm, kVectorForm,  kElementsForm,
-                                   kRowsForm};
+                                   kAttentionFmaForm, kMatmulForm, kMatmulFmaForm, kRouteForm,
+                                   kTokensForm,       kRowForm,    kFoldForm,      kSelectForm,
+                                   kVectorForm,       kElementsForm, kRowsForm};
   return kForms;
 }
 

@@ -66,7 +66,8 @@ mlir::FailureOr<S> writeGpuSchedule(kern::KernelOp kernel, const ScheduleSpaceOf
 }
 
 extern const GpuForm kTensorForm, kFmaForm, kExpertsForm, kAttentionForm, kAttentionFmaForm,
-    kRouteForm, kTokensForm, kRowForm, kFoldForm, kSelectForm, kVectorForm, kElementsForm, kRowsForm;
+    kMatmulForm, kMatmulFmaForm, kRouteForm, kTokensForm, kRowForm, kFoldForm, kSelectForm, kVectorForm,
+    kElementsForm, kRowsForm;
 
 } // namespace permalloy::codegen
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "RowStatistics.h"
 #include "RowGroups.h"
+#include "RowNorms.h"
 #include "permalloy/Codegen/CPU/VectorMath.h"
 
 #include <numeric>
@@ -241,20 +242,8 @@ void RowStatistics::prepare(tfm::LayerNormOp op) {
   });
   Value variance = b.addf(arith::DivFOp::create(b, squares, size), ops.constant(f32, APFloat(op.getEpsilon())));
   Value scale = arith::DivFOp::create(b, b.f32(1.0f), LLVM::SqrtOp::create(b, variance));
-  Value source = input;
-  values.bind(op.getResult(), [this, op, source, mean, scale](const Site &site) mutable -> Value {
-    if (!isHere(site))
-      return {};
-    tfm::Dims own = values.dims(source);
-    Value x = ops.binary(BinaryKind::Sub, f32, values.at(source, site), mean);
-    x = ops.binary(BinaryKind::Mul, f32, x, scale);
-    Value gain = values.at(op.getScale(), values.operandSite(site, own, op.getScale()));
-    if (!op.getBias())
-      return ops.binary(BinaryKind::Mul, f32, x, gain);
-    Value bias = values.at(op.getBias(), values.operandSite(site, own, op.getBias()));
-    ops.match(x, gain);
-    ops.match(x, bias);
-    return b.fma(x, gain, bias);
+  values.bind(op.getResult(), [this, op, mean, scale](const Site &site) {
+    return isHere(site) ? layerNormAt(values, op, site, mean, scale) : Value();
   });
 }
 
@@ -267,12 +256,7 @@ void RowStatistics::prepare(tfm::RmsNormOp op) {
   Value size = ops.cast(Element::of(b.getI64Type()), f32, values.extent(width));
   Value mean = b.addf(arith::DivFOp::create(b, squares, size), ops.constant(f32, APFloat(op.getEpsilon())));
   Value factor = arith::DivFOp::create(b, b.f32(1.0f), LLVM::SqrtOp::create(b, mean));
-  Value source = input;
-  values.bind(op.getResult(), [this, op, source, factor](const Site &site) mutable -> Value {
-    if (!isHere(site))
-      return {};
-    Value gain = values.at(op.getScale(), values.operandSite(site, values.dims(source), op.getScale()));
-    Value x = ops.binary(BinaryKind::Mul, f32, values.at(source, site), factor);
-    return ops.binary(BinaryKind::Mul, f32, x, gain);
+  values.bind(op.getResult(), [this, op, factor](const Site &site) {
+    return isHere(site) ? rmsNormAt(values, op, site, factor) : Value();
   });
 }

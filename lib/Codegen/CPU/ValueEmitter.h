@@ -86,6 +86,8 @@ public:
 
   /// A dimension expression as i64, emitted once at the entry.
   Value extent(tfm::DimExprAttr expr);
+  /// Takes `value` for a dimension: the same number, of which LLVM sees more.
+  void assume(tfm::DimExprAttr expr, Value value) { extents[expr] = value; }
   tfm::Dims dims(Value tensor) { return frame.dims(tensor); }
   /// `site` of a tensor of dimensions `dims`, with one index per dimension.
   Site toFull(const Site &site, llvm::ArrayRef<tfm::DimExprAttr> dims);

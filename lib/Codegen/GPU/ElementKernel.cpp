@@ -4,8 +4,8 @@
 // Kernels that remember nothing from one element to the next: each thread computes neighbours that one
 // access of up to 128 bits moves, and neighbouring threads the ones beside them. Where all operands have
 // the result's elements in the same places, elements are numbered through and no index is divided; else
-// a thread's number is divided by the threads of a row. Vectors need a last dimension that is known and a
-// multiple of them.
+// a thread's number is divided by the threads of a row. Vectors need a last dimension that is a multiple of
+// them; where it is not known, the kernel has code for both cases.
 //
 //===----------------------------------------------------------------------===//
 #include "../CPU/Generic.h"
@@ -31,13 +31,24 @@ struct Walk {
   SmallVector<unsigned> results;
   tfm::Dims dims;
   bool isCollapsed = false;
-  /// Elements of a thread.
+  /// Elements of a thread; of rows of unknown length, where these are multiples of them.
   int64_t elements = 1;
+  bool isUnknown = false;
+
   /// Threads that the walk takes.
-  DimExprAttr threads;
+  DimExprAttr threads(MLIRContext *context) const;
 };
 
 } // namespace
+
+DimExprAttr Walk::threads(MLIRContext *context) const {
+  auto constant = [&](int64_t value) { return DimExprAttr::constant(context, value); };
+  DimExprAttr all = elementCount(context, dims), few = DimExprAttr::ceilDiv(all, constant(elements));
+  if (!isUnknown)
+    return few;
+  DimExprAttr isRagged = DimExprAttr::min(DimExprAttr::mod(dims.back(), constant(elements)), constant(1));
+  return DimExprAttr::max(few, DimExprAttr::mul(isRagged, all));
+}
 
 static ScheduleSpaceOf<ElementSchedule> elementSpace() {
   ScheduleSpaceOf<ElementSchedule> space;
@@ -60,7 +71,6 @@ static bool isPacked(Value value) {
 
 /// The results by what is walked of them.
 static SmallVector<Walk> walksOf(kern::KernelOp kernel, int64_t elements, SymbolicShapes &shapes) {
-  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   SmallVector<tfm::Dims> dims = genericWalks(kernel, shapes);
   SmallVector<bool> isCollapsed(dims.size());
   for (const RowGroup &group : rowGroups(kernel, shapes))
@@ -73,13 +83,12 @@ static SmallVector<Walk> walksOf(kern::KernelOp kernel, int64_t elements, Symbol
     walk.dims = own;
     walk.isCollapsed = isCollapsed[index];
     auto width = own.empty() ? std::nullopt : own.back().asConstant();
-    bool isWhole = width && *width % elements == 0 && !isPacked(kernel.yielded()[index]);
-    walk.elements = walk.isCollapsed || isWhole ? elements : 1;
-    DimExprAttr all = elementCount(kernel.getContext(), own);
-    walk.threads = DimExprAttr::ceilDiv(all, constant(walk.elements));
+    bool isWhole = width && *width % elements == 0, isPlain = !isPacked(kernel.yielded()[index]);
+    walk.isUnknown = !walk.isCollapsed && !own.empty() && !width && isPlain && elements > 1;
+    walk.elements = walk.isCollapsed || (isWhole && isPlain) || walk.isUnknown ? elements : 1;
     auto same = llvm::find_if(walks, [&](const Walk &other) {
       return other.dims == own && other.isCollapsed == walk.isCollapsed &&
-             other.elements == walk.elements;
+             other.elements == walk.elements && other.isUnknown == walk.isUnknown;
     });
     if (same == walks.end())
       walks.push_back(walk);
@@ -120,14 +129,17 @@ static void emitCollapsed(KernelFrame &frame, GpuBuilder &b, ValueEmitter &value
       [&] { store(first, true); });
 }
 
-static void emitRows(KernelFrame &frame, GpuBuilder &b, ValueEmitter &values, const Walk &walk) {
+static void emitRows(KernelFrame &frame, GpuBuilder &b, ValueEmitter &values, const Walk &walk,
+                     int64_t elements) {
   DimExprAttr width = walk.dims.empty() ? DimExprAttr::constant(b.getContext(), 1) : walk.dims.back();
-  b.ifThen(b.less(b.threadInGrid(), values.extent(walk.threads)), [&] {
-    Value parts = b.div(values.extent(width), walk.elements);
+  DimExprAttr all = elementCount(b.getContext(), walk.dims);
+  DimExprAttr threads = DimExprAttr::ceilDiv(all, DimExprAttr::constant(b.getContext(), elements));
+  b.ifThen(b.less(b.threadInGrid(), values.extent(threads)), [&] {
+    Value parts = b.div(values.extent(width), elements);
     Value row = b.div(b.threadInGrid(), parts);
-    Value column = b.mul(b.rem(b.threadInGrid(), parts), walk.elements);
+    Value column = b.mul(b.rem(b.threadInGrid(), parts), elements);
     for (unsigned index : walk.results)
-      if (walk.elements > 1)
+      if (elements > 1)
         emitGenericVector(frame, values, index, row, column);
       else
         emitGenericElement(frame, values, index, row, column);
@@ -141,12 +153,20 @@ static bool emitWalks(KernelFrame &frame, GpuBuilder &b, int64_t elements) {
   bool isWhole = true;
   for (const Walk &walk : walksOf(frame.kernel(), elements, shapes)) {
     b.setLanes(walk.elements == 8 ? 8 : 4);
-    ValueEmitter values(frame);
-    if (walk.isCollapsed)
-      emitCollapsed(frame, b, values, walk);
+    auto emit = [&](Value whole) {
+      ValueEmitter values(frame);
+      if (whole)
+        values.assume(walk.dims.back(), whole);
+      if (walk.isCollapsed)
+        emitCollapsed(frame, b, values, walk);
+      else
+        emitRows(frame, b, values, walk, walk.isUnknown && !whole ? 1 : walk.elements);
+      isWhole &= !values.failed() && !values.lostLanes();
+    };
+    if (walk.isUnknown)
+      chooseVectors(frame, walk.dims.back(), walk.elements, emit);
     else
-      emitRows(frame, b, values, walk);
-    isWhole &= !values.failed() && !values.lostLanes();
+      emit({});
   }
   return isWhole;
 }
@@ -199,8 +219,10 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &target,
     return failure();
   SymbolicShapes shapes;
   DimExprAttr threads;
-  for (const Walk &walk : walksOf(kernel, schedule->elements, shapes))
-    threads = threads ? DimExprAttr::max(threads, walk.threads) : walk.threads;
+  for (const Walk &walk : walksOf(kernel, schedule->elements, shapes)) {
+    DimExprAttr own = walk.threads(kernel.getContext());
+    threads = threads ? DimExprAttr::max(threads, own) : own;
+  }
   auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   kernel.setTilesAttr(DimExprAttr::ceilDiv(threads, constant(schedule->threads)));
   kernel.setScratchBytesAttr(constant(0));

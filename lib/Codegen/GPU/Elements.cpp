@@ -14,6 +14,13 @@ DimExprAttr codegen::elementCount(MLIRContext *context, ArrayRef<DimExprAttr> di
   return count;
 }
 
+void codegen::chooseVectors(KernelFrame &frame, DimExprAttr width, int64_t elements,
+                            function_ref<void(Value whole)> body) {
+  KernelBuilder &b = frame.builder();
+  Value length = frame.emit(width), whole = b.mul(b.div(length, elements), elements);
+  b.ifElse(b.equal(length, whole), [&] { body(whole); }, [&] { body({}); });
+}
+
 void codegen::shortenDivisions(KernelFrame &frame, GpuBuilder &b) {
   kern::KernelOp kernel = frame.kernel();
   DimExprAttr most = DimExprAttr::constant(b.getContext(), 0);

@@ -1,6 +1,7 @@
 //===- RowFolds.cpp - sums and maxima of a row by several threads -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "RowFolds.h"
+#include "../CPU/RowNorms.h"
 #include "permalloy/Codegen/CPU/VectorMath.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -15,9 +16,10 @@ using tfm::ReduceKind;
 /// Elements that a thread keeps of its row.
 static constexpr int64_t kKept = 32;
 
-RowFolds::RowFolds(ValueEmitter &values, RowThreads &threads, Value row, int64_t elements)
+RowFolds::RowFolds(ValueEmitter &values, RowThreads &threads, Value row, int64_t elements,
+                   DimExprAttr whole)
     : values(values), b(values.builder()), ops(values.elements()), threads(threads), row(row),
-      elements(elements), f32(Element::of(b.getF32Type())) {}
+      elements(elements), whole(whole), f32(Element::of(b.getF32Type())) {}
 
 //===----------------------------------------------------------------------===//
 // Parts of a row
@@ -33,7 +35,7 @@ Site RowFolds::siteAt(Value column, int64_t elements) {
 /// Rows of whole parts keep every part of every row aligned.
 bool RowFolds::hasVectors(DimExprAttr width) const {
   auto fixed = width.asConstant();
-  return elements > 1 && fixed && *fixed % elements == 0;
+  return elements > 1 && (fixed ? *fixed % elements == 0 : width == whole);
 }
 
 /// Runs `step` for the thread's parts, one after the other; one that does not exist changes nothing.
@@ -188,20 +190,8 @@ void RowFolds::prepare(tfm::LayerNormOp op) {
   Value epsilon = ops.constant(f32, APFloat(op.getEpsilon()));
   Value variance = b.addf(arith::DivFOp::create(b, squares, size), epsilon);
   Value scale = arith::DivFOp::create(b, b.f32(1.0f), LLVM::SqrtOp::create(b, variance));
-  values.bind(op.getResult(), [this, op, input, mean, scale](const Site &site) mutable -> Value {
-    if (!isHere(site))
-      return {};
-    tfm::Dims own = values.dims(input);
-    Value x = ops.binary(BinaryKind::Sub, f32, values.at(input, site), mean);
-    x = ops.binary(BinaryKind::Mul, f32, x, scale);
-    Value gain = values.at(op.getScale(), values.operandSite(site, own, op.getScale()));
-    if (!op.getBias())
-      return ops.binary(BinaryKind::Mul, f32, x, gain);
-    Value bias = values.at(op.getBias(), values.operandSite(site, own, op.getBias()));
-    ops.match(x, gain);
-    ops.match(x, bias);
-    ops.match(gain, bias);
-    return b.fma(x, gain, bias);
+  values.bind(op.getResult(), [this, op, mean, scale](const Site &site) {
+    return isHere(site) ? layerNormAt(values, op, site, mean, scale) : Value();
   });
 }
 
@@ -212,12 +202,7 @@ void RowFolds::prepare(tfm::RmsNormOp op) {
   Value epsilon = ops.constant(f32, APFloat(op.getEpsilon()));
   Value mean = b.addf(arith::DivFOp::create(b, squares, widthOf(input)), epsilon);
   Value factor = arith::DivFOp::create(b, b.f32(1.0f), LLVM::SqrtOp::create(b, mean));
-  values.bind(op.getResult(), [this, op, input, factor](const Site &site) mutable -> Value {
-    if (!isHere(site))
-      return {};
-    Value gain =
-        values.at(op.getScale(), values.operandSite(site, values.dims(input), op.getScale()));
-    Value x = ops.binary(BinaryKind::Mul, f32, values.at(input, site), factor);
-    return ops.binary(BinaryKind::Mul, f32, x, gain);
+  values.bind(op.getResult(), [this, op, factor](const Site &site) {
+    return isHere(site) ? rmsNormAt(values, op, site, factor) : Value();
   });
 }

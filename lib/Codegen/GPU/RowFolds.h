@@ -8,7 +8,8 @@
 //
 // Where a row has few enough parts they are written out. A thread then asks ValueEmitter for the same
 // columns in every pass, which remembers its answers: the values stay in registers from the first pass
-// to the stores. Longer rows, and those of unknown length, are loops that compute the values again.
+// to the stores. Longer rows, and those of unknown length, are loops that compute the values again;
+// where the length turns out to be a multiple of the vectors', their elements are taken as these.
 // Columns past the row's end are column 0, read for nothing and left out.
 //
 //===----------------------------------------------------------------------===//
@@ -26,7 +27,9 @@ public:
   using Value = mlir::Value;
 
   /// Of the row `row`, which exists. Parts have up to `elements` elements: 1 or the builder's lanes.
-  RowFolds(ValueEmitter &values, RowThreads &threads, Value row, int64_t elements);
+  /// `whole`: a width that is not known but a multiple of them; may be null.
+  RowFolds(ValueEmitter &values, RowThreads &threads, Value row, int64_t elements,
+           tfm::DimExprAttr whole = {});
 
   /// Computes a row statistic (see CPU/RowGroups.h) whose producers are prepared, and binds the values
   /// that follow from it for sites of this row.
@@ -71,6 +74,7 @@ private:
   RowThreads &threads;
   Value row;
   int64_t elements;
+  tfm::DimExprAttr whole;
   Element f32;
   llvm::DenseMap<int64_t, llvm::SmallVector<Part>> parts; ///< by width
 };

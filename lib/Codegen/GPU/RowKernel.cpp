@@ -112,17 +112,21 @@ static void storeResult(ValueEmitter &values, const RowGroup &group, RowFolds &f
   });
 }
 
-/// Whether every value was emitted and kept its lanes.
-static bool emitGroup(KernelFrame &frame, RowThreads &threads, const RowGroup &group,
-                      const RowSchedule &schedule) {
+/// Whether every value was emitted and kept its lanes. `whole`: the rows' length, which is not known but a multiple of the vectors'; may
+/// be null.
+static bool emitRows(KernelFrame &frame, RowThreads &threads, const RowGroup &group,
+                     const RowSchedule &schedule, Value whole) {
   KernelBuilder &b = frame.builder();
   ValueEmitter values(frame);
+  DimExprAttr width = whole ? group.dims.back() : DimExprAttr();
+  if (whole)
+    values.assume(width, whole);
   Value last = b.sub(values.extent(group.rows), 1), isRow, row = threads.row();
   if (schedule.rowsPerBlock > 1) {
     isRow = b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::sle, row, last);
     row = b.min(row, last);
   }
-  RowFolds folds(values, threads, row, schedule.elements);
+  RowFolds folds(values, threads, row, schedule.elements, width);
   for (Operation &op : frame.kernel().getBlock())
     if (llvm::is_contained(group.statistics, &op))
       folds.prepare(&op);
@@ -130,6 +134,18 @@ static bool emitGroup(KernelFrame &frame, RowThreads &threads, const RowGroup &g
     storeResult(values, group, folds, threads, row, isRow, frame.kernel().yielded()[index],
                 frame.result(index));
   return !values.failed() && !values.lostLanes();
+}
+
+/// Rows of unknown length have code for whole vectors and for others.
+static bool emitGroup(KernelFrame &frame, RowThreads &threads, const RowGroup &group,
+                      const RowSchedule &schedule) {
+  DimExprAttr width = group.dims.back();
+  if (schedule.elements == 1 || width.asConstant())
+    return emitRows(frame, threads, group, schedule, {});
+  bool isWhole = true;
+  chooseVectors(frame, width, schedule.elements,
+                [&](Value whole) { isWhole &= emitRows(frame, threads, group, schedule, whole); });
+  return isWhole;
 }
 
 /// Results without statistics, an element a thread.

@@ -39,6 +39,17 @@ const char *const kSoftmax = R"(func.func @main(%x: tensor<?x?xf32> {tfm.dims = 
   return %0 : tensor<?x?xf32>
 })";
 
+/// Scores and a mask of their keys, which all rows share; softmax of the sum, or the sum itself.
+std::string masked(bool isSoftmax, const std::string &type = "f32") {
+  std::string text = R"(func.func @main(%x: tensor<?x3x?x%> {tfm.dims = [#tfm.dim<b>, #tfm.dim<3>, #tfm.dim<t>]}, %m: tensor<?x1x?x%> {tfm.dims = [#tfm.dim<b>, #tfm.dim<1>, #tfm.dim<t>]}) -> tensor<?x3x?x%> {
+    %0 = tfm.binary add %x, %m : (tensor<?x3x?x%>, tensor<?x1x?x%>) -> tensor<?x3x?x%>
+    %1 = $ %0 : (tensor<?x3x?x%>) -> tensor<?x3x?x%>
+    return %1 : tensor<?x3x?x%>
+  })";
+  text = replaceAll(text, "x%>", "x" + type + ">");
+  return replaceAll(isSoftmax ? replaceAll(text, "%1 = $ %0", "%1 = tfm.softmax %0 {axis = 2 : i64}") : text, "$", "tfm.unary relu");
+}
+
 std::string biasGelu(const std::string &width, const std::string &type = "f32") {
   std::string text = R"(func.func @main(%x: tensor<?x$x%> {tfm.dims = [#tfm.dim<s>, #tfm.dim<$>]}, %c: tensor<$x%>) -> tensor<?x$x%> {
     %0 = tfm.binary add %x, %c : (tensor<?x$x%>, tensor<$x%>) -> tensor<?x$x%>
@@ -144,6 +155,18 @@ TEST(GpuRowTest, LongRows) {
   softmax.run(oldest().thread(), "s=2,k=300", Tolerance{2e-6, 1e-7});
 }
 
+/// Rows whose length turns out to be whole vectors, or not.
+TEST(GpuRowTest, RowsOfUnknownLength) {
+  for (bool isSoftmax : {true, false})
+    for (const char *type : {"f32", "bf16", "f16"}) {
+      KernelCheck check(masked(isSoftmax, type), "row");
+      ASSERT_TRUE(bool(check));
+      for (const char *sizes : {"b=2,t=8", "b=1,t=136", "b=2,t=12", "b=2,t=37", "b=1,t=1", "b=2,t=0", "b=0,t=8"})
+        check.run(oldest().thread(), sizes, type[0] == 'f' && type[1] == '3' ? Tolerance{2e-6, 1e-6} : Tolerance{2e-2, 2e-2});
+      EXPECT_EQ(formOf(check), isSoftmax ? "row" : "vector");
+    }
+}
+
 TEST(GpuRowTest, Halves) {
   for (const char *type : {"bf16", "f16"})
     for (const char *width : {"64", "768", "37", "2048"}) {
@@ -220,6 +243,13 @@ TEST(GpuRowTest, UsesTheUnits) {
   }
   EXPECT_THAT(warp, Not(HasSubstr("bar")));
   EXPECT_THAT(block, HasSubstr("bar.sync"));
+  for (const std::string &text : {std::string(kSoftmax), masked(true), masked(false), masked(true, "bf16")}) { // whole vectors, and others
+    std::string unknown = ptxOf(text, oldest());
+    for (const char *word : {"ld.global.v4.b32", "st.global.v4.b32"})
+      EXPECT_THAT(unknown, HasSubstr(word)) << text;
+    EXPECT_THAT(unknown, HasSubstr(text.find("bf16") == std::string::npos ? "ld.global.b32" : "ld.global.b16")) << text;
+    EXPECT_THAT(unknown, Not(HasSubstr("call"))) << text;
+  }
   std::string half = ptxOf(addNorm("768", "bf16"), oldest());
   EXPECT_THAT(half, HasSubstr("st.global.v4.b32")); // 8 of 16 bits
 }
@@ -242,7 +272,7 @@ TEST(GpuRowTest, NothingSpills) {
   for (const char *name : {"sm_80", "sm_90a"}) {
     GpuTarget target = *GpuTarget::parse(name);
     for (const std::string &text : {addNorm("768"), addNorm("1024"), addNorm("4096"), addNorm("1000"), addNorm("37"), addNorm("768", "bf16"),
-                                    std::string(kSoftmax), biasGelu("3072"), std::string(kHeads)}) {
+                                    std::string(kSoftmax), masked(true), masked(false), masked(true, "bf16"), biasGelu("3072"), std::string(kHeads)}) {
       auto cubin = assembled(ptxOf(text, target), target, *ptxas);
       if (!cubin)
         continue;

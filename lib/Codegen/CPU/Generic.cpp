@@ -133,7 +133,7 @@ static void storeVector(ValueEmitter &values, const WalkedResult &to, Value star
   Site site = siteOf(to.dims, row, column);
   site.lane = site.indices.size() - 1;
   site.aligned = true;
-  values.elements().storeVector(to.e, values.vectorAt(to.tensor, site), to.address(values.builder(), start, column), {});
+  values.storeInRow(to.e, values.vectorAt(to.tensor, site), to.address(values.builder(), start, column), to.dims.back());
 }
 
 void codegen::emitGenericVector(KernelFrame &frame, ValueEmitter &values, unsigned index, Value row, Value column) {

@@ -87,9 +87,7 @@ Site ValueEmitter::toFull(const Site &site, ArrayRef<DimExprAttr> dims) {
   while (last > 0 && dims[last].isConstant(1))
     --last;
   // The lanes of one vector must not run into the next row.
-  auto width = dims[last].asConstant();
-  bool whole = last == 0 || (site.aligned && width && *width % b.target().lanes() == 0);
-  lost |= !whole;
+  lost |= last > 0 && !(site.aligned && isWhole(dims[last]));
   result.lane = last;
   return result;
 }
@@ -260,19 +258,33 @@ Value ValueEmitter::loadAt(Element e, Value base, Value index, const Site &site,
   return lost ? ops.toVector(ops.constant(e, 0.0)) : ops.loadVector(e, pointer, site.mask);
 }
 
-/// Whether a vector at `site` of a dense tensor begins at a multiple of its lanes, as the last dimension shows it.
-static bool isWholeVector(const Site &site, ArrayRef<DimExprAttr> dims, unsigned lanes) {
-  bool isLast = site.form == Site::Form::Rows ? site.lane == 1 : site.form == Site::Form::Full && site.lane == int(dims.size()) - 1;
-  auto width = dims.empty() ? std::nullopt : dims.back().asConstant();
-  return isLast && site.aligned && !site.mask && width && *width % lanes == 0;
+bool ValueEmitter::isWhole(DimExprAttr width) const {
+  auto fixed = width.asConstant();
+  return fixed ? *fixed % b.target().lanes() == 0 : width == whole;
 }
 
+/// Whether a vector at `site` of a dense tensor begins at a multiple of its lanes, as the last dimension shows it.
+bool ValueEmitter::isWholeVector(const Site &site, ArrayRef<DimExprAttr> dims) const {
+  bool isLast = site.form == Site::Form::Rows ? site.lane == 1 : site.form == Site::Form::Full && site.lane == int(dims.size()) - 1;
+  return isLast && site.aligned && !site.mask && !dims.empty() && isWhole(dims.back());
+}
+
+static unsigned vectorAlignment(KernelBuilder &b, Element e) { return std::min<int64_t>(16, b.target().lanes() * e.bytes()); }
+
 /// Buffers of a GPU are aligned, and a vector whose alignment is not known moves element by element there.
+void ValueEmitter::storeInRow(Element e, Value value, Value pointer, DimExprAttr width) {
+  ops.storeVector(e, value, pointer, {});
+  auto store = dyn_cast<LLVM::StoreOp>(*std::prev(b.getInsertionPoint()));
+  if (store && b.target().isGpuThread() && isWhole(width))
+    store.setAlignment(vectorAlignment(b, e));
+}
+
+/// The same for loads.
 static void alignLoads(KernelBuilder &b, Operation *before, Element e) {
   Block::iterator from = before ? std::next(before->getIterator()) : b.getInsertionBlock()->begin();
   for (Operation &op : llvm::make_range(from, b.getInsertionPoint()))
     if (auto load = dyn_cast<LLVM::LoadOp>(op); load && isa<VectorType>(load.getType()))
-      load.setAlignment(std::min<int64_t>(16, b.target().lanes() * e.bytes()));
+      load.setAlignment(vectorAlignment(b, e));
 }
 
 Value ValueEmitter::load(Value argument, const Site &site) {
@@ -323,7 +335,7 @@ Value ValueEmitter::compute(Value tensor, const Site &site) {
     Operation *before = end == b.getInsertionBlock()->begin() ? nullptr : &*std::prev(end);
     Value value = load(tensor, site);
     bool isDense = !cast<RankedTensorType>(tensor.getType()).getEncoding();
-    if (b.target().isGpuThread() && isDense && isWholeVector(site, dims(tensor), b.target().lanes()))
+    if (b.target().isGpuThread() && isDense && isWholeVector(site, dims(tensor)))
       alignLoads(b, before, Element::of(tensor));
     return value;
   }

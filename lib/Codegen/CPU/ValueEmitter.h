@@ -86,8 +86,10 @@ public:
 
   /// A dimension expression as i64, emitted once at the entry.
   Value extent(tfm::DimExprAttr expr);
-  /// Takes `value` for a dimension: the same number, of which LLVM sees more.
-  void assume(tfm::DimExprAttr expr, Value value) { extents[expr] = value; }
+  /// Takes a dimension for a multiple of the lanes.
+  void assumeWhole(tfm::DimExprAttr expr) { whole = expr; }
+  /// Stores a vector of a row of `width` elements; the column is a multiple of the lanes.
+  void storeInRow(Element e, Value value, Value pointer, tfm::DimExprAttr width);
   tfm::Dims dims(Value tensor) { return frame.dims(tensor); }
   /// `site` of a tensor of dimensions `dims`, with one index per dimension.
   Site toFull(const Site &site, llvm::ArrayRef<tfm::DimExprAttr> dims);
@@ -114,6 +116,8 @@ private:
   Value loadPanels(Value argument, const Site &site);
   Value loadColumn(Value argument, Value index, int64_t pairing);
   Value loadAt(Element e, Value base, Value index, const Site &site, bool contiguous);
+  bool isWhole(tfm::DimExprAttr width) const;
+  bool isWholeVector(const Site &site, llvm::ArrayRef<tfm::DimExprAttr> dims) const;
   Value lose(Value tensor, const Site &site);
   Value unsupportedHere(mlir::Operation *op, const llvm::Twine &why);
 
@@ -194,6 +198,7 @@ private:
   std::map<Key, Known> known;
   std::map<Key, Index> splits;
   llvm::DenseMap<mlir::Attribute, Value> extents;
+  tfm::DimExprAttr whole;
   llvm::DenseMap<Value, std::function<Value(const Site &)>> bound;
   llvm::DenseSet<Value> dependsOnBound;
   llvm::DenseMap<mlir::Operation *, Value> slots;

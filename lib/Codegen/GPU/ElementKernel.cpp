@@ -153,20 +153,20 @@ static bool emitWalks(KernelFrame &frame, GpuBuilder &b, int64_t elements) {
   bool isWhole = true;
   for (const Walk &walk : walksOf(frame.kernel(), elements, shapes)) {
     b.setLanes(walk.elements == 8 ? 8 : 4);
-    auto emit = [&](Value whole) {
+    auto emit = [&](bool assumesWhole) {
       ValueEmitter values(frame);
-      if (whole)
-        values.assume(walk.dims.back(), whole);
+      if (assumesWhole)
+        values.assumeWhole(walk.dims.back());
       if (walk.isCollapsed)
         emitCollapsed(frame, b, values, walk);
       else
-        emitRows(frame, b, values, walk, walk.isUnknown && !whole ? 1 : walk.elements);
+        emitRows(frame, b, values, walk, walk.isUnknown && !assumesWhole ? 1 : walk.elements);
       isWhole &= !values.failed() && !values.lostLanes();
     };
     if (walk.isUnknown)
       chooseVectors(frame, walk.dims.back(), walk.elements, emit);
     else
-      emit({});
+      emit(false);
   }
   return isWhole;
 }

@@ -15,10 +15,10 @@ DimExprAttr codegen::elementCount(MLIRContext *context, ArrayRef<DimExprAttr> di
 }
 
 void codegen::chooseVectors(KernelFrame &frame, DimExprAttr width, int64_t elements,
-                            function_ref<void(Value whole)> body) {
+                            function_ref<void(bool isWhole)> body) {
   KernelBuilder &b = frame.builder();
-  Value length = frame.emit(width), whole = b.mul(b.div(length, elements), elements);
-  b.ifElse(b.equal(length, whole), [&] { body(whole); }, [&] { body({}); });
+  Value isWhole = b.equal(b.rem(frame.emit(width), elements), b.i64(0));
+  b.ifElse(isWhole, [&] { body(true); }, [&] { body(false); });
 }
 
 void codegen::shortenDivisions(KernelFrame &frame, GpuBuilder &b) {

@@ -14,10 +14,10 @@ std::string whyNotValues(kern::KernelOp kernel);
 /// The elements of a tensor of these dimensions.
 tfm::DimExprAttr elementCount(mlir::MLIRContext *context, llvm::ArrayRef<tfm::DimExprAttr> dims);
 
-/// Emits `body` twice: for a `width` that is a multiple of `elements`, which it gets as a value of which LLVM sees that, and, with null,
-/// for any other. Which one runs is the same for all threads.
+/// Emits `body` twice: for a `width` that is a multiple of `elements`, and for any other. Which one runs
+/// is the same for all threads.
 void chooseVectors(KernelFrame &frame, tfm::DimExprAttr width, int64_t elements,
-                   llvm::function_ref<void(mlir::Value whole)> body);
+                   llvm::function_ref<void(bool isWhole)> body);
 
 /// GpuBuilder::shortenDivisions for the largest of the kernel's tensors, those between its operations
 /// included.

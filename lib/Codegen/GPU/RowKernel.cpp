@@ -101,7 +101,7 @@ static void storeResult(ValueEmitter &values, const RowGroup &group, RowFolds &f
     Value value = values.vectorAt(tensor, site);
     auto store = [&] {
       if (site.isVector())
-        values.elements().storeVector(e, value, pointer, {});
+        values.storeInRow(e, value, pointer, dims.back());
       else
         values.elements().store(e, value, pointer);
     };
@@ -112,15 +112,13 @@ static void storeResult(ValueEmitter &values, const RowGroup &group, RowFolds &f
   });
 }
 
-/// Whether every value was emitted and kept its lanes. `whole`: the rows' length, which is not known but a multiple of the vectors'; may
-/// be null.
+/// Whether every value was emitted and kept its lanes. `isWhole`: the rows' length is not known but a multiple of the vectors'.
 static bool emitRows(KernelFrame &frame, RowThreads &threads, const RowGroup &group,
-                     const RowSchedule &schedule, Value whole) {
+                     const RowSchedule &schedule, bool isWhole) {
   KernelBuilder &b = frame.builder();
   ValueEmitter values(frame);
-  DimExprAttr width = whole ? group.dims.back() : DimExprAttr();
-  if (whole)
-    values.assume(width, whole);
+  DimExprAttr width = isWhole ? group.dims.back() : DimExprAttr();
+  values.assumeWhole(width);
   Value last = b.sub(values.extent(group.rows), 1), isRow, row = threads.row();
   if (schedule.rowsPerBlock > 1) {
     isRow = b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::sle, row, last);
@@ -141,11 +139,12 @@ static bool emitGroup(KernelFrame &frame, RowThreads &threads, const RowGroup &g
                       const RowSchedule &schedule) {
   DimExprAttr width = group.dims.back();
   if (schedule.elements == 1 || width.asConstant())
-    return emitRows(frame, threads, group, schedule, {});
-  bool isWhole = true;
-  chooseVectors(frame, width, schedule.elements,
-                [&](Value whole) { isWhole &= emitRows(frame, threads, group, schedule, whole); });
-  return isWhole;
+    return emitRows(frame, threads, group, schedule, false);
+  bool isEmitted = true;
+  chooseVectors(frame, width, schedule.elements, [&](bool isWhole) {
+    isEmitted &= emitRows(frame, threads, group, schedule, isWhole);
+  });
+  return isEmitted;
 }
 
 /// Results without statistics, an element a thread.

@@ -148,48 +148,124 @@ int64_t CallContext::operandBytes(const Operand &operand) const {
 
 //===-- Binding the program -----------------------------------------------===//
 
-/// Appends the operand's address, or a patch where the caller brings it. At least `leastBytes` must
-/// lie behind its offset.
-Status CallContext::bindOperand(const Step &step, const Operand &operand, int64_t leastBytes) {
-  int64_t offset = value(operand.offset), bytes = operandBytes(operand);
-  if (offset < 0 || leastBytes < 0 || bytes < 0 || offset > bytes || leastBytes > bytes - offset)
-    return {StatusCode::internal, "step '" + step.name + "' reaches beyond a buffer of " +
-                                      std::to_string(bytes) + " bytes"};
-  void *address = nullptr;
-  if (operand.kind == OperandKind::slot)
-    address = slotAddress(operand.index) + offset;
-  else if (operand.kind == OperandKind::weight)
-    address = weightAddress(operand.index) + offset;
-  else
-    patches_.push_back({buffers_.size(), operand.kind, operand.index, offset});
-  buffers_.push_back(address);
+/// Places for what steps are bound to; they are the same whatever the sizes.
+void CallContext::layOut() {
+  if (firstExprs_.size() == program().size() + 1)
+    return;
+  steps_.clear();
+  patches_.clear();
+  stepExprs_.clear();
+  firstExprs_.clear();
+  size_t buffers = 0, scalars = 0;
+  for (size_t i = 0; i < program().size(); ++i) {
+    const Step &step = program()[i];
+    steps_.push_back({step.kind, buffers, scalars, patches_.size(), 0, step.target});
+    for (const Operand &operand : step.operands) {
+      if (operand.kind != OperandKind::slot && operand.kind != OperandKind::weight)
+        patches_.push_back({i, buffers, operand.kind, operand.index});
+      ++buffers;
+    }
+    scalars += step.scalars.size();
+    firstExprs_.push_back(stepExprs_.size());
+    noteExpressions(i);
+  }
+  firstExprs_.push_back(stepExprs_.size());
+  buffers_.resize(buffers);
+  scalars_.resize(scalars);
+}
+
+/// Appends what step `index` depends on to stepExprs_.
+void CallContext::noteExpressions(size_t index) {
+  const Step &step = program()[index];
+  const Manifest &manifest = artifact_.manifest();
+  std::vector<uint32_t> exprs = step.scalars;
+  exprs.insert(exprs.end(), {step.copyBytes, step.flops, step.bytes});
+  for (const Grid &grid : step.grids)
+    exprs.insert(exprs.end(), {grid.tiles, grid.scratchBytes});
+  if (!artifact_.devices().steps.empty())
+    for (const DeviceGrid &grid : artifact_.devices().steps[index].grids)
+      exprs.insert(exprs.end(), {grid.blocks, grid.sharedBytes, grid.scratchBytes});
+  for (const Assumption &check : step.checks)
+    exprs.push_back(check.condition);
+  for (const Operand &operand : step.operands) {
+    exprs.push_back(operand.offset);
+    if (operand.kind == OperandKind::slot)
+      exprs.push_back(artifact_.program().slots[operand.index].size);
+    bool isOutput = operand.kind == OperandKind::output;
+    if (isOutput || operand.kind == OperandKind::input)
+      for (const Dim &dim : (isOutput ? manifest.outputs : manifest.inputs)[operand.index].dims)
+        exprs.push_back(dim.expr);
+  }
+  std::ranges::sort(exprs);
+  exprs.erase(std::ranges::unique(exprs).begin(), exprs.end());
+  if (!exprs.empty() && exprs.back() == kNone)
+    exprs.pop_back();
+  stepExprs_.insert(stepExprs_.end(), exprs.begin(), exprs.end());
+}
+
+/// Whether step `index` is to be bound to other values than before.
+bool CallContext::isChanged(size_t index) const {
+  for (size_t i = firstExprs_[index]; i < firstExprs_[index + 1]; ++i)
+    if (values_[stepExprs_[i]] != lastValues_[stepExprs_[i]])
+      return true;
+  return false;
+}
+
+/// Fills in everything of a step that depends on sizes; at least `leastBytes` must lie behind the
+/// offset of each operand. Buffers that the caller brings are patched later.
+Status CallContext::bindStep(size_t index) {
+  const Step &step = program()[index];
+  BoundStep &bound = steps_[index];
+  bound.isNew = true;
+  if (step.kind == StepKind::launch)
+    PERMALLOY_TRY(bindLaunch(index));
+  bound.violated = nullptr;
+  for (const Assumption &check : step.checks)
+    if (value(check.condition) == 0)
+      bound.violated = &check;
+  bound.copyBytes = step.kind == StepKind::copy ? value(step.copyBytes) : 0;
+  int64_t leastBytes = step.kind == StepKind::jumpIfZero ? 1 : bound.copyBytes;
+  leastBytes = step.kind == StepKind::bind ? sizeof(int64_t) : leastBytes;
+  Patch *patch = patches_.data() + bound.firstPatch;
+  void **buffer = buffers_.data() + bound.firstBuffer;
+  for (const Operand &operand : step.operands) {
+    int64_t offset = value(operand.offset), bytes = operandBytes(operand);
+    if (offset < 0 || leastBytes < 0 || bytes < 0 || offset > bytes || leastBytes > bytes - offset)
+      return {StatusCode::internal, "step '" + step.name + "' reaches beyond a buffer of " +
+                                        std::to_string(bytes) + " bytes"};
+    if (operand.kind == OperandKind::slot)
+      *buffer = slotPlaces_[operand.index] + offset;
+    else if (operand.kind == OperandKind::weight)
+      *buffer = weightAddress(operand.index) + offset;
+    else
+      patch++->offset = offset;
+    ++buffer;
+  }
+  int64_t *scalar = scalars_.data() + bound.firstScalar;
+  for (uint32_t expr : step.scalars)
+    *scalar++ = value(expr);
   return {};
 }
 
+/// Binds the steps that something changed for.
 Status CallContext::bindSteps(bool inRun) {
-  steps_.clear();
-  buffers_.clear();
-  scalars_.clear();
-  patches_.clear();
-  for (const Step &step : program()) {
-    BoundStep &bound = steps_.emplace_back();
-    bound.kind = step.kind;
-    bound.firstBuffer = buffers_.size();
-    bound.firstScalar = scalars_.size();
-    bound.target = step.target;
-    if (step.kind == StepKind::launch)
-      PERMALLOY_TRY(bindLaunch(steps_.size() - 1));
-    for (const Assumption &check : step.checks)
-      if (value(check.condition) == 0)
-        bound.violated = &check;
-    bound.copyBytes = step.kind == StepKind::copy ? value(step.copyBytes) : 0;
-    int64_t leastBytes = step.kind == StepKind::jumpIfZero ? 1 : bound.copyBytes;
-    leastBytes = step.kind == StepKind::bind ? sizeof(int64_t) : leastBytes;
-    for (const Operand &operand : step.operands)
-      PERMALLOY_TRY(bindOperand(step, operand, leastBytes));
-    for (uint32_t scalar : step.scalars)
-      scalars_.push_back(value(scalar));
+  layOut();
+  slotPlaces_.resize(artifact_.program().slots.size());
+  for (uint32_t slot = 0; slot < slotPlaces_.size(); ++slot) {
+    std::byte *place = slotAddress(slot);
+    isMoved_ |= slotPlaces_[slot] != place;
+    slotPlaces_[slot] = place;
   }
+  isMoved_ |= cacheBytes_ != lastCacheBytes_;
+  bool all = isMoved_ || lastValues_.size() != values_.size();
+  for (size_t i = 0; i < steps_.size(); ++i)
+    if (all || isChanged(i)) {
+      isMoved_ = true; // until all of them are bound
+      PERMALLOY_TRY(bindStep(i));
+    }
+  isMoved_ = false;
+  lastValues_ = values_;
+  lastCacheBytes_ = cacheBytes_;
   return finishBinding(inRun);
 }
 

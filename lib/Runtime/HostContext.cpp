@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <unistd.h>
+#include <utility>
 
 namespace permalloy {
 
@@ -53,11 +54,15 @@ Status HostContext::placeScratch() {
     if (step.kind == StepKind::launch)
       scratch = std::max(scratch, value(step.grids[target_].scratchBytes));
   // An odd number of cache lines apart, so that workers do not share cache sets.
-  scratchStride_ = (static_cast<uint64_t>(scratch) + 127) / 64 * 64;
+  uint64_t stride = (static_cast<uint64_t>(scratch) + 127) / 64 * 64;
+  isMoved_ |= std::exchange(scratchStride_, stride) != stride;
   uint64_t total = 0;
   if (__builtin_mul_overflow(scratchStride_, workers_, &total))
     return {StatusCode::outOfMemory, "the scratch memory of these shapes exceeds 64 bits"};
-  return scratch_.place({&total, 1});
+  PERMALLOY_TRY(scratch_.place({&total, 1}));
+  std::byte *place = scratch_.buffer(0);
+  isMoved_ |= std::exchange(scratchPlace_, place) != place;
+  return {};
 }
 
 Status HostContext::placeStaging() {

@@ -56,6 +56,7 @@ private:
   BufferArena scratch_;
   BufferArena staging_; ///< guarded only: inputs, then outputs; those of caches are unused
   size_t scratchStride_ = 0;
+  std::byte *scratchPlace_ = nullptr; ///< that launches were bound to
   std::vector<HostStep> launches_; ///< as steps_; unused where a step is no launch
   size_t lastParallel_ = 0;
   // What the caller brought to the run in progress.

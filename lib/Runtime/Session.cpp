@@ -338,21 +338,26 @@ Status Session::checkPlaces(std::span<const InputTensor> inputs, std::span<const
   if (std::ranges::all_of(inputs, isOnHost) && std::ranges::all_of(outputs, isOnHost))
     return {};
   const Manifest &manifest = artifact_->manifest();
-  std::string accepted = placeText(kHostMemory) + (device() == kHostMemory ? "" : " and " + placeText(device()));
+  auto accepted = [&] {
+    return "; this session takes " + placeText(kHostMemory) +
+           (device() == kHostMemory ? "" : " and " + placeText(device()));
+  };
   for (uint32_t i = 0; i < inputs.size(); ++i) {
+    auto what = [&] {
+      return "input '" + manifest.inputs[i].name + "' lies in " + placeText(inputs[i].device);
+    };
     if (inputs[i].device == kHostMemory)
       continue;
-    std::string what = "input '" + manifest.inputs[i].name + "' lies in " + placeText(inputs[i].device);
     if (inputs[i].device != device())
-      return {StatusCode::invalidArgument, what + "; this session takes " + accepted};
+      return {StatusCode::invalidArgument, what() + accepted()};
     bool isCache = std::ranges::find(manifest.caches, i, &Cache::input) != manifest.caches.end();
     if (!isCache && !sameStrides(inputs[i].dims, inputs[i].strides, {}))
-      return {StatusCode::invalidArgument, what + " and is not dense; give a contiguous copy"};
+      return {StatusCode::invalidArgument, what() + " and is not dense; give a contiguous copy"};
   }
   for (uint32_t i = 0; i < outputs.size(); ++i)
     if (outputs[i].device != kHostMemory && outputs[i].device != device())
       return {StatusCode::invalidArgument, "output '" + manifest.outputs[i].name + "' is wanted in " +
-                                               placeText(outputs[i].device) + "; this session takes " + accepted};
+                                               placeText(outputs[i].device) + accepted()};
   return {};
 }
 

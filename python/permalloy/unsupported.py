@@ -19,7 +19,8 @@ _WEIGHTS = "weights are compiled in; put them into the model and compile it agai
 _VECTOR = "use run_with_ort_values or run_with_iobinding"
 _COMPILE = "use permalloy.compile(model, output)"
 _TUNING = "nothing is tuned at run time"
-_GPU = "the driver is opened where it is needed; streams and graphs are the session's own"
+_GPU = "the driver is opened where it is needed, and graphs are the session's own"
+_STREAM = "give your stream as the provider's option user_compute_stream"
 
 #: Names that raise, by class; "" is the module.
 REFUSED: dict[str, dict[str, str]] = {
@@ -45,7 +46,7 @@ REFUSED: dict[str, dict[str, str]] = {
         "OrtMemoryInfo": _ALLOCATORS,
         "OrtMemoryInfoDeviceType": _ALLOCATORS,
         "OrtSparseFormat": _SPARSE,
-        "OrtSyncStream": _GPU,
+        "OrtSyncStream": _STREAM,
         "SessionIOBinding": "use IOBinding",
         "SparseTensor": _SPARSE,
         "create_and_register_allocator": _ALLOCATORS,

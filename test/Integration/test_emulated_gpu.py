@@ -151,7 +151,7 @@ def test_python_compiles_for_the_gpu(emulated, bert, tmp_path, monkeypatch):
     cpu = permalloy_package.InferenceSession(str(bert))
     ids = np.random.default_rng(0).integers(0, 67, (2, 9))
     feed = {"input_ids": ids, "attention_mask": ids | 1, "token_type_ids": ids % 2}
-    for _ in range(3):  # the second run is captured
+    for _ in range(3):  # the second run becomes a graph
         (actual,), (expected,) = gpu.run(None, feed), cpu.run(None, feed)
         assert np.abs(actual - expected).max() <= TOLERANCE * np.abs(expected).max()
     assert len(list(tmp_path.rglob("*.alloy"))) == 2

@@ -54,28 +54,32 @@ protected:
   /// A step with everything that depends on shapes filled in.
   struct BoundStep {
     artifact::StepKind kind = artifact::StepKind::launch;
-    size_t firstBuffer = 0, firstScalar = 0; ///< of buffers_ and scalars_
-    int64_t copyBytes = 0;                   ///< copy
-    size_t target = 0;                       ///< jumps; bind: the symbol
-    const artifact::Assumption *violated = nullptr; ///< a check that does not hold
+    size_t firstBuffer = 0, firstScalar = 0, firstPatch = 0; ///< of buffers_, scalars_, patches_
+    int64_t copyBytes = 0;                                   ///< copy
+    size_t target = 0;                                       ///< jumps; bind: the symbol
+    const artifact::Assumption *violated = nullptr;          ///< a check that does not hold
+    bool isNew = true; ///< bound since whoever is interested set this to false
   };
   /// A buffer whose address the caller brings.
   struct Patch {
-    size_t buffer;
+    size_t step, buffer;
     artifact::OperandKind kind;
     uint32_t index;
-    int64_t offset;
+    int64_t offset = 0;
   };
 
   /// Makes room for the slots; those that depend on data have size 0 here and come later, by the symbol that they wait for.
   virtual Status placeSlots(std::span<const uint64_t> sizes) = 0;
   virtual Status placeDataSlots(uint32_t symbol, std::span<const uint64_t> sizes) = 0;
+  /// Sets isMoved_ where what launches get is no longer what it was.
   virtual Status placeScratch() = 0;
   virtual std::byte *slotAddress(uint32_t slot) const = 0;
   virtual std::byte *weightAddress(uint32_t weight) const = 0;
-  /// The grid of step `index`, a launch whose entry of steps_ is there already.
+  /// The grid of step `index`, a launch. Called when an expression changed that the step names, or
+  /// everything moved.
   virtual Status bindLaunch(size_t index) = 0;
-  /// All steps are bound: addresses into buffers_ and scalars_ are stable from here on. `inRun`: a step bound a size.
+  /// All steps are bound. Addresses into buffers_ and scalars_ are stable. `inRun`: a step bound a
+  /// size.
   virtual Status finishBinding(bool inRun) = 0;
 
   /// Step `bind`: new values of all expressions, and with them of the steps that follow.
@@ -95,6 +99,7 @@ protected:
   std::vector<void *> buffers_;  ///< of all steps, one after the other
   std::vector<int64_t> scalars_; ///< of all launches, one after the other
   std::vector<Patch> patches_;
+  bool isMoved_ = true; ///< all steps are to be bound
 
 private:
   Status evaluate(std::span<const int64_t> symbolValues);
@@ -103,13 +108,21 @@ private:
   Status checkAssumptions() const;
   Status placeAll();
   Status placeDataSlots(uint32_t symbol);
+  void layOut();
+  void noteExpressions(size_t index);
+  bool isChanged(size_t index) const;
   Status bindSteps(bool inRun);
-  Status bindOperand(const artifact::Step &step, const artifact::Operand &operand, int64_t leastBytes);
+  Status bindStep(size_t index);
 
   bool prepared_ = false;
-  std::vector<int64_t> values_;
+  std::vector<int64_t> values_, lastValues_; ///< and those that the steps were bound to
+  std::vector<std::byte *> slotPlaces_;      ///< that they were bound to
+  /// Expressions that the binding of a step depends on: one step's behind the other's.
+  std::vector<uint32_t> stepExprs_;
+  std::vector<size_t> firstExprs_; ///< of stepExprs_, by step; and their number at the end
   /// Of dense inputs, outputs, and caches with their capacity; -1: no possible size.
   std::vector<int64_t> inputBytes_, outputBytes_, cacheBytes_;
+  std::vector<int64_t> lastCacheBytes_; ///< that the steps were bound to
 };
 
 } // namespace permalloy

@@ -1,4 +1,5 @@
-//===- DeviceContext.cpp - one call on a GPU ---------------------*- C++ -*-===//
+//===- DeviceContext.cpp - one call on a GPU ---------------------*- C++
+//-*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "DeviceContext.h"
 
@@ -79,6 +80,7 @@ Status DeviceContext::placeScratch() {
                                       "the scratch memory of these shapes"));
   if (scratch_.address() == before && scratch_.size() == size)
     return {};
+  isMoved_ = true;
   Device::Scope scope(*device_);
   PERMALLOY_CUDA_TRY(device_->driver(),
                      setBytes(scratch_.address(), 0, kCounterBytes, stream_.get()),
@@ -146,7 +148,7 @@ Status DeviceContext::bindLaunch(size_t index) {
 }
 
 Status DeviceContext::finishBinding(bool inRun) {
-  isListed_ = false;
+  isListed_ = isListed_ && std::ranges::none_of(steps_, &BoundStep::isNew);
   if (inRun) // staging holds the inputs, whose sizes stay
     return {};
   const Manifest &manifest = artifact_.manifest();

@@ -1,17 +1,20 @@
-//===- DeviceContext.h - one call on a GPU -----------------------*- C++ -*-===//
+//===- DeviceContext.h - one call on a GPU -----------------------*- C++
+//-*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Memory of a call on the device, each block grown and never shrunk:
 //
-//   arena    slot 0 | slot 1 | ...             at multiples of 256 bytes, as on the CPU
-//   staging  input 0 | ... | output 0 | ...    of tensors that lie on the host, or off 16 bytes
-//   scratch  4,096 counters of 32 bits | scratch
-//                                              the counters are 0 between launches
+//   arena    slot 0 | slot 1 | ...             at multiples of 256 bytes, as on
+//   the CPU staging  input 0 | ... | output 0 | ...    of tensors that lie on
+//   the host, or off 16 bytes scratch  4,096 counters of 32 bits | scratch
+//                                              the counters are 0 between
+//                                              launches
 //   bounce   copies of operands that begin off 16 bytes in a slot
 //
-// All of a run is put into one stream in the order of the steps: inputs through pinned memory,
-// launches, outputs back. The host waits where the program jumps or binds a size by what a step
-// computed (one byte or eight come back), and at the end.
+// All of a run is put into one stream in the order of the steps: inputs through
+// pinned memory, launches, outputs back. The host waits where the program jumps
+// or binds a size by what a step computed (one byte or eight come back), and at
+// the end.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_LIB_RUNTIME_CUDA_DEVICECONTEXT_H
@@ -24,7 +27,8 @@
 
 namespace permalloy::cuda {
 
-/// Counters before the scratch of a launch: zero when it begins, and it leaves them so.
+/// Counters before the scratch of a launch: zero when it begins, and it leaves
+/// them so.
 constexpr uint64_t kCounters = 4096;
 constexpr uint64_t kCounterBytes = kCounters * sizeof(uint32_t);
 /// What kernels may take the beginning of each buffer to be aligned to.
@@ -88,7 +92,12 @@ private:
   Status findBounces(size_t step, uint64_t &end);
   Status placeBounces();
   Status listWork();
+  bool hasWork(size_t index) const;
+  size_t wordsOf(size_t index) const;
+  void fillWork(size_t index, Work &work);
   void listStep(size_t index);
+  void listAll();
+  bool relist();
   Status runSteps(const RunOptions &options, RunRecord *record);
   Status runAsGraph(const RunOptions &options);
   Status runStep(size_t index, size_t &next);
@@ -104,7 +113,8 @@ private:
   std::optional<Transfers> transfers_;
   std::vector<Event> marks_; ///< of a profile
   Graphs graphs_;
-  bool isStraight_;      ///< no step depends on what another computed, so that runs can be graphs
+  bool isStraight_;      ///< no step depends on what another computed, so that runs
+                         ///< can be graphs
   void *word_ = nullptr; ///< pinned, 8 bytes: what jumps and binds read
 
   Arena slots_;

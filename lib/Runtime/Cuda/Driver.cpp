@@ -17,6 +17,12 @@ static constexpr int kLeastVersion = 11000;
 
 static Status noDevice(const std::string &why) { return {StatusCode::noDevice, why}; }
 
+static Status noGpu() {
+  const char *visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  return noDevice("the NVIDIA driver finds no GPU" +
+                  (visible ? " (CUDA_VISIBLE_DEVICES is '" + std::string(visible) + "')" : ""));
+}
+
 std::string versionText(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
@@ -55,11 +61,11 @@ Status Driver::load(const std::string &path) {
   graphInstantiate =
       reinterpret_cast<decltype(graphInstantiate)>(::dlsym(library, "cuGraphInstantiateWithFlags"));
   if (int error = init(0); error == kNoDevice)
-    return noDevice("the NVIDIA driver finds no GPU");
+    return noGpu();
   else if (error != kSuccess)
     return noDevice(failure(error, "start the NVIDIA driver").message());
   if (deviceCount(&devices) != kSuccess || devices == 0)
-    return noDevice("the NVIDIA driver finds no GPU");
+    return noGpu();
   return {};
 }
 

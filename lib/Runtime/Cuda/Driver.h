@@ -76,6 +76,7 @@ struct Copy2D {
   size_t toPitch = 0;
   size_t bytes = 0, rows = 0;
 };
+static_assert(sizeof(Copy2D) == 128);
 
 /// Boxes of bytes, from one place to another (CUDA_MEMCPY3D).
 struct Copy3D {
@@ -93,6 +94,7 @@ struct Copy3D {
   size_t toPitch = 0, toHeight = 0;
   size_t bytes = 0, rows = 0, planes = 0;
 };
+static_assert(sizeof(Copy3D) == 200);
 
 /// A launch as a node of a graph (CUDA_KERNEL_NODE_PARAMS_v1).
 struct KernelParameters {
@@ -101,6 +103,7 @@ struct KernelParameters {
   unsigned sharedBytes = 0;
   void **parameters = nullptr, **extra = nullptr;
 };
+static_assert(sizeof(KernelParameters) == 56);
 
 /// member, symbol, parameters
 #define PERMALLOY_CUDA_FUNCTIONS(F)                                                                \

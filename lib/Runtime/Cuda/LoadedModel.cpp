@@ -34,6 +34,9 @@ static bool takesCubin(const DeviceTarget &target, int capability) {
   return own / 10 == capability / 10 && own <= capability;
 }
 
+/// The least that models are compiled for.
+static constexpr int kLeastCapability = 80;
+
 static std::string capabilityText(uint32_t capability) {
   return std::to_string(capability / 10) + "." + std::to_string(capability % 10);
 }
@@ -53,9 +56,12 @@ static Status noMatch(const Artifact &artifact, const Device &device) {
             "' has no code for GPUs; compile the model with --target host,sm_80 (or sm_89, sm_90a, "
             "sm_100); this machine has " +
             machine};
-  return {StatusCode::noDevice,
-          "'" + artifact.name() + "' has no code for cuda:" + std::to_string(device.info().number) +
-              "; it has code for " + has + ", this machine has " + machine};
+  std::string own = "cuda:" + std::to_string(device.info().number);
+  return {StatusCode::noDevice, "'" + artifact.name() + "' has no code for " + own +
+                                    "; it has code for " + has + ", this machine has " + machine +
+                                    (device.info().capability < kLeastCapability
+                                         ? "; GPUs are supported from compute capability 8.0 on"
+                                         : "; compile the model with --target host," + own)};
 }
 
 /// The driver that first knew an architecture.
@@ -71,8 +77,19 @@ static Status tooOld(const Device &device, const DeviceTarget &target, int neede
 
 //===-- Loading -----------------------------------------------------------===//
 
-/// The driver compiles the text; what it says of it is part of an error.
-Status LoadedModel::compilePtx(const Artifact &artifact, size_t index, ModuleHandle &module) {
+/// "PTX 8.0", from the line `.version 8.0` of a text.
+static std::string ptxVersion(const std::string &ptx) {
+  static constexpr std::string_view directive = ".version ";
+  size_t at = ptx.find(directive), end = ptx.find_first_of("\r\n", at);
+  return at == std::string::npos
+             ? "its PTX"
+             : "PTX " + ptx.substr(at + directive.size(), end - at - directive.size());
+}
+
+/// The driver compiles the text; what it says of it is part of an error. `refusal`: what it said of
+/// the machine code, if anything.
+Status LoadedModel::compilePtx(const Artifact &artifact, size_t index, const std::string &refusal,
+                               ModuleHandle &module) {
   const DeviceTarget &target = artifact.devices().targets[target_];
   const std::string &name = artifact.program().kernels[index].name;
   std::span<const std::byte> text = artifact.deviceCode(target_, target.kernels[index].ptx);
@@ -82,31 +99,36 @@ Status LoadedModel::compilePtx(const Artifact &artifact, size_t index, ModuleHan
   void *values[] = {log, reinterpret_cast<void *>(sizeof log - 1)};
   int error = device_->tryTwice(
       [&] { return device_->driver().loadModule(&module, ptx.c_str(), 2, options, values); });
-  if (error == kUnsupportedPtxVersion)
-    return tooOld(*device_, target, leastDriver(target.capability));
   if (error == kSuccess)
     return {};
-  std::string said =
-      device_->driver()
-          .failure(error, "compile kernel '" + name + "' for " + device_->info().text())
-          .message();
+  std::string doing = "compile kernel '" + name + "' for " + device_->info().text() + refusal;
+  if (error == kUnsupportedPtxVersion)
+    return {StatusCode::noDevice,
+            "cannot " + doing + ": the NVIDIA driver is too old: it knows CUDA " +
+                versionText(device_->driver().version) + ", which lacks " + ptxVersion(ptx) +
+                "; update it" +
+                (refusal.empty() ? ", or compile the model where ptxas is found" : "")};
+  std::string said = device_->driver().failure(error, doing).message();
   return {StatusCode::deviceFailed, said + (*log ? ": " + std::string(log) : "")};
 }
 
 Status LoadedModel::loadModule(const Artifact &artifact, size_t index, ModuleHandle &module) {
   const DeviceTarget &target = artifact.devices().targets[target_];
   const DeviceKernel &kernel = target.kernels[index];
+  std::string refusal;
   if (kernel.cubin.size && takesCubin(target, device_->info().capability)) {
     const void *image = artifact.deviceCode(target_, kernel.cubin).data();
     int error = device_->tryTwice(
         [&] { return device_->driver().loadModule(&module, image, 0, nullptr, nullptr); });
     if (error == kSuccess)
       return {};
+    Status failure = device_->driver().failure(error, "load its machine code");
     if (error == kOutOfMemory) // anything else may come of a ptxas that is newer than the driver
-      return device_->driver().failure(error, "load kernel '" +
-                                                  artifact.program().kernels[index].name + "'");
+      return {failure.code(),
+              "kernel '" + artifact.program().kernels[index].name + "': " + failure.message()};
+    refusal = " (" + failure.message() + ")";
   }
-  return compilePtx(artifact, index, module);
+  return compilePtx(artifact, index, refusal, module);
 }
 
 Status LoadedModel::loadKernel(const Artifact &artifact, size_t index) {

@@ -37,7 +37,8 @@ private:
   Status loadKernels(const Artifact &artifact);
   Status loadKernel(const Artifact &artifact, size_t index);
   Status loadModule(const Artifact &artifact, size_t index, ModuleHandle &module);
-  Status compilePtx(const Artifact &artifact, size_t index, ModuleHandle &module);
+  Status compilePtx(const Artifact &artifact, size_t index, const std::string &refusal,
+                    ModuleHandle &module);
   Status uploadWeights(const Artifact &artifact);
 
   std::shared_ptr<const Device> device_;

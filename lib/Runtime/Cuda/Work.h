@@ -1,4 +1,5 @@
-//===- Work.h - what a run puts into its stream ------------------*- C++ -*-===//
+//===- Work.h - what a run puts into its stream ------------------*- C++
+//-*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #ifndef PERMALLOY_LIB_RUNTIME_CUDA_WORK_H
 #define PERMALLOY_LIB_RUNTIME_CUDA_WORK_H
@@ -14,7 +15,8 @@ namespace permalloy::cuda {
 struct Work {
   FunctionHandle function = nullptr; ///< null: a copy
   unsigned blocks = 0, threads = 0, sharedBytes = 0;
-  /// In WorkList::words: the parameters of a launch; target, source and bytes of a copy.
+  /// In WorkList::words: the parameters of a launch; target, source and bytes
+  /// of a copy.
   size_t firstWord = 0, words = 0;
 };
 
@@ -27,11 +29,6 @@ struct WorkList {
     items.clear();
     words.clear();
   }
-  /// A launch whose parameters are appended to `words` from here on, until `endLaunch`.
-  void beginLaunch(FunctionHandle function, unsigned blocks, unsigned threads, unsigned shared) {
-    items.push_back({function, blocks, threads, shared, words.size(), 0});
-  }
-  void endLaunch() { items.back().words = words.size() - items.back().firstWord; }
   /// `bytes` is not 0.
   void addCopy(DevicePointer to, DevicePointer from, uint64_t bytes) {
     items.push_back({nullptr, 0, 0, 0, words.size(), 3});

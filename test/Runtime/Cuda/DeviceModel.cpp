@@ -24,7 +24,7 @@ ArtifactContents withDevice(ArtifactContents contents, const std::string &name, 
   std::vector<std::byte> &code = contents.deviceCode.emplace_back();
   std::vector<std::byte> elf = readFile(PERMALLOY_TEST_IMAGE);
   for (const Kernel &kernel : contents.program.kernels) {
-    std::string ptx = ".visible .entry " + kernel.name + "()";
+    std::string ptx = ".version 8.0\n.target sm_80\n.visible .entry " + kernel.name + "()";
     fakecuda::FakeImage head;
     head.buffers = kernel.bufferCount;
     head.entry = entryPoints(elf, {kernel.name})[0];

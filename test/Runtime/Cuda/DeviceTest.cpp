@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "DeviceModel.h"
 
+#include "Cuda/Driver.h"
 #include "permalloy/Runtime/Gpu.h"
 #include "permalloy/Runtime/RunRecord.h"
 
@@ -279,7 +280,11 @@ TEST_F(DeviceTest, NoMatchingCode) {
   gpu.capability = 75;
   EXPECT_EQ(openFails(withDevice(withDevice(tinyModel()), "sm_90a", 90, 1)).message(),
             "'model.alloy' has no code for cuda:0; it has code for sm_80 (8.0 and later), sm_90a (9.0 only), this machine has cuda:0 (Fake "
-            "GPU, compute capability 7.5)");
+            "GPU, compute capability 7.5); GPUs are supported from compute capability 8.0 on");
+  gpu.capability = 100;
+  EXPECT_EQ(openFails(withDevice(tinyModel(), "sm_90a", 90, 1)).message(),
+            "'model.alloy' has no code for cuda:0; it has code for sm_90a (9.0 only), this machine has cuda:0 (Fake GPU, compute "
+            "capability 10.0); compile the model with --target host,cuda:0");
   Status status = openFails(tinyModel());
   EXPECT_EQ(status.code(), StatusCode::noDevice);
   EXPECT_EQ(status.message().find("'model.alloy' has no code for GPUs; compile the model with --target host,sm_80"), 0u) << status.message();
@@ -302,6 +307,19 @@ TEST_F(DeviceTest, DriversOlderThanPtxas) {
   auto session = open(withDevice(tinyModel()));
   ASSERT_TRUE(session);
   EXPECT_EQ(gpu.ptxModules, 3u);
+  session.reset();
+  gpu.refusesPtx = cuda::kUnsupportedPtxVersion;
+  std::string kernel = "cannot compile kernel 'affine' for cuda:0 (Fake GPU, compute capability 8.0)";
+  std::string old = ": the NVIDIA driver is too old: it knows CUDA 12.8, which lacks PTX 8.0; update it";
+  Status status = openFails(withDevice(tinyModel()));
+  EXPECT_EQ(status.code(), StatusCode::noDevice);
+  EXPECT_EQ(status.message(), kernel + " (cannot load its machine code: CUDA_ERROR_NO_BINARY_FOR_GPU (209), as a test wanted it)" + old);
+  gpu.refusesCubins = false;
+  gpu.capability = 90; // another generation: no machine code
+  kernel = "cannot compile kernel 'affine' for cuda:0 (Fake GPU, compute capability 9.0)";
+  EXPECT_EQ(openFails(withDevice(tinyModel())).message(), kernel + old + ", or compile the model where ptxas is found");
+  gpu.refusesPtx = cuda::kInvalidPtx;
+  EXPECT_EQ(openFails(withDevice(tinyModel())).message(), kernel + ": CUDA_ERROR_INVALID_PTX (218), as a test wanted it");
 }
 
 TEST_F(DeviceTest, OldDriverForTheArchitecture) {
@@ -323,8 +341,9 @@ TEST_F(DeviceTest, OldDriverForAll) {
 TEST_F(DeviceTest, NoGpuInTheMachine) {
   std::string path = scratchPath("libempty.so");
   writeFile(path, readFile(PERMALLOY_FAKE_CUDA_LIBRARY));
-  ScopedEnvironment other("PERMALLOY_LIBCUDA", path), version("PERMALLOY_FAKE_CUDA", "devices=0");
-  EXPECT_EQ(openFails(withDevice(tinyModel())).message(), "the NVIDIA driver finds no GPU");
+  ScopedEnvironment other("PERMALLOY_LIBCUDA", path), version("PERMALLOY_FAKE_CUDA", "devices=0"),
+      visible("CUDA_VISIBLE_DEVICES", "");
+  EXPECT_EQ(openFails(withDevice(tinyModel())).message(), "the NVIDIA driver finds no GPU (CUDA_VISIBLE_DEVICES is '')");
 }
 
 TEST_F(DeviceTest, ChildrenOfForkAreTold) {

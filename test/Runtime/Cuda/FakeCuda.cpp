@@ -42,7 +42,8 @@ FAKE cuGetErrorName(int error, const char **name) {
   static const std::map<int, const char *> names = {{kInvalidValue, "CUDA_ERROR_INVALID_VALUE"},     {kOutOfMemory, "CUDA_ERROR_OUT_OF_MEMORY"},
                                                     {kLaunchFailed, "CUDA_ERROR_LAUNCH_FAILED"},     {kMisaligned, "CUDA_ERROR_MISALIGNED_ADDRESS"},
                                                     {kInvalidContext, "CUDA_ERROR_INVALID_CONTEXT"}, {kNotInitialized, "CUDA_ERROR_NOT_INITIALIZED"},
-                                                    {kInvalidPtx, "CUDA_ERROR_INVALID_PTX"}};
+                                                    {kInvalidPtx, "CUDA_ERROR_INVALID_PTX"},
+                                                    {kNoBinaryForGpu, "CUDA_ERROR_NO_BINARY_FOR_GPU"}};
   auto known = names.find(error);
   return *name = known == names.end() ? nullptr : known->second, known == names.end() ? int(kInvalidValue) : int(kSuccess);
 }
@@ -115,6 +116,8 @@ FAKE cuModuleLoadDataEx(ModuleHandle *module, const void *image, unsigned count,
     return kNoBinaryForGpu;
   if (isPtx) {
     ++state().control.ptxModules;
+    if (state().control.refusesPtx)
+      return state().control.refusesPtx;
     const char *text = static_cast<const char *>(image);
     if (!std::strstr(text, ".entry ")) {
       for (unsigned i = 0; i < count; ++i)

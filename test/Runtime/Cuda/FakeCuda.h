@@ -68,6 +68,7 @@ struct Control {
   bool lacksGraphs = false;    ///< an instantiation fails
   bool refusesUpdates = false; ///< of nodes of graphs
   bool refusesCubins = false;  ///< as if they were of a newer ptxas
+  int refusesPtx = 0;          ///< the error that PTX meets
   int allocationsLeft = -1;    ///< of device memory until all fail; -1: none does
   int failingLaunch = -1;      ///< launches until one fails; -1: none
 

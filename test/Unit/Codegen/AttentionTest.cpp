@@ -412,7 +412,7 @@ TEST_P(AttentionTest, KeyBlocksOnlyChangeRounding) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, AttentionTest, ::testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Targets, AttentionTest, ::testing::ValuesIn(vectorTargets()), targetTestName);
 
 class AttentionAssemblyTest : public ::testing::TestWithParam<const CpuTarget *> {};
 
@@ -429,7 +429,7 @@ TEST_P(AttentionAssemblyTest, InnerLoopsHaveNoSpills) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, AttentionAssemblyTest, ::testing::ValuesIn(allTargets()),
+INSTANTIATE_TEST_SUITE_P(Targets, AttentionAssemblyTest, ::testing::ValuesIn(vectorTargets()),
                          targetTestName);
 
 } // namespace

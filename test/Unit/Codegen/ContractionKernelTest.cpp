@@ -121,7 +121,7 @@ TEST_P(ContractionKernelTest, RefusesWeightsThatAreNotPacked) {
   EXPECT_NE(std::string::npos, message.find("run pack-weights first")) << message;
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, ContractionKernelTest, ::testing::ValuesIn(allTargets()),
+INSTANTIATE_TEST_SUITE_P(Targets, ContractionKernelTest, ::testing::ValuesIn(vectorTargets()),
                          targetTestName);
 INSTANTIATE_TEST_SUITE_P(Gpu, ContractionKernelTest, ::testing::ValuesIn(gpuThreads()), targetTestName);
 

@@ -190,7 +190,7 @@ TEST_P(ContractionTest, RunsOfTilesGiveTheSameBits) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, ContractionTest, ::testing::ValuesIn(allTargets()),
+INSTANTIATE_TEST_SUITE_P(Targets, ContractionTest, ::testing::ValuesIn(vectorTargets()),
                          targetTestName);
 
 /// Assembly needs no machine that runs it.
@@ -236,7 +236,7 @@ TEST_P(ContractionAssemblyTest, HalvesHaveNoSpills) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, ContractionAssemblyTest, ::testing::ValuesIn(allTargets()),
+INSTANTIATE_TEST_SUITE_P(Targets, ContractionAssemblyTest, ::testing::ValuesIn(vectorTargets()),
                          targetTestName);
 
 } // namespace

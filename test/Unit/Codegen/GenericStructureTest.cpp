@@ -143,5 +143,5 @@ TEST_P(GenericStructureTest, TreesOfRowStatistics) {
   })", "b=4", nullptr, {1e-5, 1e-5});
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, GenericStructureTest, ::testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Targets, GenericStructureTest, ::testing::ValuesIn(vectorTargets()), targetTestName);
 INSTANTIATE_TEST_SUITE_P(Gpu, GenericStructureTest, ::testing::ValuesIn(gpuThreads()), targetTestName);

@@ -73,6 +73,14 @@ std::vector<const CpuTarget *> permalloy::codegen::test::allTargets() {
   return result;
 }
 
+std::vector<const CpuTarget *> permalloy::codegen::test::vectorTargets() {
+  std::vector<const CpuTarget *> result;
+  for (const CpuTarget &target : CpuTarget::all())
+    if (target.extraFeatures.empty())
+      result.push_back(&target);
+  return result;
+}
+
 std::vector<const CpuTarget *> permalloy::codegen::test::gpuThreads() { return {&GpuTarget::all().front().thread()}; }
 
 std::string

@@ -72,6 +72,9 @@ protected:
 
 /// The parameters of CpuTargetTest and their names.
 std::vector<const CpuTarget *> allTargets();
+/// The targets of which kernels have other code when they compute in f32 alone: the instructions that the others have besides are for
+/// bf16, f16 and 8-bit integers (TargetCodeTest holds them to it).
+std::vector<const CpuTarget *> vectorTargets();
 /// The threads of a GPU, whose kernels KernelCheck runs as loops on this CPU.
 std::vector<const CpuTarget *> gpuThreads();
 std::string targetTestName(const ::testing::TestParamInfo<const CpuTarget *> &info);

@@ -359,8 +359,8 @@ TEST_P(SparseAssemblyTest, InnerLoopsHaveNoSpills) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, SparseContractionTest, ::testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Targets, SparseContractionTest, ::testing::ValuesIn(vectorTargets()), targetTestName);
 INSTANTIATE_TEST_SUITE_P(Targets, SparseSpeedTest, ::testing::ValuesIn(allTargets()), targetTestName);
-INSTANTIATE_TEST_SUITE_P(Targets, SparseAssemblyTest, ::testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Targets, SparseAssemblyTest, ::testing::ValuesIn(vectorTargets()), targetTestName);
 
 } // namespace

@@ -98,7 +98,7 @@ TEST_P(WeightOnlyKernelTest, GatherOfRows) {
         {"s=1", "s=7"});
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, WeightOnlyKernelTest, ::testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Targets, WeightOnlyKernelTest, ::testing::ValuesIn(vectorTargets()), targetTestName);
 INSTANTIATE_TEST_SUITE_P(Gpu, WeightOnlyKernelTest, ::testing::ValuesIn(gpuThreads()), targetTestName);
 
 } // namespace

@@ -261,6 +261,6 @@ TEST_P(WeightOnlyTest, Speed) {
       }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, WeightOnlyTest, ::testing::ValuesIn(allTargets()), targetTestName);
+INSTANTIATE_TEST_SUITE_P(Targets, WeightOnlyTest, ::testing::ValuesIn(vectorTargets()), targetTestName);
 
 } // namespace

@@ -89,7 +89,10 @@ void Checker::check(const Case &entry, const Check &check) {
     names = model.outputNames();
   size_t index = 0, compared = 0;
   std::string wrong;
+  std::vector<std::vector<char>> bits;
   auto compare = [&](const permalloy_tensor &output) {
+    const auto *bytes = static_cast<const char *>(output.data);
+    bits.emplace_back(bytes, bytes + (output.strided ? 0 : bytesOf(output)));
     const std::string &name = names[index++];
     for (const File &expected : check.outputs) {
       if (expected.name != name)
@@ -106,6 +109,8 @@ void Checker::check(const Case &entry, const Check &check) {
     row.error = model.run(compare);
   if (row.error.empty())
     row.error = wrong;
+  if (row.error.empty())
+    row.error = model.repeat(options_.device, bits);
   if (row.error.empty() && compared != check.outputs.size())
     row.error = "an expected output is not the model's";
   if (row.error.empty() && std::isnan(row.value))

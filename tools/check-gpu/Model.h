@@ -33,6 +33,10 @@ public:
   /// Runs it, and calls `use` with each output in the order of outputNames.
   template <typename F> std::string run(F use);
   std::string run();
+  /// Runs it again and again with inputs in the memory of GPU `number`, of which one more lies
+  /// elsewhere each time: as graphs whose nodes are set anew. `expected`: the bytes of each output,
+  /// empty where they are not compared.
+  std::string repeat(int number, const std::vector<std::vector<char>> &expected);
   /// Inputs and outputs in the memory of GPU `number`, and runs for about `seconds`.
   std::string time(int number, double seconds, Times &times);
 
@@ -47,6 +51,9 @@ private:
   std::vector<std::vector<char>> bytes_;
   std::vector<std::string> names_;
 };
+
+/// Of a dense tensor.
+size_t bytesOf(const permalloy_tensor &tensor);
 
 /// The message of a failure, which it frees; empty for success.
 std::string take(permalloy_status *status);

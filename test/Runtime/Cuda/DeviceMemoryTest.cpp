@@ -304,19 +304,26 @@ TEST_F(DeviceMemoryTest, StatesNeverCrossTheBus) {
   pair.step(1, 5);
 }
 
-/// What the caller has put into the legacy default stream comes before a state is loaded from its result.
-TEST_F(DeviceMemoryTest, StatesWaitForTheCallersWork) {
-  Pair pair = openPair(cacheModel(), open(withDevice(cacheModel())));
+/// What the caller has put into the legacy default stream, or a stream of its own, comes before a state is loaded from its result.
+void loadsBehindTheCallersWork(std::unique_ptr<Session> session, cuda::StreamHandle stream) {
+  ASSERT_TRUE(session);
+  Pair pair = openPair(cacheModel(), std::move(session));
   std::vector<float> past = rowsOf(6, 4);
   OnGpu result(past), place(std::vector<float>(past.size(), 0.f));
   std::vector<InputTensor> inputs(3);
   inputs[1] = inputs[2] = {DType::f32, {1, 2, 6, 4}, past.data()};
   ASSERT_TRUE(pair.host->loadState(*pair.hostState, inputs).ok());
-  putCopy(place, result, past.size() * 4);
+  putCopy(place, result, past.size() * 4, stream);
   inputs[1] = inputs[2] = {DType::f32, {1, 2, 6, 4}, place.data, {}, 0};
   Status status = pair.device->loadState(*pair.deviceState, inputs);
   ASSERT_TRUE(status.ok()) << status.message();
   pair.step(1, 5);
+}
+
+TEST_F(DeviceMemoryTest, StatesWaitForTheCallersWork) {
+  loadsBehindTheCallersWork(open(withDevice(cacheModel())), cuda::legacyStream());
+  CallersStream stream;
+  loadsBehindTheCallersWork(openSession(withDevice(cacheModel()), {.device = "cuda:0", .stream = stream.get()}), stream.get());
 }
 
 /// Rows that repeat or run backwards are read one by one on the host, and refused on the GPU.

@@ -20,7 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import permalloy
+
+try:
+    import permalloy
+except ModuleNotFoundError:
+    sys.exit("greedy_check: error: no permalloy: set PYTHONPATH=build/python, or install its wheel")
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples" / "generate"))
 from decoders import FORMS, DropIn

@@ -26,8 +26,12 @@ from pathlib import Path
 import numpy
 import onnx
 import onnxruntime
-import permalloy
 from onnx import helper
+
+try:
+    import permalloy
+except ModuleNotFoundError:
+    sys.exit("router_ties: error: no permalloy: set PYTHONPATH=build/python, or install its wheel")
 
 CONVERT = Path(__file__).with_name("convert_precision.py")
 # 16 units of roundoff, as `permalloy verify` allows.

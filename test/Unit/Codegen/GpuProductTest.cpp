@@ -274,7 +274,7 @@ TEST(GpuProductTest, NothingSpills) {
   std::optional<std::string> ptxas = findPtxas();
   if (!ptxas)
     GTEST_SKIP() << "this machine has no ptxas";
-  for (const GpuTarget &target : GpuTarget::all())
+  for (const GpuTarget &target : assembledTargets())
     for (const std::string &text : {dense("f32", 1024, 1024), dense("f32", 1024, 3072), dense("f16", 1024, 3072), integers("ui8", "i8", 1022, 1024), keptBlocks(768, 3072),
                                     keptBlocks(512, 1536, /*isGated=*/true), keptBlocks(768, 3072, /*isGated=*/true)}) {
       auto cubin = assembled(ptxOf(text, target), target, *ptxas);

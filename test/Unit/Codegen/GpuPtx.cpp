@@ -20,6 +20,10 @@ std::string test::ptxOf(KernelCheck &check, const GpuTarget &target, mlir::Dicti
   return "";
 }
 
+std::vector<GpuTarget> test::assembledTargets() {
+  return {llvm::cantFail(GpuTarget::parse("sm_80")), llvm::cantFail(GpuTarget::parse("sm_90a"))};
+}
+
 std::optional<Cubin> test::assembled(const std::string &ptx, const GpuTarget &target, const std::string &ptxas) {
   auto cubin = assemblePtx(ptx, target, ptxas);
   if (cubin)

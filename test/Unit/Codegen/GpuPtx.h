@@ -12,6 +12,10 @@ namespace permalloy::codegen::test {
 /// it is not emitted.
 std::string ptxOf(KernelCheck &check, const GpuTarget &target, mlir::DictionaryAttr schedule = nullptr);
 
+/// The targets of the tests that ask ptxas, which takes seconds: the oldest one and Hopper. The others' PTX has the same instructions, and
+/// scripts/check-ptxas asks of them, too.
+std::vector<GpuTarget> assembledTargets();
+
 /// The PTX through ptxas, which must know it. Nothing where this machine's ptxas is older than the target or, after a failure of
 /// the test, refuses the PTX.
 std::optional<Cubin> assembled(const std::string &ptx, const GpuTarget &target, const std::string &ptxas);

@@ -57,3 +57,28 @@ kern.kernel @experts contraction attributes {symbols = ["t"], arg_dims = [[#tfm.
   %0 = tfm.grouped_linear %x, %g, %w activation silu {gated, repeat = 2 : i64} : (tensor<?x64xf32>, tensor<?xi64>, tensor<8x64x64xf32, #tfm.panels>) -> tensor<?x32xf32>
   kern.yield %0 : tensor<?x32xf32>
 }
+
+// Two activations, the second by its rows, of a length that is not known: chunks of 16 bytes, tensor cores, no panel.
+// CHECK: .visible .entry scores(
+// CHECK: cp.async.cg.shared.global
+// CHECK: ldmatrix.sync.aligned.m8n8.x4.shared.b16
+// CHECK: mma.sync.aligned.m16n8k16
+// CHECK: .visible .entry mixed(
+// SCHEDULE: kern.kernel @scores {{.*}}block_words = 16{{.*}}form = "matmul"
+kern.kernel @scores generic attributes {symbols = ["b", "s", "t"], arg_dims = [[#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<64>], [#tfm.dim<1>, #tfm.dim<t>, #tfm.dim<64>]]} {
+^bb0(%q: tensor<?x?x64xbf16>, %k: tensor<1x?x64xbf16>):
+  %0 = tfm.matmul %q, %k {transpose_b} : (tensor<?x?x64xbf16>, tensor<1x?x64xbf16>) -> tensor<?x?x?xbf16>
+  kern.yield %0 : tensor<?x?x?xbf16>
+}
+
+// Rows that may end anywhere, in f32.
+// CHECK: ld.global.b32
+// CHECK: ld.shared.v4
+// CHECK: fma.rn.f32
+// CHECK: st.global.v4
+// SCHEDULE: kern.kernel @mixed {{.*}}form = "matmul_fma"
+kern.kernel @mixed generic attributes {symbols = ["b", "s", "t"], arg_dims = [[#tfm.dim<b>, #tfm.dim<s>, #tfm.dim<t>], [#tfm.dim<b>, #tfm.dim<t>, #tfm.dim<64>]]} {
+^bb0(%p: tensor<?x?x?xf32>, %v: tensor<?x?x64xf32>):
+  %0 = tfm.matmul %p, %v : (tensor<?x?x?xf32>, tensor<?x?x64xf32>) -> tensor<?x?x64xf32>
+  kern.yield %0 : tensor<?x?x64xf32>
+}

@@ -61,9 +61,7 @@ def _open_on(model, options: SessionOptions, provider: Provider, rest) -> _nativ
         data, path = None, os.fspath(model)
         if not os.path.exists(path) or _is_alloy(path):
             _check_compiled(options)
-            session = _native.Session(
-                os.fsdecode(path), threads, provider.device, provider.stream
-            )
+            session = _native.Session(os.fsdecode(path), threads, provider.device, provider.stream)
             _write_copy(path, options)
             return session
 

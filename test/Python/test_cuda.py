@@ -73,7 +73,9 @@ def small_gpu(gpu, tmp_path, monkeypatch):
 
 
 def test_weights_that_do_not_fit(small_gpu, tiny_gpu):
-    said = r"cannot reserve \d+ bytes on cuda:0 .* for the weights of .*: 100 bytes of its 100 bytes"
+    said = (
+        r"cannot reserve \d+ bytes on cuda:0 .* for the weights of .*: 100 bytes of its 100 bytes"
+    )
     with pytest.warns(UserWarning, match=f"is not used: {said} are free; falling back to CPU"):
         session = permalloy.InferenceSession(tiny_gpu, providers=[CUDA, CPU])
     assert session.get_providers() == [CPU]

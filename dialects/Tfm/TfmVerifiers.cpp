@@ -6,6 +6,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "ShapeRules.h"
+#include "Tfm/PrecisionAttr.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace permalloy::tfm;
@@ -234,7 +236,19 @@ LogicalResult MatmulOp::verify() {
   return verifyShape(*this);
 }
 
+/// What PrecisionAttr.h names; others would be taken for f32 in silence.
+static LogicalResult verifyPrecision(Operation *op) {
+  static constexpr StringLiteral kPrecisions[] = {"f32", "bf16", permalloy::kSplitPrecision, permalloy::kTf32Precision};
+  Attribute attribute = op->getAttr(permalloy::kPrecisionAttr);
+  auto precision = dyn_cast_or_null<StringAttr>(attribute);
+  if (!attribute || (precision && llvm::is_contained(kPrecisions, precision.getValue())))
+    return success();
+  return op->emitOpError("has ") << permalloy::kPrecisionAttr << " " << attribute << "; there are \"" << llvm::join(ArrayRef(kPrecisions), "\", \"") << "\"";
+}
+
 LogicalResult LinearOp::verify() {
+  if (failed(verifyPrecision(*this)))
+    return failure();
   if (isIntegral()) {
     Type input = elementType(getInput()), weight = elementType(getWeight());
     if (!input.isInteger(8) || !weight.isInteger(8) || !elementType(getResult()).isInteger(32))
@@ -274,6 +288,8 @@ LogicalResult RotaryOp::verify() {
 }
 
 LogicalResult AttentionOp::verify() {
+  if (failed(verifyPrecision(*this)))
+    return failure();
   Type element = elementType(getQuery());
   if (failed(verifyElements(*this, getQuery(), {getKey(), getValue()}, {getResult()}, "attention_c5")))
     return failure();

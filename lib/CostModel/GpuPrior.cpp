@@ -32,7 +32,7 @@ enum class Style {
 struct Form {
   llvm::StringLiteral name;
   Style style;
-  bool tensorCores; ///< where the operands' type has them
+  bool tensorCores;
 };
 
 struct Estimator {
@@ -149,7 +149,7 @@ void Estimator::traffic() {
 /// Products and all other instructions, by the rates of the units and the warps that keep them busy.
 void Estimator::arithmetic() {
   bool narrow = facts.heads > 0 ? facts.keyBits <= 16 : facts.inputBits <= 16;
-  bool onTensorCores = form.tensorCores && products > 0 && (narrow || get("warp_columns", 0) > 0);
+  bool onTensorCores = form.tensorCores && products > 0; // f32 has such a form where it may be rounded to tf32
   double warps = resident * std::ceil(grid.threads / 32.0);
   double gflops = facts.inputBits <= 8 || facts.isInteger ? rates.int8 : narrow ? rates.half : rates.tf32;
   result.peakGflops = onTensorCores ? gflops : rates.fma;

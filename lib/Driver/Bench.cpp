@@ -124,9 +124,7 @@ static Result<double> compareOutputs(OpenModel &model, Peer &peer,
         continue;
       Difference difference = compareArrays(actual.array, expected.array);
       worst = std::max(worst, difference.relative());
-      double usual = defaultTolerance(actual.array.dtype);
-      if (hasNarrowProducts(model.artifact()))
-        usual = std::max(usual, defaultTolerance(artifact::DType::bf16));
+      double usual = std::max(defaultTolerance(actual.array.dtype), productTolerance(model));
       double allowed = tolerance.value_or(usual);
       if (!difference.within(allowed))
         return Status(StatusCode::invalidArgument,

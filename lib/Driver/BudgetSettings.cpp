@@ -63,10 +63,10 @@ Result<PrecisionRequest> uniformRequest(const std::string &text, const std::stri
   llvm::Expected<Level> level = Level::parse(text);
   if (!level)
     return Status(StatusCode::invalidArgument, llvm::toString(level.takeError()));
-  if (level->precision == kSplitPrecision)
+  if (level->precision == kSplitPrecision || level->precision == kTf32Precision)
     return Status(StatusCode::unsupported, "unsupported in a search");
   PrecisionRequest request;
-  request.allBf16 = level->precision == "bf16";
+  request.uniform = level->precision;
   if (!level->format.empty())
     request.quantization = QuantizationRequest{level->format, level->format, solver, kLeastElements};
   return request;

@@ -69,8 +69,9 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
       ->capture_default_str();
   auto *precision = app->add_option("--precision", settings.precision,
                   "f32: as the model has it; bf16: operands of linear layers, experts and attention rounded to "
-                  "bf16, sums, norms and softmax in f32; auto: bf16 for as many of them as --max-error allows")
-      ->check(CLI::IsMember({"f32", "bf16", "auto"}))
+                  "bf16, sums, norms and softmax in f32; tf32: GPUs may round those of linear layers and attention to tf32 (10 bits of "
+                  "mantissa), CPUs compute f32; auto: bf16 for as many of them as --max-error allows")
+      ->check(CLI::IsMember({"f32", "bf16", "tf32", "auto"}))
       ->capture_default_str();
   auto *quantize = app->add_option("--quantize", settings.quantize,
                   "Weights of layers and tables as codes: w8, w4g32, w4g64asym and the like (docs/quantization.md); "
@@ -256,7 +257,7 @@ static CLI::App *addBench(CLI::App &app, BenchCommand &command) {
   sub->add_option("--repeats", command.repeats, "Number of runs, instead of --seconds");
   sub->add_option("--tolerance", command.tolerance,
                   "Largest difference of the outputs, relative to the output's largest magnitude; "
-                  "default: 2e-4, in f16 7.8e-3, and in bf16 or with --precision bf16 6.3e-2");
+                  "default: 2e-4, in f16 or with --precision tf32 on a GPU 7.8e-3, and in bf16 or with --precision bf16 6.3e-2");
   sub->add_flag("--json", command.json, "Print the result as JSON");
   addCompileSettings(sub, command.settings);
   addVerbose(sub, command.settings.verbose);
@@ -276,7 +277,7 @@ static CLI::App *addVerify(CLI::App &app, VerifyCommand &command) {
       ->capture_default_str();
   sub->add_option("--tolerance", command.tolerance,
                   "Largest difference, relative to the output's largest magnitude; default: 2e-4, in "
-                  "f16 7.8e-3, and in bf16 or with --precision bf16 6.3e-2");
+                  "f16 or with --precision tf32 on a GPU 7.8e-3, and in bf16 or with --precision bf16 6.3e-2");
   sub->add_flag("--no-interpreter", command.noInterpreter,
                 "Leave out the interpreter, which is slow on large models");
   sub->add_flag(

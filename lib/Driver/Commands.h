@@ -20,7 +20,7 @@ struct CompileSettings {
   std::vector<std::string> targets = {"host"};
   std::vector<std::string> dims; ///< "name=4", "name=1..32"
   unsigned jobs = 0;
-  std::string precision = "f32"; ///< f32, bf16 or auto
+  std::string precision = "f32"; ///< f32, bf16, tf32 or auto
   std::string quantize;          ///< format of weights, as QuantizationRequest::parse reads it; empty: as they are
   std::string solver = "rtn";    ///< of --quantize
   std::string plan;              ///< file of a plan instead of both; empty: none

@@ -274,7 +274,7 @@ static std::optional<PrecisionRequest> choosePrecision(const CompileCommand &com
     request.plan = planPrecision(command);
     return request.plan ? std::optional(request) : std::nullopt;
   }
-  request.allBf16 = settings.precision == "bf16";
+  request.uniform = settings.precision;
   if (settings.plan.empty())
     return request;
   auto refuse = [&](StatusCode code, const std::string &why) {
@@ -320,7 +320,7 @@ static CompileOptions makeOptions(const CompileCommand &command, Progress &progr
 
 static void choose(CompileOptions &options, const PrecisionRequest &request) {
   options.precision = request.plan;
-  options.allBf16 = request.allBf16;
+  options.uniform = request.uniform;
   options.quantization = request.quantization;
   options.switches = request.switches;
   options.calibration = request.calibration;

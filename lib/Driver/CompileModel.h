@@ -16,7 +16,7 @@ class ToolContext;
 /// Which levels a compilation is to have, once --precision, --quantize and --plan are understood.
 struct PrecisionRequest {
   std::optional<PrecisionPlan> plan; ///< as this plan says
-  bool allBf16 = false;              ///< else: all that can be in bf16
+  std::string uniform = "f32";       ///< else: bf16 or tf32 for all that can have it
   std::optional<QuantizationRequest> quantization; ///< beside either: weights as codes
   KernelMemo *memo = nullptr; ///< of a search
   bool fallback = true;       ///< whether the file gets code for where Linux refuses AMX

@@ -16,7 +16,7 @@ namespace permalloy {
 /// What `permalloy explain` has to say, however it is printed (docs/explain.md has the fields of the JSON form).
 struct Explanation {
   std::string file, target;
-  std::string precision; ///< "f32", "bf16", "auto", with "+w8" behind it what --quantize or --sparsify asked for, or "plan"
+  std::string precision; ///< "f32", "bf16", "tf32", "auto", with "+w8" behind it what --quantize or --sparsify asked for, or "plan"
   std::map<std::string, int64_t> sizes;
   ProgramPrice price;
   /// Median microseconds of every step of the program, steps of `price` among them; empty: not measured.

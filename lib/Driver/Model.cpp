@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Model.h"
 
+#include "Compare.h"
 #include "CompileModel.h"
 
 #include "permalloy/Codegen/GPU/Target.h"
@@ -26,6 +27,14 @@ bool hasNarrowProducts(const Artifact &artifact) {
   const std::string &options = artifact.manifest().options;
   bool quantized = options.find("--quantize ") != std::string::npos;
   return quantized || (options.find("--precision ") != std::string::npos && options.find("--precision f32") == std::string::npos);
+}
+
+double productTolerance(const OpenModel &model) {
+  const std::string &options = model.artifact().manifest().options;
+  bool isTf32 = options.find("--precision tf32") != std::string::npos && options.find("--quantize ") == std::string::npos;
+  if (!hasNarrowProducts(model.artifact()) || (isTf32 && !codegen::GpuTarget::isGpuName(model.session->target())))
+    return defaultTolerance(artifact::DType::f32);
+  return defaultTolerance(isTf32 ? artifact::DType::f16 : artifact::DType::bf16);
 }
 
 std::vector<InputTensor> inputTensors(std::span<const NamedArray> arrays) {

@@ -44,6 +44,9 @@ Result<std::optional<OpenModel>> openModel(const std::string &path, const Compil
 /// Whether the artifact was compiled with another level than f32 for some of its products: `--precision bf16` or auto,
 /// `--quantize`, or a plan, as the manifest says.
 bool hasNarrowProducts(const Artifact &artifact);
+/// The tolerance of outputs that the products of the model call for on the device that it is open on: that of f32, of f16 for tf32, which
+/// has its mantissa (on GPUs; CPUs compute f32), or of bf16.
+double productTolerance(const OpenModel &model);
 
 /// Inputs as a session takes them; they refer to `arrays`.
 std::vector<InputTensor> inputTensors(std::span<const NamedArray> arrays);

@@ -18,7 +18,7 @@ bool ModelKernels::add(const std::string &model, const CompileSettings &settings
   mlir::OwningOpRef<mlir::ModuleOp> module = importModel(model, settings.dims, tool.get());
   artifact::ArtifactContents launches;
   CompileOptions options;
-  options.allBf16 = settings.precision == "bf16";
+  options.uniform = settings.precision;
   if (!settings.quantize.empty()) {
     llvm::Expected<QuantizationRequest> quantization = QuantizationRequest::parse(settings.quantize, settings.solver);
     if (!quantization)

@@ -225,9 +225,7 @@ static Result<std::optional<Peer>> startPeer(const VerifyCommand &command) {
 static double toleranceOf(const VerifyCommand &command, const OpenModel &model, const Peer *peer) {
   if (command.tolerance)
     return *command.tolerance;
-  double tolerance = defaultTolerance(peer ? peer->precision() : artifact::DType::f32);
-  if (hasNarrowProducts(model.artifact()))
-    tolerance = std::max(tolerance, defaultTolerance(artifact::DType::bf16));
+  double tolerance = std::max(productTolerance(model), defaultTolerance(peer ? peer->precision() : artifact::DType::f32));
   for (const artifact::TensorInfo &output : model.artifact().manifest().outputs)
     tolerance = std::max(tolerance, defaultTolerance(output.dtype));
   return tolerance;

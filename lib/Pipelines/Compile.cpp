@@ -64,6 +64,18 @@ bool hasSplits(const CompileOptions &options) {
   });
 }
 
+/// tf32 is for GPUs: with none among the targets nothing would come of it.
+LogicalResult checkTf32(ModuleOp module, const CompileOptions &options) {
+  auto isTf32 = [](const PrecisionChoice &choice) { return choice.precision == kTf32Precision; };
+  bool isAsked = options.precision ? llvm::any_of(options.precision->choices, isTf32) : options.uniform == kTf32Precision;
+  if (!isAsked || llvm::any_of(options.targets, [](const std::string &name) { return codegen::GpuTarget::isGpuName(name); }))
+    return success();
+  InFlightDiagnostic error = emitError(module.getLoc()) << "precision tf32 is for GPUs, and none is among the targets (" << llvm::join(options.targets, ", ")
+                                                        << "); it accepts ";
+  llvm::interleaveComma(codegen::GpuTarget::all(), error, [&](const codegen::GpuTarget &target) { error << target.name; });
+  return error << " beside or instead of them, and they accept precision f32 or bf16";
+}
+
 /// From the least to the most demanding, as the runtime looks at them from behind.
 FailureOr<SmallVector<codegen::CpuTarget>> parseTargets(ModuleOp module, const CompileOptions &options) {
   SmallVector<codegen::CpuTarget> targets;
@@ -114,9 +126,9 @@ LogicalResult lowerPrecision(ModuleOp module, const CompileOptions &options, con
     *options.switches = *plan;
     return runPasses(module, options, buildPrecisionPipeline);
   }
-  if (!options.precision && !options.allBf16 && !options.quantization)
+  if (!options.precision && options.uniform == "f32" && !options.quantization)
     return success(); // the model's types, strictly
-  PrecisionPlan plan = options.precision ? *options.precision : uniformPlan(module, options.allBf16);
+  PrecisionPlan plan = options.precision ? *options.precision : uniformPlan(module, options.uniform);
   if (options.quantization) {
     QuantizationRequest request = *options.quantization;
     request.costs = costs;
@@ -126,6 +138,8 @@ LogicalResult lowerPrecision(ModuleOp module, const CompileOptions &options, con
     return failure();
   chosen = readPrecision(module);
   chosen.splits = hasSplits(options);
+  if (options.uniform != "f32")
+    chosen.asked = options.uniform;
   return runPasses(module, options, buildPrecisionPipeline);
 }
 
@@ -140,7 +154,7 @@ std::string tokenReductionOf(ModuleOp module) {
 LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitKind until, Stages &stages,
                            PrecisionPlan &chosen, CompileReport *report) {
   auto costs = passCosts(module, options);
-  if (failed(costs))
+  if (failed(costs) || failed(checkTf32(module, options)))
     return failure();
   stages.begin("fuse");
   auto fuse = [&](OpPassManager &passes) {
@@ -155,7 +169,7 @@ LogicalResult runFrontHalf(ModuleOp module, const CompileOptions &options, EmitK
   };
   if (failed(runPasses(module, options, fuse)))
     return failure();
-  if (options.precision || options.allBf16 || options.switches || options.quantization)
+  if (options.precision || options.uniform != "f32" || options.switches || options.quantization)
     stages.begin("choose precision");
   if (failed(lowerPrecision(module, options, costs->get(), chosen)))
     return failure();

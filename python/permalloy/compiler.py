@@ -49,6 +49,7 @@ def compile(model: Any, output: str | os.PathLike | None = None, **options) -> s
              (also 4 or (1, 32)), a GPU's target ("sm_80", or "cuda:0" for the one of this machine),
              threads=2, and any other by its name with underscores; True
              gives a flag without a value. precision="bf16" rounds the operands of products,
+             precision="tf32" lets GPUs among the targets round those of f32,
              precision="auto" with max_error=1e-3 and calibrate="inputs.npz" those that this allows;
              quantize="w4g32" stores weights as codes, chosen by solver="rtn", or by solver="gptq"
              with calibrate="inputs.npz"

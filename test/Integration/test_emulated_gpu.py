@@ -82,13 +82,30 @@ def wide_bert(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("precision", ["f32", "bf16"])
-def test_encoder(emulated, bert, tmp_path, precision):
+@pytest.mark.parametrize(("precision", "tolerance"), [("f32", TOLERANCE), ("tf32", 4e-3), ("bf16", 2e-2)])
+def test_encoder(emulated, bert, tmp_path, precision, tolerance):
     alloy = compile_model(emulated, bert, tmp_path, "--precision", precision)
-    tolerance = TOLERANCE if precision == "f32" else 2e-2
     for batch, sequence in ((1, 8), (2, 21)):
         sizes = "--dim", f"batch={batch}", "--dim", f"sequence={sequence}"
         assert_same(emulated, alloy, tmp_path, *sizes, tolerance=tolerance)
+
+
+def test_tf32_rounds_on_the_gpu_alone(emulated, bert, tmp_path):
+    """CPUs compute the same with the permission and without; the GPU's results show that it was used."""
+    sizes = "--dim", "batch=2", "--dim", "sequence=21"
+    strict, rounded = tmp_path / "strict", tmp_path / "rounded"
+    for folder, *options in ((strict,), (rounded, "--precision", "tf32")):
+        folder.mkdir()
+        compile_model(emulated, bert, folder, *options)
+    outputs = {
+        (device, folder): outputs_on(emulated, device, folder / "model.alloy", folder, *sizes)
+        for device in ("cpu", "cuda:0")
+        for folder in (strict, rounded)
+    }
+    for name, expected in outputs["cpu", strict].items():
+        assert np.array_equal(outputs["cpu", rounded][name], expected)
+        error = np.abs(outputs["cuda:0", rounded][name] - expected).max() / np.abs(expected).max()
+        assert 1e-5 < error <= 4e-3
 
 
 @pytest.mark.parametrize("level", ["w4g32", "w8", "w8a8o0"])

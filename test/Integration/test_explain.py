@@ -157,6 +157,21 @@ def test_gpu_launches_have_grids_and_roofs(permalloy, model):
     assert explain_gpu(permalloy, model, "--precision", "bf16")["predicted_us"] != report["predicted_us"]
 
 
+def test_peaks_of_tf32(permalloy, model):
+    """Products that may be rounded have the tensor cores' rate for f32, strict ones that of FMA."""
+    peaks = {}
+    for precision in ("f32", "tf32"):
+        report = explain_gpu(permalloy, model, "--precision", precision)
+        peaks[precision] = {l["gpu"]["form"]: l["peak_gflops"] for l in report["launches"]}
+        machine = report["machine"]
+    assert "tensor" not in peaks["f32"] and peaks["f32"]["fma"] == machine["f32_gflops"]
+    assert peaks["f32"]["attention_fma"] == machine["f32_gflops"]
+    assert peaks["tf32"]["tensor"] == peaks["tf32"]["attention"] == machine["tf32_gflops"]
+    assert {entry["level"] for entry in report["plan"]["plan"]} == {"tf32"}
+    said = permalloy("explain", model, *SIZES, "--precision", "tf32", "--target", "x86-64-v3", code=1).err
+    assert "precision tf32 is for GPUs, and none is among the targets (x86-64-v3)" in said
+
+
 def test_gpu_text(permalloy, model):
     text = permalloy("explain", model, *SIZES, "--target", "sm_80", "--precision", "bf16", env=NO_TOOLKIT).out
     assert "A100" in text and "launched from a graph" in text and "nothing was measured" in text

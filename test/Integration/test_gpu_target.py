@@ -62,6 +62,23 @@ def test_cpu_code_is_the_same(permalloy, model, both):
     permalloy("run", both, "--random", "--dim", "batch=1", "--dim", "sequence=8")
 
 
+def test_tf32_is_for_gpus(permalloy, refused, model, both, tmp_path):
+    """Code for CPUs has the same bytes, weights too; a GPU's has the products; without a GPU it is refused."""
+    path, plan = tmp_path / "tf32.alloy", tmp_path / "plan.json"
+    said = permalloy("compile", model, "-o", path, "--target", "x86-64-v3,sm_90a,sm_80", "--precision", "tf32", "--print-plan", plan, env=NO_TOOLKIT).err
+    assert re.search(r"^tf32 \(GPUs; CPUs f32\): \d+ attention, \d+ linear$", said, re.MULTILINE)
+    assert {line["level"] for line in json.loads(plan.read_text())["plan"]} == {"tf32"}
+    code = [permalloy("inspect", each, "--emit", "elf").stdout for each in (path, both)]
+    assert code[0] == code[1]
+    assert inspect(permalloy, path)["weights"] == inspect(permalloy, both)["weights"]
+    mma = "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32"
+    assert mma in permalloy("inspect", path, "--emit", "ptx", "--target", "sm_80").out
+    assert mma not in permalloy("inspect", both, "--emit", "ptx", "--target", "sm_80").out
+    words = ["precision tf32 is for GPUs, and none is among the targets (x86-64-v3)", "it accepts sm_80, sm_89", "f32 or bf16"]
+    refused("compile", model, "--target", "x86-64-v3", "--precision", "tf32", words=words)
+    refused("compile", model, "--target", "x86-64-v3", "--plan", plan, words=words)
+
+
 def test_same_bytes_again(permalloy, model, both):
     again, other = model.with_name("again.alloy"), model.with_name("other.alloy")
     permalloy("compile", model, "-o", again, "--target", "x86-64-v3,sm_90a,sm_80", env=NO_TOOLKIT)

@@ -41,10 +41,11 @@ struct CompileOptions {
   /// Instruction sets as codegen::CpuTarget::parse and codegen::GpuTarget::parse take them; the artifact gets an image for each, and one for AVX-512
   /// where the only one uses AMX, which Linux may refuse.
   std::vector<std::string> targets = {"host"};
-  /// Which products run in bf16. None: no operation, the module keeps the model's types.
+  /// Which products run in bf16, or in tf32 on GPUs. None: no operation, the module keeps the model's types.
   std::optional<PrecisionPlan> precision;
-  /// Instead of a plan: all products that can run in bf16.
-  bool allBf16 = false;
+  /// Instead of a plan: the precision of all products that can have it, "bf16" or "tf32"; "f32": the model's types. Only a compilation
+  /// with a GPU among its targets takes tf32, here or in a plan.
+  std::string uniform = "f32";
   /// Beside either: weights that stand as codes.
   std::optional<QuantizationRequest> quantization;
   /// Instead of all: the module gets a switch for each product (see addPrecisionSwitches), listed here; null: no.
@@ -114,7 +115,7 @@ struct CompileReport {
   unsigned launches = 0;
   /// Layers that were solved with statistics, where CompileOptions asked for it.
   std::vector<SolvedLayer> solved;
-  PrecisionPlan precision;       ///< of each product, where CompileOptions asked for bf16
+  PrecisionPlan precision;       ///< of each product, where CompileOptions asked for one
   uint64_t fileSize = 0;    ///< bytes
   uint64_t weightBytes = 0; ///< bytes of stored weights
   std::string padding;      ///< what packing of padding did, in a sentence; empty: not asked for

@@ -3,7 +3,7 @@
 //
 // A level names what one layer does with its weight and its input:
 //
-//   f32 bf16 bf16x3              precisions (Precision.h)
+//   f32 bf16 bf16x3 tf32         precisions (Precision.h)
 //   w8  w8g64  w4g32  w4g32asym  formats of the weight, registered below; the input stays f32
 //   bf16+w4g32                   both: the input is bf16, the weight decodes to bf16
 //
@@ -60,8 +60,8 @@ public:
   virtual bool accepts(llvm::StringRef level) const = 0;
   /// Who solves where nobody is named.
   virtual std::string defaultSolver() const { return kDefaultSolver.str(); }
-  /// Whether the layer computes in f32 whatever precision is asked for, so that the level joins none.
-  virtual bool isOfF32(llvm::StringRef) const { return false; }
+  /// Whether `precision` changes nothing of how a layer of `level` is multiplied (in f32, or in integers), so that they do not join.
+  virtual bool ignores(llvm::StringRef level, llvm::StringRef precision) const { return false; }
   /// Bits per element of a weight [k, n] as stored, with scales.
   virtual double bitsPerWeight(llvm::StringRef level, int64_t k, int64_t n) const = 0;
   /// Why the site cannot take the level; empty where it can.
@@ -87,7 +87,7 @@ std::string weightFormatNames();
 
 /// A level taken apart.
 struct Level {
-  std::string precision = "f32"; ///< "f32", "bf16" or "bf16x3"
+  std::string precision = "f32"; ///< "f32", "bf16", "bf16x3" or "tf32"
   std::string format;            ///< the format's part of the name; empty: the weight as it is
 
   /// Fails on a name that neither a precision nor a format takes; the message says what there is.

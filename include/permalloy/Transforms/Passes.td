@@ -24,8 +24,8 @@ include "permalloy/Transforms/FusionPasses.td"
 def PlanPrecision : TfmPass<"plan-precision", "::mlir::ModuleOp"> {
   let summary = "decide which products run in bf16";
   let description = [{
-    Writes `tfm.precision`, "f32" or "bf16", on each linear layer, attention, mixture of experts and matrix product, and in
-    `tfm.precision_reason` why one that was to be bf16 is not: what chooses experts and what that reads, attention whose keys
+    Writes `tfm.precision`, "f32", "bf16" or "tf32", on each linear layer, attention, mixture of experts and matrix product, and in
+    `tfm.precision_reason` why one that was to be bf16 or tf32 is not: what chooses experts and what that reads, attention whose keys
     stand in a cache of f32, weights that are computed, models that are no f32. Changes nothing else. A plan (see
     Transforms/Precision.h) names operations by their ONNX nodes; one that names what the model has not, or asks for what cannot
     be, is an error.
@@ -38,9 +38,9 @@ def PlanPrecision : TfmPass<"plan-precision", "::mlir::ModuleOp"> {
     %0 = tfm.linear %x, %w {tfm.precision = "bf16"} : (tensor<?x64xf32>, tensor<64x64xf32>) -> tensor<?x64xf32> loc("node_linear")
     ```
   }];
-  let options = [Option<"precision", "precision", "std::string", "\"bf16\"", "f32, or bf16 for all that can be">,
+  let options = [Option<"precision", "precision", "std::string", "\"bf16\"", "f32, or bf16 or tf32 for all that can be">,
                  Option<"plan", "plan", "std::string", "\"\"", "file of a plan, instead of one precision for all">];
-  let statistics = [Statistic<"numNarrow", "narrow", "operations that are to run in bf16">];
+  let statistics = [Statistic<"numNarrow", "narrow", "operations that are to run in bf16 or may in tf32">];
 }
 
 def ApplyPrecision : TfmPass<"apply-precision", "::mlir::ModuleOp"> {
@@ -53,7 +53,8 @@ def ApplyPrecision : TfmPass<"apply-precision", "::mlir::ModuleOp"> {
     function, in the model's type, hold what attention saw. A gather from the weight of such a layer (a tied embedding) reads
     bf16, too. Weights are cast for `fold-weights` to record, so that the artifact holds bf16.
 
-    Attributes of plan-precision are removed; without them nothing changes.
+    Attributes of plan-precision are removed, but for "bf16x3" and "tf32", which change no type and are read by code generation;
+    without them nothing changes.
 
     ```mlir
     %n = tfm.layer_norm %x, ...

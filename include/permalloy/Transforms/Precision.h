@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // A plan says for each operation with products (linear layer, attention, mixture of experts) its level (Levels.h): whether its
-// operands are f32 or bf16, or in f32 and multiplied as sums of two numbers of bf16 ("bf16x3", linear layers), and in which format
-// the weight of a layer or of a table is stored; sums are f32 in any case. `plan-precision` and `plan-quantization` write it as
+// operands are f32 or bf16, or in f32 and multiplied as sums of two numbers of bf16 ("bf16x3", linear layers) or, by GPUs, rounded
+// to tf32 ("tf32", linear layers and attention), and in which format the weight of a layer or of a table is stored; sums are f32 in any case. `plan-precision` and `plan-quantization` write it as
 // attributes, which can be printed and edited, `apply-quantization` and `apply-precision` carry it out. As a file it is JSON:
 //
 //   {"plan": [{"op": "node_linear_3", "kind": "linear", "level": "bf16"},
@@ -45,7 +45,7 @@ struct PrecisionWork {
 struct PrecisionChoice {
   std::string op;        ///< ONNX node
   std::string kind;      ///< mnemonic: linear, attention, moe, matmul, gather
-  std::string precision; ///< "f32", "bf16" or "bf16x3"
+  std::string precision; ///< "f32", "bf16", "bf16x3" or "tf32"
   std::string reason;    ///< why not what was asked for; may be empty
   unsigned count = 1;    ///< operations of this node
   std::string format = {}, solver = {}; ///< of the weight (Levels.h); empty: as it is
@@ -67,6 +67,8 @@ struct PrecisionPlan {
   std::vector<PrecisionChoice> kept;
   /// Of a compilation: whether any of its targets multiplies bf16x3. Elsewhere these layers compute f32, and `print` says so.
   bool splits = true;
+  /// What was asked for of all, "bf16" or "tf32": `print` says of it how many have it, also where none does.
+  std::string asked = "bf16";
 
   /// Reads JSON; the message of an error says what a plan looks like.
   static llvm::Expected<PrecisionPlan> parse(llvm::StringRef text);
@@ -81,15 +83,17 @@ struct PrecisionPlan {
 bool hasProducts(mlir::Operation *op);
 /// Why the operands of an operation with products cannot be bf16; empty where they can.
 std::string whyNotBf16(mlir::Operation *op);
+/// Why GPUs cannot be allowed to round them to tf32; empty where they can.
+std::string whyNotTf32(mlir::Operation *op);
 /// The ONNX node that names an operation in a plan.
 std::string precisionName(mlir::Operation *op);
 
 /// Writes kPrecisionAttr on every operation with products, kLevelAttr and kSolverAttr where there is a format. Emits an error
 /// where the plan names one that the module has not, or asks for a level that it cannot have.
 llvm::LogicalResult annotatePrecision(mlir::ModuleOp module, const PrecisionPlan &plan);
-/// The plan of all that can and should be in bf16, or of nothing. Routers of experts and attention that they depend on stay
-/// f32; layers that they depend on are bf16x3 where K allows, but the experts of raised mixtures are bf16.
-PrecisionPlan uniformPlan(mlir::ModuleOp module, bool bf16);
+/// The plan of all that can and should have a precision: "bf16", "tf32", or "f32": nothing. Routers of experts and what they depend on
+/// stay f32; with bf16 the layers among that are bf16x3 where K allows, and the experts of raised mixtures are bf16.
+PrecisionPlan uniformPlan(mlir::ModuleOp module, llvm::StringRef precision);
 /// Gives @main another input, kSwitchInput, that says of each choice of the plan returned whether it runs in bf16: every
 /// product that can is there twice, and a select takes the one or the other. So one compilation measures any plan. What
 /// uniformPlan has not in bf16, and what stands in branches and bodies of loops, keeps f32 and is in PrecisionPlan::kept.

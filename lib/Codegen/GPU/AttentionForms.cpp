@@ -1,13 +1,14 @@
 //===- AttentionForms.cpp - kern.kernel with a tfm.attention on a GPU -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Two forms that differ in what multiplies: tensor cores for f16 and bf16, FMA for f32. Where the number of queries is known only when
+// Two forms that differ in what multiplies: tensor cores for f16, bf16 and f32 that may be rounded to tf32, FMA for strict f32. Where the number of queries is known only when
 // the kernel runs it has both ways of AttentionWarps.h, and the grid is that of the way taken.
 //
 //===----------------------------------------------------------------------===//
 #include "../CPU/AttentionKernel.h"
 #include "AttentionWarps.h"
 #include "Forms.h"
+#include "Tfm/PrecisionAttr.h"
 #include "permalloy/Artifact/Format.h"
 #include "permalloy/Codegen/CPU/Emitters.h"
 
@@ -25,8 +26,8 @@ static_assert(kManyBlocks <= int64_t(artifact::kDeviceCounters));
 
 static AttentionShape shapeOf(kern::KernelOp kernel) {
   tfm::AttentionOp op = findAttention(kernel);
-  return {Element::of(op.getQuery()).isHalf(), attentionHeadSize(op),
-          int64_t(op.getNumHeads() / op.getNumKvHeads()), bool(op.getMask())};
+  bool isHalf = Element::of(op.getQuery()).isHalf(), isTf32 = getElementTypeOrSelf(op.getQuery()).isF32() && allowsTf32(op);
+  return {isHalf || isTf32, attentionHeadSize(op), int64_t(op.getNumHeads() / op.getNumKvHeads()), bool(op.getMask()), isTf32};
 }
 
 static std::string whyNot(kern::KernelOp kernel, bool onTensorCores) {
@@ -36,7 +37,7 @@ static std::string whyNot(kern::KernelOp kernel, bool onTensorCores) {
     return reason;
   AttentionShape shape = shapeOf(kernel);
   if (shape.onTensorCores != onTensorCores)
-    return onTensorCores ? "its elements are not f16 or bf16" : "its elements are not f32";
+    return onTensorCores ? "its elements are not f16, bf16 or f32 that may be rounded to tf32" : "its elements are not f32, or may be rounded to tf32";
   if (shape.headSize * shape.elementBytes() % kChunkBytes)
     return "its heads are no multiple of 16 bytes";
   return shape.headSize > kMaxHeadSize ? "its heads are wider than " + std::to_string(kMaxHeadSize) : "";

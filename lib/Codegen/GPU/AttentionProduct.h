@@ -6,7 +6,8 @@
 //
 //   tensor cores   lane = 4 g + t has the rows g + {0, 8, 16, ...} and the keys (columns) 2 t + {0, 1, 8, 9, ...}: the results of
 //                  mma.sync. Two neighbours of weights are a word of the second product's A, so weights stay in registers. Keys
-//                  are its B as they lie (ldmatrix), values transposed (ldmatrix.trans).
+//                  are its B as they lie (ldmatrix), values transposed (ldmatrix.trans). AttentionTf32.cpp has the columns 8 t + {0..7,
+//                  32..39, ...} and loads values otherwise.
 //   FMA            lane = 8 y + x has the rows y + {0, 4, ...}, the keys x + {0, 8, ...} and the columns 4 x + {0..3, 32..35, ...}.
 //                  Weights go through shared memory, within the warp. Accesses are 128 bits wide.
 //

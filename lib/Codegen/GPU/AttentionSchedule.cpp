@@ -12,12 +12,11 @@ static constexpr int64_t kDefaultRegisters = 150;
 static constexpr int64_t kAllRegisters = 65536;
 
 bool GpuAttentionSchedule::keepsQueries(const AttentionShape &shape, int64_t rows) const {
-  int64_t ofQueries = rows * shape.paddedSize() / 64;
-  return shape.onTensorCores && ofQueries <= 32;
+  return shape.onTensorCores && queryRegisters(shape, rows) <= 32;
 }
 
 int64_t GpuAttentionSchedule::registers(const AttentionShape &shape) const {
-  int64_t queries = keepsQueries(shape, warpRows) ? warpRows * shape.paddedSize() / 64 : 0;
+  int64_t queries = keepsQueries(shape, warpRows) ? queryRegisters(shape, warpRows) : 0;
   return queries + warpRows * (keys + shape.paddedSize()) / 32;
 }
 
@@ -36,6 +35,8 @@ GpuAttentionSchedule GpuAttentionSchedule::choose(const AttentionShape &shape, i
     s.keys = 32;
     s.fewRows = std::clamp<int64_t>(llvm::PowerOf2Ceil(shape.group), 4, 16);
   }
+  if (shape.isTf32 && shape.paddedSize() > 64)
+    s.keys = 32; // two blocks in a multiprocessor's shared memory
   int64_t least = shape.onTensorCores ? 16 : 8;
   while (s.keys > least && (s.sharedBytes(shape) > sharedBytes || s.registers(shape) > kDefaultRegisters))
     s.keys /= 2;
@@ -43,6 +44,8 @@ GpuAttentionSchedule GpuAttentionSchedule::choose(const AttentionShape &shape, i
     s.warps /= 2;
   while (s.fewKeys > least && s.fewSharedBytes(shape) > sharedBytes)
     s.fewKeys /= 2;
+  while (s.warps > 1 && s.fewSharedBytes(shape) > sharedBytes)
+    s.warps /= 2;
   return s;
 }
 

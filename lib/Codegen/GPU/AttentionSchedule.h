@@ -11,15 +11,17 @@ namespace permalloy::codegen {
 
 /// What is known of an attention when its kernel is compiled.
 struct AttentionShape {
-  bool onTensorCores = false; ///< f16 and bf16; else f32 by FMA
+  bool onTensorCores = false; ///< f16 and bf16, or f32 that may be rounded; else f32 by FMA
   int64_t headSize = 0;
   int64_t group = 1; ///< query heads that share a key/value head
   bool hasMask = false;
+  bool isTf32 = false; ///< on tensor cores: f32
 
-  int64_t elementBytes() const { return onTensorCores ? 2 : 4; }
-  /// Elements of a row in shared memory; those beyond the head are zero. What a product takes at once: 16 along K on tensor
-  /// cores, 32 columns of 8 lanes by FMA.
-  int64_t paddedSize() const { return llvm::alignTo(headSize, onTensorCores ? 16 : 32); }
+  bool isHalf() const { return onTensorCores && !isTf32; }
+  int64_t elementBytes() const { return isHalf() ? 2 : 4; }
+  /// Elements of a row in shared memory; those beyond the head are zero. What a product takes at once: 16 of halves along K, 32
+  /// columns of tf32 or of 8 lanes by FMA.
+  int64_t paddedSize() const { return llvm::alignTo(headSize, isHalf() ? 16 : 32); }
   int64_t rowBytes() const { return paddedSize() * elementBytes(); }
 };
 
@@ -53,6 +55,8 @@ struct GpuAttentionSchedule {
   int64_t registers(const AttentionShape &shape) const;
   /// Blocks that a multiprocessor's 65,536 registers are to hold at once.
   int64_t blocksTogether(const AttentionShape &shape) const;
+  /// Those of the queries of so many rows.
+  static int64_t queryRegisters(const AttentionShape &shape, int64_t rows) { return rows * shape.rowBytes() / 128; }
   /// Whether a lane keeps its part of the queries.
   bool keepsQueries(const AttentionShape &shape, int64_t rows) const;
 

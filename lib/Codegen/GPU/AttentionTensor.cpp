@@ -1,6 +1,6 @@
 //===- AttentionTensor.cpp - the products of attention on tensor cores -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "AttentionProduct.h"
+#include "AttentionTensor.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -9,8 +9,8 @@ using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
 
-/// Elements along K of one mma, and bytes of them.
-static constexpr int64_t kStep = 16, kStepBytes = 32;
+/// Bytes along K of one mma.
+static constexpr int64_t kStepBytes = 32;
 
 AttentionProduct::~AttentionProduct() = default;
 
@@ -22,40 +22,6 @@ Value codegen::swizzledChunk(KernelBuilder &b, int64_t chunks, Value row, Value 
   Value turn = b.rem(b.div(row, 8 / zone), zone);
   return b.createOrFold<arith::XOrIOp>(chunk, turn);
 }
-
-namespace {
-
-class TensorAttention final : public AttentionProduct {
-public:
-  TensorAttention(GpuBuilder &b, const AttentionShape &shape, OperandType type, int64_t warpRows, int64_t tileKeys,
-                  bool keepsQueries);
-
-  void takeQueries(Value shared, Value firstRow) override;
-  Values scores(Value tile) override;
-  Values addValues(Values outputs, ArrayRef<Value> weights, Value tile) override;
-  void store(Element element, ArrayRef<Value> outputs, Value to, Value exists) override;
-
-private:
-  /// What a lane tells ldmatrix: its row's first byte, and its 16 bytes of step 0 in it.
-  struct Place {
-    Value row, chunk;
-  };
-  Place placeOf(Value shared, Value row, Value half);
-  Value at(const Place &place, int64_t step, int64_t row);
-  Values loadQueries(int64_t step);
-  void storePair(Element element, Value low, Value high, Value to, int64_t tile);
-
-  int64_t chunks() const { return shape.rowBytes() / kChunkBytes; }
-  int64_t steps() const { return shape.paddedSize() / kStep; }
-
-  OperandType type;
-  int64_t rowTiles, keyPairs; ///< of 16 rows and 16 keys
-  bool keepsQueries;
-  Place queries;
-  SmallVector<Values> kept; ///< queries of each step
-};
-
-} // namespace
 
 TensorAttention::TensorAttention(GpuBuilder &b, const AttentionShape &shape, OperandType type, int64_t warpRows, int64_t tileKeys,
                                  bool keepsQueries)
@@ -69,6 +35,13 @@ TensorAttention::TensorAttention(GpuBuilder &b, const AttentionShape &shape, Ope
   for (int64_t i = 0; i < shape.paddedSize(); i += 8)
     columns.append({i, i + 1});
   partners = {1, 2};
+}
+
+int64_t TensorAttention::steps() const { return llvm::divideCeil(shape.headSize * shape.elementBytes(), kStepBytes); }
+
+void TensorAttention::multiply(ArrayRef<Value> left, ArrayRef<Value> right, Value *low, Value *high) {
+  Values sums = warp.multiply(type, left, right, {low[0], low[1], high[0], high[1]});
+  low[0] = sums[0], low[1] = sums[1], high[0] = sums[2], high[1] = sums[3];
 }
 
 TensorAttention::Place TensorAttention::placeOf(Value shared, Value row, Value half) {
@@ -94,7 +67,7 @@ AttentionProduct::Values TensorAttention::loadQueries(int64_t step) {
   Values words;
   for (int64_t tile = 0; tile < rowTiles; ++tile)
     llvm::append_range(words, warp.loadMatrix(at(queries, step, tile * 16)));
-  return words;
+  return operands(words);
 }
 
 /// One ldmatrix gives B of 16 keys: both halves of K of the first 8, then of the others.
@@ -106,13 +79,11 @@ AttentionProduct::Values TensorAttention::scores(Value tile) {
   for (int64_t step = 0; step < steps(); ++step) {
     Values left = keepsQueries ? kept[step] : loadQueries(step);
     for (int64_t pair = 0; pair < keyPairs; ++pair) {
-      Values right = warp.loadMatrix(at(place, step, pair * 16));
+      Values right = operands(warp.loadMatrix(at(place, step, pair * 16)));
       for (int64_t part = 0; part < 2; ++part)
         for (int64_t rowTile = 0; rowTile < rowTiles; ++rowTile) {
-          Value *low = &result[2 * rowTile * width + 4 * pair + 2 * part], *high = low + width;
-          Values sums = warp.multiply(type, ArrayRef(left).slice(4 * rowTile, 4), ArrayRef(right).slice(2 * part, 2),
-                                      {low[0], low[1], high[0], high[1]});
-          low[0] = sums[0], low[1] = sums[1], high[0] = sums[2], high[1] = sums[3];
+          Value *low = &result[2 * rowTile * width + 4 * pair + 2 * part];
+          multiply(ArrayRef(left).slice(4 * rowTile, 4), ArrayRef(right).slice(2 * part, 2), low, low + width);
         }
     }
   }
@@ -133,10 +104,8 @@ AttentionProduct::Values TensorAttention::addValues(Values outputs, ArrayRef<Val
       Values right = warp.loadTransposed(at(place, step, pair * 16));
       for (int64_t part = 0; part < 2; ++part)
         for (int64_t rowTile = 0; rowTile < rowTiles; ++rowTile) {
-          Value *low = &outputs[2 * rowTile * width + 4 * step + 2 * part], *high = low + width;
-          Values sums = warp.multiply(type, ArrayRef(left).slice(4 * rowTile, 4), ArrayRef(right).slice(2 * part, 2),
-                                      {low[0], low[1], high[0], high[1]});
-          low[0] = sums[0], low[1] = sums[1], high[0] = sums[2], high[1] = sums[3];
+          Value *low = &outputs[2 * rowTile * width + 4 * step + 2 * part];
+          multiply(ArrayRef(left).slice(4 * rowTile, 4), ArrayRef(right).slice(2 * part, 2), low, low + width);
         }
     }
   }
@@ -175,5 +144,7 @@ void TensorAttention::store(Element element, ArrayRef<Value> outputs, Value to, 
 
 std::unique_ptr<AttentionProduct> codegen::tensorAttention(GpuBuilder &b, const AttentionShape &shape, OperandType type, int64_t rows,
                                                            int64_t keys, bool keepsQueries) {
+  if (type == OperandType::tf32)
+    return tf32Attention(b, shape, rows, keys, keepsQueries);
   return std::make_unique<TensorAttention>(b, shape, type, rows, keys, keepsQueries);
 }

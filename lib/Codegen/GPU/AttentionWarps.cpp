@@ -14,7 +14,7 @@ static constexpr float kLog2e = 1.44269504f;
 
 AttentionWarps::AttentionWarps(GpuBuilder &b, const Attention &a, const AttentionShape &shape, const GpuAttentionSchedule &s)
     : b(b), warp(b), ops(b), a(a), shape(shape), s(s), scale(a.scale * kLog2e),
-      type(a.element.isF16() ? OperandType::f16 : OperandType::bf16), shared(warp.sharedMemory()),
+      type(shape.isTf32 ? OperandType::tf32 : a.element.isF16() ? OperandType::f16 : OperandType::bf16), shared(warp.sharedMemory()),
       warpNumber(b.div(b.threadInBlock(), 32)) {}
 
 Value AttentionWarps::sub(Value x, Value y) { return arith::SubFOp::create(b, x, y); }

@@ -40,6 +40,7 @@ private:
   void give(Operation *op, Value with) { op->getResult(0).replaceAllUsesWith(with); }
   Value toWord(Value value);
   Value packHalves(Value low, Value high, Type half);
+  Value roundTf32(Value value);
   Value dotBytes(NVVM::DotAccumulate4WayOp dot);
 
   KernelBuilder &b;
@@ -63,6 +64,14 @@ Value ThreadBuilder::packHalves(Value low, Value high, Type half) {
   ElementOps(b).store(Element::of(half), low, place);
   ElementOps(b).store(Element::of(half), high, b.at(place, 2));
   return b.load(VectorType::get(2, half), place, 4);
+}
+
+/// The bits of an f32 rounded to 10 bits of mantissa, ties away from zero: half of the last bit is added and the rest cut off. NaN stays.
+Value ThreadBuilder::roundTf32(Value value) {
+  Value bits = toWord(value), isNaN = arith::CmpFOp::create(b, arith::CmpFPredicate::UNO, value, value);
+  auto word = [&](uint32_t number) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(int32_t(number))); };
+  Value rounded = arith::AndIOp::create(b, arith::AddIOp::create(b, bits, word(0x1000)), word(0xffffe000));
+  return arith::SelectOp::create(b, isNaN, word(0x7fffffff), rounded);
 }
 
 /// Stores the operands as words and calls the machine for the operation number `place`.
@@ -145,6 +154,11 @@ LogicalResult ThreadBuilder::replace(Operation *op, const CpuAccesses &accesses)
       })
       .Case([&](NVVM::ConvertF32x2ToF16x2Op pack) { return give(op, packHalves(pack.getSrcLo(), pack.getSrcHi(), b.getF16Type())), success(); })
       .Case([&](NVVM::ConvertF32x2ToBF16x2Op pack) { return give(op, packHalves(pack.getSrcLo(), pack.getSrcHi(), b.getBF16Type())), success(); })
+      .Case([&](NVVM::ConvertFloatToTF32Op round) {
+        if (round.getRnd() != NVVM::FPRoundingMode::RNA)
+          return failure();
+        return give(op, roundTf32(round.getSrc())), success();
+      })
       .Case([&](LLVM::CallIntrinsicOp call) { return give(op, emitExp2(b, call.getArgs()[0])), success(); })
       .Case([&](NVVM::MmaOp mma) {
         static constexpr NVVM::MMATypes kTypes[] = {NVVM::MMATypes::tf32, NVVM::MMATypes::f16, NVVM::MMATypes::bf16, NVVM::MMATypes::s8};

@@ -94,7 +94,7 @@ private:
   void placeScales();
   void copyScales(Value tile, Value stage);
   void readScales(int64_t group, int64_t first, Value stage);
-  Value decode(Value dword, int64_t group, int64_t of);
+  Value decode(Value dword, int64_t group, int64_t of, int64_t word);
   Value codeValue(Value dword, int64_t step);
 
   const TensorBlock &t;

@@ -4,7 +4,8 @@
 // Codes stay codes in shared memory and become elements in registers: (code - zero) * scale in f32, rounded once, as tfm.dequantize
 // says. A lane needs steps 2 t, 2 t + 1 of a column for one word; they stand side by side in its dword: bytes of 8 bits, or halves of
 // bytes, the low ones for the first four steps of a line, the high ones for the others. A code becomes f32 without a conversion: put
-// behind the exponent of 2^23 it is 2^23 + code.
+// behind the exponent of 2^23 it is 2^23 + code. Of tf32 a word is one step: t and t + 4, byte t of a line, its low and its high half, or of
+// two lines.
 //
 //===----------------------------------------------------------------------===//
 #include "TensorBlock.h"
@@ -32,7 +33,10 @@ void TensorColumns::placeScales() {
   Value at = b.add(b.mul(panel, t.layout.groups * t.layout.scaleRowBytes), inRow);
   scaleRead = b.at(t.shared, b.add(at, t.layout.rowBytes + t.layout.columnBytes));
   Value odd = b.bitAnd(t.inGroup, 1);
-  shift = codes.bits == 8 ? b.mul(odd, 16) : b.add(b.mul(odd, 16), b.mul(b.div(t.inGroup, 2), 4));
+  if (size.type == OperandType::tf32)
+    shift = b.mul(t.inGroup, 8);
+  else
+    shift = codes.bits == 8 ? b.mul(odd, 16) : b.add(b.mul(odd, 16), b.mul(b.div(t.inGroup, 2), 4));
   scale.resize(s.warpColumns / kGroupColumns * 4);
   zero.resize(scale.size());
   tableRead = b.at(b.at(t.shared, t.layout.table), b.mul(b.bitAnd(t.thread, 31), 4));
@@ -96,17 +100,24 @@ Value TensorColumns::codeValue(Value dword, int64_t step) {
   return arith::SubFOp::create(b, number, b.f32(8388608.0f + sign));
 }
 
-/// The word of two steps of a column.
-Value TensorColumns::decode(Value dword, int64_t group, int64_t of) {
+/// Word `word` of K of a column: of two steps, or one of tf32.
+Value TensorColumns::decode(Value dword, int64_t group, int64_t of, int64_t word) {
   Value shifted = arith::ShRUIOp::create(b, dword, shift);
-  Type element = size.type == OperandType::bf16 ? Type(b.getBF16Type()) : Type(b.getF16Type());
-  SmallVector<Value> pair;
-  for (int64_t step = 0; step < 2; ++step) {
+  auto number = [&](int64_t step) {
     Value value = codeValue(shifted, step);
     if (size.codes->hasZeroPoints)
       value = arith::SubFOp::create(b, value, zero[group * 4 + of]);
-    pair.push_back(arith::TruncFOp::create(b, element, b.mulf(value, scale[group * 4 + of])));
+    return b.mulf(value, scale[group * 4 + of]);
+  };
+  if (size.type == OperandType::tf32) {
+    if (word % size.lineSteps()) // the high halves of bytes
+      shifted = arith::ShRUIOp::create(b, shifted, b.i32(4));
+    return number(0);
   }
-  Value word = vector::FromElementsOp::create(b, VectorType::get(2, element), pair);
-  return LLVM::BitcastOp::create(b, b.getI32Type(), word);
+  Type element = size.type == OperandType::bf16 ? Type(b.getBF16Type()) : Type(b.getF16Type());
+  SmallVector<Value> pair;
+  for (int64_t step = 0; step < 2; ++step)
+    pair.push_back(arith::TruncFOp::create(b, element, number(step)));
+  Value halves = vector::FromElementsOp::create(b, VectorType::get(2, element), pair);
+  return LLVM::BitcastOp::create(b, b.getI32Type(), halves);
 }

@@ -109,11 +109,15 @@ TensorColumns::Words TensorColumns::read(int64_t group, int64_t first, Value sta
       return readFour(part, group, word, stage);
     readFour(part, group, word / (size.lineSteps() / elementsPerWord(size.type)), stage);
     for (int64_t of = 0; of < 4; ++of)
-      part[of] = decode(part[of], group, of);
+      part[of] = decode(part[of], group, of, word);
   };
   if (size.codes)
     readScales(group, first, stage);
   readAt(words.low, first);
   readAt(words.high, first + 4);
+  for (Value(&part)[4] : {std::ref(words.low), std::ref(words.high)})
+    for (Value &word : part)
+      if (size.type == OperandType::tf32)
+        word = WarpBuilder(b).roundTf32(word);
   return words;
 }

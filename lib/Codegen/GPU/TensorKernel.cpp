@@ -6,6 +6,7 @@
 #include "Forms.h"
 #include "TensorProduct.h"
 #include "Tfm/Panels.h"
+#include "Tfm/PrecisionAttr.h"
 #include "permalloy/Codegen/CPU/ExprEmitter.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -20,18 +21,20 @@ static constexpr int64_t kSharedBytes = 96 * 1024;
 
 static tfm::LinearOp rootOf(kern::KernelOp kernel) { return *kernel.getBlock().getOps<tfm::LinearOp>().begin(); }
 
-/// f32 is none of them: it would be rounded to tf32.
-static std::optional<OperandType> typeOf(Type element) {
+/// f32 is one of them where the layer says that it may be rounded to tf32.
+static std::optional<OperandType> typeOf(tfm::LinearOp linear, Type element) {
   if (element.isBF16())
     return OperandType::bf16;
   if (element.isF16())
     return OperandType::f16;
+  if (element.isF32() && allowsTf32(linear))
+    return OperandType::tf32;
   return element.isInteger(8) ? std::optional(OperandType::s8) : std::nullopt;
 }
 
 static TensorSize sizeOf(tfm::LinearOp linear) {
   auto weight = cast<RankedTensorType>(linear.getWeight().getType());
-  TensorSize size{*typeOf(weight.getElementType()), weight.getDimSize(0), weight.getDimSize(1), {}};
+  TensorSize size{*typeOf(linear, weight.getElementType()), weight.getDimSize(0), weight.getDimSize(1), {}};
   size.unsignedRows = getElementTypeOrSelf(linear.getInput().getType()).isUnsignedInteger();
   size.unsignedColumns = weight.getElementType().isUnsignedInteger();
   if (tfm::DequantizeOp decode = decodingOf(linear)) {
@@ -73,7 +76,7 @@ static DimExprAttr rowsOf(kern::KernelOp kernel) {
   return rows;
 }
 
-/// One linear layer in bf16, f16 or 8-bit integers; its weight stands in memory, in these types or in codes, and its rows do or
+/// One linear layer in bf16, f16, f32 that may be rounded, or 8-bit integers; its weight stands in memory, in these types or in codes, and its rows do or
 /// are computed from what does.
 static std::string whyNot(kern::KernelOp kernel, const GpuTarget &) {
   if (kernel.getEmitter() != kern::Emitter::Contraction || isGroupedKernel(kernel))
@@ -86,8 +89,8 @@ static std::string whyNot(kern::KernelOp kernel, const GpuTarget &) {
     return "its weight is no matrix of elements or codes";
   Type element = getElementTypeOrSelf(linear.getWeight().getType());
   Type input = getElementTypeOrSelf(linear.getInput().getType());
-  if (!typeOf(element) || typeOf(element) != typeOf(input))
-    return "its operands are not both bf16, f16 or 8-bit integers";
+  if (!typeOf(linear, element) || typeOf(linear, element) != typeOf(linear, input))
+    return "its operands are not both bf16, f16, 8-bit integers or f32 that may be rounded to tf32";
   if (std::string reason = whyNotInput(linear); !reason.empty())
     return reason;
   if (std::optional<int64_t> rows = rowsOf(kernel).asConstant(); rows && *rows <= kSkinnyRows && isa<BlockArgument>(linear.getInput()))
@@ -203,7 +206,7 @@ static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
   product.computed = [&](Value row, Value k) -> Value {
     Value four = rows.emitVector(linear.getInput(), {row, k, 4});
     Type element = getElementTypeOrSelf(linear.getInput().getType());
-    if (!isa<FloatType>(element))
+    if (!element.isF16() && !element.isBF16())
       return four;
     Value halves = arith::TruncFOp::create(b, VectorType::get(4, element), four);
     return arith::BitcastOp::create(b, VectorType::get(4, b.getI16Type()), halves);

@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // ONE KERNEL FOR ALL TYPES. A row of panels (Tfm/Panels.h) is 16 columns of 32-bit words, and the operands of mma.sync are words,
-// too: bf16 and f16 with 2, s8 with 4 elements along K in each. So K is counted in words, weights are read as they lie for the CPU,
+// too: tf32 with 1, bf16 and f16 with 2, s8 with 4 elements along K in each. So K is counted in words, weights are read as they lie for the CPU,
 // and the types differ in the multiplication alone. Where panels hold something else, words are made on the way from shared
-// memory to the registers: from two rows of f16 (TensorColumns.cpp), from codes, scales and zero points (TensorCodes.cpp).
+// memory to the registers: from two rows of f16 (TensorColumns.cpp), from codes, scales and zero points (TensorCodes.cpp). f32 becomes
+// tf32 there, too, both operands: memory, which CPUs and strict kernels share, has f32.
 //
 // A BLOCK computes blockRows x blockColumns results. Its warps stand side by side, each with warpRows x warpColumns. K is walked
 // in tiles of blockWords words, `stages` of which lie in shared memory: one is multiplied while the others are on their way
@@ -111,7 +112,7 @@ struct TensorProduct {
   TensorSize size;
   Value rows; ///< of A, i64
   Value a;    ///< their elements, rows of whole 16 bytes; null: computed
-  /// Elements k .. k + 3 of a row (both i64), a vector of 8 or 16 bits each. Called for what exists.
+  /// Elements k .. k + 3 of a row (both i64), a vector of 8, 16 or 32 bits each. Called for what exists.
   std::function<Value(Value row, Value k)> computed;
   Value weights;            ///< panels, of elements or codes
   Value scales, zeroPoints; ///< of codes, panels

@@ -47,6 +47,10 @@ static SmallVector<Value> wordsOf(GpuBuilder &b, Value four) {
   auto type = cast<VectorType>(four.getType());
   if (type.getElementTypeBitWidth() == 8)
     return {LLVM::BitcastOp::create(b, b.getI32Type(), four)};
+  if (type.getElementTypeBitWidth() == 32)
+    return llvm::map_to_vector<4>(llvm::seq<int64_t>(0, 4), [&](int64_t i) -> Value {
+      return LLVM::BitcastOp::create(b, b.getI32Type(), vector::ExtractOp::create(b, four, i));
+    });
   Value bits = LLVM::BitcastOp::create(b, b.getI64Type(), four);
   return {b.narrow(bits), b.narrow(arith::ShRUIOp::create(b, bits, b.i64(32)))};
 }
@@ -78,5 +82,10 @@ void TensorRows::store(ArrayRef<Value> values, Value stage) {
 SmallVector<Value> TensorRows::read(int64_t tile, int64_t first, Value stage) {
   // A step is two chunks of a row; the permutation is an exclusive or, which commutes.
   Value rows = b.at(b.at(t.shared, b.bitXor(readFrom, first * 4)), stage);
-  return WarpBuilder(b).loadMatrix(b.at(rows, tile * 16 * s.blockWords * 4));
+  WarpBuilder warp(b);
+  SmallVector<Value> words = warp.loadMatrix(b.at(rows, tile * 16 * s.blockWords * 4));
+  for (Value &word : words)
+    if (t.p.size.type == OperandType::tf32)
+      word = warp.roundTf32(word);
+  return words;
 }

@@ -134,6 +134,12 @@ Value WarpBuilder::packHalves(OperandType type, Value low, Value high) {
   return pack(std::type_identity<NVVM::ConvertF32x2ToBF16x2Op>(), b.getBF16Type());
 }
 
+Value WarpBuilder::roundTf32(Value value) {
+  if (!value.getType().isF32())
+    value = LLVM::BitcastOp::create(b, b.getF32Type(), value);
+  return NVVM::ConvertFloatToTF32Op::create(b, b.getI32Type(), value, NVVM::FPRoundingMode::RNA);
+}
+
 Value WarpBuilder::exp2(Value x) {
   return LLVM::CallIntrinsicOp::create(b, b.getF32Type(), b.getStringAttr(kExp2Intrinsic), ValueRange{x}).getResult(0);
 }

@@ -96,7 +96,7 @@ Value Narrower::widen(Value value, Operation *before) {
 
 bool Narrower::lower(Operation *op) {
   auto precision = op->getAttrOfType<StringAttr>(kPrecisionAttr);
-  if (precision && precision != kSplitPrecision) // what a target makes of that, its code generator decides
+  if (precision && precision != kSplitPrecision && precision != kTf32Precision) // what a target makes of those, its code generator decides
     op->removeAttr(kPrecisionAttr);
   op->removeAttr(kPrecisionReasonAttr);
   if (!precision || precision != "bf16")

@@ -25,15 +25,15 @@ private:
     if (failed(chosen) || failed(annotatePrecision(getOperation(), *chosen)))
       return signalPassFailure();
     for (const PrecisionChoice &choice : chosen->choices)
-      numNarrow += choice.precision == "bf16" ? choice.count : 0;
+      numNarrow += choice.precision == "bf16" || choice.precision == kTf32Precision ? choice.count : 0;
   }
 
   FailureOr<PrecisionPlan> choose() {
     const std::string &wanted = precision, &file = plan;
-    if (file.empty() && wanted != "bf16" && wanted != "f32")
-      return emitError(getOperation().getLoc()) << "precision '" << wanted << "' is unknown; there are f32 and bf16";
+    if (file.empty() && wanted != "bf16" && wanted != "f32" && wanted != kTf32Precision)
+      return emitError(getOperation().getLoc()) << "precision '" << wanted << "' is unknown; there are f32, bf16 and tf32";
     if (file.empty())
-      return uniformPlan(getOperation(), wanted == "bf16");
+      return uniformPlan(getOperation(), wanted);
     auto buffer = llvm::MemoryBuffer::getFile(file, /*IsText=*/true);
     if (!buffer)
       return emitError(getOperation().getLoc()) << file << ": " << buffer.getError().message();

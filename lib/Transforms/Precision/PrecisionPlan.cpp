@@ -135,6 +135,9 @@ struct LevelTotal {
 
 } // namespace
 
+/// What a plan is asked for; bf16x3 is what becomes of some of that.
+static bool isNarrow(StringRef precision) { return precision == "bf16" || precision == kTf32Precision; }
+
 static void printTotal(raw_ostream &os, StringRef level, const LevelTotal &total) {
   os << level << ": ";
   llvm::interleaveComma(total.kinds, os, [&](auto &entry) { os << entry.second << ' ' << entry.first; });
@@ -152,17 +155,19 @@ void PrecisionPlan::print(raw_ostream &os) const {
   auto runsIn = [&](const PrecisionChoice &choice) -> std::string {
     return splits || choice.precision != kSplitPrecision ? choice.level() : "f32 (bf16x3 on AMX)";
   };
+  // CPUs have code for the same launches, and none of them rounds to tf32.
+  auto named = [](const std::string &level) { return StringRef(level).starts_with(kTf32Precision) ? level + " (GPUs; CPUs f32)" : level; };
   bool anyFormat = llvm::any_of(choices, [](auto &choice) { return !choice.format.empty(); });
-  if (!anyFormat)
-    totals["bf16"];
+  if (!anyFormat && llvm::none_of(choices, [&](auto &choice) { return isNarrow(choice.precision); }))
+    totals[named(asked)];
   for (const PrecisionChoice &choice : choices) {
-    if (choice.precision == "bf16" || !choice.format.empty()) {
-      LevelTotal &total = totals[choice.level()];
+    if (isNarrow(choice.precision) || !choice.format.empty()) {
+      LevelTotal &total = totals[named(choice.level())];
       total.kinds[choice.kind] += choice.count;
       total.elements += choice.elements;
       total.bits += choice.bits;
     }
-    if (!choice.reason.empty() && choice.precision != "bf16")
+    if (!choice.reason.empty() && !isNarrow(choice.precision))
       reasons[{choice.reason, choice.kind + " in " + runsIn(choice)}].push_back(&choice);
   }
   for (auto &[level, total] : totals)
@@ -221,6 +226,14 @@ std::string permalloy::whyNotBf16(Operation *op) {
   return "";
 }
 
+std::string permalloy::whyNotTf32(Operation *op) {
+  if (isa<MoeOp>(op) && elementOf(op->getOperand(0)).isF32())
+    return "experts have no kernels of tf32";
+  if (auto attention = dyn_cast<AttentionOp>(op); attention && elementOf(attention.getQuery()).isF32())
+    return ""; // caches are of f32, too
+  return whyNotBf16(op);
+}
+
 /// Why a target may not multiply it as sums of two numbers of bf16; empty where it may.
 static std::string whyNotSplit(Operation *op) {
   auto linear = dyn_cast<LinearOp>(op);
@@ -232,6 +245,13 @@ static std::string whyNotSplit(Operation *op) {
   if (depth % kSplitDepth != 0)
     return "it sums " + std::to_string(depth) + " products, no multiple of " + std::to_string(kSplitDepth);
   return "";
+}
+
+/// Why an operation cannot have a precision; empty where it can.
+static std::string whyNot(Operation *op, StringRef precision) {
+  if (precision == "f32")
+    return "";
+  return precision == kTf32Precision ? whyNotTf32(op) : precision == kSplitPrecision ? whyNotSplit(op) : whyNotBf16(op);
 }
 
 static constexpr StringLiteral kReadByRouter =
@@ -257,11 +277,11 @@ static void forEachProduct(ModuleOp module, function_ref<void(Operation *)> body
 
 static std::string kindOf(Operation *op) { return op->getName().stripDialect().str(); }
 
-/// bf16 but where `whyF32` has a reason. Of several for one node kReadByRouter counts least: the others rule out more.
-static PrecisionPlan planWith(ModuleOp module, bool bf16, function_ref<std::string(Operation *)> whyF32) {
+/// `precision` but where `whyF32` has a reason. Of several for one node kReadByRouter counts least: the others rule out more.
+static PrecisionPlan planWith(ModuleOp module, StringRef precision, function_ref<std::string(Operation *)> whyF32) {
   PrecisionPlan plan;
   forEachProduct(module, [&](Operation *op) {
-    std::string why = bf16 ? whyF32(op) : "", name = precisionName(op);
+    std::string why = precision == "f32" ? "" : whyF32(op), name = precisionName(op);
     for (PrecisionChoice &choice : plan.choices)
       if (choice.op == name && choice.kind == kindOf(op)) {
         ++choice.count;
@@ -269,21 +289,23 @@ static PrecisionPlan planWith(ModuleOp module, bool bf16, function_ref<std::stri
           choice.precision = "f32", choice.reason = why;
         return;
       }
-    plan.choices.push_back({name, kindOf(op), bf16 && why.empty() ? "bf16" : "f32", why});
+    plan.choices.push_back({name, kindOf(op), why.empty() ? precision.str() : "f32", why});
   });
   return plan;
 }
 
-PrecisionPlan permalloy::uniformPlan(ModuleOp module, bool bf16) {
+PrecisionPlan permalloy::uniformPlan(ModuleOp module, StringRef precision) {
   RouterInputs read(module);
-  PrecisionPlan plan = planWith(module, bf16, [&](Operation *op) {
-    std::string why = whyNotBf16(op);
+  PrecisionPlan plan = planWith(module, precision, [&](Operation *op) {
+    std::string why = whyNot(op, precision);
     return why.empty() ? whyBetterF32(op, read) : why;
   });
+  if (precision != "bf16")
+    return plan;
   // A layer that could be bf16 but for what reads it can be split.
-  PrecisionPlan split = planWith(module, bf16, whyNotSplit);
+  PrecisionPlan split = planWith(module, kSplitPrecision, whyNotSplit);
   for (auto [choice, other] : llvm::zip_equal(plan.choices, split.choices))
-    if (choice.precision == "f32" && choice.reason == kReadByRouter && other.precision == "bf16")
+    if (choice.precision == "f32" && choice.reason == kReadByRouter && other.precision == kSplitPrecision)
       choice.precision = kSplitPrecision;
   return plan;
 }
@@ -331,32 +353,42 @@ PrecisionPlan permalloy::readPrecision(ModuleOp module) {
   return plan;
 }
 
-/// The first choice that no operation has, or nothing.
-static LogicalResult checkNames(ModuleOp module, const PrecisionPlan &plan) {
-  PrecisionPlan known = planWith(module, /*bf16=*/true, whyNotBf16);
+/// "bf16 and f32": what all operations of one line of a plan can have.
+static std::string accepted(ArrayRef<PrecisionPlan> plans, const PrecisionChoice &choice) {
+  std::string text;
+  for (const PrecisionPlan &plan : plans)
+    if (const PrecisionChoice *own = plan.find(choice.op, choice.kind); own && own->precision != "f32")
+      text += (text.empty() ? "" : ", ") + own->precision;
+  return text.empty() ? "f32" : text + " and f32";
+}
+
+static InFlightDiagnostic refuseName(ModuleOp module, const PrecisionChoice &choice, const PrecisionPlan &known) {
+  InFlightDiagnostic diagnostic = emitError(module.getLoc());
+  diagnostic << "the plan names " << choice.kind << " \"" << choice.op << "\", which the model has not; it has ";
+  for (size_t i = 0; i < std::min<size_t>(known.choices.size(), 3); ++i)
+    diagnostic << (i ? ", " : "") << known.choices[i].kind << " \"" << known.choices[i].op << "\"";
+  diagnostic << (known.choices.size() > 3 ? " ... (--print-plan lists them)" : "");
+  return diagnostic;
+}
+
+/// Refuses names that the module has not, and levels that an operation cannot have.
+static LogicalResult checkPlan(ModuleOp module, const PrecisionPlan &plan) {
+  auto allWith = [&](StringRef precision) { return planWith(module, precision, [=](Operation *op) { return whyNot(op, precision); }); };
+  PrecisionPlan plans[] = {allWith("bf16"), allWith(kTf32Precision)}, split = allWith(kSplitPrecision);
   forEachSite(module, [&](WeightSite site) {
-    if (isa<GatherOp>(site.op) && !known.find(precisionName(site.op), kindOf(site.op)))
-      known.choices.push_back({precisionName(site.op), kindOf(site.op), "f32", "a table is rounded where it is a layer's weight only"});
+    for (PrecisionPlan &known : plans)
+      if (isa<GatherOp>(site.op) && !known.find(precisionName(site.op), kindOf(site.op)))
+        known.choices.push_back({precisionName(site.op), kindOf(site.op), "f32", "a table is rounded where it is a layer's weight only"});
   });
-  PrecisionPlan split = planWith(module, /*bf16=*/true, whyNotSplit);
   for (const PrecisionChoice &choice : plan.choices) {
-    const PrecisionChoice *own = known.find(choice.op, choice.kind);
-    if (!own) {
-      InFlightDiagnostic diagnostic = emitError(module.getLoc()) << "the plan names " << choice.kind << " \"" << choice.op
-                                                                 << "\", which the model has not";
-      diagnostic << "; it has ";
-      for (size_t i = 0; i < std::min<size_t>(known.choices.size(), 3); ++i)
-        diagnostic << (i ? ", " : "") << known.choices[i].kind << " \"" << known.choices[i].op << "\"";
-      diagnostic << (known.choices.size() > 3 ? " ... (--print-plan lists them)" : "");
-      return diagnostic;
-    }
-    if (choice.precision != "f32" && own->precision != "bf16")
-      return emitError(module.getLoc()) << "the plan wants " << choice.kind << " \"" << choice.op << "\" in "
-                                        << choice.precision << ", but " << own->reason << "; it accepts f32";
-    const PrecisionChoice *parts = split.find(choice.op, choice.kind);
-    if (choice.precision == kSplitPrecision && parts->precision != "bf16")
-      return emitError(module.getLoc()) << "the plan wants " << choice.kind << " \"" << choice.op << "\" in "
-                                        << kSplitPrecision << ", but " << parts->reason << "; it accepts bf16 and f32";
+    const PrecisionChoice *own = plans[choice.precision == kTf32Precision].find(choice.op, choice.kind);
+    if (!own)
+      return refuseName(module, choice, plans[0]);
+    if (choice.precision == kSplitPrecision && own->precision != "f32")
+      own = split.find(choice.op, choice.kind);
+    if (choice.precision != "f32" && own->precision == "f32")
+      return emitError(module.getLoc()) << "the plan wants " << choice.kind << " \"" << choice.op << "\" in " << choice.precision << ", but "
+                                        << own->reason << "; it accepts " << accepted(plans, choice);
     if (std::string why = choice.format.empty() ? "" : whyNotFormat(module, choice); !why.empty())
       return emitError(module.getLoc()) << "the plan wants " << choice.kind << " \"" << choice.op << "\" in "
                                         << choice.format << ", but " << why;
@@ -365,12 +397,12 @@ static LogicalResult checkNames(ModuleOp module, const PrecisionPlan &plan) {
 }
 
 LogicalResult permalloy::annotatePrecision(ModuleOp module, const PrecisionPlan &plan) {
-  if (failed(checkNames(module, plan)))
+  if (failed(checkPlan(module, plan)))
     return failure();
   Builder builder(module.getContext());
   forEachProduct(module, [&](Operation *op) {
     const PrecisionChoice *choice = plan.find(precisionName(op), kindOf(op));
-    bool narrow = choice && choice->precision == "bf16";
+    bool narrow = choice && isNarrow(choice->precision);
     op->setAttr(kPrecisionAttr, builder.getStringAttr(choice ? choice->precision : "f32"));
     if (choice && !narrow && !choice->reason.empty())
       op->setAttr(kPrecisionReasonAttr, builder.getStringAttr(choice->reason));

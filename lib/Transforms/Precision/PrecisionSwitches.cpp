@@ -70,7 +70,7 @@ FailureOr<PrecisionPlan> permalloy::addPrecisionSwitches(ModuleOp module) {
   auto main = module.lookupSymbol<func::FuncOp>("main");
   if (!main)
     return emitError(module.getLoc()) << "there is no function @main to take switches";
-  PrecisionPlan all = uniformPlan(module, /*bf16=*/true), plan;
+  PrecisionPlan all = uniformPlan(module, "bf16"), plan;
   SmallVector<std::pair<Operation *, size_t>> products;
   for (const PrecisionChoice &choice : all.choices) {
     SmallVector<Operation *> own;

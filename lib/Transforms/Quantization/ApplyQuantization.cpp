@@ -29,7 +29,7 @@ private:
       return signalPassFailure();
     }
     request->minElements = minElements;
-    PrecisionPlan plan = uniformPlan(getOperation(), /*bf16=*/false);
+    PrecisionPlan plan = uniformPlan(getOperation(), "f32");
     addFormats(getOperation(), *request, plan);
     if (failed(annotatePrecision(getOperation(), plan)))
       return signalPassFailure();

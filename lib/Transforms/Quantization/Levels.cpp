@@ -33,12 +33,12 @@ std::string permalloy::weightFormatNames() {
   return llvm::join(llvm::map_range(registry(), [](auto &format) { return format->names(); }), ", ");
 }
 
-static bool isPrecision(StringRef text) { return text == "f32" || text == "bf16" || text == kSplitPrecision; }
+static bool isPrecision(StringRef text) { return text == "f32" || text == "bf16" || text == kSplitPrecision || text == kTf32Precision; }
 
 llvm::Expected<Level> Level::parse(StringRef text) {
   auto [first, second] = text.split('+');
   auto unknown = [](StringRef part) {
-    return llvm::createStringError("level '" + part + "' is unknown; there are f32, bf16, bf16x3, " + weightFormatNames() +
+    return llvm::createStringError("level '" + part + "' is unknown; there are f32, bf16, bf16x3, tf32, " + weightFormatNames() +
                                    ", and both joined, such as bf16+w4g32");
   };
   Level level;
@@ -52,8 +52,9 @@ llvm::Expected<Level> Level::parse(StringRef text) {
     return level;
   if (!findWeightFormat(second))
     return unknown(second);
-  if (first != "f32" && findWeightFormat(second)->isOfF32(second))
-    return llvm::createStringError("level '" + text + "' is unsupported: layers of '" + second + "' multiply in f32, which is '" + second + "' alone");
+  if (first != "f32" && findWeightFormat(second)->ignores(second, first))
+    return llvm::createStringError("level '" + text + "' is unsupported: layers of '" + second + "' multiply in their own way, not in " + first +
+                                   ", which is '" + second + "' alone");
   level.format = second.str();
   return level;
 }

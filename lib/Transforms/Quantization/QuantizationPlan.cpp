@@ -169,7 +169,7 @@ void permalloy::addFormats(ModuleOp module, const QuantizationRequest &request, 
     } else if (!kept.contains(key)) {
       const WeightFormat *format = findWeightFormat(level);
       choice.format = level;
-      if (format->isOfF32(level))
+      if (format->ignores(level, choice.precision))
         choice.precision = "f32";
       std::string plain = format->defaultSolver();
       bool lacks = lacksGram(site, request.solver), isAsked = format == findWeightFormat(formatOf(site, request));

@@ -14,10 +14,10 @@
 // RUN: not permalloy-opt %s --plan-precision=precision=f8 2>&1 | FileCheck %s --check-prefix=MODE
 
 // UNKNOWN: the plan names linear "third", which the model has not; it has linear "first", linear "second", attention "cached" ...
-// CANNOT: the plan wants attention "cached" in bf16, but its keys and values stand in a cache of f32; it accepts f32
-// VALUE: the plan gives "first" the level "int3": level 'int3' is unknown; there are f32, bf16, bf16x3, {{.*}}; a plan looks like {"plan":
+// CANNOT: the plan wants attention "cached" in bf16, but its keys and values stand in a cache of f32; it accepts tf32 and f32
+// VALUE: the plan gives "first" the level "int3": level 'int3' is unknown; there are f32, bf16, bf16x3, tf32, {{.*}}; a plan looks like {"plan":
 // JSON: the plan is no JSON: {{.*}}; a plan looks like {"plan":
-// MODE: precision 'f8' is unknown; there are f32 and bf16
+// MODE: precision 'f8' is unknown; there are f32, bf16 and tf32
 
 tfm.weight @w : tensor<32x32xf32> = #tfm.seeded<1, 1.0>
 tfm.weight @router : tensor<32x4xf32> = #tfm.seeded<2, 1.0>
@@ -198,7 +198,7 @@ func.func @one_name(%x: tensor<?x32xf32> {tfm.dims = [#tfm.dim<t>, #tfm.dim<32>]
 // Tiles take 32 elements of K at once: a layer in front of a router with another K is f32, and no plan splits it.
 // RUN: echo '{"plan": [{"op": "deep", "kind": "linear", "level": "bf16x3"}]}' > %t.json
 // RUN: not permalloy-opt %s --plan-precision=plan=%t.json 2>&1 | FileCheck %s --check-prefix=DEEP
-// DEEP: the plan wants linear "deep" in bf16x3, but it sums 40 products, no multiple of 32; it accepts bf16 and f32
+// DEEP: the plan wants linear "deep" in bf16x3, but it sums 40 products, no multiple of 32; it accepts bf16, tf32 and f32
 // CHECK-LABEL: @odd_depth
 // CHECK: tfm.linear {{.*}}tfm.precision = "f32", {{.*}} "a layer that chooses experts reads what it makes, and a rounded near-tie would choose others"
 tfm.weight @deep : tensor<40x32xf32> = #tfm.seeded<5, 1.0>

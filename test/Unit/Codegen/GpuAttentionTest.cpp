@@ -24,6 +24,10 @@ struct Case {
   std::string queries = "q";  ///< or a number
   int64_t capacity = 0;       ///< rows of keys and values, where not as many as keys
 
+  /// "tf32": of f32 that may be rounded.
+  bool isTf32() const { return element == "tf32"; }
+  std::string stored() const { return isTf32() ? "f32" : element; }
+
   std::string type(llvm::ArrayRef<std::string> dims, const std::string &of) const {
     std::string result = "tensor<";
     for (const std::string &dim : dims)
@@ -43,9 +47,9 @@ struct Case {
   }
   std::string text() const {
     llvm::SmallVector<std::string> query = dims(heads, queries), key = dims(kvHeads, capacity ? std::to_string(capacity) : "k");
-    std::string arguments = argument("q", query, element) + ", " + argument("k", key, element) + ", " + argument("v", key, element);
-    std::string q = type(query, element), k = type(key, element), types = q + ", " + k + ", " + k, use;
-    std::string result = element;
+    std::string arguments = argument("q", query, stored()) + ", " + argument("k", key, stored()) + ", " + argument("v", key, stored());
+    std::string q = type(query, stored()), k = type(key, stored()), types = q + ", " + k + ", " + k, use;
+    std::string result = stored();
     if (!mask.empty()) {
       llvm::SmallVector<llvm::StringRef> parts;
       llvm::StringRef(mask).split(parts, ',');
@@ -62,7 +66,7 @@ struct Case {
     std::string rest = (emptyRows.empty() ? "" : " empty_rows " + emptyRows) + (capacity ? std::string(" kv_length #tfm.dim<k>") : "");
     return "func.func @main(" + arguments + ") -> " + out + " {\n%0 = tfm.attention %q, %k, %v" + use + rest +
            " {num_heads = " + std::to_string(heads) + " : i64, num_kv_heads = " + std::to_string(kvHeads) + " : i64, scale = 0.2 : f32" +
-           options + "} : (" + types + ") -> " + out + "\nreturn %0 : " + out + "\n}";
+           options + (isTf32() ? ", tfm.precision = \"tf32\"" : "") + "} : (" + types + ") -> " + out + "\nreturn %0 : " + out + "\n}";
   }
 };
 
@@ -71,6 +75,8 @@ const CpuTarget &thread() { return GpuTarget::all().front().thread(); }
 reference::Tolerance toleranceOf(const Case &c) {
   if (c.element == "f32")
     return {1e-5, 1e-5};
+  if (c.isTf32())
+    return {2e-3, 2e-3};
   return c.element == "f16" ? reference::Tolerance{2e-3, 2e-3} : reference::Tolerance{1.6e-2, 1.6e-2};
 }
 
@@ -88,7 +94,7 @@ void expectEqual(const Case &c, llvm::ArrayRef<const char *> sizes, KernelCheck:
   EXPECT_EQ(formOf(check), c.element == "f32" ? "attention_fma" : "attention");
 }
 
-const char *const kElements[] = {"bf16", "f16", "f32"};
+const char *const kElements[] = {"bf16", "f16", "f32", "tf32"};
 
 /// Blocks of 64 rows and their edges, several tiles of keys and one.
 TEST(GpuAttentionTest, Lengths) {
@@ -97,10 +103,34 @@ TEST(GpuAttentionTest, Lengths) {
 }
 
 TEST(GpuAttentionTest, HeadSizes) {
-  for (int64_t size : {8, 16, 40, 48, 64, 80, 96, 128, 160, 256}) {
-    expectEqual({"bf16", 1, 1, size}, {"b=1,q=20,k=37"});
-    expectEqual({"f32", 1, 1, size}, {"b=1,q=20,k=37"});
+  for (int64_t size : {8, 16, 40, 48, 64, 80, 96, 128, 160, 256})
+    for (const char *element : {"bf16", "f32", "tf32"})
+      expectEqual({element, 1, 1, size}, {"b=1,q=20,k=37"});
+  for (int64_t size : {4, 20, 100})
+    expectEqual({"tf32", 1, 1, size}, {"b=1,q=20,k=37", "b=1,q=1,k=37"});
+}
+
+/// Rounded to nearest, ties away from zero, in both products: what is cut off, or rounded to even, is further off (GpuTensorTest has the
+/// numbers). One key: its weight is 1, so the value comes out, rounded.
+TEST(GpuAttentionTest, Tf32IsRoundedToNearest) {
+  for (const char *size : {"b=1,q=20,k=1", "b=1,q=1,k=1"}) {
+    KernelCheck check(Case{"tf32", 1, 1, 32}.text(), "attention");
+    ASSERT_TRUE(bool(check));
+    check.run(thread(), size, {0, 0x1p-12}, [](llvm::MutableArrayRef<reference::Tensor> inputs) {
+      for (int64_t i = 0; i < inputs[2].size(); ++i)
+        inputs[2].setNumber(i, (i % 2 ? 1 : -1) * (1 + 0x1p-10 - 0x1p-13));
+    });
   }
+  // Two keys whose scores are x (1 + 2^-11) and x (1 + 3 2^-11): to nearest, away, their difference stays.
+  KernelCheck check(Case{"tf32", 1, 1, 32}.text(), "attention");
+  check.run(thread(), "b=1,q=20,k=2", {0, 0x1p-10}, [](llvm::MutableArrayRef<reference::Tensor> inputs) {
+    for (int64_t i = 0; i < inputs[0].size(); ++i)
+      inputs[0].setNumber(i, i % 32 == 0 ? 4096 : 0);
+    for (int64_t i = 0; i < inputs[1].size(); ++i)
+      inputs[1].setNumber(i, i % 32 == 0 ? 1 + (i ? 3 : 1) * 0x1p-11 : 0);
+    for (int64_t i = 0; i < inputs[2].size(); ++i)
+      inputs[2].setNumber(i, i < 32 ? 1 : -1);
+  });
 }
 
 TEST(GpuAttentionTest, Layouts) {
@@ -126,6 +156,7 @@ TEST(GpuAttentionTest, Decoding) {
   for (int64_t size : {8, 40, 64, 128, 256}) {
     expectEqual({"bf16", 4, 1, size}, {"b=1,q=1,k=200"});
     expectEqual({"f32", 4, 1, size}, {"b=1,q=1,k=200"});
+    expectEqual({"tf32", 4, 1, size}, {"b=1,q=1,k=200"});
   }
 }
 
@@ -140,7 +171,7 @@ TEST(GpuAttentionTest, StaticQueries) {
 }
 
 TEST(GpuAttentionTest, CausalAndWindows) {
-  for (const char *element : {"bf16", "f32"})
+  for (const char *element : {"bf16", "f32", "tf32"})
     for (const char *options : {", causal", ", causal, window_left = 9 : i64", ", window_left = 3 : i64, window_right = 20 : i64",
                                 ", window_left = 0 : i64, window_right = 0 : i64"})
       for (const char *emptyRows : {"zero", "uniform"}) {
@@ -151,8 +182,8 @@ TEST(GpuAttentionTest, CausalAndWindows) {
 }
 
 TEST(GpuAttentionTest, Masks) {
-  for (const char *element : {"bf16", "f32"})
-    for (std::string of : {"i1", element})
+  for (const char *element : {"bf16", "f32", "tf32"})
+    for (std::string of : {"i1", element[0] == 'b' ? "bf16" : "f32"})
       for (std::string shape : {"b,1,1,k,", "1,1,q,k,", "1,2,q,k,", "b,2,1,1,"})
         for (const char *options : {"", ", causal"}) {
           Case c{element, 2, 2, 16, options, shape + of};
@@ -163,7 +194,7 @@ TEST(GpuAttentionTest, Masks) {
 
 /// Masks of -inf and of the lowest number; batches whose keys are all hidden.
 TEST(GpuAttentionTest, HiddenKeys) {
-  for (const char *element : {"bf16", "f32"})
+  for (const char *element : {"bf16", "f32", "tf32"})
     for (float hiding : {-INFINITY, -3.0e38f})
       for (const char *emptyRows : {"nan", "zero", "uniform"}) {
         Case c{element, 2, 2, 16, "", "b,1,1,k,f32"};
@@ -201,7 +232,7 @@ TEST(GpuAttentionTest, Caches) {
 }
 
 TEST(GpuAttentionTest, ResultsOfTheMasksType) {
-  for (auto [element, of] : {std::pair("bf16", "f32"), {"f16", "bf16"}, {"f32", "f16"}}) {
+  for (auto [element, of] : {std::pair("bf16", "f32"), {"f16", "bf16"}, {"f32", "f16"}, {"tf32", "f16"}, {"tf32", "bf16"}}) {
     Case c{element, 2, 2, 24, "", "1,1,q,k," + std::string(of)};
     KernelCheck check(c.text(), "attention");
     ASSERT_TRUE(bool(check));
@@ -212,7 +243,7 @@ TEST(GpuAttentionTest, ResultsOfTheMasksType) {
 
 /// What has no fast form.
 TEST(GpuAttentionTest, OtherHeadsAreRows) {
-  for (auto [element, size] : {std::pair("bf16", 12), {"f32", 6}}) {
+  for (auto [element, size] : {std::pair("bf16", 12), {"f32", 6}, {"tf32", 6}}) {
     KernelCheck check(Case{element, 2, 2, size}.text(), "attention");
     ASSERT_TRUE(bool(check));
     check.run(thread(), "b=1,q=5,k=7", {1.6e-2, 1.6e-2});
@@ -222,12 +253,12 @@ TEST(GpuAttentionTest, OtherHeadsAreRows) {
 
 /// Every schedule of the space, at a size with edges.
 TEST(GpuAttentionTest, Schedules) {
-  for (const char *element : {"bf16", "f32"}) {
-    bool onTensorCores = element[0] == 'b';
+  for (const char *element : {"bf16", "f32", "tf32"}) {
+    bool isTf32 = element[0] == 't', onTensorCores = isTf32 || element[0] == 'b';
     Case c{element, 2, 1, 32, ", causal"};
     KernelCheck check(c.text(), "attention");
     ASSERT_TRUE(bool(check));
-    auto space = gpuAttentionSpace({onTensorCores, c.size, 2}, 96 * 1024);
+    auto space = gpuAttentionSpace({onTensorCores, c.size, 2, false, isTf32}, 96 * 1024);
     std::vector<ScheduleSpace::Values> all = space.all();
     ASSERT_GT(all.size(), 20u);
     // Each differs from the one tried before in many parameters; a prime step visits every value of each.
@@ -253,6 +284,11 @@ TEST(GpuAttentionTest, UsesTheUnits) {
                            "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16", "cp.async.cg.shared.global", "ex2.approx.ftz.f32",
                            "cvt.rn.bf16x2.f32", "shfl.sync.bfly.b32", "atom.", "st.global.v2"})
     EXPECT_THAT(ptx, HasSubstr(word));
+  std::string rounded = ptxOf({"tf32", 8, 8, 128, ", causal"}, GpuTarget::all().front());
+  for (const char *word : {"mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", "cvt.rna.tf32.f32", "ldmatrix.sync.aligned.m8n8.x4.shared.b16",
+                           "ld.shared.v4", "cp.async.cg.shared.global", "st.global.v4"})
+    EXPECT_THAT(rounded, HasSubstr(word));
+  EXPECT_THAT(rounded, ::testing::Not(HasSubstr(".trans."))); // of 16 bits only
   std::string fma = ptxOf({"f32", 8, 8, 64}, GpuTarget::all().front());
   for (const char *word : {"fma.rn.f32", "ld.shared.v4", "cp.async.cg.shared.global", "st.global.v4"})
     EXPECT_THAT(fma, HasSubstr(word));
@@ -264,7 +300,7 @@ TEST(GpuAttentionTest, NothingSpills) {
     GTEST_SKIP() << "this machine has no ptxas";
   for (const char *name : {"sm_80", "sm_90a"}) {
     auto target = llvm::cantFail(GpuTarget::parse(name));
-    for (const char *element : {"bf16", "f32"})
+    for (const char *element : {"bf16", "f32", "tf32"})
       for (auto [size, mask] : {std::pair(64, ""), {64, "b,1,1,k,i1"}, {128, ""}, {128, "b,1,1,k,i1"}}) {
         auto cubin = assembled(ptxOf({element, 8, 2, size, ", causal", mask}, target), target, *ptxas);
         if (!cubin)

@@ -18,7 +18,7 @@ using ::testing::Not;
 namespace {
 
 const GpuTarget &sm80() { return GpuTarget::all().front(); }
-constexpr Tolerance kHalf = {1.6e-2, 2e-2}, kExact = {0, 0};
+constexpr Tolerance kHalf = {1.6e-2, 2e-2}, kTf32 = {2e-3, 2.5e-3}, kExact = {0, 0};
 
 /// y = rest(x W + bias): x [s, K] and W in $E, the bias and the result in $R.
 std::string linear(const std::string &type, const std::string &result, int64_t depth, int64_t columns, const std::string &activation = "none") {
@@ -29,6 +29,9 @@ std::string linear(const std::string &type, const std::string &result, int64_t d
   std::string filled = replaceAll(replaceAll(text, "$K", std::to_string(depth)), "$N", std::to_string(columns));
   return replaceAll(replaceAll(replaceAll(filled, "$E", type), "$R", result), "$A", activation);
 }
+
+/// The layer of `text`, of f32, may round to tf32.
+std::string tf32(const std::string &text) { return replaceAll(text, " : (tensor<?x", " {tfm.precision = \"tf32\"} : (tensor<?x"); }
 
 std::string integers(int64_t depth, int64_t columns, const std::string &input = "i8", const std::string &weight = "i8") {
   const char *text = R"mlir(func.func @main(%x: tensor<?x$Kx$X> {tfm.dims = [#tfm.dim<s>, #tfm.dim<$K>]}, %w: tensor<$Kx$Nx$W>) -> tensor<?x$Nxi32> {
@@ -102,6 +105,51 @@ TEST(GpuTensorTest, EqualsTheInterpreter) {
     }
 }
 
+/// The same in f32 that may be rounded, beside rows in registers, K that ends within a tile and within four words.
+TEST(GpuTensorTest, Tf32EqualsTheInterpreter) {
+  for (auto [depth, columns] : {std::pair(32, 64), {96, 100}, {20, 64}, {4, 36}, {84, 30}})
+    run(tf32(linear("f32", "f32", depth, columns, "gelu_erf")), {"s=1", "s=9", "s=64", "s=70", "s=0"}, kTf32);
+  run(tf32(linear("f32", "bf16", 64, 2048)), {"s=130"}, kHalf);
+  run(tf32(linear("f32", "f32", 512, 100, "relu")), {"s=9", "s=70"}, kTf32, "tensor", Values{64, 64, 16, 32, 32, 3, 4});
+}
+
+/// To nearest, ties away from zero, both operands: of x0 - x1 + x2 cutting off loses 7/8 of 2^-10, ties to even 2^-10 less 2^-13, and rounding
+/// as it should be 2^-13. Up to 8 rows nothing is rounded.
+TEST(GpuTensorTest, Tf32IsRoundedToNearest) {
+  const char *text = R"mlir(func.func @main(%x: tensor<?x8xf32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<8>]}, %w: tensor<8x32xf32>) -> tensor<?x32xf32> {
+    %0 = tfm.linear %x, %w : (tensor<?x8xf32>, tensor<8x32xf32>) -> tensor<?x32xf32>
+    return %0 : tensor<?x32xf32>
+  })mlir";
+  constexpr double kValues[] = {1 + 0x1p-11, 1 + 3 * 0x1p-11, 1 + 0x1p-10 - 0x1p-13}, kSigns[] = {1, -1, 1};
+  auto fill = [&](reference::Tensor &x, const double *of, reference::Tensor &w, const double *factors) {
+    for (int64_t i = 0; i < x.size(); ++i)
+      x.setNumber(i, i % 8 < 3 ? of[i % 8] : 0);
+    for (int64_t i = 0; i < w.size(); ++i)
+      w.setNumber(i, i / 32 < 3 ? factors[i / 32] : 0);
+  };
+  for (double sign : {1.0, -1.0}) {
+    double values[3];
+    for (int64_t i = 0; i < 3; ++i)
+      values[i] = sign * kValues[i];
+    auto rows = [&](llvm::MutableArrayRef<reference::Tensor> inputs) { fill(inputs[0], values, inputs[1], kSigns); };
+    auto columns = [&](llvm::MutableArrayRef<reference::Tensor> inputs) { fill(inputs[0], kSigns, inputs[1], values); };
+    for (const KernelCheck::Change &change : {KernelCheck::Change(rows), KernelCheck::Change(columns)}) {
+      run(tf32(text), {"s=20"}, {0, 0x1p-12}, "tensor", {}, change);
+      run(tf32(text), {"s=8"}, {0, 0x1p-20}, "tensor", {}, change);
+      run(text, {"s=20"}, {0, 0x1p-20}, "fma", {}, change);
+    }
+  }
+}
+
+/// NaN and infinity stay what they are.
+TEST(GpuTensorTest, Tf32KeepsWhatIsNoNumber) {
+  for (float special : {NAN, INFINITY})
+    run(tf32(linear("f32", "f32", 32, 64)), {"s=20"}, kTf32, "tensor", {}, [&](llvm::MutableArrayRef<reference::Tensor> inputs) {
+      inputs[0].setNumber(5, special);
+      inputs[1].setNumber(70, special);
+    });
+}
+
 TEST(GpuTensorTest, LargeBlocks) { run(linear("bf16", "f32", 64, 2048), {"s=130"}, kHalf); }
 
 TEST(GpuTensorTest, IntegersAreExact) {
@@ -132,7 +180,18 @@ TEST(GpuTensorTest, RowsAreComputed) {
   run(integers(36, 64), {"s=67"}, kExact);
 }
 
-/// What tensor cores do not take has another form: f32, which they would round, and rows that end within four elements.
+TEST(GpuTensorTest, Tf32RowsAreComputed) {
+  const char *text = R"mlir(func.func @main(%x: tensor<?x$Kxf32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<$K>]}, %g: tensor<$Kxf32>, %w: tensor<$Kx$Nxf32>) -> tensor<?x$Nxf32> {
+    %1 = tfm.binary mul %x, %g : (tensor<?x$Kxf32>, tensor<$Kxf32>) -> tensor<?x$Kxf32>
+    %2 = tfm.unary silu %1 : (tensor<?x$Kxf32>) -> tensor<?x$Kxf32>
+    %0 = tfm.linear %2, %w {tfm.precision = "tf32"} : (tensor<?x$Kxf32>, tensor<$Kx$Nxf32>) -> tensor<?x$Nxf32>
+    return %0 : tensor<?x$Nxf32>
+  })mlir";
+  for (auto [depth, columns] : {std::pair(96, 64), {44, 36}})
+    run(replaceAll(replaceAll(text, "$K", std::to_string(depth)), "$N", std::to_string(columns)), {"s=1", "s=70"}, kTf32);
+}
+
+/// What tensor cores do not take has another form: f32, which they would round unasked, and rows that end within four elements.
 TEST(GpuTensorTest, OtherLayersHaveOtherForms) {
   for (auto [type, depth] : {std::pair("bf16", 42), {"f32", 32}}) {
     KernelCheck check(linear(type, type, depth, 24, "relu"), "contraction");
@@ -152,7 +211,14 @@ TEST(GpuTensorTest, CodesBecomeElements) {
         SCOPED_TRACE(std::string(f.code) + " " + type);
         run(coded(f, 128, columns, type), {"s=9", "s=70"}, {4e-2, 4e-2});
       }
+  for (const Format &f : {Format{"s4, group 32", 4}, {"u4, group 64", 2, "f16", "[0, 16]", true}, {"s8, group 128", 1, "f32", "[-127, 128]"},
+                          {"u8, group 32", 4, "f16", "[0, 256]", true}, {"u3, group 8", 16, "f16", "[0, 8]", false, 8}})
+    for (int64_t columns : {64, 36}) {
+      SCOPED_TRACE(std::string(f.code) + " tf32");
+      run(tf32(coded(f, 128, columns, "f32")), {"s=3", "s=9", "s=70"}, {4e-3, 4e-3});
+    }
   run(coded({"s4, group 32", 3, "f32"}, 72, 64, "bf16"), {"s=65"}, {4e-2, 4e-2});
+  run(tf32(coded({"s4, group 32", 3, "f32"}, 72, 64, "f32")), {"s=65"}, {4e-3, 4e-3});
   run(coded({"s8, group 200", 1, "f32", "[-127, 128]"}, 200, 48, "bf16"), {"s=13"}, {4e-2, 4e-2});
   run(coded({"s4, group 24", 4}, 96, 64, "bf16"), {"s=3"}, {1e-1, 1e-1}, "fma"); // no tile of K ends with a group
 }
@@ -202,8 +268,8 @@ TEST(GpuTensorTest, PartsOfKAreAdded) {
 }
 
 /// Every declared form of blocks, stages, tiles of K and warps, with the numbers of parts in turn.
-TEST(GpuTensorTest, EveryScheduleIsRight) {
-  KernelCheck check(linear("bf16", "f32", 144, 136), "contraction");
+void everySchedule(const std::string &text, Tolerance tolerance) {
+  KernelCheck check(text, "contraction");
   ASSERT_TRUE(bool(check));
   int64_t number = 0, legal = 0;
   for (int64_t rows : {32, 64, 128})
@@ -220,11 +286,14 @@ TEST(GpuTensorTest, EveryScheduleIsRight) {
             SCOPED_TRACE(testing::PrintToString(values));
             uint64_t before = bankConflicts();
             check.setSchedule(scheduleOf(check, values));
-            check.run(sm80().thread(), "s=37", kHalf);
+            check.run(sm80().thread(), "s=37", tolerance);
             EXPECT_EQ(bankConflicts(), before);
           }
   EXPECT_GT(legal, 25);
 }
+
+TEST(GpuTensorTest, EveryScheduleIsRight) { everySchedule(linear("bf16", "f32", 144, 136), kHalf); }
+TEST(GpuTensorTest, EveryScheduleOfTf32IsRight) { everySchedule(tf32(linear("f32", "f32", 76, 136)), kTf32); }
 
 std::string errorOf(const std::string &text, const Values &values) {
   KernelCheck check(text, "contraction");
@@ -257,6 +326,13 @@ TEST(GpuTensorTest, UsesTheUnits) {
   EXPECT_THAT(ptxOf(linear("f16", "f32", 768, 768), sm80()), HasSubstr("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32"));
   EXPECT_THAT(ptxOf(linear("bf16", "f32", 768, 768), sm80()), HasSubstr("ld.global.v4")); // the bias
   EXPECT_THAT(ptxOf(integers(768, 768), sm80()), HasSubstr("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32"));
+  std::string rounded = ptxOf(tf32(linear("f32", "f32", 768, 3072, "gelu_erf")), sm80());
+  for (const char *word : {"mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", "cvt.rna.tf32.f32", "ldmatrix.sync.aligned.m8n8.x4.shared.b16",
+                           "cp.async.cg.shared.global", "ld.shared.v4.b32", "st.global.v4.b32"})
+    EXPECT_THAT(rounded, HasSubstr(word));
+  std::string strict = ptxOf(linear("f32", "f32", 768, 3072, "gelu_erf"), sm80());
+  EXPECT_THAT(strict, Not(HasSubstr("mma.sync")));
+  EXPECT_THAT(strict, Not(HasSubstr("cvt.rna")));
   std::string parts = ptxOf(linear("bf16", "f32", 768, 768), sm80(), Values{64, 64, 16, 32, 32, 4, 4});
   EXPECT_THAT(parts, HasSubstr("atom.global.inc.u32"));
   EXPECT_THAT(parts, HasSubstr("fence.acq_rel.gpu"));
@@ -270,6 +346,8 @@ TEST(GpuTensorTest, NothingSpills) {
   std::vector<std::pair<std::string, std::string>> kernels = {
       {"bf16", linear("bf16", "bf16", 768, 768, "gelu_erf")}, {"bf16, wide", linear("bf16", "bf16", 768, 3072, "gelu_erf")},
       {"f16, wide", linear("f16", "f16", 768, 3072)},         {"s8, wide", integers(768, 3072)},
+      {"tf32", tf32(linear("f32", "f32", 768, 768, "gelu_erf"))}, {"tf32, wide", tf32(linear("f32", "f32", 768, 3072, "gelu_erf"))},
+      {"tf32 w4", tf32(coded({"u4, group 32", 24, "f16", "[0, 16]", true}, 768, 3072, "f32"))}, {"tf32 w8", tf32(coded({"s8, group 768", 1, "f32"}, 768, 768, "f32"))},
       {"w4, wide", coded({"u4, group 32", 24, "f16", "[0, 16]", true}, 768, 3072, "bf16")}, {"w8", coded({"s8, group 768", 1, "f32"}, 768, 768, "bf16")}};
   for (const GpuTarget &target : assembledTargets())
     for (const auto &[name, text] : kernels) {

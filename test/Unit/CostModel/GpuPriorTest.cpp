@@ -75,6 +75,22 @@ TEST(GpuPriorTest, LargeProductsAreBoundByTensorCores) {
   EXPECT_EQ(estimate.occupancy.blocks, 2u);
 }
 
+TEST(GpuPriorTest, F32OnTensorCoresHasTheRateOfTf32) {
+  KernelFacts facts = product(4096, 4096, 4096, 32);
+  GpuGrid grid = tiles(facts, 128);
+  EXPECT_DOUBLE_EQ(priceOf(facts, grid).peakGflops, gpu("sm_80").tf32);
+  grid.form = "fma";
+  EXPECT_DOUBLE_EQ(priceOf(facts, grid).peakGflops, gpu("sm_80").fma);
+  KernelFacts attention;
+  attention.batch = 1, attention.heads = attention.kvHeads = 16, attention.queries = attention.keys = attention.seenKeys = 4096, attention.headSize = 128;
+  GpuGrid rows{"attention", {{"keys", 32}, {"stages", 1}, {"warp_rows", 16}, {"warps", 4}}, 128, 168, 1024, 64 << 10};
+  EXPECT_DOUBLE_EQ(priceOf(attention, rows).peakGflops, gpu("sm_80").tf32);
+  EXPECT_GT(priceOf(attention, rows).tensor, 0);
+  rows.form = "attention_fma";
+  EXPECT_DOUBLE_EQ(priceOf(attention, rows).peakGflops, gpu("sm_80").fma);
+  EXPECT_EQ(priceOf(attention, rows).tensor, 0);
+}
+
 TEST(GpuPriorTest, OneRowIsBoundByMemory) {
   KernelFacts facts = product(1, 32000, 4096, 16);
   GpuGrid grid{"fma", {{"block_columns", 128}, {"block_rows", 128}, {"skinny_panels", 1}}, 256, 32, 32000.0 / 16, 0};

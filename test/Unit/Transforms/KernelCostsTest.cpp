@@ -66,7 +66,7 @@ protected:
       tfm.weight @w : tensor<96x64xf32> = #tfm.seeded<1, 1.0>)mlir", &context);
     auto request = llvm::cantFail(QuantizationRequest::parse(level, "magnitude"));
     request.minElements = 1, request.head = level, request.costs = costs;
-    PrecisionPlan plan = uniformPlan(*module, bf16);
+    PrecisionPlan plan = uniformPlan(*module, bf16 ? "bf16" : "f32");
     addFormats(*module, request, plan);
     return plan.choices[0];
   }

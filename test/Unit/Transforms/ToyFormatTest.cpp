@@ -77,7 +77,7 @@ TEST(ToyFormat, IsPlannedAppliedAndEvaluated) {
   auto request = QuantizationRequest::parse("ternary", "signs");
   ASSERT_TRUE(bool(request)) << llvm::toString(request.takeError());
   request->minElements = 1;
-  PrecisionPlan plan = uniformPlan(*module, /*bf16=*/false);
+  PrecisionPlan plan = uniformPlan(*module, "f32");
   addFormats(*module, *request, plan);
   ASSERT_EQ(plan.choices.size(), 1u);
   EXPECT_EQ(plan.choices[0].level(), "ternary");

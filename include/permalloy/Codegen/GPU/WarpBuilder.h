@@ -73,6 +73,8 @@ public:
 
   /// Two f32 rounded to the halves of a word, of f16 or bf16.
   Value packHalves(OperandType type, Value low, Value high);
+  /// An f32 (or its bits) rounded to an operand word of tf32, to nearest, ties away from zero; `multiply` alone would cut it off.
+  Value roundTf32(Value value);
   /// 2^x of an f32 by the special function unit: 2 ulp, 0 instead of a subnormal number.
   Value exp2(Value x);
 

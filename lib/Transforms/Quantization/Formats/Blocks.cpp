@@ -20,6 +20,7 @@
 #include "LayerKernels.h"
 #include "Pruned.h"
 #include "Tfm/Panels.h"
+#include "Tfm/PrecisionAttr.h"
 
 #include "llvm/Support/FormatVariadic.h"
 
@@ -104,7 +105,7 @@ public:
   std::string names() const override { return "blockP, blockPxC, blockPw8a8 (P: percent of blocks of 1 step x C columns that are kept; C: 16; of w8a8 of 4 x 16)"; }
   std::string defaultSolver() const override { return kDefaultPruner.str(); }
   bool accepts(StringRef level) const override { return Blocks::parse(level).has_value(); }
-  bool isOfF32(StringRef level) const override { return !Blocks::parse(level)->ofCodes; }
+  bool ignores(StringRef level, StringRef precision) const override { return precision == kTf32Precision || !Blocks::parse(level)->ofCodes; }
   std::string instead(StringRef level) const override { return Blocks::parse(level)->ofCodes ? kDynamicLevel.str() : ""; }
 
   double bitsPerWeight(StringRef level, int64_t k, int64_t n) const override {

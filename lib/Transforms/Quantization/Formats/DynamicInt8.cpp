@@ -9,6 +9,7 @@
 
 #include "../DynamicQuantization.h"
 #include "Builtins.h"
+#include "Tfm/PrecisionAttr.h"
 
 using namespace mlir;
 using namespace permalloy;
@@ -19,6 +20,7 @@ class DynamicInt8Format : public WeightFormat {
 public:
   std::string names() const override { return "w8a8, w8a8oR (R: elements of each row beside their codes, 0 to 7; 2)"; }
   bool accepts(StringRef level) const override { return outliersOfLevel(level).has_value(); }
+  bool ignores(StringRef, StringRef precision) const override { return precision == kTf32Precision; }
   double bitsPerWeight(StringRef, int64_t k, int64_t) const override { return 8 + 32.0 / double(k); }
 
   std::string whyNot(StringRef, WeightSite site) const override {

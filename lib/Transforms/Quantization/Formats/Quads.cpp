@@ -64,7 +64,7 @@ public:
   std::string names() const override { return "2:4, 1:4 (weights kept of each four steps of each column)"; }
   std::string defaultSolver() const override { return kDefaultPruner.str(); }
   bool accepts(StringRef level) const override { return keptOf(level) != 0; }
-  bool isOfF32(StringRef) const override { return true; }
+  bool ignores(StringRef, StringRef) const override { return true; }
   /// A value and two bits for each that is kept.
   double bitsPerWeight(StringRef level, int64_t, int64_t n) const override {
     return (32 + 2) * keptOf(level) / 4.0 * llvm::alignTo(n, kPanelColumns) / double(n);

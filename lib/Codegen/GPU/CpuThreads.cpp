@@ -112,6 +112,15 @@ Value ThreadBuilder::dotBytes(NVVM::DotAccumulate4WayOp dot) {
   return sum;
 }
 
+/// The threads that an operation of a warp names; null: all.
+static Value maskOf(Operation *op) {
+  return llvm::TypeSwitch<Operation *, Value>(op)
+      .Case([](NVVM::SyncWarpOp sync) { return sync.getMask(); })
+      .Case([](NVVM::ShflOp shuffle) { return shuffle.getThreadMask(); })
+      .Case([](NVVM::VoteSyncOp vote) { return vote.getMask(); })
+      .Default(Value());
+}
+
 /// The words of ThreadStep::fence.
 static unsigned orderOf(LLVM::FenceOp fence) {
   using enum LLVM::AtomicOrdering;
@@ -124,6 +133,9 @@ static unsigned orderOf(LLVM::FenceOp fence) {
 /// What follows for one operation of the thread; it is erased then.
 LogicalResult ThreadBuilder::replace(Operation *op, const CpuAccesses &accesses) {
   b.setInsertionPoint(op);
+  APInt mask;
+  if (Value threads = maskOf(op); threads && !(matchPattern(threads, m_ConstantInt(&mask)) && mask.isAllOnes()))
+    return op->emitError("of a part of a warp has no form on a CPU");
   // Tells the machine, and takes the results, all as words.
   auto ask = [&](Operation *op, ThreadStep what, ValueRange operands) {
     tell(what, accesses.placeOf(op), operands);

@@ -270,6 +270,33 @@ TEST(GpuMachineTest, WhatNobodyWroteIsNotRead) {
   EXPECT_THAT(found, ElementsAre(HasSubstr("reads scratch")));
 }
 
+/// What depends on the order of blocks or on when a copy happens has other results in other schedules.
+TEST(GpuMachineTest, SchedulesDiffer) {
+  auto resultOf = [](const Body &body, int64_t blocks, unsigned schedule) {
+    HandMade kernel(32, body);
+    kernel.faults(blocks, machineSchedule(schedule));
+    return std::vector<int32_t>(kernel.result->data(), kernel.result->data() + blocks);
+  };
+  auto ticket = [](GpuBuilder &b, WarpBuilder &) {
+    Value counter = b.at(b.launchScratch(), -4 * int64_t(artifact::kDeviceCounters));
+    b.ifThen(b.equal(b.threadIndex(), b.i32(0)), [&] {
+      Value own = mlir::LLVM::AtomicRMWOp::create(b, mlir::LLVM::AtomicBinOp::add, counter, b.i32(1), mlir::LLVM::AtomicOrdering::monotonic, "device", 4);
+      b.store(own, word(b, b.buffer(1), b.blockIndex()));
+    });
+  };
+  EXPECT_THAT(resultOf(ticket, 3, 0), ElementsAre(0, 1, 2));
+  EXPECT_THAT(resultOf(ticket, 3, 1), ElementsAre(2, 1, 0));
+  auto early = [](GpuBuilder &b, WarpBuilder &warp) {
+    Value place = b.wide(b.mul(b.threadIndex(), 16)), own = b.at(warp.sharedMemory(), place);
+    warp.copyAsync(own, b.at(b.buffer(0), place));
+    warp.commitCopies();
+    storeResult(b, b.load(b.getI32Type(), own));
+    warp.waitCopies(0);
+  };
+  EXPECT_THAT(resultOf(early, 1, 0), ElementsAre(-1));
+  EXPECT_THAT(resultOf(early, 1, 1), ElementsAre(0));
+}
+
 /// LLVM must not move what a warp does together behind a branch.
 TEST(GpuMachineTest, WhatAWarpDoesIsConvergent) {
   std::string text = HandMade(32, [](GpuBuilder &b, WarpBuilder &warp) {

@@ -24,7 +24,8 @@ void codegen::optimizeModule(llvm::Module &module, llvm::TargetMachine &machine)
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, callGraph, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
+  bool isQuick = machine.getOptLevel() == llvm::CodeGenOptLevel::None;
+  builder.buildPerModuleDefaultPipeline(isQuick ? llvm::OptimizationLevel::O1 : llvm::OptimizationLevel::O2).run(module, modules);
 }
 
 llvm::Expected<llvm::SmallVector<char, 0>> codegen::generateCode(llvm::Module &module, llvm::TargetMachine &machine, llvm::CodeGenFileType type) {

@@ -14,7 +14,8 @@ class TargetMachine;
 
 namespace permalloy::codegen {
 
-/// LLVM's O2 without its own vectorisation and unrolling: emitters write the vectors and tiles that they want.
+/// LLVM's O2 without its own vectorisation and unrolling: emitters write the vectors and tiles that they want. O1 where the machine
+/// generates code without optimising.
 void optimizeModule(llvm::Module &module, llvm::TargetMachine &machine);
 
 /// Optimised IR as assembly or an object; changes the module.

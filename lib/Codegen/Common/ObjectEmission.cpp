@@ -25,6 +25,11 @@ static const llvm::Triple &kernelTriple() {
   return triple;
 }
 
+/// What stands for a thread of a GPU in tests is compiled more often than it is run.
+static llvm::CodeGenOptLevel levelFor(const CpuTarget &target) {
+  return target.isGpuThread() ? llvm::CodeGenOptLevel::None : llvm::CodeGenOptLevel::Aggressive;
+}
+
 static Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const CpuTarget &target) {
   static const bool initialized = [] {
     LLVMInitializeX86TargetInfo();
@@ -44,7 +49,7 @@ static Expected<std::unique_ptr<llvm::TargetMachine>> createMachine(const CpuTar
   options.MCOptions.AsmVerbose = true;
   std::unique_ptr<llvm::TargetMachine> machine(backend->createTargetMachine(
       kernelTriple(), target.llvmCpu, /*Features=*/"", options, llvm::Reloc::PIC_,
-      llvm::CodeModel::Small, llvm::CodeGenOptLevel::Aggressive));
+      llvm::CodeModel::Small, levelFor(target)));
   if (!machine)
     return llvm::createStringError("LLVM cannot generate code for " + target.name);
   return machine;

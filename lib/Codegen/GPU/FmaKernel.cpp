@@ -75,7 +75,7 @@ ProductWeight codegen::productWeightOf(tfm::LinearOp linear) {
   return weight;
 }
 
-static DimExprAttr rowsOf(kern::KernelOp kernel) {
+DimExprAttr codegen::rowsOf(kern::KernelOp kernel) {
   SymbolicShapes shapes;
   for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
     shapes.setDims(argument, kern::argDims(kernel, index));

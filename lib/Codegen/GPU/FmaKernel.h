@@ -11,6 +11,9 @@ namespace permalloy::codegen {
 /// The weight of a layer, without its addresses.
 ProductWeight productWeightOf(tfm::LinearOp linear);
 
+/// Rows of A of a kernel with one tfm.linear.
+tfm::DimExprAttr rowsOf(kern::KernelOp kernel);
+
 /// The product of a kernel with one tfm.linear, whose input is an argument; an error was emitted where
 /// it fails. `epilogue` stays where it is.
 mlir::FailureOr<BlockProduct> blockProductOf(KernelFrame &frame, GpuBuilder &b,

@@ -65,17 +65,6 @@ static std::string whyNotInput(tfm::LinearOp linear) {
   return "";
 }
 
-static DimExprAttr rowsOf(kern::KernelOp kernel) {
-  SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
-  DimExprAttr rows = DimExprAttr::constant(kernel.getContext(), 1);
-  tfm::Dims dims = shapes.dims(rootOf(kernel).getInput());
-  for (DimExprAttr dim : ArrayRef(dims).drop_back())
-    rows = DimExprAttr::mul(rows, dim);
-  return rows;
-}
-
 /// One linear layer in bf16, f16, f32 that may be rounded, or 8-bit integers; its weight stands in memory, in these types or in codes, and its rows do or
 /// are computed from what does.
 static std::string whyNot(kern::KernelOp kernel, const GpuTarget &) {

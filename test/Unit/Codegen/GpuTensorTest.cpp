@@ -215,7 +215,8 @@ TEST(GpuTensorTest, CodesBecomeElements) {
                           {"u8, group 32", 4, "f16", "[0, 256]", true}, {"u3, group 8", 16, "f16", "[0, 8]", false, 8}})
     for (int64_t columns : {64, 36}) {
       SCOPED_TRACE(std::string(f.code) + " tf32");
-      run(tf32(coded(f, 128, columns, "f32")), {"s=3", "s=9", "s=70"}, {2e-2, 1e-1});
+      bool isByte = f.code[1] == '8'; // weights are up to 16 times as large
+      run(tf32(coded(f, 128, columns, "f32")), {"s=3", "s=9", "s=70"}, {2e-2, isByte ? 4 : 1e-1});
     }
   run(coded({"s4, group 32", 3, "f32"}, 72, 64, "bf16"), {"s=65"}, {4e-2, 4e-2});
   run(tf32(coded({"s4, group 32", 3, "f32"}, 72, 64, "f32")), {"s=65"}, {2e-2, 1e-1});

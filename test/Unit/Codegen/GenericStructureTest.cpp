@@ -124,9 +124,10 @@ TEST_P(GenericStructureTest, DividesByEmptyDimensions) {
   ASSERT_TRUE(compiled.function);
   int64_t result[2] = {};
   void *buffers[] = {nullptr, result};
-  int64_t scalars[] = {3, 2}, empty[] = {3, 0};
-  compiled.function(buffers, empty, 0, 1, nullptr); // must not trap
-  compiled.function(buffers, scalars, 0, 1, nullptr);
+  compiled.scalars = {3, 0};
+  compiled(buffers, 0, 1, nullptr); // must not trap
+  compiled.scalars = {3, 2};
+  compiled(buffers, 0, 1, nullptr);
   EXPECT_EQ(result[0], 1);
   EXPECT_EQ(result[1], 1);
 }

@@ -134,6 +134,14 @@ ScheduleSpace::values(ArrayRef<std::pair<std::string, int64_t>> schedule) const 
   return result;
 }
 
+std::vector<std::pair<std::string, int64_t>> ScheduleSpace::named(ArrayRef<int64_t> values) const {
+  std::vector<std::pair<std::string, int64_t>> numbers;
+  for (auto [parameter, value] : llvm::zip_equal(declared, values))
+    numbers.push_back({parameter.name, value});
+  llvm::sort(numbers);
+  return numbers;
+}
+
 std::string ScheduleSpace::str(ArrayRef<int64_t> values) const {
   std::string text;
   for (auto [parameter, value] : llvm::zip_equal(declared, values))

@@ -24,10 +24,10 @@ struct SelectSchedules : codegen::impl::SelectSchedulesBase<SelectSchedules> {
     return codegen::setSchedule(kernel, cpu, kernel.getScheduleAttr());
   }
 
-  void printSpace(kern::KernelOp kernel, const codegen::CpuTarget &cpu) {
-    llvm::outs() << kernel.getSymName() << ", " << kern::stringifyEmitter(kernel.getEmitter())
-                 << ", " << cpu.name << "\n";
-    if (auto space = codegen::scheduleSpace(kernel, cpu))
+  void printSpace(kern::KernelOp kernel, StringRef kind, StringRef target,
+                  std::unique_ptr<codegen::ScheduleSpace> space) {
+    llvm::outs() << kernel.getSymName() << ", " << kind << ", " << target << "\n";
+    if (space)
       space->print(llvm::outs());
     else
       llvm::outs() << "  one schedule\n";
@@ -37,11 +37,15 @@ struct SelectSchedules : codegen::impl::SelectSchedulesBase<SelectSchedules> {
     auto gpu = codegen::GpuTarget::parse(target);
     if (!gpu)
       return getOperation().emitError(llvm::toString(gpu.takeError()));
-    for (auto kernel : getOperation().getOps<kern::KernelOp>())
+    for (auto kernel : getOperation().getOps<kern::KernelOp>()) {
       if (failed(kernel.getSchedule()
                      ? codegen::setGpuSchedule(kernel, *gpu, kernel.getScheduleAttr())
                      : codegen::selectGpuSchedule(kernel, *gpu)))
         return failure();
+      auto form = kernel.getScheduleAttr().getAs<StringAttr>("form");
+      if (listSpaces)
+        printSpace(kernel, form.getValue(), gpu->name, codegen::gpuScheduleSpace(kernel, *gpu));
+    }
     return success();
   }
 
@@ -59,7 +63,8 @@ struct SelectSchedules : codegen::impl::SelectSchedulesBase<SelectSchedules> {
       if (failed(scheduleKernel(kernel, *cpu)))
         return signalPassFailure();
       if (listSpaces)
-        printSpace(kernel, *cpu);
+        printSpace(kernel, kern::stringifyEmitter(kernel.getEmitter()), cpu->name,
+                   codegen::scheduleSpace(kernel, *cpu));
     }
   }
 };

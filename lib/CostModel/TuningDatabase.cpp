@@ -355,11 +355,12 @@ Status TuningWriter::write(const std::string &lines) {
 }
 
 Status TuningWriter::append(const KernelIdentity &kernel, const TuningRow &row) {
-  std::string lines = wroteCpu ? "" : lineOf(Cpu::host()) + "\n";
+  bool isOfCpu = row.form.empty();
+  std::string lines = wroteCpu || !isOfCpu ? "" : lineOf(Cpu::host()) + "\n";
   if (!contents.kernels().contains(kernel.id))
     lines += lineOf(kernel) + "\n";
   PERMALLOY_TRY(write(lines + lineOf(row) + "\n"));
-  wroteCpu = true;
+  wroteCpu |= isOfCpu;
   contents.add(kernel);
   contents.add(row);
   note(row);

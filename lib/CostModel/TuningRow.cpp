@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/CostModel/TuningRow.h"
 
+#include <ctime>
+
 using namespace permalloy;
 namespace json = llvm::json;
 
@@ -9,6 +11,15 @@ std::string permalloy::str(const NamedNumbers &numbers) {
   std::string text;
   for (const auto &[name, value] : numbers)
     text += (text.empty() ? "" : " ") + name + "=" + std::to_string(value);
+  return text;
+}
+
+std::string permalloy::dateOfRow() {
+  std::time_t now = std::time(nullptr);
+  std::tm utc;
+  char text[32];
+  ::gmtime_r(&now, &utc);
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
   return text;
 }
 
@@ -73,6 +84,8 @@ std::string permalloy::lineOf(const TuningRow &row) {
     out.attribute("row", row.kernel);
     out.attribute("cpu", row.cpu);
     out.attribute("target", row.target);
+    if (!row.form.empty())
+      out.attribute("form", row.form);
     writeNumbers(out, "schedule", row.schedule);
     writeNumbers(out, "symbols", row.symbols);
     out.attributeArray("sizes", [&] {
@@ -81,7 +94,8 @@ std::string permalloy::lineOf(const TuningRow &row) {
     });
     out.attribute("default", row.isDefault);
     out.attribute("weights", row.coldWeights ? "cold" : "warm");
-    out.attribute("threads", 1);
+    if (row.form.empty())
+      out.attribute("threads", 1);
     out.attribute("min_ns", tenths(row.minNs));
     out.attribute("median_ns", tenths(row.medianNs));
     out.attribute("mad_ns", tenths(row.madNs));
@@ -100,6 +114,8 @@ std::string permalloy::lineOf(const TuningRow &row) {
     out.attribute("instructions", row.instructions);
     out.attribute("spills", row.spills);
     out.attribute("code_bytes", row.codeBytes);
+    if (row.registers > 0)
+      out.attribute("registers", row.registers);
     out.attribute("flops", row.flops);
     out.attribute("bytes", row.bytes);
     out.attribute("estimate_ns", tenths(row.estimateNs));
@@ -193,6 +209,7 @@ llvm::Expected<TuningRow> permalloy::rowOf(const json::Object &object) {
   row.kernel = fields.text("row");
   row.cpu = fields.text("cpu");
   row.target = fields.text("target");
+  row.form = fields.isThere("form") ? fields.text("form") : "";
   row.schedule = fields.numbers("schedule");
   row.symbols = fields.numbers("symbols");
   for (const json::Value &size : fields.array("sizes"))
@@ -215,6 +232,7 @@ llvm::Expected<TuningRow> permalloy::rowOf(const json::Object &object) {
   row.instructions = fields.integer("instructions");
   row.spills = fields.integer("spills");
   row.codeBytes = fields.integer("code_bytes");
+  row.registers = fields.isThere("registers") ? fields.integer("registers") : 0;
   row.flops = fields.integer("flops");
   row.bytes = fields.integer("bytes");
   row.estimateNs = fields.number("estimate_ns");

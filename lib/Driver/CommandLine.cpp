@@ -297,7 +297,9 @@ static CLI::App *addTune(CLI::App &app, TuneCommand &command) {
   sub->add_option("models", command.models,
                   "Models, .onnx, whose kernels to measure; without any, kernels of transformers of "
                   "the usual sizes");
-  sub->add_option("--target", command.settings.targets, "Instruction set: host, or a CPU target that `compile --target` takes")
+  sub->add_option("--target", command.settings.targets, "Instruction set: host, or a target that `compile --target` takes; of a GPU, with --device or --list-space")
+      ->capture_default_str();
+  sub->add_option("--device", command.device, "What measures: cpu, or a GPU, cuda:0, whose schedules `compile` then takes for its target")
       ->capture_default_str();
   sub->add_option("--precision", command.settings.precision, "Whose kernels of the models: f32 or bf16, as `compile` takes it")
       ->check(CLI::IsMember({"f32", "bf16"}))

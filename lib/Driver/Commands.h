@@ -121,6 +121,7 @@ struct TuneCommand {
   CompileSettings settings;         ///< one target; `database` is written to
   std::vector<std::string> models;  ///< none: the built-in corpus
   std::vector<std::string> sizes;   ///< "name=4" or "name=1,3,8"
+  std::string device = "cpu";       ///< what measures, "cuda:0"
   double minutes = 10;
   unsigned rows = 0;                ///< stop after so many; 0: no such limit
   uint64_t seed = 0;

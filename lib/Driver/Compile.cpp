@@ -44,6 +44,21 @@ std::string cacheFolder(const std::string &name) {
   return folder + "/" + name;
 }
 
+bool runsOn(const codegen::GpuTarget &target, const GpuInfo &gpu) {
+  return target.exact ? int(target.capability) == gpu.capability : int(target.capability) <= gpu.capability;
+}
+
+Result<codegen::GpuTarget> gpuTargetFor(const GpuInfo &gpu) {
+  const codegen::GpuTarget *best = nullptr;
+  for (const codegen::GpuTarget &target : codegen::GpuTarget::all())
+    if (runsOn(target, gpu))
+      best = &target;
+  if (!best)
+    return Status(StatusCode::noDevice, gpu.text() + " is older than what models are compiled for: " +
+                                            codegen::GpuTarget::all().front().name.str() + " and later");
+  return *best;
+}
+
 /// The latest target that the GPU "cuda:0" of this machine runs.
 static Result<std::string> gpuTargetFor(const std::string &device) {
   Result<int> number = parseDevice(device);
@@ -52,14 +67,8 @@ static Result<std::string> gpuTargetFor(const std::string &device) {
   Result<GpuInfo> gpu = findGpu(*number);
   if (!gpu.ok())
     return gpu.status();
-  std::string best;
-  for (const codegen::GpuTarget &target : codegen::GpuTarget::all())
-    if (target.exact ? int(target.capability) == gpu->capability : int(target.capability) <= gpu->capability)
-      best = target.name.str();
-  if (best.empty())
-    return Status(StatusCode::noDevice, gpu->text() + " is older than what models are compiled for: " +
-                                            codegen::GpuTarget::all().front().name.str() + " and later");
-  return best;
+  Result<codegen::GpuTarget> target = gpuTargetFor(*gpu);
+  return target.ok() ? Result<std::string>(target->name.str()) : Result<std::string>(target.status());
 }
 
 /// Targets by their own names, "host" and "cuda:0" resolved, each once; what the file says must not depend on
@@ -305,6 +314,7 @@ static CompileOptions makeOptions(const CompileCommand &command, Progress &progr
   if (!command.settings.noDatabase)
     options.database = options.databaseIsRequired ? command.settings.database : TuningDatabase::defaultPath();
   options.costModel = command.settings.costModel == "none" ? "" : command.settings.costModel;
+  options.gpuRules = command.settings.costModel == "none";
   options.passCosts = command.settings.costModel.empty() ? "trees" : options.costModel;
   options.fusionReport = command.fusionReport ? &llvm::errs() : nullptr;
   options.progress = [&progress](llvm::StringRef stage, unsigned done, unsigned total) {

@@ -4,7 +4,9 @@
 #define PERMALLOY_LIB_DRIVER_COMPILEMODEL_H
 
 #include "Commands.h"
+#include "permalloy/Codegen/GPU/Target.h"
 #include "permalloy/Pipelines/Price.h"
+#include "permalloy/Runtime/Gpu.h"
 #include "permalloy/Transforms/Calibration.h"
 #include "permalloy/Transforms/Precision.h"
 #include "permalloy/Transforms/Quantization.h"
@@ -36,6 +38,10 @@ std::optional<ProgramPrice> priceModel(const CompileCommand &command, const Pric
 /// Prices what compileModelWith would make.
 std::optional<ProgramPrice> priceModelWith(const CompileCommand &command, const PriceRequest &request, const PrecisionRequest &precision,
                                            ToolContext &context);
+
+/// Whether a GPU runs code for a target, and the latest target that it runs (an error names the oldest that there is).
+bool runsOn(const codegen::GpuTarget &target, const GpuInfo &gpu);
+Result<codegen::GpuTarget> gpuTargetFor(const GpuInfo &gpu);
 
 /// $XDG_CACHE_HOME/permalloy/NAME, or below ~/.cache, whose parent was made; empty when there is no such place.
 std::string cacheFolder(const std::string &name);

@@ -1,14 +1,19 @@
 //===- Tune.cpp - `permalloy tune` -------------------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "CompileModel.h"
 #include "Interrupt.h"
 #include "ModelKernels.h"
 #include "Report.h"
 
 #include "permalloy/Artifact/CpuFeatures.h"
 #include "permalloy/Codegen/Common/ObjectEmission.h"
+#include "permalloy/Codegen/GPU/GpuKernel.h"
 #include "permalloy/Codegen/KernelEmitter.h"
 #include "permalloy/Measure/Calibration.h"
 #include "permalloy/Measure/Corpus.h"
+#include "permalloy/Measure/GpuTuner.h"
+#include "permalloy/Pipelines/GpuAssembler.h"
+#include "permalloy/Runtime/Session.h"
 #include "permalloy/Support/Text.h"
 
 #include <chrono>
@@ -24,8 +29,9 @@ namespace {
 /// One run of the command.
 class TuneRun {
 public:
-  TuneRun(const TuneCommand &command, const codegen::CpuTarget &target, TuningWriter &writer)
-      : command(command), target(target), writer(writer), terminal(::isatty(STDERR_FILENO)) {}
+  /// On this CPU, or on a GPU; the other one is null.
+  TuneRun(const TuneCommand &command, const codegen::CpuTarget *target, const measure::GpuSite *site, TuningWriter &writer)
+      : command(command), target(target), site(site), writer(writer), terminal(::isatty(STDERR_FILENO)) {}
 
   int run(const std::string &path);
 
@@ -43,7 +49,8 @@ private:
   void printResult(const std::string &path);
 
   const TuneCommand &command;
-  const codegen::CpuTarget &target;
+  const codegen::CpuTarget *target;
+  const measure::GpuSite *site;
   TuningWriter &writer;
   bool terminal;
   Clock::time_point begin, end, shown;
@@ -55,7 +62,7 @@ private:
 
 measure::TuningOptions TuneRun::options(unsigned rounds) {
   measure::TuningOptions options;
-  options.target = &target;
+  options.target = target;
   options.seed = command.seed;
   options.rounds = rounds;
   options.stop = [this] { return shouldStop(); };
@@ -89,10 +96,12 @@ void TuneRun::finish(const measure::TuningProgress &progress) {
 Status TuneRun::tuneModels(const ModelKernels &kernels) {
   measure::TuningOptions all = options(~0u);
   all.weightBytes = command.weightSpan ? size_t(command.weightSpan) << 20 : kernels.weightBytes();
-  measure::Tuner tuner(writer, std::move(all));
-  PERMALLOY_TRY(tuner.run(kernels.tasks()));
-  finish(tuner.progress());
-  return {};
+  auto run = [&](auto tuner) -> Status {
+    PERMALLOY_TRY(tuner->run(kernels.tasks()));
+    finish(tuner->progress());
+    return {};
+  };
+  return site ? run(std::make_unique<measure::GpuTuner>(writer, *site, std::move(all))) : run(std::make_unique<measure::Tuner>(writer, std::move(all)));
 }
 
 Status TuneRun::tuneCorpus(mlir::MLIRContext &context) {
@@ -138,8 +147,27 @@ int TuneRun::run(const std::string &path) {
   return status.ok() ? 0 : fail(status);
 }
 
+static void printSpace(kern::KernelOp kernel, llvm::StringRef kind, llvm::StringRef target, std::unique_ptr<codegen::ScheduleSpace> space) {
+  KernelIdentity identity = identityOf(kernel);
+  llvm::outs() << identity.id.substr(0, 12) << "  " << kind << ", " << identity.dtype << ", " << target << "\n";
+  if (space)
+    space->print(llvm::outs());
+  else
+    llvm::outs() << "  one schedule\n";
+}
+
+static void printSpace(kern::KernelOp kernel, const codegen::CpuTarget &target) {
+  if (llvm::succeeded(codegen::selectSchedule(kernel, target)))
+    printSpace(kernel, kern::stringifyEmitter(kernel.getEmitter()), target.name, codegen::scheduleSpace(kernel, target));
+}
+
+static void printSpace(kern::KernelOp kernel, const codegen::GpuTarget &target) {
+  if (llvm::succeeded(codegen::selectGpuSchedule(kernel, target, codegen::GpuChooser::Rule)))
+    printSpace(kernel, "form " + kernel.getScheduleAttr().getAs<mlir::StringAttr>("form").str(), target.name, codegen::gpuScheduleSpace(kernel, target));
+}
+
 /// `--list-space`: the schedules of each kernel, most of which many models share.
-static int listSpaces(const TuneCommand &command, const codegen::CpuTarget &target) {
+template <typename Target> static int listSpaces(const TuneCommand &command, const Target &target) {
   mlir::DialectRegistry registry;
   registry.insert<tfm::TfmDialect, kern::KernDialect>();
   codegen::registerKernelDialects(registry);
@@ -150,17 +178,8 @@ static int listSpaces(const TuneCommand &command, const codegen::CpuTarget &targ
   for (const std::string &model : command.models)
     if (!kernels.add(model, command.settings, {Sizes()}))
       return 1;
-  for (const measure::TuningTask &task : command.models.empty() ? corpus.take(kCorpusBatch) : kernels.tasks()) {
-    kern::KernelOp kernel = task.kernel;
-    if (llvm::failed(codegen::selectSchedule(kernel, target)))
-      continue;
-    KernelIdentity identity = identityOf(kernel);
-    llvm::outs() << identity.id.substr(0, 12) << "  " << identity.emitter << ", " << identity.dtype << ", " << target.name << "\n";
-    if (auto space = codegen::scheduleSpace(kernel, target))
-      space->print(llvm::outs());
-    else
-      llvm::outs() << "  one schedule\n";
-  }
+  for (const measure::TuningTask &task : command.models.empty() ? corpus.take(kCorpusBatch) : kernels.tasks())
+    printSpace(task.kernel, target);
   return 0;
 }
 
@@ -178,6 +197,46 @@ static int calibrateMachine() {
   return finishOutput(0);
 }
 
+/// Opens the database, measures, and says what came of it.
+static int tune(const TuneCommand &command, const codegen::CpuTarget *target, const measure::GpuSite *site) {
+  std::string path = command.settings.database.empty() ? TuningDatabase::defaultPath() : command.settings.database;
+  if (path.empty())
+    return fail("there is no folder for the tuning database; set HOME or XDG_DATA_HOME, or give --database FILE");
+  if (target && command.settings.database.empty()) // the constants lie beside the default database
+    if (Result<MachineRates> rates = measure::calibrateOnce(); !rates.ok())
+      warn("the constants of this machine are not kept: " + rates.status().message());
+  Result<TuningWriter> writer = TuningWriter::open(path);
+  if (!writer.ok())
+    return fail(writer.status());
+  return TuneRun(command, target, site, *writer).run(path);
+}
+
+/// The target that is measured on a GPU: the one that was named, or the latest that it runs.
+static Result<codegen::GpuTarget> targetOn(const GpuInfo &gpu, const std::string &named) {
+  if (named == "host")
+    return gpuTargetFor(gpu);
+  auto target = codegen::GpuTarget::parse(named);
+  if (!target)
+    return Status(StatusCode::invalidArgument, "--target: " + llvm::toString(target.takeError()));
+  if (!runsOn(*target, gpu))
+    return Status(StatusCode::noDevice, "--target " + named + ": " + gpu.text() + " cannot run it, so nothing can be measured");
+  return *target;
+}
+
+/// `--device cuda:0`
+static int tuneOnGpu(const TuneCommand &command, int number) {
+  Result<GpuInfo> gpu = findGpu(number);
+  if (!gpu.ok())
+    return fail(Status(gpu.status().code(), "--device " + command.device + ": " + gpu.status().message()));
+  Result<codegen::GpuTarget> target = targetOn(*gpu, command.settings.targets.front());
+  if (!target.ok())
+    return fail(target.status());
+  if (command.models.empty())
+    return fail("--device " + command.device + ": name the models whose kernels to measure; without any, a CPU is tuned");
+  measure::GpuSite site{*gpu, *target, [&](kern::KernelOp kernel, llvm::StringRef name) { return compileGpuKernel(kernel, *target, name); }};
+  return tune(command, nullptr, &site);
+}
+
 int runTune(const TuneCommand &command) {
   if (!command.features.empty())
     return printFeatures(command);
@@ -185,7 +244,19 @@ int runTune(const TuneCommand &command) {
     return calibrateMachine();
   if (command.settings.targets.size() != 1)
     return fail("--target: tune one target at a time");
-  llvm::Expected<codegen::CpuTarget> target = codegen::CpuTarget::parse(command.settings.targets.front());
+  Result<int> number = parseDevice(command.device);
+  if (!number.ok())
+    return fail(Status(number.status().code(), "--device: " + number.status().message()));
+  const std::string &named = command.settings.targets.front();
+  if (command.listSpace && codegen::GpuTarget::isGpuName(named)) {
+    auto gpu = codegen::GpuTarget::parse(named);
+    return gpu ? listSpaces(command, *gpu) : fail("--target: " + llvm::toString(gpu.takeError()));
+  }
+  if (*number != kHostMemory)
+    return tuneOnGpu(command, *number);
+  if (codegen::GpuTarget::isGpuName(named))
+    return fail("--target " + named + ": it is measured on a GPU; name one with --device cuda:0");
+  llvm::Expected<codegen::CpuTarget> target = codegen::CpuTarget::parse(named);
   if (!target)
     return fail("--target: " + llvm::toString(target.takeError()));
   if (command.listSpace)
@@ -195,16 +266,7 @@ int runTune(const TuneCommand &command) {
   if (target->hasAmx() && !requestAmxPermission())
     return fail("--target " + target->name.str() +
                 ": Linux refuses the AMX tile state to this process; --target x86-64-v4 can be measured");
-  std::string path = command.settings.database.empty() ? TuningDatabase::defaultPath() : command.settings.database;
-  if (path.empty())
-    return fail("there is no folder for the tuning database; set HOME or XDG_DATA_HOME, or give --database FILE");
-  if (command.settings.database.empty()) // the constants lie beside the default database
-    if (Result<MachineRates> rates = measure::calibrateOnce(); !rates.ok())
-      warn("the constants of this machine are not kept: " + rates.status().message());
-  Result<TuningWriter> writer = TuningWriter::open(path);
-  if (!writer.ok())
-    return fail(writer.status());
-  return TuneRun(command, *target, *writer).run(path);
+  return tune(command, &*target, nullptr);
 }
 
 } // namespace permalloy

@@ -119,12 +119,13 @@ int printFeatures(const TuneCommand &command) {
     writer.writeHeader();
     std::vector<MachineSpeed> speeds = smoothedSpeeds(database->rows());
     for (auto [row, speed] : llvm::zip_equal(database->rows(), speeds))
-      left += !writer.writeRow(row, speed);
+      if (row.form.empty()) // trees are of CPUs
+        left += !writer.writeRow(row, speed);
     return {};
   });
   if (!status.ok())
     return fail(status);
-  llvm::errs() << command.features << ": " << formatCount(database->rows().size() - left, "row") << " of "
+  llvm::errs() << command.features << ": " << formatCount(llvm::count_if(database->rows(), [](const TuningRow &row) { return row.form.empty(); }) - left, "row") << " of "
                << formatCount(features::names().size(), "feature");
   if (left)
     llvm::errs() << "; " << left << " of kernels that this compiler does not read were left out";

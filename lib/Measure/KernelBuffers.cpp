@@ -139,7 +139,8 @@ llvm::Expected<KernelBuffers> KernelBuffers::make(kern::KernelOp kernel, const r
       return llvm::createStringError(bytes ? "its buffers take more than a gigabyte" : "a size of its buffers is not known");
     auto type = cast<RankedTensorType>(value.getType());
     result.addresses.push_back(nullptr);
-    if (isWeight(value) && arena.holds(*bytes)) {
+    result.buffers.push_back({uint64_t(*bytes), isWeight(value) && arena.holds(*bytes)});
+    if (result.buffers.back().isWeight) {
       result.weights.push_back({result.addresses.size() - 1, size_t(*bytes), type.getElementType()});
       return llvm::Error::success();
     }

@@ -28,7 +28,7 @@ static double timeBatch(llvm::function_ref<void()> run, unsigned calls) {
   return (threadTime() - start) / calls;
 }
 
-static Timing summarize(const std::vector<double> &times) {
+Timing permalloy::measure::timingOf(const std::vector<double> &times) {
   Timing timing;
   timing.repeats = times.size();
   timing.minNs = *std::min_element(times.begin(), times.end());
@@ -56,7 +56,7 @@ static Timing timeOnce(llvm::function_ref<void()> run, Yardstick &yardstick, llv
   std::vector<double> times;
   for (unsigned batch = 0; batch < batches && !(batch && stop()); ++batch)
     times.push_back(timeBatch(run, calls));
-  Timing timing = summarize(times);
+  Timing timing = timingOf(times);
   setSpeed(timing, before, yardstick);
   return timing;
 }
@@ -83,7 +83,7 @@ std::pair<Timing, Timing> permalloy::measure::timeByTurns(llvm::function_ref<voi
     times.push_back(timeBatch(first, calls));
     otherTimes.push_back(timeBatch(second, otherCalls));
   }
-  std::pair<Timing, Timing> result(summarize(times), summarize(otherTimes));
+  std::pair<Timing, Timing> result(timingOf(times), timingOf(otherTimes));
   setSpeed(result.first, before, yardstick);
   result.second.speed = result.first.speed, result.second.drift = result.first.drift;
   return result;

@@ -12,22 +12,12 @@
 #include "llvm/Config/llvm-config.h"
 
 #include <chrono>
-#include <ctime>
 #include <map>
 #include <set>
 
 using namespace permalloy;
 using namespace permalloy::measure;
 using namespace mlir;
-
-static std::string today() {
-  std::time_t now = std::time(nullptr);
-  std::tm utc;
-  char text[32];
-  ::gmtime_r(&now, &utc);
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
 
 /// Gains below this are not worth a second look: compile does not take them (TuningDatabase.cpp).
 static constexpr double kLeastGain = 1.03;
@@ -260,14 +250,6 @@ Status Tuner::confirm(TaskState &state) {
   return {};
 }
 
-static NamedNumbers named(const codegen::ScheduleSpace &space, ArrayRef<int64_t> values) {
-  NamedNumbers result;
-  for (auto [parameter, value] : llvm::zip_equal(space.parameters(), values))
-    result.push_back({parameter.name, value});
-  llvm::sort(result);
-  return result;
-}
-
 static int64_t valueOf(tfm::DimExprAttr expr, const reference::Symbols &symbols) {
   std::string error;
   return expr ? reference::evaluate(expr, symbols, error).value_or(-1) : -1;
@@ -280,7 +262,7 @@ TuningRow Tuner::rowFor(const TaskState &state, const Prepared &prepared, const 
   row.kernel = state.identity.id;
   row.cpu = Cpu::host().kind();
   row.target = options.target->name.str();
-  row.schedule = named(*state.space, prepared.values);
+  row.schedule = state.space->named(prepared.values);
   row.sizes = sizesOf(kernel, symbols);
   row.isDefault = prepared.values == state.byDefault;
   for (Attribute symbol : kernel.getSymbols())
@@ -389,7 +371,7 @@ Status Tuner::append(TaskState &state, const Prepared &prepared, size_t size, co
     row.estimateNs = estimateCost(*facts, row.schedule, Machine(rates.at(row.speed), unitsOf(row.target))).nanoseconds();
   }
   row.compiler = "permalloy " PERMALLOY_VERSION ", LLVM " LLVM_VERSION_STRING;
-  row.date = today();
+  row.date = dateOfRow();
   ++counts.measured;
   counts.noisy += !timing.isSteady();
   PERMALLOY_TRY(writer.append(state.identity, row));

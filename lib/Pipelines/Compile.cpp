@@ -209,8 +209,9 @@ FailureOr<SmallVector<codegen::GpuTarget>> parseGpuTargets(ModuleOp module, cons
 
 /// Schedules and compiles the kernels of one GPU; the schedules must outlive the image, which refers to them.
 LogicalResult addDevice(ModuleOp module, const codegen::GpuTarget &target, const CompileOptions &options,
-                        std::vector<ScheduledGpuKernels> &scheduled, std::vector<DeviceImage> &images, unsigned &fromCache) {
-  auto kernels = scheduleGpuKernels(module, target);
+                        TunedSchedules &tuned, std::vector<ScheduledGpuKernels> &scheduled, std::vector<DeviceImage> &images,
+                        unsigned &fromCache) {
+  auto kernels = scheduleGpuKernels(module, target, tuned);
   if (failed(kernels))
     return failure();
   scheduled.push_back(std::move(*kernels));
@@ -300,7 +301,7 @@ LogicalResult permalloy::compileToArtifact(ModuleOp module, const CompileOptions
   std::vector<ScheduledGpuKernels> scheduledDevices;
   std::vector<DeviceImage> devices;
   for (const codegen::GpuTarget &target : *gpuTargets)
-    if (failed(addDevice(module, target, options, scheduledDevices, devices, fromCache)))
+    if (failed(addDevice(module, target, options, *tuned, scheduledDevices, devices, fromCache)))
       return failure();
   stages.begin("write");
   artifact::ArtifactContents contents;
@@ -352,13 +353,13 @@ LogicalResult permalloy::compileToText(ModuleOp module, const CompileOptions &op
     return success();
   }
   stages.begin("generate code");
-  if (!gpuTargets->empty()) {
-    auto kernels = scheduleGpuKernels(module, gpuTargets->back());
-    return failed(kernels) ? failure() : printGpuKernels(*kernels, kind, out);
-  }
   auto tuned = TunedSchedules::load(module, options);
   if (failed(tuned))
     return failure();
+  if (!gpuTargets->empty()) {
+    auto kernels = scheduleGpuKernels(module, gpuTargets->back(), *tuned);
+    return failed(kernels) ? failure() : printGpuKernels(*kernels, kind, out);
+  }
   auto kernels = scheduleKernels(module, targets->back(), *tuned);
   return failed(kernels) ? failure() : printKernels(*kernels, kind, out);
 }

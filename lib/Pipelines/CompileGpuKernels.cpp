@@ -98,13 +98,14 @@ FailureOr<Tools> toolsFor(ScheduledGpuKernels &kernels, const CompileOptions &op
   return tools;
 }
 
-/// What stands before a kernel's PTX, for readers: "// form tensor, 128 threads, block_columns=64 ...". Not kept in the cache: other
-/// schedules may give the same code.
-std::string headOf(kern::KernelOp kernel) {
+/// What stands before a kernel's PTX, for readers: "// form tensor, 128 threads, block_columns=64 ...; predicted". Not kept in the
+/// cache: other schedules may give the same code.
+std::string headOf(const ScheduledGpuKernels &kernels, kern::KernelOp kernel) {
+  std::string origin = kernels.origins.lookup(kernel.getSymName());
   auto form = kernel.getScheduleAttr().getAs<StringAttr>("form");
   std::string schedule = str(numbersOf(kernel.getScheduleAttr()));
   return ("// form " + (form ? form.getValue() : "none") + ", " + Twine(codegen::gpuLaunch(kernel).threads) + " threads" +
-          (schedule.empty() ? "" : ", ") + schedule + "\n")
+          (schedule.empty() ? "" : ", ") + schedule + (origin.empty() ? "" : "; " + origin) + "\n")
       .str();
 }
 
@@ -136,12 +137,25 @@ GpuAssembler &permalloy::gpuAssembler() {
   return assembler;
 }
 
-FailureOr<ScheduledGpuKernels> permalloy::scheduleGpuKernels(ModuleOp module, const codegen::GpuTarget &target) {
-  ScheduledGpuKernels result{ModuleOp::create(module.getLoc()), target};
+llvm::Expected<codegen::GpuCode> permalloy::compileGpuKernel(kern::KernelOp kernel, const codegen::GpuTarget &target, StringRef name) {
+  auto lowered = codegen::lowerGpuKernel(kernel, target, name);
+  if (!lowered)
+    return lowered.takeError();
+  Job job{name.str(), "", kernel.getLoc()};
+  if (llvm::Error error = generate(job, kernel, **lowered, {target, codegen::findPtxas(), "", {}}))
+    return std::move(error);
+  return std::move(job.code);
+}
+
+FailureOr<ScheduledGpuKernels> permalloy::scheduleGpuKernels(ModuleOp module, const codegen::GpuTarget &target, TunedSchedules &tuned) {
+  ScheduledGpuKernels result{ModuleOp::create(module.getLoc()), target, {}};
   OpBuilder builder = OpBuilder::atBlockEnd(result.module->getBody());
   for (auto kernel : module.getOps<kern::KernelOp>())
-    if (failed(codegen::selectGpuSchedule(cast<kern::KernelOp>(builder.clone(*kernel)), target)))
+    if (failed(tuned.choose(cast<kern::KernelOp>(builder.clone(*kernel)), target)))
       return failure();
+  for (const TunedKernel &kernel : tuned.used())
+    if (kernel.target == target.name)
+      result.origins[kernel.kernel] = tuned.originOf(kernel.kernel, target.name);
   return result;
 }
 
@@ -173,7 +187,7 @@ FailureOr<DeviceImage> permalloy::compileGpuKernels(ScheduledGpuKernels &kernels
   for (const Job &job : jobs) {
     artifact::DeviceKernel &entry = image.entries[job.name];
     kern::KernelOp kernel = image.kernels.lookup(job.name);
-    std::string ptx = headOf(kernel) + job.code.ptx;
+    std::string ptx = headOf(kernels, kernel) + job.code.ptx;
     entry.threads = codegen::gpuLaunch(kernel).threads;
     entry.registers = job.code.cubin.report.registers;
     entry.ptx = append(image.code, ArrayRef(ptx.data(), ptx.size()));
@@ -193,7 +207,7 @@ LogicalResult permalloy::printGpuKernels(ScheduledGpuKernels &kernels, EmitKind 
     auto text = kind == EmitKind::Asm ? codegen::emitPtx(**module, kernels.target) : codegen::emitGpuLLVMIR(**module, kernels.target);
     if (!text)
       return kernel.emitError("cannot be compiled: ") << llvm::toString(text.takeError());
-    out << (kind == EmitKind::Asm ? headOf(kernel) : "") << *text;
+    out << (kind == EmitKind::Asm ? headOf(kernels, kernel) : "") << *text;
   }
   return success();
 }

@@ -31,8 +31,9 @@ llvm::LogicalResult printKernels(ScheduledKernels &kernels, EmitKind kind, llvm:
 struct ScheduledGpuKernels {
   mlir::OwningOpRef<mlir::ModuleOp> module;
   codegen::GpuTarget target;
+  llvm::StringMap<std::string> origins; ///< "measured" or "predicted", of kernels whose schedule is not their form's own
 };
-llvm::FailureOr<ScheduledGpuKernels> scheduleGpuKernels(mlir::ModuleOp module, const codegen::GpuTarget &target);
+llvm::FailureOr<ScheduledGpuKernels> scheduleGpuKernels(mlir::ModuleOp module, const codegen::GpuTarget &target, TunedSchedules &tuned);
 
 /// PTX of every kernel, and its cubin where ptxas is found. Counts kernels taken from the cache in `fromCache`.
 llvm::FailureOr<DeviceImage> compileGpuKernels(ScheduledGpuKernels &kernels, const CompileOptions &options, unsigned &fromCache);

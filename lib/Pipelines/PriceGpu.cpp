@@ -23,11 +23,30 @@ static FailureOr<llvm::StringMap<unsigned>> registersOf(ScheduledGpuKernels &ker
   return registers;
 }
 
-/// A launch of a kernel with its schedule at some sizes; nothing where these depend on data.
-static Result<std::optional<LaunchPrice>> priceOf(kern::KernelOp kernel, unsigned registers, const reference::Symbols &symbols,
-                                                  const PriceRequest &request) {
+namespace {
+/// Prices the launches of one program; equal launches are asked for once.
+class GpuPricer {
+public:
+  GpuPricer(ScheduledGpuKernels &kernels, const TunedSchedules &tuned, const llvm::StringMap<unsigned> &registers, const PriceRequest &request)
+      : kernels(kernels), tuned(tuned), registers(registers), request(request) {}
+
+  /// A launch of a kernel at some sizes; nothing where these depend on data.
+  Result<std::optional<LaunchPrice>> priceOf(StringRef name, const reference::Symbols &symbols);
+
+private:
+  Result<std::optional<LaunchPrice>> price(kern::KernelOp kernel, const reference::Symbols &symbols);
+
+  ScheduledGpuKernels &kernels;
+  const TunedSchedules &tuned;
+  const llvm::StringMap<unsigned> &registers;
+  const PriceRequest &request;
+  llvm::StringMap<std::optional<LaunchPrice>> known;
+};
+} // namespace
+
+Result<std::optional<LaunchPrice>> GpuPricer::price(kern::KernelOp kernel, const reference::Symbols &symbols) {
   auto facts = factsOf(kernel, symbols);
-  auto grid = facts ? codegen::gridOf(kernel, symbols, registers) : std::nullopt;
+  auto grid = facts ? codegen::gridOf(kernel, symbols, registers.lookup(kernel.getSymName())) : std::nullopt;
   if (!grid)
     return std::optional<LaunchPrice>();
   Result<GpuEstimate> estimate = request.model->predictGpu(*facts, *grid, request.target);
@@ -37,12 +56,27 @@ static Result<std::optional<LaunchPrice>> priceOf(kern::KernelOp kernel, unsigne
   launch.kernel = kernel.getSymName().str();
   launch.emitter = kern::stringifyEmitter(kernel.getEmitter()).str();
   launch.dtype = facts->dtype;
-  launch.schedule = grid->schedule, launch.origin = "default";
+  launch.schedule = grid->schedule, launch.origin = tuned.originOf(launch.kernel, request.target);
   launch.flops = facts->flops, launch.bytes = facts->bytes;
   launch.peakGflops = estimate->peakGflops;
   launch.us = estimate->us(), launch.sigma = kGpuSigma;
   launch.gpu = GpuPrice{std::move(*grid), *estimate};
+  for (auto &[schedule, share] : codegen::rankedGpuNeighbours(kernel, kernels.target, symbols, request.rejected))
+    launch.rejected.push_back({std::move(schedule), share * launch.us});
   return std::optional(std::move(launch));
+}
+
+Result<std::optional<LaunchPrice>> GpuPricer::priceOf(StringRef name, const reference::Symbols &symbols) {
+  auto kernel = kernels.module->lookupSymbol<kern::KernelOp>(name);
+  std::string key = name.str();
+  for (auto symbol : kernel.getSymbols().getAsRange<StringAttr>())
+    key += " " + std::to_string(symbols.lookup(symbol.getValue()));
+  if (auto entry = known.find(key); entry != known.end())
+    return entry->second;
+  Result<std::optional<LaunchPrice>> launch = price(kernel, symbols);
+  if (launch.ok())
+    known[key] = *launch;
+  return launch;
 }
 
 /// Errors of a model that nobody measured are one error: sigma is that of a launch.
@@ -60,7 +94,10 @@ Result<ProgramPrice> permalloy::priceGpuProgram(ModuleOp module, const CompileOp
   ArtifactContents launches;
   if (llvm::failed(compileToLaunches(module, options, launches, report)))
     return failed("the program cannot be compiled, so it has no price");
-  auto kernels = scheduleGpuKernels(module, *target);
+  auto tuned = TunedSchedules::load(module, options);
+  if (llvm::failed(tuned))
+    return failed("the tuning database cannot be read");
+  auto kernels = scheduleGpuKernels(module, *target, *tuned);
   if (llvm::failed(kernels))
     return failed("a kernel has no schedule, so the program has no price");
   auto registers = registersOf(*kernels, options);
@@ -75,9 +112,9 @@ Result<ProgramPrice> permalloy::priceGpuProgram(ModuleOp module, const CompileOp
     return step.kind != StepKind::launch && step.kind != StepKind::copy && step.kind != StepKind::bind;
   });
   Status refused;
+  GpuPricer pricer(*kernels, *tuned, *registers, request);
   Result<size_t> left = forEachLaunch(launches, module, std::move(*symbols), [&](size_t step, kern::KernelOp kernel, const reference::Symbols &sizes) {
-    auto scheduled = kernels->module->lookupSymbol<kern::KernelOp>(kernel.getSymName());
-    Result<std::optional<LaunchPrice>> launch = priceOf(scheduled, registers->lookup(kernel.getSymName()), sizes, request);
+    Result<std::optional<LaunchPrice>> launch = pricer.priceOf(kernel.getSymName(), sizes);
     if (!launch.ok())
       refused = launch.status();
     else if (*launch)

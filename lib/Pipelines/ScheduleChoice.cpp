@@ -23,14 +23,6 @@ NamedNumbers permalloy::numbersOf(DictionaryAttr schedule) {
   return numbers;
 }
 
-static NamedNumbers named(const codegen::ScheduleSpace &space, ArrayRef<int64_t> values) {
-  NamedNumbers numbers;
-  for (auto [parameter, value] : llvm::zip_equal(space.parameters(), values))
-    numbers.push_back({parameter.name, value});
-  llvm::sort(numbers);
-  return numbers;
-}
-
 std::vector<KernelFacts> permalloy::usualFacts(kern::KernelOp kernel) {
   std::vector<KernelFacts> result;
   auto add = [&](int64_t length) {
@@ -58,7 +50,7 @@ public:
 
 private:
   double scoreOf(const Values &values) const {
-    NamedNumbers schedule = named(space, values);
+    NamedNumbers schedule = space.named(values);
     double sum = 0;
     for (const KernelFacts &at : facts)
       sum += model.score(at, schedule, target);
@@ -98,7 +90,7 @@ std::optional<ChosenSchedule> Search::run() {
   }
   if (best == start)
     return std::nullopt;
-  NamedNumbers schedule = named(space, best), usual = named(space, start);
+  NamedNumbers schedule = space.named(best), usual = space.named(start);
   bool sure = false;
   CostGain least{INFINITY, 0};
   for (const KernelFacts &at : facts) {
@@ -120,11 +112,11 @@ std::optional<ChosenSchedule> permalloy::chooseSchedule(const codegen::ScheduleS
 std::vector<std::pair<NamedNumbers, double>> permalloy::rankedNeighbours(const codegen::ScheduleSpace &space, const Values &start,
                                                                          const KernelFacts &facts, const CostModel &model,
                                                                          const std::string &target, size_t count) {
-  NamedNumbers usual = named(space, start);
+  NamedNumbers usual = space.named(start);
   double us = model.predict(facts, usual, target).us;
   std::vector<std::pair<NamedNumbers, double>> ranked;
   for (const Values &values : space.neighbours(start)) {
-    NamedNumbers schedule = named(space, values);
+    NamedNumbers schedule = space.named(values);
     // Relative to the one that is taken: the ranking head says by how much.
     ranked.push_back({schedule, us * std::exp(-model.compare(facts, schedule, usual, target).gain)});
   }

@@ -4,6 +4,7 @@
 #define PERMALLOY_LIB_PIPELINES_TUNEDSCHEDULES_H
 
 #include "permalloy/Codegen/CPU/Target.h"
+#include "permalloy/Codegen/GPU/GpuKernel.h"
 #include "permalloy/Codegen/KernelContext.h"
 #include "permalloy/Codegen/ScheduleSpace.h"
 #include "permalloy/CostModel/CostModel.h"
@@ -23,6 +24,10 @@ public:
   /// model is sure that one is.
   llvm::LogicalResult apply(kern::KernelOp kernel, const codegen::CpuTarget &target);
 
+  /// Gives a kernel for a GPU its schedule: one that was measured as faster than what the compiler takes by itself, which is the
+  /// prior's choice (codegen::selectGpuSchedule), or with CompileOptions::gpuRules the form's own.
+  llvm::LogicalResult choose(kern::KernelOp kernel, const codegen::GpuTarget &target);
+
   const std::vector<TunedKernel> &used() const { return kernels; }
   /// Rows that were of interest but measured with other code than this compiler generates.
   unsigned outdatedRows() const { return outdated.size(); }
@@ -32,16 +37,19 @@ public:
   std::string originOf(llvm::StringRef kernel, llvm::StringRef target) const;
 
 private:
-  bool isCurrent(const TuningRow &row, const codegen::CpuTarget &target);
-  std::optional<TunedSchedule> measured(kern::KernelOp kernel, const codegen::CpuTarget &target, const codegen::ScheduleSpace &space);
+  template <typename Target> bool isCurrent(const TuningRow &row, const Target &target);
+  template <typename Target>
+  std::optional<TunedSchedule> measured(kern::KernelOp kernel, const Target &target, const std::string &machine, const codegen::ScheduleSpace &space);
+  std::string deviceOf(const codegen::GpuTarget &target) const;
   llvm::LogicalResult predict(kern::KernelOp kernel, const codegen::CpuTarget &target, const codegen::ScheduleSpace &space);
 
   TuningDatabase database;
   std::string hash;
   std::unique_ptr<CostModel> model; ///< null: none
+  codegen::GpuChooser gpuChooser = codegen::GpuChooser::Prior;
   /// Names of the code that measured kernels get today (codegen::codeOf), by kernel, target and schedule; empty: none.
   llvm::StringMap<std::string> codes;
-  std::unique_ptr<codegen::KernelContext> context; ///< made when the first is wanted
+  std::unique_ptr<codegen::KernelContext> context, gpuContext; ///< made when the first is wanted
   llvm::DenseSet<const TuningRow *> outdated;
   std::vector<TunedKernel> kernels;
 };

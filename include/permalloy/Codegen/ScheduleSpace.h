@@ -71,6 +71,8 @@ public:
   llvm::Expected<Values> values(mlir::DictionaryAttr schedule) const;
   /// As `values`, from names and numbers.
   llvm::Expected<Values> values(llvm::ArrayRef<std::pair<std::string, int64_t>> schedule) const;
+  /// The parameters with their values, by name.
+  std::vector<std::pair<std::string, int64_t>> named(llvm::ArrayRef<int64_t> values) const;
   /// "tile_panels=3 tile_rows=8"
   std::string str(llvm::ArrayRef<int64_t> values) const;
   /// Each parameter with its values and doc, one a line.

@@ -93,7 +93,7 @@ public:
   /// Whether there is any row of the kernel.
   bool knows(const KernelIdentity &kernel) const { return contents.kernels().contains(kernel.id); }
 
-  /// One row, with its kernel and the host's CPU before it where they are new.
+  /// One row, with its kernel and, where it is of the host's CPU, that before it where they are new.
   Status append(const KernelIdentity &kernel, const TuningRow &row);
 
 private:

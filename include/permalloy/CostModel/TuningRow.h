@@ -26,8 +26,9 @@ std::string str(const NamedNumbers &numbers);
 /// meaning of every field.
 struct TuningRow {
   std::string kernel; ///< KernelIdentity::id
-  std::string cpu;    ///< Cpu::kind()
-  std::string target; ///< "x86-64-v4"
+  std::string cpu;    ///< Cpu::kind(), or the name of the GPU
+  std::string target; ///< "x86-64-v4", "sm_90a"
+  std::string form;   ///< of a kernel on a GPU, "tensor"; empty: of a CPU
   NamedNumbers schedule, symbols;
   std::vector<int64_t> sizes; ///< KernelIdentity::dims at these symbols
   bool isDefault = false;     ///< what the compiler took without measurements
@@ -43,6 +44,7 @@ struct TuningRow {
   std::string code;   ///< hash of the kernel's LLVM dialect: what was timed
   unsigned instructions = 0, spills = 0; ///< of the function; in its innermost loops
   unsigned codeBytes = 0;
+  unsigned registers = 0; ///< of a thread on a GPU, as ptxas says; 0: it was not asked
   int64_t flops = -1, bytes = -1; ///< KernelWork; -1: unknown
   double estimateNs = 0;          ///< what the prior said; 0: a size depends on data
   std::string compiler, date;
@@ -50,6 +52,9 @@ struct TuningRow {
   /// What makes a measurement the same as another.
   std::string key() const { return kernel + code + cpu + target + str(symbols) + "|" + str(schedule); }
 };
+
+/// Now, as rows have it: UTC, "2026-11-23T02:48:00Z".
+std::string dateOfRow();
 
 /// Lines, without their end. A kernel's line holds its text once; rows refer to it.
 std::string headerLine();

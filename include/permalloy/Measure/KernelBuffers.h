@@ -46,6 +46,12 @@ public:
 
   /// The addresses for the next launch: weights move on by one copy.
   void *const *next();
+  /// What the addresses are of.
+  struct Buffer {
+    uint64_t bytes = 0;
+    bool isWeight = false; ///< it moves on
+  };
+  const std::vector<Buffer> &layout() const { return buffers; }
   bool hasColdWeights() const { return !weights.empty(); }
   uint64_t bytes() const { return total; }
 
@@ -65,6 +71,7 @@ private:
 
   BufferArena memory{/*guarded=*/false};
   std::vector<void *> addresses;
+  std::vector<Buffer> buffers;
   std::vector<Weight> weights;
   std::vector<BlockRows> blockRows;
   WeightArena *arena = nullptr;

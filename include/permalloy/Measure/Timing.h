@@ -24,6 +24,9 @@ struct Timing {
   bool isSteady() const { return madNs <= 0.03 * medianNs && drift >= 0.95 && drift <= 1.05; }
 };
 
+/// The least, the median and the MAD of the times of batches, of which there is one at least.
+Timing timingOf(const std::vector<double> &times);
+
 /// Calls `run` in batches of at least 100 us: once to warm up, then for about `budgetNs` in all, at least 5 batches and at
 /// most 50. A measurement that is not steady is made up to three times, and the steadiest one counts. Ends early, with what it
 /// has, when `stop` becomes true.

@@ -72,6 +72,8 @@ struct CompileOptions {
   std::string costModel;
   /// The one that passes ask what is faster (KernelCosts.h); empty: they keep to bounds of their own.
   std::string passCosts;
+  /// Whether kernels for GPUs keep the schedules of their forms' rules where none was measured, and the prior is not asked.
+  bool gpuRules = false;
   /// The options as the user would type them, for the artifact's manifest (no paths, no times).
   std::string commandLine;
   /// Compute the real tokens of padded batches only; outputs are then 0 at padded positions.

@@ -71,7 +71,7 @@ struct PriceRequest {
 Result<ProgramPrice> priceProgram(mlir::ModuleOp module, const CompileOptions &options, const PriceRequest &request,
                                   CompileReport *report = nullptr);
 
-/// As priceProgram, which calls it for a GPU target (without `rejected`). Registers are those that ptxas gives the kernels, where it is
+/// As priceProgram, which calls it for a GPU target (`rejected` of kernels whose schedules the prior tells apart). Registers are those that ptxas gives the kernels, where it is
 /// found: they are compiled then, or come from the cache.
 Result<ProgramPrice> priceGpuProgram(mlir::ModuleOp module, const CompileOptions &options, const PriceRequest &request,
                                      CompileReport *report = nullptr);

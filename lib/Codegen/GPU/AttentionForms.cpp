@@ -112,7 +112,7 @@ static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
   if (failed(schedule))
     return failure();
   return GpuLaunch{unsigned(schedule->threads()), *kernel.getTiles(), Grid(kernel, *schedule).sharedBytes(),
-                   *kernel.getScratchBytes()};
+                   *kernel.getScratchBytes(), unsigned(schedule->wantedRegisters(shapeOf(kernel)))};
 }
 
 static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
@@ -139,5 +139,9 @@ static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
 static std::string whyNotTensor(kern::KernelOp kernel, const GpuTarget &) { return whyNot(kernel, /*onTensorCores=*/true); }
 static std::string whyNotFma(kern::KernelOp kernel, const GpuTarget &) { return whyNot(kernel, /*onTensorCores=*/false); }
 
-const GpuForm codegen::kAttentionForm = {"attention", whyNotTensor, schedule, launch, emit};
-const GpuForm codegen::kAttentionFmaForm = {"attention_fma", whyNotFma, schedule, launch, emit};
+static std::unique_ptr<ScheduleSpace> space(kern::KernelOp kernel, const GpuTarget &) {
+  return offerSpace(gpuAttentionSpace(shapeOf(kernel), kSharedBytes));
+}
+
+const GpuForm codegen::kAttentionForm = {"attention", whyNotTensor, schedule, launch, emit, space};
+const GpuForm codegen::kAttentionFmaForm = {"attention_fma", whyNotFma, schedule, launch, emit, space};

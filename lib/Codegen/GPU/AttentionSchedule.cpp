@@ -20,10 +20,14 @@ int64_t GpuAttentionSchedule::registers(const AttentionShape &shape) const {
   return queries + warpRows * (keys + shape.paddedSize()) / 32;
 }
 
-/// Left alone, ptxas may spill to fit one block more. Beside those a lane has operands on their way, addresses and statistics.
+/// Beside those a lane has operands on their way, addresses and statistics.
+int64_t GpuAttentionSchedule::wantedRegisters(const AttentionShape &shape) const {
+  return registers(shape) + (shape.onTensorCores ? 90 : 140) + (shape.hasMask ? 10 : 0);
+}
+
+/// Left alone, ptxas may spill to fit one block more.
 int64_t GpuAttentionSchedule::blocksTogether(const AttentionShape &shape) const {
-  int64_t others = (shape.onTensorCores ? 90 : 140) + (shape.hasMask ? 10 : 0);
-  return std::max<int64_t>(1, kAllRegisters / (threads() * (registers(shape) + others)));
+  return std::max<int64_t>(1, kAllRegisters / (threads() * wantedRegisters(shape)));
 }
 
 /// The widest rows of a warp and tiles of keys that registers and shared memory hold: each tile that is read from shared

@@ -53,6 +53,8 @@ struct GpuAttentionSchedule {
   int64_t mergeBytes(const AttentionShape &shape) const { return warps * fewRows * (2 + shape.headSize) * 4 + 16; }
   /// 32-bit registers of a lane for queries, scores and outputs.
   int64_t registers(const AttentionShape &shape) const;
+  /// With what else a lane has, an estimate.
+  int64_t wantedRegisters(const AttentionShape &shape) const;
   /// Blocks that a multiprocessor's 65,536 registers are to hold at once.
   int64_t blocksTogether(const AttentionShape &shape) const;
   /// Those of the queries of so many rows.

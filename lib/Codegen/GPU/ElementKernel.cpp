@@ -50,11 +50,12 @@ DimExprAttr Walk::threads(MLIRContext *context) const {
   return DimExprAttr::max(few, DimExprAttr::mul(isRagged, all));
 }
 
-static ScheduleSpaceOf<ElementSchedule> elementSpace() {
+/// Declares vectors of up to `mostElements` elements.
+static ScheduleSpaceOf<ElementSchedule> elementSpace(int64_t mostElements = 8) {
   ScheduleSpaceOf<ElementSchedule> space;
   space.add("threads", "threads of a block", &ElementSchedule::threads, {64, 128, 256, 512});
   space.add("elements", "neighbours that a thread computes, at most", &ElementSchedule::elements,
-            {1, 4, 8});
+            elementChoices(mostElements));
   space.require([](const ElementSchedule &s) {
     bool isLegal = s.threads > 0 && s.threads <= 1024 && s.threads % 32 == 0;
     return isLegal ? "" : "threads must be a multiple of 32 up to 1024";
@@ -246,4 +247,9 @@ static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
   return frame.kernel().emitError("has no vectors of ") << schedule->elements << " elements";
 }
 
-const GpuForm codegen::kVectorForm = {"vector", whyNot, schedule, launch, emit};
+/// No wider vectors than the rule found its values to have.
+static std::unique_ptr<ScheduleSpace> space(kern::KernelOp kernel, const GpuTarget &target) {
+  return offerSpace(elementSpace(chooseElements(kernel, target)));
+}
+
+const GpuForm codegen::kVectorForm = {"vector", whyNot, schedule, launch, emit, space};

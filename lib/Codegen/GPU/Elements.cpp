@@ -21,6 +21,12 @@ void codegen::chooseVectors(KernelFrame &frame, DimExprAttr width, int64_t eleme
   b.ifElse(isWhole, [&] { body(true); }, [&] { body(false); });
 }
 
+ScheduleSpace::Values codegen::elementChoices(int64_t most) {
+  ScheduleSpace::Values choices;
+  llvm::copy_if(ArrayRef<int64_t>{1, 4, 8}, std::back_inserter(choices), [&](int64_t n) { return n <= most; });
+  return choices;
+}
+
 void codegen::shortenDivisions(KernelFrame &frame, GpuBuilder &b) {
   kern::KernelOp kernel = frame.kernel();
   DimExprAttr most = DimExprAttr::constant(b.getContext(), 0);

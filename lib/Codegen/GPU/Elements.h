@@ -5,6 +5,7 @@
 
 #include "permalloy/Codegen/CPU/KernelFrame.h"
 #include "permalloy/Codegen/GPU/GpuBuilder.h"
+#include "permalloy/Codegen/ScheduleSpace.h"
 
 namespace permalloy::codegen {
 
@@ -18,6 +19,9 @@ tfm::DimExprAttr elementCount(mlir::MLIRContext *context, llvm::ArrayRef<tfm::Di
 /// is the same for all threads.
 void chooseVectors(KernelFrame &frame, tfm::DimExprAttr width, int64_t elements,
                    llvm::function_ref<void(bool isWhole)> body);
+
+/// Lengths of vectors that a schedule space declares: those of 1, 4 and 8 elements up to `most`.
+ScheduleSpace::Values elementChoices(int64_t most);
 
 /// GpuBuilder::shortenDivisions for the largest of the kernel's tensors, those between its operations
 /// included.

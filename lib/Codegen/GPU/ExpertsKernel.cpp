@@ -243,4 +243,8 @@ static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
   return success();
 }
 
-const GpuForm codegen::kExpertsForm = {"experts", whyNot, schedule, launch, emit};
+static std::unique_ptr<ScheduleSpace> space(kern::KernelOp kernel, const GpuTarget &) {
+  return offerSpace(spaceOf(kernel));
+}
+
+const GpuForm codegen::kExpertsForm = {"experts", whyNot, schedule, launch, emit, space};

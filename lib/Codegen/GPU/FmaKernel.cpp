@@ -275,4 +275,8 @@ static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
   return success();
 }
 
-const GpuForm codegen::kFmaForm = {"fma", whyNot, schedule, launch, emit};
+static std::unique_ptr<ScheduleSpace> space(kern::KernelOp kernel, const GpuTarget &) {
+  return offerSpace(spaceOf(kernel));
+}
+
+const GpuForm codegen::kFmaForm = {"fma", whyNot, schedule, launch, emit, space};

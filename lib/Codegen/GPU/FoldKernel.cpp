@@ -312,4 +312,8 @@ static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
   return frame.kernel().emitError("has reductions that are used for other elements, too");
 }
 
-const GpuForm codegen::kFoldForm = {"fold", whyNot, schedule, launch, emit};
+static std::unique_ptr<ScheduleSpace> space(kern::KernelOp, const GpuTarget &) {
+  return offerSpace(foldSpace());
+}
+
+const GpuForm codegen::kFoldForm = {"fold", whyNot, schedule, launch, emit, space};

@@ -17,6 +17,8 @@
 #include "permalloy/Codegen/GPU/GpuKernel.h"
 #include "permalloy/Codegen/ScheduleSpace.h"
 
+#include <memory>
+
 namespace permalloy::codegen {
 
 /// The parameter of a schedule that names its form.
@@ -37,6 +39,9 @@ struct GpuForm {
   mlir::FailureOr<GpuLaunch> (*launch)(kern::KernelOp kernel);
   /// Emits the body of a kernel with a schedule of this form.
   mlir::LogicalResult (*emit)(KernelFrame &frame, GpuBuilder &b);
+  /// The schedules of a kernel that whyNot takes, as offerSpace makes it of a ScheduleSpaceOf; null:
+  /// the form has one schedule.
+  std::unique_ptr<ScheduleSpace> (*space)(kern::KernelOp kernel, const GpuTarget &target) = nullptr;
 };
 
 /// All forms, in the order in which kernels are offered to them.
@@ -63,6 +68,10 @@ mlir::FailureOr<S> writeGpuSchedule(kern::KernelOp kernel, const ScheduleSpaceOf
                                     const S &choice, mlir::DictionaryAttr wanted) {
   kernel.setScheduleAttr(wanted ? wanted : space.write(kernel.getContext(), choice));
   return readGpuSchedule(kernel, space);
+}
+
+template <typename S> std::unique_ptr<ScheduleSpace> offerSpace(ScheduleSpaceOf<S> space) {
+  return std::make_unique<ScheduleSpaceOf<S>>(std::move(space));
 }
 
 extern const GpuForm kTensorForm, kFmaForm, kExpertsForm, kAttentionForm, kAttentionFmaForm,

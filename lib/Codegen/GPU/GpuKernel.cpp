@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/GPU/GpuKernel.h"
 #include "Forms.h"
+#include "permalloy/Codegen/GPU/SchedulePrice.h"
 
 using namespace permalloy;
 using namespace permalloy::codegen;
@@ -29,13 +30,33 @@ LogicalResult codegen::setGpuSchedule(kern::KernelOp kernel, const GpuTarget &ta
   return select(kernel, *form, target, formParameters(kernel));
 }
 
-LogicalResult codegen::selectGpuSchedule(kern::KernelOp kernel, const GpuTarget &target) {
+/// Forms are tried in the order of their table: what distinguishes them (tensor cores, threads of a row) is no matter of sizes, and
+/// the prior compares schedules of one form better than it compares forms.
+LogicalResult codegen::selectGpuSchedule(kern::KernelOp kernel, const GpuTarget &target, GpuChooser chooser, double *gain) {
   std::string reason;
-  for (const GpuForm &form : gpuForms())
-    if (reason = form.whyNot(kernel, target); reason.empty())
-      return select(kernel, form, target, nullptr);
-  return kernel.emitError("kernel '")
-         << kernel.getSymName() << "' is unsupported on GPU targets: " << reason;
+  const GpuForm *form = llvm::find_if(gpuForms(), [&](const GpuForm &each) {
+    return (reason = each.whyNot(kernel, target)).empty();
+  });
+  if (form == gpuForms().end())
+    return kernel.emitError("kernel '")
+           << kernel.getSymName() << "' is unsupported on GPU targets: " << reason;
+  if (failed(select(kernel, *form, target, nullptr)))
+    return failure();
+  auto faster = chooser == GpuChooser::Prior ? fasterGpuSchedule(kernel, target) : std::nullopt;
+  if (gain)
+    *gain = faster ? faster->gain : 1;
+  return faster ? setGpuSchedule(kernel, target, faster->schedule) : success();
+}
+
+std::unique_ptr<ScheduleSpace> codegen::gpuScheduleSpace(kern::KernelOp kernel, const GpuTarget &target) {
+  const GpuForm *form = gpuFormOf(kernel);
+  return form && form->space ? form->space(kernel, target) : nullptr;
+}
+
+DictionaryAttr codegen::gpuSchedule(kern::KernelOp kernel, const ScheduleSpace &space, ArrayRef<int64_t> values) {
+  NamedAttrList schedule(space.attribute(kernel.getContext(), values));
+  schedule.set(kForm, kernel.getScheduleAttr().get(kForm));
+  return schedule.getDictionary(kernel.getContext());
 }
 
 GpuLaunch codegen::gpuLaunch(kern::KernelOp kernel) {

@@ -1,6 +1,7 @@
 //===- PtxEmission.cpp - LLVM dialect to PTX --------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/GPU/PtxEmission.h"
+#include "permalloy/Codegen/Common/KernelCache.h"
 #include "../Common/ModuleEmission.h"
 #include "permalloy/Codegen/Common/ObjectEmission.h"
 #include "permalloy/Codegen/GPU/GpuKernel.h"
@@ -114,6 +115,13 @@ Expected<std::string> codegen::emitPtx(mlir::ModuleOp module, const GpuTarget &t
       return bytes.takeError();
     return std::string(bytes->begin(), bytes->end());
   });
+}
+
+Expected<std::string> codegen::gpuCodeOf(kern::KernelOp kernel, const GpuTarget &target) {
+  auto module = lowerGpuKernel(kernel, target, "kernel"); // not its own name, by which equal code would differ
+  if (!module)
+    return module.takeError();
+  return KernelCache::keyOf(**module, target, "");
 }
 
 Expected<mlir::OwningOpRef<mlir::ModuleOp>> codegen::lowerGpuKernel(kern::KernelOp kernel, const GpuTarget &target, StringRef name) {

@@ -51,7 +51,8 @@ struct Results {
 
 } // namespace
 
-static ScheduleSpaceOf<RowSchedule> rowSpace() {
+/// Declares vectors of up to `mostElements` elements.
+static ScheduleSpaceOf<RowSchedule> rowSpace(int64_t mostElements = 8) {
   ScheduleSpaceOf<RowSchedule> space;
   space.add("threads_per_row", "threads that share a row", &RowSchedule::threadsPerRow,
             {8, 16, 32, 64, 128, 256, 512});
@@ -62,7 +63,7 @@ static ScheduleSpaceOf<RowSchedule> rowSpace() {
                                                                   256 / s.threadsPerRow};
             });
   space.add("elements", "neighbours of a row that a thread takes at once, at most",
-            &RowSchedule::elements, {1, 4, 8});
+            &RowSchedule::elements, elementChoices(mostElements));
   space.require([](const RowSchedule &s) -> std::string {
     if (s.threadsPerRow < 2 || s.threadsPerRow > 1024 || !llvm::isPowerOf2_64(s.threadsPerRow))
       return "threads_per_row must be a power of two up to 1024";
@@ -292,4 +293,9 @@ static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
   return frame.kernel().emitError("has no vectors of ") << schedule->elements << " elements";
 }
 
-const GpuForm codegen::kRowForm = {"row", whyNot, schedule, launch, emit};
+/// No wider vectors than the rule found its values to have.
+static std::unique_ptr<ScheduleSpace> space(kern::KernelOp kernel, const GpuTarget &target) {
+  return offerSpace(rowSpace(chooseSchedule(kernel, target).elements));
+}
+
+const GpuForm codegen::kRowForm = {"row", whyNot, schedule, launch, emit, space};

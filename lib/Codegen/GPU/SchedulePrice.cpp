@@ -4,15 +4,22 @@
 #include "Forms.h"
 
 #include <cmath>
+#include <tuple>
 
 using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
 
-/// Rows of the usual requests, where a dimension varies.
-static constexpr int64_t kUsualLengths[] = {1, 16, 128, 512, 2048};
-/// What a schedule must gain over one that was named before it.
-static constexpr double kGain = 1.03;
+/// Rows of the usual requests, where a dimension varies, and how many came before a single one.
+static constexpr int64_t kUsualLengths[] = {1, 16, 128, 512, 2048}, kUsualPasts[] = {512, 2048};
+/// What a schedule must gain over the form's own: nothing was measured, and a rule had reasons that the prior may not know. And
+/// what it may lose at a size: nothing but rounding.
+static constexpr double kLeastGain = 1.1, kMostLoss = 1.005;
+/// Changes of one parameter after each other, each of which gains at least this much.
+static constexpr unsigned kSteps = 8;
+static constexpr double kStepGain = 1.02;
+/// Of the registers that ptxas may give, what an estimate may ask for.
+static constexpr double kRegisterShare = 0.9;
 
 static std::optional<int64_t> valueOf(tfm::DimExprAttr expr, const reference::Symbols &symbols) {
   std::string error;
@@ -27,7 +34,7 @@ std::optional<GpuGrid> codegen::gridOf(kern::KernelOp kernel, const reference::S
   auto blocks = valueOf(launch->blocks, symbols), shared = valueOf(launch->sharedBytes, symbols);
   if (!blocks || !shared)
     return std::nullopt;
-  GpuGrid grid{form->name.str(), {}, launch->threads, registers, double(*blocks), uint64_t(*shared)};
+  GpuGrid grid{form->name.str(), {}, launch->threads, registers, double(*blocks), uint64_t(*shared), launch->registers};
   for (NamedAttribute entry : formParameters(kernel))
     if (auto value = dyn_cast<IntegerAttr>(entry.getValue()))
       grid.schedule.push_back({entry.getName().str(), value.getInt()});
@@ -35,43 +42,138 @@ std::optional<GpuGrid> codegen::gridOf(kern::KernelOp kernel, const reference::S
   return grid;
 }
 
-GpuSchedulePricer::GpuSchedulePricer(kern::KernelOp kernel, const GpuTarget &target)
-    : kernel(kernel), target(target), rates(GpuRates::of(target.name)) {
-  for (int64_t length : ArrayRef(kUsualLengths).take_front(kernel.getSymbols().empty() ? 1 : std::size(kUsualLengths))) {
-    reference::Symbols symbols;
-    for (auto [index, symbol] : llvm::enumerate(kernel.getSymbols().getAsRange<StringAttr>()))
-      symbols[symbol.getValue()] = index == 0 && kernel.getSymbols().size() > 1 ? 1 : length; // the first is the batch
-    if (auto facts = factsOf(kernel, symbols))
-      sizes.push_back({std::move(symbols), std::move(*facts)});
-  }
+/// A dimension is the batch where there are others.
+std::vector<reference::Symbols> codegen::usualSizes(kern::KernelOp kernel) {
+  auto symbols = llvm::to_vector(kernel.getSymbols().getAsRange<StringAttr>());
+  if (symbols.empty())
+    return {{}};
+  std::vector<reference::Symbols> sizes;
+  auto add = [&](int64_t rows, int64_t others) {
+    reference::Symbols &size = sizes.emplace_back();
+    for (auto [index, symbol] : llvm::enumerate(symbols)) {
+      bool isBatch = index == 0 && symbols.size() > 1;
+      size[symbol.getValue()] = isBatch ? 1 : index == 1 && symbols.size() > 2 ? rows : others;
+    }
+  };
+  for (int64_t length : kUsualLengths)
+    add(length, length);
+  if (symbols.size() > 2)
+    for (int64_t past : kUsualPasts)
+      add(1, past);
+  return sizes;
 }
 
-std::optional<double> GpuSchedulePricer::us(DictionaryAttr schedule) const {
+GpuSchedulePricer::GpuSchedulePricer(kern::KernelOp kernel, const GpuTarget &target, const std::vector<reference::Symbols> &wanted)
+    : kernel(cast<kern::KernelOp>(kernel->clone())), target(target), rates(GpuRates::of(target.name)) {
+  for (const reference::Symbols &symbols : wanted)
+    if (auto facts = factsOf(kernel, symbols))
+      sizes.push_back({symbols, std::move(*facts)});
+}
+
+double GpuSchedulePricer::Price::mean() const {
+  double sum = 0;
+  for (double each : us)
+    sum += std::log(each);
+  return std::exp(sum / double(us.size()));
+}
+
+std::optional<GpuSchedulePricer::Price> GpuSchedulePricer::price(DictionaryAttr schedule) const {
   if (sizes.empty() || !rates)
     return std::nullopt;
-  OwningOpRef<kern::KernelOp> copy = cast<kern::KernelOp>(kernel->clone());
-  ScopedDiagnosticHandler silent(copy->getContext(), [](Diagnostic &) { return success(); });
-  if (failed(setGpuSchedule(*copy, target, schedule)))
+  kern::KernelOp own = *kernel;
+  ScopedDiagnosticHandler silent(own.getContext(), [](Diagnostic &) { return success(); });
+  if (failed(setGpuSchedule(own, target, schedule)))
     return std::nullopt;
-  double sum = 0;
+  Price price;
   for (const auto &[symbols, facts] : sizes) {
-    auto grid = gridOf(*copy, symbols);
+    auto grid = gridOf(own, symbols);
     if (!grid)
       return std::nullopt;
-    sum += std::log(estimateGpu(facts, *grid, *rates).us());
+    price.us.push_back(estimateGpu(facts, *grid, *rates).us());
+    price.registers = registerDemand(*grid), price.threads = grid->threads;
   }
-  return std::exp(sum / double(sizes.size()));
+  return price;
 }
 
-DictionaryAttr GpuSchedulePricer::fastest(ArrayRef<DictionaryAttr> candidates) const {
-  DictionaryAttr best;
-  double least = INFINITY;
-  for (DictionaryAttr candidate : candidates)
-    if (auto price = us(candidate); price && *price * kGain < least)
-      best = candidate, least = *price;
-  return best;
+namespace {
+/// The search from the schedule that stands on a kernel.
+class Search {
+public:
+  using Values = ScheduleSpace::Values;
+  using Price = GpuSchedulePricer::Price;
+  Search(kern::KernelOp kernel, const GpuTarget &target, const ScheduleSpace &space)
+      : kernel(kernel), space(space), pricer(kernel, target) {}
+
+  std::optional<GpuChoice> run();
+
+private:
+  DictionaryAttr scheduleOf(const Values &values) const { return gpuSchedule(kernel, space, values); }
+  bool isSafe(const Price &price) const;
+
+  kern::KernelOp kernel;
+  const ScheduleSpace &space;
+  GpuSchedulePricer pricer;
+  Price usual; ///< of the schedule to beat
+};
+} // namespace
+
+/// Whether it spills no register that the usual one does not, and is slower nowhere.
+bool Search::isSafe(const Price &price) const {
+  for (auto [us, other] : llvm::zip_equal(price.us, usual.us))
+    if (us > kMostLoss * other)
+      return false;
+  return price.registers <= std::max(kRegisterShare * mostRegisters(price.threads), std::min(usual.registers, double(mostRegisters(price.threads))));
 }
 
-std::optional<double> codegen::priceGpuSchedule(kern::KernelOp kernel, const GpuTarget &target, DictionaryAttr schedule) {
-  return GpuSchedulePricer(kernel, target).us(schedule);
+std::optional<GpuChoice> Search::run() {
+  auto start = space.values(formParameters(kernel));
+  auto own = pricer.price(kernel.getScheduleAttr());
+  if (!start || !own)
+    return (llvm::consumeError(start.takeError()), std::nullopt);
+  usual = *own;
+  Values best = *start;
+  double least = usual.mean();
+  for (unsigned step = 0; step < kSteps; ++step) {
+    Values next = best;
+    double wanted = least / kStepGain;
+    for (const Values &values : space.neighbours(best))
+      if (auto price = pricer.price(scheduleOf(values)); price && price->mean() < wanted && isSafe(*price))
+        next = values, wanted = price->mean();
+    if (next == best)
+      break;
+    best = next, least = wanted;
+  }
+  if (usual.mean() < kLeastGain * least)
+    return std::nullopt;
+  return GpuChoice{scheduleOf(best), usual.mean() / least};
+}
+
+/// The schedules of a kernel's form where the prior tells them apart; null elsewhere.
+static std::unique_ptr<ScheduleSpace> rankedSpace(kern::KernelOp kernel, const GpuTarget &target) {
+  const GpuForm *form = gpuFormOf(kernel);
+  return form && ranksSchedules(form->name) ? gpuScheduleSpace(kernel, target) : nullptr;
+}
+
+std::optional<GpuChoice> codegen::fasterGpuSchedule(kern::KernelOp kernel, const GpuTarget &target) {
+  auto space = rankedSpace(kernel, target);
+  return space ? Search(kernel, target, *space).run() : std::nullopt;
+}
+
+std::vector<std::pair<NamedNumbers, double>> codegen::rankedGpuNeighbours(kern::KernelOp kernel, const GpuTarget &target,
+                                                                          const reference::Symbols &symbols, size_t count) {
+  std::vector<std::pair<NamedNumbers, double>> ranked;
+  auto space = rankedSpace(kernel, target);
+  if (!space)
+    return ranked;
+  GpuSchedulePricer pricer(kernel, target, {symbols});
+  auto own = space->values(formParameters(kernel));
+  auto usual = pricer.price(kernel.getScheduleAttr());
+  if (!own || !usual)
+    return (llvm::consumeError(own.takeError()), ranked);
+  for (const ScheduleSpace::Values &values : space->neighbours(*own))
+    if (auto price = pricer.price(gpuSchedule(kernel, *space, values)))
+      ranked.push_back({space->named(values), price->mean() / usual->mean()});
+  llvm::sort(ranked, [](const auto &a, const auto &b) { return std::tie(a.second, a.first) < std::tie(b.second, b.first); });
+  ranked.resize(std::min(ranked.size(), count));
+  return ranked;
 }

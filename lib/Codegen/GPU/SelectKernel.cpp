@@ -210,4 +210,8 @@ static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
   return frame.kernel().emitError("selects from what is computed from rows");
 }
 
-const GpuForm codegen::kSelectForm = {"select", whyNot, schedule, launch, emit};
+static std::unique_ptr<ScheduleSpace> space(kern::KernelOp, const GpuTarget &) {
+  return offerSpace(selectSpace());
+}
+
+const GpuForm codegen::kSelectForm = {"select", whyNot, schedule, launch, emit, space};

@@ -215,4 +215,8 @@ static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
   return success();
 }
 
-const GpuForm codegen::kTensorForm = {"tensor", whyNot, schedule, launch, emit};
+static std::unique_ptr<ScheduleSpace> space(kern::KernelOp kernel, const GpuTarget &) {
+  return offerSpace(spaceOf(kernel));
+}
+
+const GpuForm codegen::kTensorForm = {"tensor", whyNot, schedule, launch, emit, space};

@@ -36,26 +36,21 @@ protected:
 
 TEST_F(GpuScheduleTest, PricesWhatTheFormTakes) {
   ASSERT_TRUE(bool(check));
-  mlir::DictionaryAttr usual = with({}), illegal = with({{"stages", 1}});
-  ASSERT_TRUE(priceGpuSchedule(check.kernelOp(), target, usual).has_value());
-  EXPECT_GT(*priceGpuSchedule(check.kernelOp(), target, usual), kGpuLaunchUs);
+  mlir::DictionaryAttr usual = with({}), illegal = with({{"stages", 1}}), deep = with({{"stages", 4}}), shallow = with({{"stages", 2}});
+  GpuSchedulePricer pricer(check.kernelOp(), target);
+  auto price = pricer.price(usual);
+  ASSERT_TRUE(price.has_value());
+  EXPECT_EQ(price->us.size(), 5u) << "1 to 2,048 rows";
+  EXPECT_GT(price->mean(), kGpuLaunchUs);
+  EXPECT_GT(price->registers, 32);
+  EXPECT_LE(pricer.price(deep)->mean(), pricer.price(shallow)->mean()) << "fewer bytes are under way";
   unsigned said = 0;
   mlir::ScopedDiagnosticHandler count(check.kernelOp().getContext(), [&](mlir::Diagnostic &) {
     ++said;
     return mlir::success();
   });
-  EXPECT_FALSE(priceGpuSchedule(check.kernelOp(), target, illegal).has_value());
+  EXPECT_FALSE(pricer.price(illegal).has_value());
   EXPECT_EQ(said, 0u) << "an illegal candidate is no error";
-}
-
-TEST_F(GpuScheduleTest, TheFastestWins) {
-  ASSERT_TRUE(bool(check));
-  GpuSchedulePricer price(check.kernelOp(), target);
-  mlir::DictionaryAttr deep = with({{"stages", 4}}), shallow = with({{"stages", 2}}), illegal = with({{"stages", 1}});
-  ASSERT_LT(*price.us(deep), *price.us(shallow)) << "fewer bytes are under way";
-  EXPECT_EQ(price.fastest({illegal, shallow, deep}), deep);
-  EXPECT_EQ(price.fastest({deep, shallow}), deep);
-  EXPECT_FALSE(price.fastest({illegal}));
 }
 
 TEST_F(GpuScheduleTest, GridsFollowSizes) {

@@ -19,8 +19,11 @@
 
 #include "Kern/Kern.h"
 #include "permalloy/Codegen/GPU/Target.h"
+#include "permalloy/Codegen/ScheduleSpace.h"
 
 #include "mlir/IR/BuiltinOps.h"
+
+#include <memory>
 
 namespace permalloy::codegen {
 
@@ -30,14 +33,29 @@ struct GpuLaunch {
   tfm::DimExprAttr blocks;
   tfm::DimExprAttr sharedBytes;    ///< dynamic shared memory of a block
   tfm::DimExprAttr scratchBytes;   ///< device memory of the whole launch
+  unsigned registers = 0;          ///< that a thread wants, as the form estimates them; 0: it does not
 };
 
-/// Writes `schedule`, `tiles` and `scratch_bytes` (of one thread) for `target`. Fails with an error at the kernel when no GPU
-/// emitter takes it.
-mlir::LogicalResult selectGpuSchedule(kern::KernelOp kernel, const GpuTarget &target);
+/// How a kernel's schedule is chosen.
+enum class GpuChooser {
+  Rule,  ///< the form's own
+  Prior, ///< one that the cost model's prior finds clearly faster, if there is any (SchedulePrice.h)
+};
+
+/// Writes `schedule`, `tiles` and `scratch_bytes` (of one thread) for `target`, of the first form that takes the kernel. `gain`, if
+/// it is not null, becomes what that is predicted to gain over the form's own schedule; 1: it is that one. Fails with an error at the
+/// kernel when no GPU emitter takes it.
+mlir::LogicalResult selectGpuSchedule(kern::KernelOp kernel, const GpuTarget &target, GpuChooser chooser = GpuChooser::Prior,
+                                      double *gain = nullptr);
 
 /// As selectGpuSchedule for a schedule of the caller's, {form = "tensor", ...} with all parameters of the form.
 mlir::LogicalResult setGpuSchedule(kern::KernelOp kernel, const GpuTarget &target, mlir::DictionaryAttr wanted);
+
+/// The schedules of the form that a kernel has; null where that has one.
+std::unique_ptr<ScheduleSpace> gpuScheduleSpace(kern::KernelOp kernel, const GpuTarget &target);
+
+/// The attribute of a kernel's form with these parameters, as setGpuSchedule takes it.
+mlir::DictionaryAttr gpuSchedule(kern::KernelOp kernel, const ScheduleSpace &space, llvm::ArrayRef<int64_t> values);
 
 /// The launch of a kernel that has a schedule.
 GpuLaunch gpuLaunch(kern::KernelOp kernel);

@@ -35,6 +35,10 @@ llvm::Expected<std::string> emitPtx(mlir::ModuleOp module, const GpuTarget &targ
 /// emitGpuKernel into a module of its own, verified and lowered to the LLVM dialect.
 llvm::Expected<mlir::OwningOpRef<mlir::ModuleOp>> lowerGpuKernel(kern::KernelOp kernel, const GpuTarget &target, llvm::StringRef name);
 
+/// As codeOf (KernelEmitter.h), for a kernel in a context with the dialects of registerGpuDialects. Of PTX: which ptxas there is makes
+/// no difference.
+llvm::Expected<std::string> gpuCodeOf(kern::KernelOp kernel, const GpuTarget &target);
+
 /// What ptxas says of a kernel.
 struct PtxasReport {
   unsigned registers = 0;  ///< of a thread

@@ -15,30 +15,48 @@ namespace permalloy::codegen {
 /// where a size does not follow from `symbols`.
 std::optional<GpuGrid> gridOf(kern::KernelOp kernel, const reference::Symbols &symbols, unsigned registers = 0);
 
-/// Prices schedules of one kernel for one target by the prior (CostModel/GpuPrior.h), at the sizes that its dimensions leave or at
-/// 1, 16, 128, 512 and 2048 rows. For forms that choose among a few schedules:
-///
-///   GpuSchedulePricer price(kernel, target);
-///   return price.fastest({small, large, split});
+/// Sizes to judge schedules at: the one that a kernel's dimensions leave, or, where they vary, 1 to 2,048 rows of a batch of one,
+/// and single rows behind 512 and 2,048 that came before.
+std::vector<reference::Symbols> usualSizes(kern::KernelOp kernel);
+
+/// Prices schedules of one kernel, which has one, for one target by the prior (CostModel/GpuPrior.h).
 class GpuSchedulePricer {
 public:
-  GpuSchedulePricer(kern::KernelOp kernel, const GpuTarget &target);
+  GpuSchedulePricer(kern::KernelOp kernel, const GpuTarget &target, const std::vector<reference::Symbols> &sizes);
+  GpuSchedulePricer(kern::KernelOp kernel, const GpuTarget &target) : GpuSchedulePricer(kernel, target, usualSizes(kernel)) {}
 
-  /// Microseconds of a launch with `schedule` ({form = "tensor", ...}): the geometric mean over the sizes. Nothing where the
-  /// schedule is illegal or the sizes depend on data. Emits no diagnostics.
-  std::optional<double> us(mlir::DictionaryAttr schedule) const;
-  /// The fastest of `candidates`, the earlier one where another gains less than 3%; null where none has a price.
-  mlir::DictionaryAttr fastest(llvm::ArrayRef<mlir::DictionaryAttr> candidates) const;
+  /// What a launch takes at each size, in microseconds, with `schedule` ({form = "tensor", ...}), and the registers that a thread
+  /// wants. Nothing where the schedule is illegal or no size is known. Emits no diagnostics.
+  struct Price {
+    llvm::SmallVector<double, 8> us;
+    double registers = 0;
+    unsigned threads = 0;
+    double mean() const; ///< geometric
+  };
+  std::optional<Price> price(mlir::DictionaryAttr schedule) const;
 
 private:
-  kern::KernelOp kernel;
+  mlir::OwningOpRef<kern::KernelOp> kernel; ///< takes the schedules
   const GpuTarget &target;
   const GpuRates *rates;
   std::vector<std::pair<reference::Symbols, KernelFacts>> sizes;
 };
 
-/// Of one schedule.
-std::optional<double> priceGpuSchedule(kern::KernelOp kernel, const GpuTarget &target, mlir::DictionaryAttr schedule);
+/// A schedule with what it is predicted to gain: the time of the other one by its own, the geometric mean over the sizes.
+struct GpuChoice {
+  mlir::DictionaryAttr schedule;
+  double gain = 1;
+};
+
+/// Looks for a schedule that the prior finds faster than the one that stands on the kernel, by changes of one parameter as long as
+/// they help. What is returned gains at least 10%, loses at no size, and wants no more registers than ptxas gives, or than that one
+/// does. Nothing where there is none, or where the prior does not tell schedules of the form apart (ranksSchedules).
+std::optional<GpuChoice> fasterGpuSchedule(kern::KernelOp kernel, const GpuTarget &target);
+
+/// Legal schedules of the kernel's form that differ from its own in one parameter, fastest first by the prior at `symbols`, with
+/// their time by its own; at most `count`. None where the prior does not tell them apart.
+std::vector<std::pair<NamedNumbers, double>> rankedGpuNeighbours(kern::KernelOp kernel, const GpuTarget &target,
+                                                                 const reference::Symbols &symbols, size_t count);
 
 } // namespace permalloy::codegen
 

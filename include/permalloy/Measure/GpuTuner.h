@@ -1,0 +1,59 @@
+//===- GpuTuner.h - measures schedules of kernels on a GPU ------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef PERMALLOY_MEASURE_GPUTUNER_H
+#define PERMALLOY_MEASURE_GPUTUNER_H
+
+#include "permalloy/Codegen/GPU/PtxEmission.h"
+#include "permalloy/Measure/Tuner.h"
+#include "permalloy/Runtime/Gpu.h"
+
+namespace permalloy::measure {
+
+/// Where a GpuTuner measures.
+struct GpuSite {
+  GpuInfo device;
+  codegen::GpuTarget target; ///< which the device runs
+  /// Code of a kernel that has a schedule, in a context with the dialects of registerGpuDialects; the function is called `name`.
+  std::function<llvm::Expected<codegen::GpuCode>(kern::KernelOp kernel, llvm::StringRef name)> compile;
+};
+
+/// As Tuner, for kernels on a GPU: of each first what the compiler takes without measurements and the rule of its form, then schedules
+/// that differ in one parameter from the best so far, those first that the prior finds fastest, by turns with others at random.
+/// TuningOptions::target is not looked at.
+class GpuTuner {
+public:
+  GpuTuner(TuningWriter &writer, GpuSite site, TuningOptions options);
+  ~GpuTuner();
+  Status run(llvm::ArrayRef<TuningTask> tasks);
+  const TuningProgress &progress() const { return counts; }
+
+private:
+  using Values = codegen::ScheduleSpace::Values;
+  struct TaskState;
+  struct Prepared;
+  struct Place;
+
+  Status runTask(TaskState &state);
+  std::vector<Values> candidates(TaskState &state);
+  std::optional<Prepared> prepare(TaskState &state, const Values &values);
+  bool compile(Prepared &prepared);
+  Status measure(TaskState &state, Prepared prepared);
+  Status measureAt(TaskState &state, Prepared &prepared, size_t size, double &median);
+  Status confirm(TaskState &state);
+  Status confirmAt(TaskState &state, Prepared &best, Prepared &usual, size_t size, double &score, double &usualScore);
+  TuningRow rowFor(const TaskState &state, const Prepared &prepared, size_t size) const;
+  Status append(TaskState &state, const Prepared &prepared, size_t size, const Timing &timing, const Prepared *usual = nullptr,
+                double usualNs = 0);
+  void refuse(std::string why);
+
+  TuningWriter &writer;
+  GpuSite site;
+  TuningOptions options;
+  TuningProgress counts;
+  WeightArena arena;
+  std::unique_ptr<codegen::KernelContext> context; ///< of code generation
+};
+
+} // namespace permalloy::measure
+
+#endif // PERMALLOY_MEASURE_GPUTUNER_H

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""`permalloy tune --device cuda:0` on a GPU that is not there, and what `compile` makes of its rows."""
+
+import json
+import re
+
+import pytest
+import small_bert
+from smallbert import Config, Options
+from test_emulated_gpu import emulated  # noqa: F401 - a fixture
+
+SIZES = ("--dim", "batch=1", "--dim", "sequence=8")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tune_gpu") / "model.onnx"
+    small_bert.write(path, Config(hidden_size=64), Options("dyn18"))
+    return path
+
+
+def tune(emulated, model, path, rows, *options, **arguments):  # noqa: F811
+    options = (*SIZES, "--minutes", 5, "--rows", rows, "--database", path, *options)
+    return emulated("tune", model, "--device", "cuda:0", *options, **arguments)
+
+
+@pytest.fixture(scope="module")
+def tuned(emulated, model):  # noqa: F811
+    """A database of a few schedules."""
+    path = model.with_name("tuning.jsonl")
+    assert "10 rows added" in tune(emulated, model, path, 10).stderr
+    return path
+
+
+def lines_of(path):
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[0] == {"permalloy": "tuning", "version": 1}
+    return lines
+
+
+def rows(path):
+    return [line for line in lines_of(path) if "row" in line]
+
+
+def favour(path, other):
+    """The database with times that make one schedule of each kernel ten times as fast as its default."""
+    best, lines = {}, lines_of(path)
+    for line in lines:
+        if "row" in line and not line["default"] and line["row"] not in best:
+            best[line["row"]] = line["schedule"]
+        if "row" in line:
+            line.pop("default_ns", None)
+            line["median_ns"] = 100 if best.get(line["row"]) == line["schedule"] else 1000
+    other.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    return best
+
+
+def test_rows_are_complete(tuned):
+    measured = rows(tuned)
+    assert any(row["default"] for row in measured) and not all(row["default"] for row in measured)
+    for row in measured:
+        assert row["cpu"] == "Fake GPU" and row["target"] == "sm_80"
+        assert row["form"] in ("fma", "row", "vector", "attention_fma", "fold", "select")
+        assert 0 < row["min_ns"] <= row["median_ns"] and row["repeats"] >= 3
+        assert row["schedule"] and "threads" not in row and row["code_bytes"] > 0
+        assert row["estimate_ns"] > 0 and row["code"]
+    assert not any("cpu" in line and "row" not in line for line in lines_of(tuned))
+
+
+def test_resumes(emulated, model, tuned):  # noqa: F811
+    before = rows(tuned)
+    assert "known before" in tune(emulated, model, tuned, 1).stderr
+    assert rows(tuned)[: len(before)] == before
+
+
+def test_compile_takes_what_is_faster(emulated, model, tuned, tmp_path):  # noqa: F811
+    best = favour(tuned, tmp_path / "favoured.jsonl")
+    assert best
+    database = "--database", tmp_path / "favoured.jsonl"
+    alloy = tmp_path / "model.alloy"
+    compiled = emulated("compile", model, "-o", alloy, "--target", "x86-64-v3,sm_80", *database, "-v")
+    assert re.search(r"\d+ measured schedules?", compiled.stderr), compiled.stderr
+    kernels = emulated("inspect", alloy, "--kernels").stdout
+    wanted = [" ".join(f"{k}={v}" for k, v in sorted(s.items())) + "; measured" for s in best.values()]
+    assert any(schedule in kernels for schedule in wanted), kernels
+    explained = emulated("explain", model, "--target", "sm_80", *SIZES, *database, "--json", "-", PERMALLOY_PTXAS="")
+    launches = json.loads(explained.stdout)["launches"]
+    origins = {json.dumps(l["schedule"]): l["schedule_origin"] for l in launches}
+    assert "measured" in origins.values()
+    emulated("run", alloy, "--random", "--device", "cuda:0", "--dim", "batch=1", "--dim", "sequence=4")
+    # Rows of a GPU say nothing to CPUs, nor to other targets.
+    plain = emulated("compile", model, "-o", tmp_path / "plain.alloy", "--target", "x86-64-v3,sm_90a", *database)
+    assert "measured" not in plain.stderr
+
+
+def test_rows_of_other_code_are_not_used(emulated, model, tuned, tmp_path):  # noqa: F811
+    favour(tuned, tmp_path / "old.jsonl")
+    text = re.sub(r'"code":"[0-9a-f]+"', '"code":"0"', (tmp_path / "old.jsonl").read_text())
+    (tmp_path / "old.jsonl").write_text(text)
+    target = "--target", "x86-64-v3,sm_80", "--database", tmp_path / "old.jsonl", "-v"
+    said = emulated("compile", model, "-o", tmp_path / "m.alloy", *target).stderr
+    assert "measured with other code than this compiler generates" in said
+
+
+def test_features_leave_gpus_out(emulated, tuned):  # noqa: F811
+    said = emulated("tune", "--features", "/dev/null", "--database", tuned).stderr
+    assert "0 rows" in said and "left out" not in said
+
+
+def test_what_cannot_be_measured(emulated, model, tmp_path):  # noqa: F811
+    def said(*arguments, **environment):
+        path = tmp_path / "none.jsonl"
+        message = emulated("tune", *arguments, "--database", path, code=1, **environment).stderr
+        assert not path.exists()
+        return message
+
+    missing = said(model, "--device", "cuda:0", PERMALLOY_LIBCUDA="/nonexistent/libcuda.so")
+    assert "--device cuda:0: " in missing and "/nonexistent/libcuda.so" in missing
+    assert "there is no cuda:7; this machine has cuda:0 (Fake GPU" in said(model, "--device", "cuda:7")
+    assert "--device" in said(model, "--device", "gpu")
+    hopper = said(model, "--device", "cuda:0", "--target", "sm_90a")
+    assert "--target sm_90a: cuda:0 (Fake GPU, compute capability 8.0) cannot run it" in hopper
+    assert "unknown GPU target 'sm_70'" in said(model, "--device", "cuda:0", "--target", "sm_70")
+    assert "name one with --device cuda:0" in said(model, "--target", "sm_80")
+    assert "name the models" in said("--device", "cuda:0")
+
+
+def test_spaces_are_listed_without_a_device(emulated, model):  # noqa: F811
+    listed = emulated("tune", model, "--target", "sm_90a", "--list-space", PERMALLOY_LIBCUDA="/nonexistent").stdout
+    assert re.search(r"^\w{12}  form fma, f32, sm_90a$", listed, re.MULTILINE)
+    assert "  stages: 2 3 4  (tiles of K in shared memory)" in listed and "legal schedules" in listed

@@ -74,11 +74,12 @@ static Status sizeBatch(GpuTimer &timer, unsigned &launches, double &oneNs) {
   }
   launches = unsigned(std::clamp(std::ceil(kBatchNs / oneNs), 1.0, double(kMostLaunches)));
   if (launches > 1) // what is launched for the second time is a graph
-    for (unsigned i = 0; i < 2; ++i)
-      if (Result<double> more = timer.run(launches); !more.ok())
+    for (unsigned i = 0; i < 2; ++i) {
+      Result<double> more = timer.run(launches);
+      if (!more.ok())
         return more.status();
-      else
-        oneNs = *more;
+      oneNs = *more;
+    }
   return {};
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from whole_models import ROOT, TOLERANCE
+from whole_models import EMULATED_TOOL, FAKE_DRIVER, ROOT, TOLERANCE
 
 sys.path.insert(0, str(ROOT / "scripts/models"))
 
@@ -35,6 +35,25 @@ def tool():
     if not path:
         pytest.skip("the compiler is not built (PERMALLOY_BUILD_DIR names no build with it)")
     return path
+
+
+@pytest.fixture(scope="session")
+def emulated():
+    """emulated("run", ...) -> the finished process of `permalloy` on a machine with such a GPU."""
+    if not EMULATED_TOOL.exists() or not FAKE_DRIVER.exists():
+        pytest.skip("permalloy-emulated is not built (PERMALLOY_BUILD_DIR names no build with it)")
+
+    def run(*arguments, code=0, **environment):
+        own = {"PERMALLOY_LIBCUDA": str(FAKE_DRIVER), "PERMALLOY_PYTHON": sys.executable}
+        command = [str(EMULATED_TOOL), *map(str, arguments)]
+        environment = os.environ | own | {"XDG_DATA_HOME": "/nonexistent"} | environment
+        result = subprocess.run(
+            command, capture_output=True, text=True, env=environment, check=False
+        )
+        assert result.returncode == code, f"{command}: {result.returncode}\n{result.stderr}"
+        return result
+
+    return run
 
 
 @pytest.fixture(scope="session")

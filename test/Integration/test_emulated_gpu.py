@@ -2,10 +2,7 @@
 """Whole models on a GPU that is not there: kernels that were emitted for sm_80 run on this CPU, through the artifact's
 tables and the runtime's device, on a driver of the host's memory (test/Emulation, test/Runtime/Cuda/FakeCuda.h)."""
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,34 +10,13 @@ import pytest
 import small_bert
 import small_decoder
 from smallbert import Config, Options
-from whole_models import ROOT
+from whole_models import EMULATED_TOOL, FAKE_DRIVER, ROOT
 
 permalloy_package = pytest.importorskip("permalloy")
 sys.path.insert(0, str(ROOT / "examples/generate"))
 from decoders import FORMS
 
-BUILD = Path(os.environ.get("PERMALLOY_BUILD_DIR", "/nonexistent"))
-TOOL, DRIVER = BUILD / "bin/permalloy-emulated", BUILD / "lib/libpermalloy_fake_gpu.so"
 TOLERANCE = 2e-4
-
-
-@pytest.fixture(scope="module")
-def emulated():
-    """emulated("run", ...) -> the finished process of `permalloy` on a machine with such a GPU."""
-    if not TOOL.exists() or not DRIVER.exists():
-        pytest.skip("permalloy-emulated is not built (PERMALLOY_BUILD_DIR names no build with it)")
-
-    def run(*arguments, code=0, **environment):
-        own = {"PERMALLOY_LIBCUDA": str(DRIVER), "PERMALLOY_PYTHON": sys.executable}
-        command = [str(TOOL), *map(str, arguments)]
-        environment = os.environ | own | {"XDG_DATA_HOME": "/nonexistent"} | environment
-        result = subprocess.run(
-            command, capture_output=True, text=True, env=environment, check=False
-        )
-        assert result.returncode == code, f"{command}: {result.returncode}\n{result.stderr}"
-        return result
-
-    return run
 
 
 def compile_model(emulated, model, folder, *options):
@@ -121,7 +97,7 @@ def test_decoder(emulated, tmp_path, monkeypatch, spelling):
     model = tmp_path / "decoder.onnx"
     onnx.save(small_decoder.build(spelling), model)
     alloy = str(compile_model(emulated, model, tmp_path))
-    monkeypatch.setenv("PERMALLOY_LIBCUDA", str(DRIVER))
+    monkeypatch.setenv("PERMALLOY_LIBCUDA", str(FAKE_DRIVER))
     gpu = permalloy_package.InferenceSession(alloy, providers=["CUDAExecutionProvider"])
     cpu = permalloy_package.InferenceSession(alloy)
     assert gpu.get_providers() == ["CUDAExecutionProvider"]
@@ -159,8 +135,8 @@ def test_products_of_activations(emulated, tmp_path, element, form, tolerance):
 
 def test_python_compiles_for_the_gpu(emulated, bert, tmp_path, monkeypatch):
     """An .onnx opened on a GPU is compiled for it and, where the list names the CPU, for that."""
-    monkeypatch.setenv("PERMALLOY_LIBCUDA", str(DRIVER))
-    monkeypatch.setenv("PERMALLOY_COMPILER", str(TOOL))
+    monkeypatch.setenv("PERMALLOY_LIBCUDA", str(FAKE_DRIVER))
+    monkeypatch.setenv("PERMALLOY_COMPILER", str(EMULATED_TOOL))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     gpu = permalloy_package.InferenceSession(str(bert), providers=providers)

@@ -7,7 +7,6 @@ import re
 import pytest
 import small_bert
 from smallbert import Config, Options
-from test_emulated_gpu import emulated  # noqa: F401 - a fixture
 
 SIZES = ("--dim", "batch=1", "--dim", "sequence=8")
 
@@ -19,13 +18,13 @@ def model(tmp_path_factory):
     return path
 
 
-def tune(emulated, model, path, rows, *options, **arguments):  # noqa: F811
+def tune(emulated, model, path, rows, *options, **arguments):
     options = (*SIZES, "--minutes", 5, "--rows", rows, "--database", path, *options)
     return emulated("tune", model, "--device", "cuda:0", *options, **arguments)
 
 
 @pytest.fixture(scope="module")
-def tuned(emulated, model):  # noqa: F811
+def tuned(emulated, model):
     """A database of a few schedules."""
     path = model.with_name("tuning.jsonl")
     assert "10 rows added" in tune(emulated, model, path, 10).stderr
@@ -67,13 +66,13 @@ def test_rows_are_complete(tuned):
     assert not any("cpu" in line and "row" not in line for line in lines_of(tuned))
 
 
-def test_resumes(emulated, model, tuned):  # noqa: F811
+def test_resumes(emulated, model, tuned):
     before = rows(tuned)
     assert "known before" in tune(emulated, model, tuned, 1).stderr
     assert rows(tuned)[: len(before)] == before
 
 
-def test_compile_takes_what_is_faster(emulated, model, tuned, tmp_path):  # noqa: F811
+def test_compile_takes_what_is_faster(emulated, model, tuned, tmp_path):
     best = favour(tuned, tmp_path / "favoured.jsonl")
     assert best
     database = "--database", tmp_path / "favoured.jsonl"
@@ -93,7 +92,7 @@ def test_compile_takes_what_is_faster(emulated, model, tuned, tmp_path):  # noqa
     assert "measured" not in plain.stderr
 
 
-def test_rows_of_other_code_are_not_used(emulated, model, tuned, tmp_path):  # noqa: F811
+def test_rows_of_other_code_are_not_used(emulated, model, tuned, tmp_path):
     favour(tuned, tmp_path / "old.jsonl")
     text = re.sub(r'"code":"[0-9a-f]+"', '"code":"0"', (tmp_path / "old.jsonl").read_text())
     (tmp_path / "old.jsonl").write_text(text)
@@ -102,12 +101,12 @@ def test_rows_of_other_code_are_not_used(emulated, model, tuned, tmp_path):  # n
     assert "measured with other code than this compiler generates" in said
 
 
-def test_features_leave_gpus_out(emulated, tuned):  # noqa: F811
-    said = emulated("tune", "--features", "/dev/null", "--database", tuned).stderr
+def test_features_leave_gpus_out(emulated, tuned):
+    said = emulated("tune", "--features", "-", "--database", tuned).stderr
     assert "0 rows" in said and "left out" not in said
 
 
-def test_what_cannot_be_measured(emulated, model, tmp_path):  # noqa: F811
+def test_what_cannot_be_measured(emulated, model, tmp_path):
     def said(*arguments, **environment):
         path = tmp_path / "none.jsonl"
         message = emulated("tune", *arguments, "--database", path, code=1, **environment).stderr
@@ -125,7 +124,7 @@ def test_what_cannot_be_measured(emulated, model, tmp_path):  # noqa: F811
     assert "name the models" in said("--device", "cuda:0")
 
 
-def test_spaces_are_listed_without_a_device(emulated, model):  # noqa: F811
+def test_spaces_are_listed_without_a_device(emulated, model):
     listed = emulated("tune", model, "--target", "sm_90a", "--list-space", PERMALLOY_LIBCUDA="/nonexistent").stdout
     assert re.search(r"^\w{12}  form fma, f32, sm_90a$", listed, re.MULTILINE)
     assert "  stages: 2 3 4  (tiles of K in shared memory)" in listed and "legal schedules" in listed

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What tests of whole models share. In a module of its own: several folders have a conftest."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
+
+# `permalloy` whose GPU kernels are code for this CPU, and the driver that runs them (test/Emulation).
+BUILD = Path(os.environ.get("PERMALLOY_BUILD_DIR", "/nonexistent"))
+EMULATED_TOOL, FAKE_DRIVER = BUILD / "bin/permalloy-emulated", BUILD / "lib/libpermalloy_fake_gpu.so"
 
 # Where this comes from: f32 sums in another order, over at most a few thousand products per layer
 # and a few layers, leave about 1e-6 of the largest magnitude; the bound is the project's promise.

@@ -45,7 +45,7 @@ public:
   ~GpuTimer();
 
   /// Puts `count` launches into a stream, as one graph where the driver has graphs, and waits: nanoseconds of one of them, by events.
-  /// The first call with a count makes that graph.
+  /// A call with another count than the last one makes that graph.
   Result<double> run(unsigned count);
 
 private:

@@ -1,6 +1,7 @@
 //===- Timer.cpp - single kernels on a GPU, timed ----------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "DeviceContext.h"
+#include "Graphs.h"
 #include "permalloy/Runtime/GpuTimer.h"
 
 namespace permalloy {
@@ -9,11 +10,12 @@ using namespace cuda;
 
 /// What is let go goes in the opposite order: graphs and events before the stream, all before the device.
 struct GpuTimer::State {
-  explicit State(std::shared_ptr<Device> of) : device(std::move(of)), graphs(device) {}
+  explicit State(std::shared_ptr<Device> of) : device(std::move(of)), graph(device) {}
   ~State();
   Status load(const GpuKernelCode &code);
   Status prepare(const GpuKernelCode &code);
-  Status launchAll(unsigned count);
+  void plan(unsigned count);
+  Status launchAll();
 
   std::shared_ptr<Device> device;
   std::string name;
@@ -24,8 +26,10 @@ struct GpuTimer::State {
   DeviceMemory scratch;
   Stream stream;
   Event begin, end;
-  Graphs graphs;
-  size_t next = 0; ///< of `parameters`
+  WorkList work;        ///< of the last run
+  unsigned planned = 0; ///< launches in it
+  Graph graph;
+  bool hasGraph = false; ///< of `work`
 };
 
 GpuTimer::State::~State() {
@@ -33,6 +37,7 @@ GpuTimer::State::~State() {
     return;
   Device::Scope scope(*device);
   device->driver().waitForStream(stream.get());
+  graph = Graph(device); // before the code that it launches
   device->driver().unloadModule(module);
 }
 
@@ -70,13 +75,27 @@ Status GpuTimer::State::prepare(const GpuKernelCode &code) {
   return {};
 }
 
-Status GpuTimer::State::launchAll(unsigned count) {
+void GpuTimer::State::plan(unsigned count) {
+  work.clear();
   for (unsigned i = 0; i < count; ++i) {
-    std::vector<uint64_t> &words = parameters[next++ % parameters.size()];
-    size_t bytes = words.size() * sizeof(uint64_t);
-    void *extra[] = {kParameterBuffer, words.data(), kParameterBytes, &bytes, nullptr};
+    const std::vector<uint64_t> &words = parameters[i % parameters.size()];
+    work.beginLaunch(function, grid.blocks, grid.threads, grid.sharedBytes);
+    work.words.insert(work.words.end(), words.begin(), words.end());
+    work.endLaunch();
+  }
+  graph = Graph(device);
+  hasGraph = device->driver().graphInstantiate && graph.build(work);
+  planned = count;
+}
+
+Status GpuTimer::State::launchAll() {
+  if (hasGraph)
+    return graph.launch(stream.get());
+  for (const Work &item : work.items) {
+    size_t bytes = item.words * sizeof(uint64_t);
+    void *extra[] = {kParameterBuffer, const_cast<uint64_t *>(work.wordsOf(item)), kParameterBytes, &bytes, nullptr};
     PERMALLOY_CUDA_TRY(device->driver(),
-                       launch(function, grid.blocks, 1, 1, grid.threads, 1, 1, grid.sharedBytes, stream.get(), nullptr, extra),
+                       launch(function, item.blocks, 1, 1, item.threads, 1, 1, item.sharedBytes, stream.get(), nullptr, extra),
                        "launch kernel '" + name + "'");
   }
   return {};
@@ -102,11 +121,10 @@ Result<GpuTimer> GpuTimer::open(int number, const GpuKernelCode &code, const Gpu
 Result<double> GpuTimer::run(unsigned count) {
   const Driver &driver = state->device->driver();
   Device::Scope scope(*state->device);
-  auto launches = [&] { return state->launchAll(count); };
-  // Graphs are made when something runs for the second time.
-  state->next = 0;
+  if (state->planned != count)
+    state->plan(count);
   PERMALLOY_CUDA_TRY(driver, recordEvent(state->begin.get(), state->stream.get()), "time kernel '" + state->name + "'");
-  PERMALLOY_TRY(state->graphs.run({count}, state->stream.get(), launches));
+  PERMALLOY_TRY(state->launchAll());
   PERMALLOY_CUDA_TRY(driver, recordEvent(state->end.get(), state->stream.get()), "time kernel '" + state->name + "'");
   PERMALLOY_CUDA_TRY(driver, waitForEvent(state->end.get()), "run kernel '" + state->name + "'");
   float milliseconds = 0;

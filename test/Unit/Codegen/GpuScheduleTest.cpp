@@ -53,6 +53,70 @@ TEST_F(GpuScheduleTest, PricesWhatTheFormTakes) {
   EXPECT_EQ(said, 0u) << "an illegal candidate is no error";
 }
 
+TEST_F(GpuScheduleTest, WhatIsChosenIsSafe) {
+  ASSERT_TRUE(bool(check));
+  kern::KernelOp kernel = check.kernelOp();
+  for (const GpuTarget &each : GpuTarget::all()) {
+    ASSERT_TRUE(mlir::succeeded(selectGpuSchedule(kernel, each, GpuChooser::Rule)));
+    mlir::DictionaryAttr rule = kernel.getScheduleAttr();
+    auto faster = fasterGpuSchedule(kernel, each);
+    EXPECT_EQ(kernel.getScheduleAttr(), rule) << "asking changes nothing";
+    double gain = 0;
+    ASSERT_TRUE(mlir::succeeded(selectGpuSchedule(kernel, each, GpuChooser::Prior, &gain)));
+    EXPECT_EQ(kernel.getScheduleAttr(), faster ? faster->schedule : rule);
+    EXPECT_EQ(gain, faster ? faster->gain : 1);
+    if (!faster)
+      continue;
+    EXPECT_GE(gain, 1.1);
+    GpuSchedulePricer pricer(kernel, each);
+    auto own = pricer.price(faster->schedule), usual = pricer.price(rule);
+    for (auto [us, other] : llvm::zip_equal(own->us, usual->us))
+      EXPECT_LE(us, 1.005 * other);
+    EXPECT_LE(own->registers, mostRegisters(own->threads));
+  }
+}
+
+TEST_F(GpuScheduleTest, BadSchedulesAreLeft) {
+  ASSERT_TRUE(bool(check));
+  // Two stages and the smallest tiles of one warp each.
+  mlir::DictionaryAttr bad = with({{"block_rows", 32}, {"block_columns", 64}, {"warp_rows", 16}, {"warp_columns", 32}, {"stages", 2}, {"split_k", 1}, {"skinny_split", 16}});
+  ASSERT_TRUE(mlir::succeeded(setGpuSchedule(check.kernelOp(), target, bad)));
+  auto faster = fasterGpuSchedule(check.kernelOp(), target);
+  ASSERT_TRUE(faster.has_value());
+  EXPECT_GT(faster->gain, 1.1);
+  EXPECT_TRUE(mlir::succeeded(setGpuSchedule(check.kernelOp(), target, faster->schedule)));
+}
+
+TEST_F(GpuScheduleTest, NeighboursAreRanked) {
+  ASSERT_TRUE(bool(check));
+  ASSERT_TRUE(mlir::succeeded(setGpuSchedule(check.kernelOp(), target, with({}))));
+  reference::Symbols symbols;
+  for (auto symbol : check.kernelOp().getSymbols().getAsRange<mlir::StringAttr>())
+    symbols[symbol.getValue()] = 4096;
+  auto ranked = rankedGpuNeighbours(check.kernelOp(), target, symbols, 3);
+  ASSERT_EQ(ranked.size(), 3u);
+  EXPECT_LE(ranked[0].second, ranked[1].second);
+  EXPECT_LE(ranked[1].second, ranked[2].second);
+  auto space = gpuScheduleSpace(check.kernelOp(), target);
+  for (const auto &[schedule, share] : ranked) {
+    EXPECT_GT(share, 0.5);
+    auto values = space->values(schedule);
+    EXPECT_TRUE(bool(values));
+    llvm::consumeError(values.takeError());
+  }
+}
+
+/// The prior does not know what threads of a row are worth.
+TEST(GpuScheduleRulesTest, RowsKeepTheirRule) {
+  KernelCheck check("func.func @main(%x: tensor<?x64xf32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<64>]}) -> tensor<?x64xf32> {\n"
+                    "  %0 = tfm.softmax %x {axis = 1 : i64} : (tensor<?x64xf32>) -> tensor<?x64xf32>\n  return %0 : tensor<?x64xf32>\n}", "row");
+  ASSERT_TRUE(bool(check));
+  ASSERT_TRUE(mlir::succeeded(selectGpuSchedule(check.kernelOp(), GpuTarget::all().front())));
+  EXPECT_TRUE(gpuScheduleSpace(check.kernelOp(), GpuTarget::all().front()) != nullptr);
+  EXPECT_FALSE(fasterGpuSchedule(check.kernelOp(), GpuTarget::all().front()).has_value());
+  EXPECT_TRUE(rankedGpuNeighbours(check.kernelOp(), GpuTarget::all().front(), {}, 3).empty());
+}
+
 TEST_F(GpuScheduleTest, GridsFollowSizes) {
   ASSERT_TRUE(bool(check));
   ASSERT_TRUE(mlir::succeeded(setGpuSchedule(check.kernelOp(), target, with({}))));

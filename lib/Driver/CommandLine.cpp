@@ -143,7 +143,7 @@ static void addCompileSettings(CLI::App *app, CompileSettings &settings,
       ->excludes(database);
   app->add_option("--cost-model", settings.costModel,
                   "What passes ask whether to fuse, and whether blocks are worth leaving out, and what looks for faster schedules where none were measured: "
-                  "trees (trained on measured kernels; FILE.trees: on others), prior (a roofline), or none. Default: trees for passes, none for schedules");
+                  "trees (trained on measured kernels; FILE.trees: on others), prior (a roofline), or none. Default: trees for passes, none for schedules; of GPUs, prior unless it is none");
 }
 
 static void addVerbose(CLI::App *app, bool &verbose) {

@@ -172,11 +172,30 @@ def test_peaks_of_tf32(permalloy, model):
     assert "precision tf32 is for GPUs, and none is among the targets (x86-64-v3)" in said
 
 
+def test_gpu_schedules_and_what_was_rejected(permalloy, model):
+    ranked = ("tensor", "fma", "attention", "attention_fma")
+    report, rules = explain_gpu(permalloy, model), explain_gpu(permalloy, model, "--cost-model", "none")
+    for launch in report["launches"]:
+        assert launch["schedule_origin"] in ("default", "predicted")
+        if launch["gpu"]["form"] not in ranked:  # the prior does not tell their schedules apart
+            assert not launch["rejected"] and launch["schedule_origin"] == "default"
+            continue
+        assert 1 <= len(launch["rejected"]) <= 3
+        times = [other["predicted_us"] for other in launch["rejected"]]
+        assert times == sorted(times) and times[0] > 0.8 * launch["predicted_us"]
+        for other in launch["rejected"]:
+            assert other["schedule"].keys() == launch["schedule"].keys() and other["schedule"] != launch["schedule"]
+    assert {launch["schedule_origin"] for launch in rules["launches"]} == {"default"}
+    for chosen, rule in zip(report["launches"], rules["launches"], strict=True):
+        assert chosen["predicted_us"] <= 1.01 * rule["predicted_us"]
+        assert (chosen["schedule"] == rule["schedule"]) == (chosen["schedule_origin"] == "default")
+
+
 def test_gpu_text(permalloy, model):
     text = permalloy("explain", model, *SIZES, "--target", "sm_80", "--precision", "bf16", env=NO_TOOLKIT).out
     assert "A100" in text and "launched from a graph" in text and "nothing was measured" in text
     assert re.search(r"kernel +form +launches +blocks +threads +registers +shared +occupancy +waves", text)
-    assert "form=" in text
+    assert "form=" in text and "rejected: " in text
 
 
 def test_gpu_refusals(permalloy, model, tmp_path):

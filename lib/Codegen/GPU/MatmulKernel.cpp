@@ -151,5 +151,9 @@ static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {
   return success();
 }
 
-const GpuForm codegen::kMatmulForm = {"matmul", whyNotTensor, schedule, launch, emit};
-const GpuForm codegen::kMatmulFmaForm = {"matmul_fma", whyNotFma, schedule, launch, emit};
+static std::unique_ptr<ScheduleSpace> space(kern::KernelOp kernel, const GpuTarget &) {
+  return offerSpace(spaceOf(kernel));
+}
+
+const GpuForm codegen::kMatmulForm = {"matmul", whyNotTensor, schedule, launch, emit, space};
+const GpuForm codegen::kMatmulFmaForm = {"matmul_fma", whyNotFma, schedule, launch, emit, space};

@@ -79,9 +79,8 @@ void GpuTimer::State::plan(unsigned count) {
   work.clear();
   for (unsigned i = 0; i < count; ++i) {
     const std::vector<uint64_t> &words = parameters[i % parameters.size()];
-    work.beginLaunch(function, grid.blocks, grid.threads, grid.sharedBytes);
+    work.items.push_back({function, grid.blocks, grid.threads, grid.sharedBytes, work.words.size(), words.size()});
     work.words.insert(work.words.end(), words.begin(), words.end());
-    work.endLaunch();
   }
   graph = Graph(device);
   hasGraph = device->driver().graphInstantiate && graph.build(work);

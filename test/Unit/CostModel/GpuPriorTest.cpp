@@ -192,7 +192,7 @@ TEST(GpuPriorTest, RegistersAndForms) {
   EXPECT_EQ(mostRegisters(512), 128u);
   EXPECT_EQ(mostRegisters(1024), 64u);
   EXPECT_TRUE(ranksSchedules("tensor") && ranksSchedules("attention_fma"));
-  EXPECT_FALSE(ranksSchedules("row") || ranksSchedules("vector") || ranksSchedules("toy"));
+  EXPECT_FALSE(ranksSchedules("row") || ranksSchedules("vector") || ranksSchedules("toy") || ranksSchedules("matmul"));
   GpuGrid grid{"tensor", {{"warp_columns", 128}, {"warp_rows", 64}}, 128, 0, 1, 0};
   EXPECT_GT(registerDemand(grid), 255);
   EXPECT_EQ(estimatedRegisters(grid), 255u);

@@ -206,6 +206,16 @@ nb::tuple allocateOnGpu(size_t number, size_t bytes) {
                         nb::capsule(owner, [](void *kept) noexcept { permalloy_owner_release(kept); }));
 }
 
+/// Waits for the legacy default stream of a GPU.
+void waitForGpu(size_t number) {
+  permalloy_status *status;
+  {
+    nb::gil_scoped_release release;
+    status = permalloy_gpu_wait(number);
+  }
+  check(status);
+}
+
 /// Copies between addresses of the host (-1) and of a GPU.
 void copyBytes(uintptr_t to, int toDevice, uintptr_t from, int fromDevice, size_t bytes) {
   permalloy_tensor target = {}, source = {};
@@ -432,6 +442,7 @@ NB_MODULE(_native, m) {
         nb::arg("number"), nb::arg("owner"), nb::arg("device"));
   m.def("gpus", &gpus);
   m.def("allocate_on_gpu", &allocateOnGpu, nb::arg("number"), nb::arg("bytes"));
+  m.def("wait_for_gpu", &waitForGpu, nb::arg("number"));
   m.def("copy_bytes", &copyBytes, nb::arg("to"), nb::arg("to_device"), nb::arg("source"),
         nb::arg("source_device"), nb::arg("bytes"));
   nb::class_<Flag>(m, "Flag").def(nb::init<>()).def_prop_rw("value", &Flag::get, &Flag::set);

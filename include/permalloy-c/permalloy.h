@@ -163,7 +163,7 @@ typedef struct permalloy_session_options {
   /** Where it computes: NULL or "cpu", or a GPU, "cuda:0". */
   const char *device;
   /** NULL, or on a GPU your stream (CUstream or cudaStream_t) of its primary context, which must
-   *  outlive the session. Runs put all their work into it, so tensors may be the result of what is in
+   *  outlive its runs and is not being captured into a graph. Runs put all their work into it, so tensors may be the result of what is in
    *  it, and are done when they return. Without one a run waits for the legacy default stream. */
   void *stream;
 } permalloy_session_options;
@@ -339,6 +339,10 @@ typedef struct permalloy_step_info {
 
 /** Where the session computes: "cpu" or "cuda:0". */
 PERMALLOY_API const char *permalloy_session_device(const permalloy_session *session);
+/** How often runs so far went to a GPU as the launch of one graph, and how many nodes of graphs were
+ *  set anew for that; zeros on the CPU. */
+PERMALLOY_API void permalloy_session_graphs(const permalloy_session *session, uint64_t *launches,
+                                            uint64_t *nodes_set);
 /** Threads of a run. */
 PERMALLOY_API int32_t permalloy_session_threads(const permalloy_session *session);
 PERMALLOY_API size_t permalloy_session_kernel_count(const permalloy_session *session);
@@ -387,6 +391,8 @@ PERMALLOY_API permalloy_status *permalloy_gpu_count(size_t *count);
 PERMALLOY_API permalloy_status *permalloy_gpu(size_t index, permalloy_gpu_info *info);
 /** Memory of cuda:`index`, aligned to 256 bytes; freed with permalloy_owner_release(owner). */
 PERMALLOY_API permalloy_status *permalloy_gpu_allocate(size_t index, size_t bytes, void **data, void **owner);
+/** Waits for the work of the legacy default stream of cuda:`index`. */
+PERMALLOY_API permalloy_status *permalloy_gpu_wait(size_t index);
 /** Copies `bytes` between `data` of two tensors, of which the other members but the devices do not matter: from or to the host,
  *  or within one GPU. Done when it returns; work of the legacy default stream is done before. */
 PERMALLOY_API permalloy_status *permalloy_copy(const permalloy_tensor *to, const permalloy_tensor *from, size_t bytes);

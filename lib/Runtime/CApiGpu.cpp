@@ -60,6 +60,10 @@ permalloy_status *permalloy_gpu_allocate(size_t index, size_t bytes, void **data
   });
 }
 
+permalloy_status *permalloy_gpu_wait(size_t index) {
+  return guarded([&] { return waitForGpu(static_cast<int>(std::min<size_t>(index, INT32_MAX))); });
+}
+
 permalloy_status *permalloy_copy(const permalloy_tensor *to, const permalloy_tensor *from,
                                  size_t bytes) {
   return guarded([&]() -> Status {

@@ -172,6 +172,13 @@ const char *permalloy_session_metadata_value(const permalloy_session *session, s
 
 const char *permalloy_session_device(const permalloy_session *session) { return session->device.c_str(); }
 
+void permalloy_session_graphs(const permalloy_session *session, uint64_t *launches,
+                              uint64_t *nodes_set) {
+  GraphCounts counts = session->session->graphCounts();
+  *launches = counts.launches;
+  *nodes_set = counts.nodesSet;
+}
+
 int32_t permalloy_session_threads(const permalloy_session *session) {
   return session->session->threads();
 }

@@ -50,7 +50,10 @@ def check_device(device_type: str, device_id: int = 0) -> int:
 
 
 class OrtValue(Listed):
-    """A tensor. It shares memory with what it was made from, and with the arrays it gives."""
+    """A tensor. It shares memory with what it was made from, and with the arrays it gives.
+
+    One on a GPU that another package gives is complete when the value is made.
+    """
 
     def __init__(self, value: Any):
         self._tensor: Tensor = tensors.from_any("the value", value)

@@ -126,6 +126,8 @@ _REFUSED = {
     "gpu_external_empty_cache": _ALLOCATOR,
     "gpu_external_free": _ALLOCATOR,
 }
+#: What onnxruntime's get_provider_options() gives for options that were not set: no such thing.
+_DEFAULTS = {**dict.fromkeys(_REFUSED, ("0", "")), "gpu_mem_limit": (str(2**64 - 1),)}
 
 
 def check_known(name: Any) -> None:
@@ -189,7 +191,9 @@ def _pairs(providers, provider_options):
 
 
 def _cuda(options: dict) -> Provider:
-    for name in options:
+    for name, value in options.items():
+        if str(value) in _DEFAULTS.get(name, ()):
+            continue
         if name in _REFUSED:
             raise InvalidArgument(f"{CUDA}'s option '{name}' is unsupported: {_REFUSED[name]}")
         if name == "gpu_mem_limit":

@@ -59,7 +59,7 @@ class Feeds(list):
 
 
 def from_any(
-    what: str, value: Any, expected: int | None = None, stream: int = LEGACY_STREAM
+    what: str, value: Any, expected: int | None = None, stream: int | None = None
 ) -> Tensor:
     """The value as the native layer takes it, in place where that is possible.
 
@@ -67,7 +67,8 @@ def from_any(
     expected  the element type that is wanted: gives lists of numbers their type, and uint16 arrays
               for a bfloat16 input their meaning. Nothing else is converted: a wrong type is an
               error of the run.
-    stream    what is in it later comes behind the work that the value is the result of
+    stream    what is in it later comes behind the work that the value is the result of; None: that
+              work is done when it returns, whatever stream the value is used in
     """
     if isinstance(value, Tensor):
         return value
@@ -131,18 +132,20 @@ def _from_dlpack(what, value, stream) -> Tensor:
     return from_dlpack(what, value, stream)
 
 
-def from_dlpack(what: str, value: Any, stream: int = LEGACY_STREAM) -> Tensor:
-    """The memory behind an object with `__dlpack__`, or a capsule."""
+def from_dlpack(what: str, value: Any, stream: int | None = None) -> Tensor:
+    """The memory behind an object with `__dlpack__`, or a capsule; `stream` as in from_any."""
     try:
         tensor = value
         if getattr(value, "__dlpack_device__", lambda: (0, 0))()[0] == _DLPACK_CUDA:
-            tensor = value.__dlpack__(stream=stream)
+            tensor = value.__dlpack__(stream=LEGACY_STREAM if stream is None else stream)
         number, shape, strides, address, owner, device = _native.import_dlpack(tensor)
     except TypeError as error:
         raise InvalidArgument(
             f"{what} is a {type(value).__name__}, whose DLPack form is not in the CPU's or an NVIDIA "
             "GPU's memory or cannot be read"
         ) from error
+    if device != HOST and stream is None:
+        _native.wait_for_gpu(device)
     if number == 0:
         raise InvalidArgument(f"{what} has a dtype that no model takes; supported are {NAMES}")
     if _is_dense(shape, strides):

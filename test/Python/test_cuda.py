@@ -98,6 +98,8 @@ def test_options(gpu, tiny_gpu):
         assert open_with(user_compute_stream="0").get_provider_options() == {
             CUDA: {"device_id": "0"}
         }
+        unset = {f"gpu_external_{what}": "0" for what in ("alloc", "free", "empty_cache")}
+        open_with(**unset, gpu_mem_limit="18446744073709551615")  # as onnxruntime gives them back
     with pytest.warns(UserWarning, match="'gpu_mem_limit' has no effect: memory is planned"):
         open_with(gpu_mem_limit=2 << 30)
     with pytest.raises(permalloy.InvalidArgument, match="'gpu_external_alloc' is unsupported: dev"):
@@ -149,6 +151,38 @@ def test_streams_of_the_caller(stream, tiny_gpu):
     binding = session.io_binding()
     binding.bind_cpu_input("x", Foreign())
     assert asked == [handle.value] * 2
+
+
+def test_values_are_complete_when_they_are_made(stream, tiny_gpu):
+    """Another package's tensor comes behind the legacy stream, which the session's does not wait for."""
+    driver, handle = stream
+    inputs = feed(2, 3)
+    x = permalloy.OrtValue.ortvalue_from_numpy(inputs["x"], "cuda")
+    options = {"user_compute_stream": str(handle.value)}
+    session = permalloy.InferenceSession(tiny_gpu, providers=[(CUDA, options)])
+
+    class Foreign:
+        def __init__(self):
+            self.place = permalloy.OrtValue.ortvalue_from_shape_and_type(
+                x.shape(), np.float32, "cuda"
+            )
+
+        def __dlpack_device__(self):
+            return self.place.__dlpack_device__()
+
+        def __dlpack__(self, *, stream=None, **arguments):
+            addresses = (ctypes.c_uint64(value.data_ptr()) for value in (self.place, x))
+            size = ctypes.c_size_t(inputs["x"].nbytes)
+            assert driver.cuMemcpyDtoDAsync_v2(*addresses, size, ctypes.c_void_p(stream)) == 0
+            return self.place.__dlpack__(**arguments)
+
+    for make in (permalloy.OrtValue, permalloy.OrtValue.from_dlpack):
+        binding = session.io_binding()
+        binding.bind_ortvalue_input("x", make(Foreign()))
+        binding.bind_cpu_input("m", inputs["m"])
+        binding.bind_output("y")
+        session.run_with_iobinding(binding)
+        np.testing.assert_array_equal(binding.copy_outputs_to_cpu()[0], expected(inputs)[0])
 
 
 def test_says_what_is_missing(gpu, tiny, tiny_gpu):

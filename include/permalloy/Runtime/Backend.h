@@ -19,6 +19,12 @@ public:
   virtual void *buffer(size_t index) const = 0;
 };
 
+/// What became of runs so far.
+struct GraphCounts {
+  uint64_t launches = 0; ///< of graphs: runs that went to a GPU as one launch
+  uint64_t nodesSet = 0; ///< of graphs, anew for such a run
+};
+
 /// Memory that is kept for later runs, and can be given back at any time.
 class IdleMemory {
 public:
@@ -37,6 +43,7 @@ public:
   virtual int device() const = 0;
   /// The target whose code runs: "x86-64-v3", "sm_80".
   virtual const std::string &target() const = 0;
+  virtual GraphCounts graphCounts() const { return {}; }
   /// For a call in flight.
   virtual std::unique_ptr<CallContext> makeContext() const = 0;
   /// Buffers of these sizes with undefined contents; `what` they are is for errors.

@@ -28,6 +28,8 @@ Result<GpuInfo> findGpu(int number);
 
 /// Memory of a GPU, aligned to 256 bytes, with undefined contents; freed with its owner.
 Result<std::shared_ptr<void>> allocateOnGpu(int number, uint64_t bytes);
+/// Waits for the legacy default stream of a GPU.
+Status waitForGpu(int number);
 /// Copies between the memory of this process and that of one GPU, or within either; done when it returns. Work of the legacy default
 /// stream is done before.
 Status copyMemory(const TensorMemory &to, const TensorMemory &from, uint64_t bytes);

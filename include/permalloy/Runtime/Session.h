@@ -72,6 +72,8 @@ public:
   int device() const { return backend_->device(); }
   /// The target whose code runs, "x86-64-v3".
   const std::string &target() const { return backend_->target(); }
+  /// Of all runs so far; on the CPU there are none.
+  GraphCounts graphCounts() const { return backend_->graphCounts(); }
   /// On a CPU: the target as an index into Program::targets.
   size_t targetIndex() const { return target_; }
   /// Of a run; on a GPU 1, the calling one.

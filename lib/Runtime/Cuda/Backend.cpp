@@ -31,12 +31,14 @@ public:
       : artifact_(std::move(artifact)), model_(std::move(model)), device_(model_->device()),
         stream_(stream) {}
 
+  GraphCounts graphCounts() const override { return {counts_->launches, counts_->nodesSet}; }
+
   int device() const override { return device_->info().number; }
   const std::string &target() const override {
     return artifact_->devices().targets[model_->target()].name;
   }
   std::unique_ptr<CallContext> makeContext() const override {
-    return std::make_unique<DeviceContext>(*artifact_, model_, stream_);
+    return std::make_unique<DeviceContext>(*artifact_, model_, stream_, counts_);
   }
   Result<std::unique_ptr<BufferSet>> allocate(std::span<const uint64_t> sizes,
                                               const std::string &what) const override;
@@ -52,6 +54,7 @@ private:
   std::shared_ptr<const LoadedModel> model_;
   std::shared_ptr<const Device> device_;
   const StreamHandle stream_;
+  const std::shared_ptr<GraphCounters> counts_ = std::make_shared<GraphCounters>();
   mutable std::mutex copyLock_; ///< of what follows
   mutable WorkStream copyStream_;
 };
@@ -169,11 +172,26 @@ Status DeviceBackend::copyRows(const Copy2D &copy) const {
   return {};
 }
 
+static Status checkStream(const Device &device, StreamHandle stream) {
+  if (!stream)
+    return {};
+  Device::Scope scope(device);
+  ContextHandle context = nullptr;
+  PERMALLOY_CUDA_TRY(device.driver(), streamContext(stream, &context),
+                     "ask about the stream that the session was given");
+  if (context != device.context())
+    return {StatusCode::invalidArgument,
+            "the stream that the session was given is of another GPU or context; a session on " +
+                device.info().text() + " takes streams of that GPU's primary context"};
+  return {};
+}
+
 Result<std::shared_ptr<Backend>> openBackend(std::shared_ptr<const Artifact> artifact, int number,
                                              void *stream) {
   Result<std::shared_ptr<Device>> device = Device::open(number);
   if (!device.ok())
     return device.status();
+  PERMALLOY_TRY(checkStream(**device, static_cast<StreamHandle>(stream)));
   Result<std::shared_ptr<const LoadedModel>> model = LoadedModel::load(*artifact, *device);
   if (!model.ok())
     return model.status();
@@ -200,6 +218,16 @@ Result<std::shared_ptr<void>> allocateOnGpu(int number, uint64_t bytes) {
     return memory.status();
   auto owner = std::make_shared<DeviceMemory>(std::move(*memory));
   return std::shared_ptr<void>(owner, reinterpret_cast<void *>(owner->address()));
+}
+
+Status waitForGpu(int number) {
+  Result<std::shared_ptr<Device>> device = Device::open(number);
+  if (!device.ok())
+    return device.status();
+  Device::Scope scope(**device);
+  PERMALLOY_CUDA_TRY((*device)->driver(), waitForStream(cuda::legacyStream()),
+                     "wait for " + (*device)->info().text());
+  return {};
 }
 
 Status copyMemory(const TensorMemory &to, const TensorMemory &from, uint64_t bytes) {

@@ -121,6 +121,8 @@ Device::Scope::~Scope() {
 }
 
 void Device::offer(std::weak_ptr<IdleMemory> idle) const {
+  if (!isOfThisProcess()) // a thread of the parent's may have held the lock
+    return;
   std::lock_guard guard(idleLock_);
   std::erase_if(idle_, [](const auto &known) { return known.expired(); });
   idle_.push_back(std::move(idle));

@@ -54,7 +54,7 @@ public:
     const Device *device_; ///< null: nothing to give back
   };
 
-  /// Memory to free where there is not enough.
+  /// Memory to free where there is not enough. In a child of fork() it does nothing.
   void offer(std::weak_ptr<IdleMemory> idle) const;
   /// What `allocate`, a call of the driver, gives back; where that lacks memory and what was
   /// offered could be freed, what it gives back then.
@@ -78,6 +78,14 @@ private:
   mutable std::mutex idleLock_;
   mutable std::vector<std::weak_ptr<IdleMemory>> idle_; ///< of sessions on this device
 };
+
+/// PERMALLOY_CUDA_TRY for a call that takes memory: Device::tryTwice.
+#define PERMALLOY_CUDA_TRY_TWICE(device, call, doing)                                              \
+  do {                                                                                             \
+    int cudaError = (device).tryTwice([&] { return (device).driver().call; });                     \
+    if (cudaError != ::permalloy::cuda::kSuccess)                                                  \
+      return (device).driver().failure(cudaError, doing);                                          \
+  } while (false)
 
 /// A block of device memory, aligned to kDeviceAlignment.
 class DeviceMemory {

@@ -1,5 +1,4 @@
-//===- DeviceContext.cpp - one call on a GPU ---------------------*- C++
-//-*-===//
+//===- DeviceContext.cpp - one call on a GPU ---------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "DeviceContext.h"
 
@@ -10,9 +9,9 @@ namespace permalloy::cuda {
 using namespace artifact;
 
 DeviceContext::DeviceContext(const Artifact &artifact, std::shared_ptr<const LoadedModel> model,
-                             StreamHandle stream)
+                             StreamHandle stream, std::shared_ptr<GraphCounters> counts)
     : CallContext(artifact), model_(std::move(model)), device_(model_->device()),
-      callersStream_(stream), graphs_(device_),
+      callersStream_(stream), graphs_(device_), counts_(std::move(counts)),
       isStraight_(std::ranges::all_of(program(),
                                       [](const Step &step) {
                                         return step.kind == StepKind::launch ||
@@ -33,17 +32,33 @@ DeviceContext::~DeviceContext() {
 
 //===-- Memory ------------------------------------------------------------===//
 
+/// What is recorded runs later, or never: nothing of a run could be waited for.
+Status DeviceContext::checkCapture() const {
+  if (!callersStream_)
+    return {};
+  Device::Scope scope(*device_);
+  int status = 0;
+  PERMALLOY_CUDA_TRY(device_->driver(), captureStatus(callersStream_, &status),
+                     "ask about the caller's stream");
+  if (status != 0)
+    return {StatusCode::unsupported, "the session's stream is being captured into a graph; a run "
+                                     "waits for its work, and makes graphs by itself: run it "
+                                     "outside of the capture"};
+  return {};
+}
+
 /// What a context needs whatever the sizes; once.
 Status DeviceContext::start() {
   PERMALLOY_TRY(device_->checkProcess());
+  PERMALLOY_TRY(checkCapture());
   if (word_)
     return {};
   PERMALLOY_TRY(stream_.start(device_, callersStream_));
   transfers_.emplace(device_, stream_.get());
   dataSlots_.resize(artifact_.manifest().symbols.size());
   Device::Scope scope(*device_);
-  PERMALLOY_CUDA_TRY(device_->driver(), allocateHost(&word_, sizeof(int64_t), 0),
-                     "reserve pinned memory");
+  PERMALLOY_CUDA_TRY_TWICE(*device_, allocateHost(&word_, sizeof(int64_t), 0),
+                           "reserve pinned memory");
   return {};
 }
 
@@ -76,15 +91,21 @@ Status DeviceContext::placeScratch() {
       bytes = std::max(bytes, value(step.grids[model_->target()].scratchBytes));
   DevicePointer before = scratch_.address();
   uint64_t size = scratch_.size();
-  PERMALLOY_TRY(DeviceMemory::reserve(scratch_, device_, kCounterBytes + bytes,
-                                      "the scratch memory of these shapes"));
-  if (scratch_.address() == before && scratch_.size() == size)
-    return {};
-  isMoved_ = true;
-  Device::Scope scope(*device_);
-  PERMALLOY_CUDA_TRY(device_->driver(),
-                     setBytes(scratch_.address(), 0, kCounterBytes, stream_.get()),
-                     "clear counters");
+  Status status = DeviceMemory::reserve(scratch_, device_, kCounterBytes + bytes,
+                                        "the scratch memory of these shapes");
+  if (scratch_.address() != before || scratch_.size() != size) {
+    isMoved_ = true;
+    areCountersClear_ = false;
+  }
+  return status;
+}
+
+/// Before the launches of a run, in its stream.
+Status DeviceContext::clearCounters() {
+  if (!areCountersClear_)
+    PERMALLOY_CUDA_TRY(device_->driver(),
+                       setBytes(scratch_.address(), 0, kCounterBytes, stream_.get()),
+                       "clear counters");
   return {};
 }
 

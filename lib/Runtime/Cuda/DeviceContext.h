@@ -1,20 +1,17 @@
-//===- DeviceContext.h - one call on a GPU -----------------------*- C++
-//-*-===//
+//===- DeviceContext.h - one call on a GPU -----------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Memory of a call on the device, each block grown and never shrunk:
 //
-//   arena    slot 0 | slot 1 | ...             at multiples of 256 bytes, as on
-//   the CPU staging  input 0 | ... | output 0 | ...    of tensors that lie on
-//   the host, or off 16 bytes scratch  4,096 counters of 32 bits | scratch
-//                                              the counters are 0 between
-//                                              launches
+//   arena    slot 0 | slot 1 | ...              at multiples of 256 bytes, as on the CPU
+//   staging  input 0 | ... | output 0 | ...     of tensors that lie on the host, or off 16 bytes
+//   scratch  4,096 counters of 32 bits | scratch
+//                                               the counters are 0 between launches
 //   bounce   copies of operands that begin off 16 bytes in a slot
 //
-// All of a run is put into one stream in the order of the steps: inputs through
-// pinned memory, launches, outputs back. The host waits where the program jumps
-// or binds a size by what a step computed (one byte or eight come back), and at
-// the end.
+// All of a run is put into one stream in the order of the steps: inputs through pinned memory,
+// launches, outputs back. The host waits where the program jumps or binds a size by what a step
+// computed (one byte or eight come back), and at the end.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_LIB_RUNTIME_CUDA_DEVICECONTEXT_H
@@ -27,8 +24,7 @@
 
 namespace permalloy::cuda {
 
-/// Counters before the scratch of a launch: zero when it begins, and it leaves
-/// them so.
+/// Counters before the scratch of a launch: zero when it begins, and it leaves them so.
 constexpr uint64_t kCounters = 4096;
 constexpr uint64_t kCounterBytes = kCounters * sizeof(uint32_t);
 /// What kernels may take the beginning of each buffer to be aligned to.
@@ -43,9 +39,9 @@ inline DevicePointer toAddress(const void *pointer) {
 
 class DeviceContext final : public CallContext {
 public:
-  /// `stream`: the caller's, or null.
+  /// `stream`: the caller's, or null. `counts`: where its graphs are counted.
   DeviceContext(const Artifact &artifact, std::shared_ptr<const LoadedModel> model,
-                StreamHandle stream);
+                StreamHandle stream, std::shared_ptr<GraphCounters> counts);
   ~DeviceContext() override;
 
   uint64_t memoryBytes() const override;
@@ -79,6 +75,8 @@ private:
   Status finishBinding(bool inRun) override;
 
   Status start();
+  Status checkCapture() const;
+  Status clearCounters();
   Status runAll(std::span<const InputTensor> inputs, std::span<const TensorMemory> outputs,
                 std::span<void *const> caches, const RunOptions &options);
   Status placeArena(Arena &arena, std::span<const uint64_t> sizes, const std::string &what);
@@ -113,13 +111,14 @@ private:
   std::optional<Transfers> transfers_;
   std::vector<Event> marks_; ///< of a profile
   Graphs graphs_;
-  bool isStraight_;      ///< no step depends on what another computed, so that runs
-                         ///< can be graphs
+  const std::shared_ptr<GraphCounters> counts_;
+  bool isStraight_;      ///< no step depends on what another computed, so that runs can be graphs
   void *word_ = nullptr; ///< pinned, 8 bytes: what jumps and binds read
 
   Arena slots_;
   std::vector<Arena> dataSlots_; ///< by symbol
   DeviceMemory staging_, scratch_, bounce_;
+  bool areCountersClear_ = false; ///< in scratch_; true once a wait has followed
   uint64_t stagingBytes_ = 0;
   std::vector<uint64_t> inputPlaces_, outputPlaces_; ///< in staging_
   std::vector<Grid> grids_;                          ///< as steps_

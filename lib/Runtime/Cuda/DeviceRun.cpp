@@ -23,10 +23,11 @@ Status DeviceContext::putWork(size_t index) {
     }
     size_t bytes = work.words * sizeof(uint64_t);
     void *extra[] = {kParameterBuffer, words, kParameterBytes, &bytes, nullptr};
-    PERMALLOY_CUDA_TRY(driver,
-                       launch(work.function, work.blocks, 1, 1, work.threads, 1, 1,
-                              work.sharedBytes, stream_.get(), nullptr, extra),
-                       "launch '" + program()[index].name + "'");
+    // Twice: drivers load a kernel at its first launch.
+    PERMALLOY_CUDA_TRY_TWICE(*device_,
+                             launch(work.function, work.blocks, 1, 1, work.threads, 1, 1,
+                                    work.sharedBytes, stream_.get(), nullptr, extra),
+                             "launch '" + program()[index].name + "'");
   }
   return {};
 }
@@ -63,6 +64,7 @@ Status DeviceContext::runStep(size_t index, size_t &next) {
     int64_t bound = 0;
     PERMALLOY_TRY(readBack(buffers[0], &bound, sizeof bound));
     PERMALLOY_TRY(bindSymbol(static_cast<uint32_t>(step.target), bound));
+    PERMALLOY_TRY(clearCounters());
     return patchBuffers();
   }
   }
@@ -119,7 +121,10 @@ Status DeviceContext::runSteps(const RunOptions &options, RunRecord *record) {
 Status DeviceContext::runAsGraph(const RunOptions &options) {
   if (options.terminated())
     return terminatedBefore(0);
+  uint64_t launches = graphs_.launches(), nodes = graphs_.nodesSet();
   Result<bool> launched = graphs_.launch(work_, stream_.get());
+  counts_->launches += graphs_.launches() - launches;
+  counts_->nodesSet += graphs_.nodesSet() - nodes;
   if (!launched.ok())
     return launched.status();
   return *launched ? Status() : runSteps(options, nullptr);
@@ -130,6 +135,7 @@ Status DeviceContext::run(std::span<const InputTensor> inputs,
                           ThreadPool *, const RunOptions &options) {
   std::ranges::fill(options.stepNanoseconds, 0);
   PERMALLOY_TRY(device_->checkProcess());
+  PERMALLOY_TRY(checkCapture());
   Device::Scope scope(*device_);
   Status status = runAll(inputs, outputs, caches, options);
   if (!status.ok())
@@ -150,12 +156,14 @@ Status DeviceContext::runAll(std::span<const InputTensor> inputs,
   PERMALLOY_TRY(checkCallersMemory());
   PERMALLOY_TRY(waitForCaller());
   PERMALLOY_TRY(uploadInputs());
+  PERMALLOY_TRY(clearCounters());
   PERMALLOY_TRY(patchBuffers());
   int64_t begin = monotonicNanoseconds();
   PERMALLOY_TRY(isStraight_ && !isViolated_ && !wanted
                     ? runAsGraph(options)
                     : runSteps(options, wanted ? record : nullptr));
   PERMALLOY_TRY(downloadOutputs());
+  areCountersClear_ = true; // all is done, and launches leave them so
   if (wanted)
     PERMALLOY_TRY(takeTimes(*record, begin));
   if (!options.stepNanoseconds.empty())

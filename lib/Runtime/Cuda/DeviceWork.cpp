@@ -1,5 +1,4 @@
-//===- DeviceWork.cpp - the work of a call on a GPU ---------------*- C++
-//-*-===//
+//===- DeviceWork.cpp - the work of a call on a GPU ---------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "DeviceContext.h"
 
@@ -9,9 +8,9 @@ namespace permalloy::cuda {
 
 using namespace artifact;
 
-/// Launches take operands at multiples of 16 bytes. One of a step's that lies
-/// elsewhere is copied from there to the end of what it lies in, and back when
-/// it may have been written. `end` is where the copies so far end in bounce_.
+/// Launches take operands at multiples of 16 bytes. One of a step's that lies elsewhere is copied
+/// from there to the end of what it lies in, and back when it may have been written. `end` is where
+/// the copies so far end in bounce_.
 Status DeviceContext::findBounces(size_t index, uint64_t &end) {
   const Step &step = program()[index];
   size_t first = bounces_.size();
@@ -26,10 +25,9 @@ Status DeviceContext::findBounces(size_t index, uint64_t &end) {
                                                    other.index == operand.index &&
                                                    value(other.offset) != value(operand.offset))
         return {StatusCode::unsupported,
-                "step '" + step.name +
-                    "' has two operands in one buffer, of which one begins at "
-                    "byte " +
-                    std::to_string(value(operand.offset)) + "; GPUs take multiples of 16"};
+                "step '" + step.name + "' has two operands in one buffer, of which one begins at "
+                    "byte " + std::to_string(value(operand.offset)) +
+                    "; GPUs take multiples of 16"};
     auto same = std::find_if(bounces_.begin() + static_cast<ptrdiff_t>(first), bounces_.end(),
                              [&](const Bounce &b) { return b.address == address; });
     bool isWritten = operand.kind != OperandKind::weight && operand.kind != OperandKind::input &&
@@ -49,8 +47,8 @@ bool DeviceContext::hasWork(size_t index) const {
                                      : step.kind == StepKind::launch && grids_[index].blocks > 0;
 }
 
-/// The words of step `index`, which has work: of a copy target, source and
-/// bytes, of a launch buffers, scalars and scratch, 64 bits each.
+/// The words of step `index`, which has work: of a copy target, source and bytes, of a launch
+/// buffers, scalars and scratch, 64 bits each.
 size_t DeviceContext::wordsOf(size_t index) const {
   const Step &step = program()[index];
   return step.kind == StepKind::copy ? 3 : step.operands.size() + step.scalars.size() + 1;
@@ -111,8 +109,7 @@ void DeviceContext::listAll() {
   firstItems_.push_back(work_.items.size());
 }
 
-/// Brings the list to the steps that are new; false where the list has other
-/// items then.
+/// Brings the list to the steps that are new; false where the list has other items then.
 bool DeviceContext::relist() {
   if (firstItems_.size() != steps_.size() + 1)
     return false;
@@ -153,8 +150,7 @@ Status DeviceContext::listWork() {
   return {};
 }
 
-/// Fills in the addresses that the caller brings, and lists the work where
-/// anything is new.
+/// Fills in the addresses that the caller brings, and lists the work where anything is new.
 Status DeviceContext::patchBuffers() {
   for (const Patch &patch : patches_) {
     DevicePointer base = patch.kind == OperandKind::cache   ? toAddress(caches_[patch.index])

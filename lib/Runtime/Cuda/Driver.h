@@ -144,6 +144,8 @@ static_assert(sizeof(KernelParameters) == 56);
   F(createStream, "cuStreamCreate", (StreamHandle * stream, unsigned flags))                       \
   F(destroyStream, "cuStreamDestroy_v2", (StreamHandle stream))                                    \
   F(waitForStream, "cuStreamSynchronize", (StreamHandle stream))                                   \
+  F(streamContext, "cuStreamGetCtx", (StreamHandle stream, ContextHandle * context))               \
+  F(captureStatus, "cuStreamIsCapturing", (StreamHandle stream, int *status))                      \
   F(waitForEventOn, "cuStreamWaitEvent", (StreamHandle stream, EventHandle event, unsigned flags)) \
   F(createEvent, "cuEventCreate", (EventHandle * event, unsigned flags))                           \
   F(destroyEvent, "cuEventDestroy_v2", (EventHandle event))                                        \

@@ -28,6 +28,13 @@ struct KernelNode {
 };
 } // namespace
 
+/// Bytes that drivers take for a row, as which a node copies.
+static constexpr uint64_t kMostRow = INT32_MAX;
+
+static bool fitsNode(const Work &work, const WorkList &list) {
+  return work.function || list.wordsOf(work)[2] <= kMostRow;
+}
+
 static Copy3D copyNode(const uint64_t *words) {
   Copy3D copy;
   copy.toKind = copy.fromKind = kDeviceMemoryKind;
@@ -67,7 +74,7 @@ void Graph::freeze() {
 }
 
 /// Each node waits for the one before, as in a stream.
-bool Graph::addNode(const Work &work) {
+int Graph::addNode(const Work &work) {
   const Driver &driver = device_->driver();
   const GraphNodeHandle *before = nodes_.empty() ? nullptr : &nodes_.back();
   GraphNodeHandle node = nullptr;
@@ -80,24 +87,25 @@ bool Graph::addNode(const Work &work) {
     error = driver.addCopyNode(&node, graph_, before, before != nullptr, &copy, device_->context());
   }
   nodes_.push_back(node);
-  return error == kSuccess;
+  return error;
 }
 
-bool Graph::build(const WorkList &work) {
+int Graph::build(const WorkList &work) {
   const Driver &driver = device_->driver();
   destroy();
   work_ = work;
   nodes_.reserve(work_.items.size());
-  bool isBuilt =
-      driver.createGraph(&graph_, 0) == kSuccess &&
-      std::ranges::all_of(work_.items, [&](const Work &item) { return addNode(item); }) &&
-      driver.graphInstantiate(&exec_, graph_, 0) == kSuccess;
-  if (!isBuilt)
+  int error = driver.createGraph(&graph_, 0);
+  for (size_t i = 0; i < work_.items.size() && error == kSuccess; ++i)
+    error = addNode(work_.items[i]);
+  if (error == kSuccess)
+    error = driver.graphInstantiate(&exec_, graph_, 0);
+  if (error != kSuccess)
     destroy();
-  return isBuilt;
+  return error;
 }
 
-bool Graph::update(const WorkList &work) {
+int Graph::update(const WorkList &work, uint64_t &set) {
   const Driver &driver = device_->driver();
   for (size_t i = 0; i < work.items.size(); ++i) {
     if (!work.differsAt(i, work_))
@@ -112,10 +120,11 @@ bool Graph::update(const WorkList &work) {
       error = driver.setCopyNode(exec_, nodes_[i], &copy, device_->context());
     }
     if (error != kSuccess)
-      return destroy(), false;
+      return destroy(), error;
+    ++set;
   }
   work_ = work;
-  return true;
+  return kSuccess;
 }
 
 bool Graph::holds(const WorkList &work) const {
@@ -127,9 +136,8 @@ bool Graph::holds(const WorkList &work) const {
   return true;
 }
 
-Status Graph::launch(StreamHandle stream) const {
-  PERMALLOY_CUDA_TRY(device_->driver(), launchGraph(exec_, stream), "launch a graph");
-  return {};
+int Graph::launch(StreamHandle stream) const {
+  return device_->tryTwice([&] { return device_->driver().launchGraph(exec_, stream); });
 }
 
 //===-- Graphs ------------------------------------------------------------===//
@@ -162,23 +170,31 @@ bool Graphs::cameBefore(const WorkList &work) {
 
 /// A graph of its own for work that came before.
 Graph *Graphs::repeated(const WorkList &work) {
+  if (isRepeatedRefused_)
+    return nullptr;
   if (entries_.size() == kMost)
     entries_.erase(std::ranges::min_element(entries_, {}, &Entry::used));
   Graph graph(device_);
-  isRefused_ = !graph.build(work);
+  int error = device_->tryTwice([&] { return graph.build(work); });
+  isRepeatedRefused_ = error != kSuccess && error != kOutOfMemory;
   graph.freeze();
-  return isRefused_ ? nullptr : &entries_.emplace_back(std::move(graph), runs_).graph;
+  return error ? nullptr : &entries_.emplace_back(std::move(graph), runs_).graph;
 }
 
 /// The graph that follows, brought to `work`.
 Graph *Graphs::moved(const WorkList &work) {
-  isRefused_ = moving_.hasShapeOf(work) ? !moving_.update(work) : !moving_.build(work);
-  return isRefused_ ? nullptr : &moving_;
+  if (isMovingRefused_)
+    return nullptr;
+  int error = moving_.hasShapeOf(work) ? moving_.update(work, nodesSet_)
+                                       : device_->tryTwice([&] { return moving_.build(work); });
+  isMovingRefused_ = error != kSuccess && error != kOutOfMemory;
+  return error ? nullptr : &moving_;
 }
 
 /// Null where there is none to be.
 Graph *Graphs::graphOf(const WorkList &work) {
-  if (isRefused_ || work.items.empty() || !device_->driver().graphInstantiate)
+  if (work.items.empty() || !device_->driver().graphInstantiate ||
+      !std::ranges::all_of(work.items, [&](const Work &item) { return fitsNode(item, work); }))
     return nullptr;
   ++runs_;
   for (Entry &entry : entries_)
@@ -197,8 +213,18 @@ Result<bool> Graphs::launch(const WorkList &work, StreamHandle stream) {
   Graph *graph = graphOf(work);
   if (!graph)
     return false;
-  PERMALLOY_TRY(graph->launch(stream));
+  int error = graph->launch(stream);
+  if (error == kOutOfMemory)
+    return drop(*graph), false;
+  if (error != kSuccess)
+    return device_->driver().failure(error, "launch a graph");
+  ++launches_;
   return true;
+}
+
+void Graphs::drop(Graph &graph) {
+  graph.destroy();
+  std::erase_if(entries_, [](const Entry &entry) { return entry.graph.isEmpty(); });
 }
 
 } // namespace permalloy::cuda

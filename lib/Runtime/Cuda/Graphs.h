@@ -34,19 +34,20 @@ public:
   Graph &operator=(Graph &&other) noexcept;
   ~Graph() { destroy(); }
 
-  /// False where the driver refuses; then it holds nothing.
-  bool build(const WorkList &work);
-  /// The same for work of the same shape: sets the nodes that differ.
-  bool update(const WorkList &work);
+  /// What the driver gives back; after a failure it holds nothing.
+  int build(const WorkList &work);
+  /// The same for work of the same shape: sets the nodes that differ, and counts them.
+  int update(const WorkList &work, uint64_t &set);
   /// It is not updated any more.
   void freeze();
   bool holds(const WorkList &work) const;
   bool hasShapeOf(const WorkList &work) const { return exec_ && work_.hasShapeOf(work); }
-  Status launch(StreamHandle stream) const;
+  bool isEmpty() const { return !exec_; }
+  int launch(StreamHandle stream) const;
+  void destroy();
 
 private:
-  bool addNode(const Work &work);
-  void destroy();
+  int addNode(const Work &work);
 
   std::shared_ptr<const Device> device_;
   WorkList work_;
@@ -64,8 +65,11 @@ public:
   explicit Graphs(std::shared_ptr<const Device> device)
       : device_(std::move(device)), moving_(device_) {}
 
-  /// Launches a graph of `work`. False where `work` is to be put into the stream piece by piece.
+  /// Launches a graph of `work`. False where `work` is to be put into the stream piece by piece, as
+  /// it is where there is no memory for a graph.
   Result<bool> launch(const WorkList &work, StreamHandle stream);
+  uint64_t launches() const { return launches_; }
+  uint64_t nodesSet() const { return nodesSet_; }
 
 private:
   struct Entry {
@@ -76,14 +80,16 @@ private:
   Graph *repeated(const WorkList &work);
   Graph *moved(const WorkList &work);
   Graph *graphOf(const WorkList &work);
+  void drop(Graph &graph);
 
   std::shared_ptr<const Device> device_;
   std::vector<Entry> entries_;
-  uint64_t runs_ = 0;
+  uint64_t runs_ = 0, launches_ = 0, nodesSet_ = 0;
   std::array<uint64_t, kMost> seen_ = {}; ///< hashes of runs; one too many costs a graph
   Graph moving_;                          ///< follows runs that change little
   WorkList last_;                         ///< of the run before
-  bool isRefused_ = false;                ///< by the driver: it is not asked again
+  /// By the driver, of each kind: it is not asked again.
+  bool isRepeatedRefused_ = false, isMovingRefused_ = false;
 };
 
 } // namespace permalloy::cuda

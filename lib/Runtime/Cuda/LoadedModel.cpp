@@ -96,9 +96,11 @@ Status LoadedModel::compilePtx(const Artifact &artifact, size_t index, const std
   std::string ptx(reinterpret_cast<const char *>(text.data()), text.size()); // with a 0 behind it
   char log[1024] = "";
   int options[] = {kJitErrorLog, kJitErrorLogBytes};
-  void *values[] = {log, reinterpret_cast<void *>(sizeof log - 1)};
-  int error = device_->tryTwice(
-      [&] { return device_->driver().loadModule(&module, ptx.c_str(), 2, options, values); });
+  int error = device_->tryTwice([&] {
+    // The driver writes the log's length to the place of its size.
+    void *values[] = {log, reinterpret_cast<void *>(sizeof log - 1)};
+    return device_->driver().loadModule(&module, ptx.c_str(), 2, options, values);
+  });
   if (error == kSuccess)
     return {};
   std::string doing = "compile kernel '" + name + "' for " + device_->info().text() + refusal;
@@ -108,8 +110,8 @@ Status LoadedModel::compilePtx(const Artifact &artifact, size_t index, const std
                 versionText(device_->driver().version) + ", which lacks " + ptxVersion(ptx) +
                 "; update it" +
                 (refusal.empty() ? ", or compile the model where ptxas is found" : "")};
-  std::string said = device_->driver().failure(error, doing).message();
-  return {StatusCode::deviceFailed, said + (*log ? ": " + std::string(log) : "")};
+  Status failure = device_->driver().failure(error, doing);
+  return {failure.code(), failure.message() + (*log ? ": " + std::string(log) : "")};
 }
 
 Status LoadedModel::loadModule(const Artifact &artifact, size_t index, ModuleHandle &module) {

@@ -83,13 +83,15 @@ void GpuTimer::State::plan(unsigned count) {
     work.words.insert(work.words.end(), words.begin(), words.end());
   }
   graph = Graph(device);
-  hasGraph = device->driver().graphInstantiate && graph.build(work);
+  hasGraph = device->driver().graphInstantiate && graph.build(work) == kSuccess;
   planned = count;
 }
 
 Status GpuTimer::State::launchAll() {
-  if (hasGraph)
-    return graph.launch(stream.get());
+  if (hasGraph) {
+    int error = graph.launch(stream.get());
+    return error == kSuccess ? Status() : device->driver().failure(error, "launch a graph");
+  }
   for (const Work &item : work.items) {
     size_t bytes = item.words * sizeof(uint64_t);
     void *extra[] = {kParameterBuffer, const_cast<uint64_t *>(work.wordsOf(item)), kParameterBytes, &bytes, nullptr};

@@ -12,8 +12,8 @@ namespace permalloy::cuda {
 Result<Stream> Stream::create(std::shared_ptr<const Device> device) {
   Device::Scope scope(*device);
   Stream stream;
-  PERMALLOY_CUDA_TRY(device->driver(), createStream(&stream.stream_, kStreamNonBlocking),
-                     "create a stream");
+  PERMALLOY_CUDA_TRY_TWICE(*device, createStream(&stream.stream_, kStreamNonBlocking),
+                           "create a stream");
   stream.device_ = std::move(device);
   return stream;
 }
@@ -28,8 +28,8 @@ Stream::~Stream() {
 Result<Event> Event::create(std::shared_ptr<const Device> device, bool timing) {
   Device::Scope scope(*device);
   Event event;
-  PERMALLOY_CUDA_TRY(device->driver(), createEvent(&event.event_, timing ? 0 : kEventNoTiming),
-                     "create an event");
+  PERMALLOY_CUDA_TRY_TWICE(*device, createEvent(&event.event_, timing ? 0 : kEventNoTiming),
+                           "create an event");
   event.device_ = std::move(device);
   return event;
 }
@@ -78,12 +78,13 @@ void Transfers::freeHalves() {
   if (!device_->isOfThisProcess())
     return;
   Device::Scope scope(*device_);
-  for (Half &half : halves_)
-    if (half.memory) {
+  for (Half &half : halves_) {
+    if (half.isUnderWay || half.used) // else the caller's stream may be gone already
       device_->driver().waitForStream(stream_);
+    if (half.memory)
       device_->driver().freeHost(half.memory);
-      half.memory = nullptr;
-    }
+    half.memory = nullptr;
+  }
 }
 
 Status Transfers::prepare(uint64_t bytes) {
@@ -99,8 +100,8 @@ Status Transfers::prepare(uint64_t bytes) {
       return event.status();
     half.done = std::move(*event);
     void *memory = nullptr;
-    PERMALLOY_CUDA_TRY(device_->driver(), allocateHost(&memory, wanted, 0),
-                       "reserve " + std::to_string(wanted) + " bytes of pinned memory");
+    PERMALLOY_CUDA_TRY_TWICE(*device_, allocateHost(&memory, wanted, 0),
+                             "reserve " + std::to_string(wanted) + " bytes of pinned memory");
     half.memory = static_cast<std::byte *>(memory);
   }
   half_ = wanted;

@@ -1,5 +1,4 @@
-//===- Work.h - what a run puts into its stream ------------------*- C++
-//-*-===//
+//===- Work.h - what a run puts into its stream ------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #ifndef PERMALLOY_LIB_RUNTIME_CUDA_WORK_H
 #define PERMALLOY_LIB_RUNTIME_CUDA_WORK_H
@@ -7,6 +6,7 @@
 #include "Driver.h"
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 namespace permalloy::cuda {
@@ -15,9 +15,13 @@ namespace permalloy::cuda {
 struct Work {
   FunctionHandle function = nullptr; ///< null: a copy
   unsigned blocks = 0, threads = 0, sharedBytes = 0;
-  /// In WorkList::words: the parameters of a launch; target, source and bytes
-  /// of a copy.
+  /// In WorkList::words: the parameters of a launch; target, source and bytes of a copy.
   size_t firstWord = 0, words = 0;
+};
+
+/// Of all graphs of a session: GraphCounts while calls are under way.
+struct GraphCounters {
+  std::atomic<uint64_t> launches = 0, nodesSet = 0;
 };
 
 /// Work in order, each after the one before.

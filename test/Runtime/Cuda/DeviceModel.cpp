@@ -58,6 +58,7 @@ FakeGpuTest::~FakeGpuTest() {
   // Whatever a test did: sessions that are gone have left nothing behind.
   EXPECT_EQ(gpu.allocations, 0);
   EXPECT_EQ(gpu.bytes, 0u);
+  EXPECT_EQ(gpu.wrongStreams, 0u);
   for (int left : {gpu.contexts, gpu.pinned, gpu.modules, gpu.streams, gpu.events, gpu.graphs})
     EXPECT_EQ(left, 0);
 }

@@ -7,6 +7,7 @@
 #include "permalloy/Runtime/RunRecord.h"
 
 #include <functional>
+#include <map>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -166,9 +167,9 @@ TEST_F(DeviceTest, EveryAllocationMayFail) {
     ASSERT_TRUE(session);
     std::vector<OutputTensor> outputs(3);
     outputs[1].device = 0;
-    gpu.allocationsLeft = failures;
+    gpu.failing = "cuMemAlloc_v2", gpu.goodCalls = failures;
     Status status = session->run(tiny.inputs(), outputs);
-    gpu.allocationsLeft = -1;
+    gpu.failing.clear();
     done = status.ok();
     if (!done) {
       EXPECT_EQ(status.code(), StatusCode::outOfMemory) << status.message();
@@ -179,6 +180,58 @@ TEST_F(DeviceTest, EveryAllocationMayFail) {
     EXPECT_TRUE(tiny.runsRight(*session));
   }
   EXPECT_EQ(failures, 5); // slots, scratch, an output, staging
+}
+
+/// Whichever call of the driver finds no memory, however late: a run says so or does without, and the next one is right.
+TEST_F(DeviceTest, EveryCallMayLackMemory) {
+  TinyCase tiny(2, 30);
+  std::vector<std::byte> bytes = artifactBytes(withDevice(tinyModel()));
+  auto artifact = Artifact::fromMemory(bytes.data(), bytes.size(), "model.alloy");
+  ASSERT_TRUE(artifact.ok());
+  std::map<std::string, int> failed;
+  for (std::string call : {"cuMemAlloc_v2", "cuMemHostAlloc", "cuStreamCreate", "cuEventCreate", "cuMemsetD8Async", "cuModuleLoadDataEx",
+                           "cuLaunchKernel", "cuGraphCreate", "cuGraphAddKernelNode", "cuGraphInstantiateWithFlags", "cuGraphLaunch"})
+    for (bool done = false; !done; failed[call] += !done) {
+      gpu.failing = call, gpu.goodCalls = failed[call];
+      auto session = Session::create(*artifact, {.device = "cuda:0"});
+      if (!session.ok())
+        EXPECT_EQ(session.status().code(), StatusCode::outOfMemory) << session.status().message();
+      for (int i = 0; i < 3 && session.ok(); ++i) {
+        std::vector<OutputTensor> outputs(3);
+        outputs[1].device = 0;
+        Status status = (*session)->run(tiny.inputs(), outputs);
+        if (status.ok())
+          EXPECT_EQ(std::memcmp(outputs[0].data, tiny.y.data(), tiny.y.size() * 4), 0);
+        else
+          EXPECT_EQ(status.code(), StatusCode::outOfMemory) << call << ": " << status.message();
+        for (OutputTensor &output : outputs)
+          output.release();
+      }
+      done = gpu.goodCalls >= 0; // it never came to that
+      gpu.failing.clear();
+      if (!session.ok())
+        session = Session::create(*artifact, {.device = "cuda:0"});
+      ASSERT_TRUE(session.ok()) << session.status().message();
+      EXPECT_TRUE(tiny.runsRight(**session)) << call << " after " << failed[call];
+    }
+  for (const auto &[call, times] : failed)
+    EXPECT_GT(times, 0) << call;
+}
+
+/// The counters are cleared again where that did not happen: launches of the fake driver check them.
+TEST_F(DeviceTest, CountersThatWereNotCleared) {
+  auto session = open(withDevice(tinyModel()));
+  ASSERT_TRUE(session);
+  TinyCase tiny(2, 3);
+  gpu.failing = "cuMemsetD8Async", gpu.goodCalls = 0;
+  for (int i = 0; i < 2; ++i) {
+    std::vector<OutputTensor> outputs(3);
+    EXPECT_EQ(session->run(tiny.inputs(), outputs).code(), StatusCode::outOfMemory);
+  }
+  gpu.failing.clear();
+  EXPECT_TRUE(tiny.runsRight(*session));
+  gpu.failing = "cuMemsetD8Async", gpu.goodCalls = 0; // they are clear: not asked for
+  EXPECT_TRUE(tiny.runsRight(*session));
 }
 
 /// Memory that a session keeps for later runs goes to whoever needs it, once.
@@ -320,6 +373,8 @@ TEST_F(DeviceTest, DriversOlderThanPtxas) {
   EXPECT_EQ(openFails(withDevice(tinyModel())).message(), kernel + old + ", or compile the model where ptxas is found");
   gpu.refusesPtx = cuda::kInvalidPtx;
   EXPECT_EQ(openFails(withDevice(tinyModel())).message(), kernel + ": CUDA_ERROR_INVALID_PTX (218), as a test wanted it");
+  gpu.refusesPtx = cuda::kOutOfMemory;
+  EXPECT_EQ(openFails(withDevice(tinyModel())).code(), StatusCode::outOfMemory);
 }
 
 TEST_F(DeviceTest, OldDriverForTheArchitecture) {

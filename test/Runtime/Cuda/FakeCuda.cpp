@@ -107,8 +107,20 @@ static bool readImage(const void *image, Function &function) {
   return true;
 }
 
+/// Of the two options that the runtime gives: the log's size becomes its length.
+static void writeLog(unsigned count, int *options, void **values, const char *text) {
+  char *log = nullptr;
+  for (unsigned i = 0; i < count; ++i)
+    log = options[i] == kJitErrorLog ? static_cast<char *>(values[i]) : log;
+  for (unsigned i = 0; i < count; ++i)
+    if (options[i] == kJitErrorLogBytes) {
+      int length = std::snprintf(log, reinterpret_cast<size_t>(values[i]), "%s", text);
+      values[i] = reinterpret_cast<void *>(static_cast<uintptr_t>(length));
+    }
+}
+
 FAKE cuModuleLoadDataEx(ModuleHandle *module, const void *image, unsigned count, int *options, void **values) {
-  BEGIN;
+  BEGIN_TAKING;
   auto fresh = std::make_unique<Module>();
   auto function = std::make_unique<Function>();
   bool isPtx = count > 0; // the runtime asks for a log of those
@@ -117,12 +129,10 @@ FAKE cuModuleLoadDataEx(ModuleHandle *module, const void *image, unsigned count,
   if (isPtx) {
     ++state().control.ptxModules;
     if (state().control.refusesPtx)
-      return state().control.refusesPtx;
+      return writeLog(count, options, values, ""), state().control.refusesPtx;
     const char *text = static_cast<const char *>(image);
     if (!std::strstr(text, ".entry ")) {
-      for (unsigned i = 0; i < count; ++i)
-        if (options[i] == kJitErrorLog)
-          std::snprintf(static_cast<char *>(values[i]), 100, "line 1: fake syntax error");
+      writeLog(count, options, values, "line 1: fake syntax error");
       return kInvalidPtx;
     }
   } else if (readImage(image, *function)) {
@@ -212,13 +222,14 @@ int permalloy::fakecuda::makeLaunch(Function *function, unsigned blocks, unsigne
 
 FAKE cuLaunchKernel(FunctionHandle handle, unsigned blocks, unsigned blocksY, unsigned blocksZ, unsigned threads, unsigned threadsY,
                     unsigned threadsZ, unsigned shared, StreamHandle stream, void **parameters, void **extra) {
-  BEGIN;
+  BEGIN_TAKING;
   if (blocksY != 1 || blocksZ != 1 || threadsY != 1 || threadsZ != 1)
     return kInvalidValue;
   Work work;
   int error = makeLaunch(of<Function>(handle), blocks, threads, shared, parameters, extra, work);
+  ON_STREAM(stream);
   if (error == kSuccess)
-    streamOf(stream)->put(std::move(work));
+    queue->put(std::move(work));
   ++state().control.launchCalls;
   return error;
 }

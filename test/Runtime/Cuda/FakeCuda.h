@@ -9,7 +9,7 @@
 //   - Work of a stream is done when somebody waits for it, not before: a missing wait shows. Copies from pinned memory read it then.
 //   - Launches take what is aligned to 16 bytes, find the counters before their scratch zero and must leave them so; the scratch
 //     is NaN.
-//   - Calls need a current context.
+//   - Calls need a current context, and streams that are there.
 //   - Nodes of a graph that no edge orders run in the wrong order.
 //
 // What runs: a "cubin" that begins with FakeImage is code for this CPU. Of PTX and NVIDIA's own cubins the launches are recorded and
@@ -69,7 +69,11 @@ struct Control {
   bool refusesUpdates = false; ///< of nodes of graphs
   bool refusesCubins = false;  ///< as if they were of a newer ptxas
   int refusesPtx = 0;          ///< the error that PTX meets
-  int allocationsLeft = -1;    ///< of device memory until all fail; -1: none does
+  std::string failing;         ///< a function that takes memory; it finds none after `goodCalls` calls
+  int goodCalls = 0;
+  bool refusesNodes = false;   ///< where they are added to a graph
+  bool isCapturing = false;    ///< every stream, into a graph
+  bool isForeign = false;      ///< every stream: of another context
   int failingLaunch = -1;      ///< launches until one fails; -1: none
 
   std::vector<LaunchRecord> launches;
@@ -80,6 +84,7 @@ struct Control {
   uint64_t toDevice = 0, toHost = 0;     ///< bytes over the bus
   uint64_t eventRecords = 0, launchCalls = 0, graphLaunches = 0, nodeUpdates = 0, instantiations = 0;
   uint64_t allocationCalls = 0, ptxModules = 0;
+  uint64_t wrongStreams = 0; ///< calls that named a stream that is not there
 };
 
 /// Looked up by name in the library: "permalloyFakeCuda".

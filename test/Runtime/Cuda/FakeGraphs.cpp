@@ -56,6 +56,8 @@ static int checkKernel(const KernelParameters &kernel, Work &work) {
 
 static int addNode(GraphNodeHandle *handle, GraphHandle graph, const GraphNodeHandle *before,
                    size_t count, Work work, bool isCopy) {
+  if (state().control.refusesNodes)
+    return kInvalidValue;
   auto node = std::make_unique<Node>();
   for (size_t i = 0; i < count; ++i) {
     node->before.push_back(of<Node>(before[i]));
@@ -70,7 +72,7 @@ static int addNode(GraphNodeHandle *handle, GraphHandle graph, const GraphNodeHa
 }
 
 FAKE cuGraphCreate(GraphHandle *graph, unsigned flags) {
-  BEGIN;
+  BEGIN_TAKING;
   if (flags)
     return kInvalidValue;
   ++state().control.graphs;
@@ -81,7 +83,7 @@ FAKE cuGraphCreate(GraphHandle *graph, unsigned flags) {
 }
 FAKE cuGraphAddKernelNode(GraphNodeHandle *node, GraphHandle graph, const GraphNodeHandle *before,
                           size_t count, const KernelParameters *parameters) {
-  BEGIN;
+  BEGIN_TAKING;
   Work work;
   int error = checkKernel(*parameters, work);
   return error ? error : addNode(node, graph, before, count, std::move(work), false);
@@ -95,7 +97,7 @@ FAKE cuGraphAddMemcpyNode(GraphNodeHandle *node, GraphHandle graph, const GraphN
 }
 
 FAKE cuGraphInstantiateWithFlags(GraphExecHandle *handle, GraphHandle graph, unsigned long long) {
-  BEGIN;
+  BEGIN_TAKING;
   if (state().control.lacksGraphs)
     return kInvalidValue;
   auto exec = std::make_unique<GraphExec>(of<Graph>(graph));
@@ -131,7 +133,7 @@ static int setNode(GraphExecHandle handle, GraphNodeHandle node, Work work, bool
 }
 FAKE cuGraphExecKernelNodeSetParams(GraphExecHandle exec, GraphNodeHandle node,
                                     const KernelParameters *parameters) {
-  BEGIN;
+  BEGIN_TAKING;
   Work work;
   int error = checkKernel(*parameters, work);
   return error ? error : setNode(exec, node, std::move(work), false);
@@ -145,10 +147,11 @@ FAKE cuGraphExecMemcpyNodeSetParams(GraphExecHandle exec, GraphNodeHandle node, 
 }
 
 FAKE cuGraphLaunch(GraphExecHandle exec, StreamHandle stream) {
-  BEGIN;
+  BEGIN_TAKING;
+  ON_STREAM(stream);
   ++state().control.graphLaunches;
   for (const auto &[node, work] : of<GraphExec>(exec)->work)
-    streamOf(stream)->put(work);
+    queue->put(work);
   return kSuccess;
 }
 FAKE cuGraphExecDestroy(GraphExecHandle exec) {

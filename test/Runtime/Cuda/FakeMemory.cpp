@@ -6,14 +6,11 @@ using namespace permalloy;
 using namespace permalloy::fakecuda;
 
 FAKE cuMemAlloc_v2(DevicePointer *address, size_t bytes) {
-  BEGIN;
+  BEGIN_TAKING;
   Control &control = state().control;
   ++control.allocationCalls;
-  if (bytes && control.allocationsLeft == 0)
-    return kOutOfMemory;
   if (bytes == 0 || bytes > control.memory || control.bytes > control.memory - bytes)
     return bytes ? int(kOutOfMemory) : int(kInvalidValue);
-  control.allocationsLeft -= control.allocationsLeft > 0;
   size_t rounded = (bytes + 511) / 512 * 512;
   std::unique_ptr<std::byte, FreeMemory> block(static_cast<std::byte *>(std::aligned_alloc(512, rounded)));
   std::memset(block.get(), 0xff, rounded);
@@ -42,7 +39,7 @@ FAKE cuMemGetInfo_v2(size_t *free, size_t *total) {
   return kSuccess;
 }
 FAKE cuMemHostAlloc(void **memory, size_t bytes, unsigned) {
-  BEGIN;
+  BEGIN_TAKING;
   *memory = std::malloc(bytes);
   std::memset(*memory, 0xff, bytes);
   state().pinned[reinterpret_cast<uint64_t>(*memory)] = bytes;
@@ -63,13 +60,14 @@ FAKE cuMemcpyHtoDAsync_v2(DevicePointer to, const void *from, size_t bytes, Stre
   std::byte *target = hostOf(to, bytes);
   if (!target)
     return complain("a copy to the device leaves its allocation", kInvalidValue);
+  ON_STREAM(stream);
   state().control.toDevice += bytes;
   if (isPinned(from, bytes)) {
-    streamOf(stream)->put([=] { return std::memcpy(target, from, bytes), kSuccess; });
+    queue->put([=] { return std::memcpy(target, from, bytes), kSuccess; });
     return kSuccess;
   }
   const auto *first = static_cast<const std::byte *>(from);
-  streamOf(stream)->put([target, copy = std::vector<std::byte>(first, first + bytes)] { return std::memcpy(target, copy.data(), copy.size()), kSuccess; });
+  queue->put([target, copy = std::vector<std::byte>(first, first + bytes)] { return std::memcpy(target, copy.data(), copy.size()), kSuccess; });
   return kSuccess;
 }
 FAKE cuMemcpyDtoHAsync_v2(void *to, DevicePointer from, size_t bytes, StreamHandle stream) {
@@ -77,8 +75,8 @@ FAKE cuMemcpyDtoHAsync_v2(void *to, DevicePointer from, size_t bytes, StreamHand
   std::byte *source = hostOf(from, bytes);
   if (!source)
     return complain("a copy from the device leaves its allocation", kInvalidValue);
+  ON_STREAM(stream);
   state().control.toHost += bytes;
-  Stream *queue = streamOf(stream);
   queue->put([=] { return std::memcpy(to, source, bytes), kSuccess; });
   if (!isPinned(to, bytes))
     queue->run(queue->queued);
@@ -89,7 +87,8 @@ FAKE cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t bytes, St
   std::byte *target = hostOf(to, bytes), *source = hostOf(from, bytes);
   if (!target || !source)
     return complain("a copy on the device leaves its allocation", kInvalidValue);
-  streamOf(stream)->put([=] { return std::memcpy(target, source, bytes), kSuccess; });
+  ON_STREAM(stream);
+  queue->put([=] { return std::memcpy(target, source, bytes), kSuccess; });
   return kSuccess;
 }
 FAKE cuMemcpy2DAsync_v2(const Copy2D *copy, StreamHandle stream) {
@@ -101,7 +100,7 @@ FAKE cuMemcpy2DAsync_v2(const Copy2D *copy, StreamHandle stream) {
     return complain("a copy of rows leaves its allocation", kInvalidValue);
   state().control.toDevice += copy->fromKind == 1 ? copy->bytes * copy->rows : 0;
   state().control.toHost += copy->toKind == 1 ? copy->bytes * copy->rows : 0;
-  Stream *queue = streamOf(stream);
+  ON_STREAM(stream);
   queue->put([=, what = *copy] {
     for (size_t row = 0; row < what.rows; ++row)
       std::memcpy(target + row * what.toPitch, source + row * what.fromPitch, what.bytes);
@@ -112,11 +111,12 @@ FAKE cuMemcpy2DAsync_v2(const Copy2D *copy, StreamHandle stream) {
   return sticky;
 }
 FAKE cuMemsetD8Async(DevicePointer to, unsigned char value, size_t bytes, StreamHandle stream) {
-  BEGIN;
+  BEGIN_TAKING;
   std::byte *target = hostOf(to, bytes);
   if (!target)
     return complain("a memset leaves its allocation", kInvalidValue);
-  streamOf(stream)->put([=] { return std::memset(target, value, bytes), kSuccess; });
+  ON_STREAM(stream);
+  queue->put([=] { return std::memset(target, value, bytes), kSuccess; });
   return kSuccess;
 }
 FAKE cuPointerGetAttribute(void *value, int attribute, DevicePointer address) {

@@ -122,6 +122,16 @@ struct Call {
   if (call.error && call.error != sticky)                                                                                      \
   return call.error
 
+/// Of calls that take memory, which a test may let fail.
+inline bool lacksMemory(const char *function) {
+  Control &control = state().control;
+  return control.failing == function && control.goodCalls-- <= 0;
+}
+#define BEGIN_TAKING                                                                                                           \
+  BEGIN;                                                                                                                       \
+  if (lacksMemory(__func__))                                                                                                   \
+  return kOutOfMemory
+
 inline int complain(const char *what, int error) {
   std::fprintf(stderr, "fake CUDA driver: %s\n", what);
   return error;
@@ -144,7 +154,19 @@ inline bool isPinned(const void *address, size_t bytes) {
   return next != state().pinned.begin() && host + bytes <= std::prev(next)->first + std::prev(next)->second;
 }
 
-inline Stream *streamOf(StreamHandle handle) { return handle == legacyStream() || !handle ? &state().legacy : reinterpret_cast<Stream *>(handle); }
+/// Null, with a complaint, for what was destroyed or never was.
+inline Stream *streamOf(StreamHandle handle) {
+  Stream *stream = handle == legacyStream() || !handle ? &state().legacy : reinterpret_cast<Stream *>(handle);
+  if (state().streams.contains(stream))
+    return stream;
+  ++state().control.wrongStreams;
+  return complain("there is no such stream", 0), nullptr;
+}
+/// `queue`, the stream that a call names.
+#define ON_STREAM(handle)                                                                                                      \
+  Stream *queue = streamOf(handle);                                                                                            \
+  if (!queue)                                                                                                                  \
+  return kInvalidHandle
 
 inline void runAll() {
   for (Stream *stream : state().streams)

@@ -6,7 +6,7 @@ using namespace permalloy;
 using namespace permalloy::fakecuda;
 
 FAKE cuStreamCreate(StreamHandle *stream, unsigned) {
-  BEGIN;
+  BEGIN_TAKING;
   auto *fresh = new Stream();
   state().streams.insert(fresh);
   ++state().control.streams;
@@ -15,28 +15,42 @@ FAKE cuStreamCreate(StreamHandle *stream, unsigned) {
 }
 FAKE cuStreamDestroy_v2(StreamHandle stream) {
   BEGIN_RELEASE;
+  ON_STREAM(stream);
   runAll();
-  state().streams.erase(of<Stream>(stream));
-  delete of<Stream>(stream);
+  state().streams.erase(queue);
+  delete queue;
   --state().control.streams;
   return kSuccess;
 }
 FAKE cuStreamSynchronize(StreamHandle stream) {
   BEGIN;
-  Stream *queue = streamOf(stream);
+  ON_STREAM(stream);
   queue->run(queue->queued);
   return sticky;
 }
+FAKE cuStreamGetCtx(StreamHandle stream, ContextHandle *context) {
+  BEGIN;
+  ON_STREAM(stream);
+  *context = state().control.isForeign ? nullptr : contexts.back();
+  return kSuccess;
+}
+FAKE cuStreamIsCapturing(StreamHandle stream, int *status) {
+  BEGIN;
+  ON_STREAM(stream);
+  *status = state().control.isCapturing;
+  return kSuccess;
+}
 FAKE cuStreamWaitEvent(StreamHandle stream, EventHandle event, unsigned) {
   BEGIN;
+  ON_STREAM(stream);
   Stream *other = of<Event>(event)->stream;
   uint64_t ticket = of<Event>(event)->ticket;
   if (other)
-    streamOf(stream)->put([=] { return other->run(ticket), kSuccess; });
+    queue->put([=] { return other->run(ticket), kSuccess; });
   return kSuccess;
 }
 FAKE cuEventCreate(EventHandle *event, unsigned flags) {
-  BEGIN;
+  BEGIN_TAKING;
   auto *fresh = new Event();
   fresh->hasTiming = !(flags & kEventNoTiming);
   ++state().control.events;
@@ -52,10 +66,11 @@ FAKE cuEventDestroy_v2(EventHandle event) {
 }
 FAKE cuEventRecord(EventHandle event, StreamHandle stream) {
   BEGIN;
+  ON_STREAM(stream);
   auto *mark = of<Event>(event);
   ++state().control.eventRecords;
   mark->isReached = false;
-  mark->stream = streamOf(stream);
+  mark->stream = queue;
   mark->stream->put([=] { return mark->isReached = true, mark->time = std::chrono::steady_clock::now(), kSuccess; });
   mark->ticket = mark->stream->queued;
   return kSuccess;

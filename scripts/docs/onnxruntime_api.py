@@ -64,7 +64,7 @@ What differs on purpose:
   legacy default stream. onnxruntime's others choose among its kernels and allocators and change nothing; `gpu_mem_limit` warns so,
   and `gpu_external_*` and unknown names are refused.
 - `enable_profiling` gives a Chrome trace with one event per kernel launch, named after the model's nodes (docs/runtime.md).
-- `RunOptions.terminate` ends a run before its next launch with `Fail`.
+- `RunOptions.terminate` ends a run before its next launch with `Fail`; on a GPU a run that is one graph ends as a whole.
 
 `permalloy.backend` is an `onnx.backend.base.Backend`.
 """

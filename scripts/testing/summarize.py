@@ -28,13 +28,20 @@ def skip_reason(case, skipped):
     return " ".join(re.sub(r"^\S+:\d+\n", "", reason).split())
 
 
+def running(case):
+    """The test that a GoogleTest process under ctest was in when it ended, in words."""
+    output = case.findtext("system-out") or ""
+    marks = re.findall(r"^\[ +(RUN|OK|FAILED|SKIPPED) +\] (\S+)", output, re.MULTILINE)
+    return f"it ended in {marks[-1][1]}" if marks and marks[-1][0] == "RUN" else ""
+
+
 def outcome(case):
     """-> ("passed" | "failed" | "skipped", detail) of one test case."""
-    for tag in ("failure", "error"):
-        if case.find(tag) is not None:
-            return "failed", ""
-    if case.get("status") == "fail":
-        return "failed", ""
+    has_failed = any(case.find(tag) is not None for tag in ("failure", "error"))
+    if has_failed or case.get("status") == "fail":
+        return "failed", running(case)
+    if case.get("result") == "suppressed":  # GoogleTest's, of a test that was not to run
+        return "skipped", "disabled"
     skipped = case.find("skipped")
     if skipped is not None:
         # ctest says the same of a test whose program could not be started: that is a failure.
@@ -62,7 +69,8 @@ def read_share(path, entry):
     try:
         tests = list(read(path))
     except (OSError, ET.ParseError):
-        yield entry[0], "failed", entry[2] or "its process ended without a report"
+        where = f", {entry[2]}" if entry[2] else ""
+        yield entry[0], "failed", f"its process ended without a report{where}"
         return
     yield from tests
     if entry[1] == "failed" and all(result != "failed" for _, result, _ in tests):

@@ -37,6 +37,7 @@ SHARE = """<testsuites><testsuite>
 <testcase name="x" classname="T" status="run" result="completed"/>
 <testcase name="y" classname="T" status="run" result="completed"><failure message="1 is not 2"/></testcase>
 <testcase name="z" classname="T" status="run" result="skipped"><skipped message="t.cpp:1&#x0A;needs amx&#x0A;"/></testcase>
+<testcase name="DISABLED_w" classname="T" status="notrun" result="suppressed"/>
 </testsuite></testsuites>"""
 
 
@@ -48,10 +49,20 @@ def test_shares_count_as_their_tests(tmp_path):
     for name, text in (("P.1of4", passed), ("P.2of4", SHARE), ("P.3of4", passed)):
         (tmp_path / "gtest" / f"{name}.xml").write_text(text)
     code, lines = summarize(tmp_path, "ctest")
-    assert code == 1 and lines[-1] == "4 passed, 3 failed, 1 skipped"
+    assert code == 1 and lines[-1] == "4 passed, 3 failed, 2 skipped"
+    assert "skipped 1 (ctest: disabled): T::DISABLED_w" in lines
     assert "skipped 1 (ctest: needs amx): T::z" in lines and "FAILED ctest: T::y" in lines
     assert "FAILED ctest: P.3of4" in lines  # its process failed behind the tests
     assert "FAILED ctest: P.4of4: its process ended without a report" in lines
+
+
+def test_the_test_that_ended_a_share_is_named(tmp_path):
+    output = "[==========] Running 2 tests\n[ RUN      ] T.a\n[       OK ] T.a (0 ms)\n[ RUN      ] T.b/3\nsegmentation"
+    (tmp_path / "ctest.xml").write_text(
+        f'<testsuite><testcase name="P.1of1" status="fail"><failure/><system-out>{output}</system-out></testcase></testsuite>'
+    )
+    _, lines = summarize(tmp_path, "ctest")
+    assert "FAILED ctest: P.1of1: its process ended without a report, it ended in T.b/3" in lines
 
 
 def test_missing_report_fails(tmp_path):

@@ -65,7 +65,15 @@ def test_numbers_and_leaks(pack, tmp_path):
     assert report["commit"] == "0123abc" and report["capability"] == "8.0" and report["driver"].startswith("CUDA 12")
     numbers, leaks = report["rows"]
     assert numbers["what"] == "relative" and numbers["ok"] and numbers["value"] < 1e-6
+    assert numbers["graphs"] > 0 and numbers["nodes_set"] > 0
     assert leaks["what"] == "20 runs" and leaks["ok"]
+
+
+def test_runs_that_are_no_graphs_are_wrong(pack, monkeypatch):
+    folder, _ = pack
+    monkeypatch.setenv("PERMALLOY_FAKE_CUDA", "graphs=0")
+    done = check_gpu(folder, "--runs", "2")
+    assert done.returncode == 1 and "WRONG no run was a graph" in done.stdout
 
 
 def test_times(pack, tmp_path):

@@ -35,6 +35,7 @@ struct Row {
   std::string model, what, error;
   double value = NAN, limit; ///< of a check: its metric and bound; of a leak: bytes
   double us = NAN, runUs = NAN, teraflops = NAN, gbps = NAN, share = NAN, peerUs = NAN;
+  double graphs = NAN, nodesSet = NAN; ///< of a check: runs as one launch, nodes set anew
   std::string note;
   bool isRight = false;
 };
@@ -111,13 +112,18 @@ void Checker::check(const Case &entry, const Check &check) {
     row.error = wrong;
   if (row.error.empty())
     row.error = model.repeat(options_.device, bits);
+  Graphs graphs = row.error.empty() ? model.graphs() : Graphs();
+  if (row.error.empty() && model.repeatsAsGraph() && graphs.launches == 0)
+    row.error = "no run was a graph";
   if (row.error.empty() && compared != check.outputs.size())
     row.error = "an expected output is not the model's";
   if (row.error.empty() && std::isnan(row.value))
     row.error = "an output is no number, or of another size";
   row.isRight = row.error.empty() && (isCosine ? row.value >= check.limit : row.value <= check.limit);
-  if (row.error.empty())
-    row.note = model.target();
+  if (row.error.empty()) {
+    row.note = model.target() + ", " + std::to_string(graphs.launches) + " graphs, " + std::to_string(graphs.nodesSet) + " nodes set";
+    row.graphs = double(graphs.launches), row.nodesSet = double(graphs.nodesSet);
+  }
   rows_.push_back(row);
 }
 
@@ -236,7 +242,7 @@ bool Checker::writeJson(const std::string &path) const {
     const Row &row = rows_[i];
     std::fprintf(file, " {\"model\": %s, \"what\": %s, \"ok\": %s", quoted(row.model).c_str(), quoted(row.what).c_str(), row.isRight ? "true" : "false");
     for (auto [name, value] : {std::pair("value", row.value), {"limit", row.limit}, {"us", row.us}, {"run_us", row.runUs},
-                               {"tflops", row.teraflops}, {"gbps", row.gbps}, {"share_of_peak", row.share}, {"cublaslt_us", row.peerUs}})
+                               {"tflops", row.teraflops}, {"gbps", row.gbps}, {"share_of_peak", row.share}, {"cublaslt_us", row.peerUs}, {"graphs", row.graphs}, {"nodes_set", row.nodesSet}})
       if (std::isfinite(value))
         std::fprintf(file, ", \"%s\": %.9g", name, value);
     for (auto [name, text] : {std::pair("error", row.error), {"note", row.note}})

@@ -18,6 +18,11 @@ struct Times {
   size_t launches = 0;
 };
 
+/// What became of a model's runs.
+struct Graphs {
+  uint64_t launches = 0, nodesSet = 0;
+};
+
 /// A model on one device. Methods that can fail return an error, empty for success.
 class Model {
 public:
@@ -33,10 +38,15 @@ public:
   /// Runs it, and calls `use` with each output in the order of outputNames.
   template <typename F> std::string run(F use);
   std::string run();
-  /// Runs it again and again with inputs in the memory of GPU `number`, of which one more lies
-  /// elsewhere each time: as graphs whose nodes are set anew. `expected`: the bytes of each output,
-  /// empty where they are not compared.
+  /// Runs it again and again with inputs in the memory of GPU `number`: twice the same, and then with
+  /// one more that lies elsewhere each time, so as graphs whose nodes are set anew. `expected`: the
+  /// bytes of each output, empty where they are not compared.
   std::string repeat(int number, const std::vector<std::vector<char>> &expected);
+  /// Runs so far that were the launch of one graph, and nodes of graphs that were set anew for them.
+  Graphs graphs() const;
+  /// Whether a run that comes again is such a launch: no step jumps or binds a size, and no cache of
+  /// the session's lies elsewhere.
+  bool repeatsAsGraph() const;
   /// Inputs and outputs in the memory of GPU `number`, and runs for about `seconds`.
   std::string time(int number, double seconds, Times &times);
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "DeviceModel.h"
 
+#include "Cuda/Graphs.h"
 #include "Cuda/Transfers.h"
 #include "permalloy-c/permalloy.h"
 #include "permalloy/Runtime/Gpu.h"
@@ -645,6 +646,23 @@ TEST_F(GraphTest, MemoryForThemMayLack) {
   }
   EXPECT_GT(pair.device->graphCounts().launches, 8u);
   EXPECT_GT(pair.device->graphCounts().nodesSet, 8u);
+}
+
+/// Drivers take no node with rows of 2 GiB; that says nothing of other work.
+TEST_F(GraphTest, CopiesThatAreNoNodes) {
+  OnGpu from(std::vector<float>(8)), to(std::vector<float>(8));
+  auto device = *cuda::Device::open(0);
+  cuda::Device::Scope scope(*device);
+  cuda::Graphs graphs(device);
+  for (uint64_t bytes : {uint64_t(1) << 31, uint64_t(32)}) {
+    cuda::WorkList work;
+    work.addCopy(reinterpret_cast<cuda::DevicePointer>(to.data), reinterpret_cast<cuda::DevicePointer>(from.data), bytes);
+    for (bool isAgain : {false, true}) {
+      Result<bool> launched = graphs.launch(work, cuda::legacyStream());
+      ASSERT_TRUE(launched.ok()) << launched.status().message();
+      EXPECT_EQ(*launched, isAgain && bytes == 32);
+    }
+  }
 }
 
 TEST_F(GraphTest, DriversWithoutThem) {

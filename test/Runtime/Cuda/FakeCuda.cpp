@@ -22,6 +22,8 @@ State::State() {
       control.capability = static_cast<int>(value);
     else if (name == "memory")
       control.memory = static_cast<uint64_t>(value);
+    else if (name == "graphs")
+      control.lacksGraphs = value == 0;
     else
       std::fprintf(stderr, "PERMALLOY_FAKE_CUDA: '%s' is unknown\n", name.c_str()), std::abort();
   }

@@ -15,7 +15,7 @@
 // What runs: a "cubin" that begins with FakeImage is code for this CPU. Of PTX and NVIDIA's own cubins the launches are recorded and
 // nothing is computed.
 //
-// In other processes the environment sets it up: PERMALLOY_FAKE_CUDA="version=11040,devices=2,capability=90,memory=1000000".
+// In other processes the environment sets it up: PERMALLOY_FAKE_CUDA="version=11040,devices=2,capability=90,memory=1000000,graphs=0".
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_TEST_RUNTIME_CUDA_FAKECUDA_H
@@ -71,7 +71,6 @@ struct Control {
   int refusesPtx = 0;          ///< the error that PTX meets
   std::string failing;         ///< a function that takes memory; it finds none after `goodCalls` calls
   int goodCalls = 0;
-  bool refusesNodes = false;   ///< where they are added to a graph
   bool isCapturing = false;    ///< every stream, into a graph
   bool isForeign = false;      ///< every stream: of another context
   int failingLaunch = -1;      ///< launches until one fails; -1: none

@@ -56,8 +56,6 @@ static int checkKernel(const KernelParameters &kernel, Work &work) {
 
 static int addNode(GraphNodeHandle *handle, GraphHandle graph, const GraphNodeHandle *before,
                    size_t count, Work work, bool isCopy) {
-  if (state().control.refusesNodes)
-    return kInvalidValue;
   auto node = std::make_unique<Node>();
   for (size_t i = 0; i < count; ++i) {
     node->before.push_back(of<Node>(before[i]));

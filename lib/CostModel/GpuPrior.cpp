@@ -31,14 +31,12 @@ static constexpr double kWideAccess = 256;
 static constexpr double kStepWords = 8, kTileInstructions = 40;
 /// Instructions of softmax for a score.
 static constexpr double kScoreInstructions = 10;
-/// Rows up to which a form that has a way of its own for few (`skinny_...`) takes it.
-static constexpr double kSkinnyRows = 8;
 
 namespace {
 /// How the threads of a form go about their work.
 enum class Style {
   Tiles,   ///< blocks of results, operands through shared memory in stages
-  Skinny,  ///< up to kSkinnyRows rows times a weight that streams by
+  Skinny,  ///< up to kFewGpuRows rows times a weight that streams by
   Queries, ///< attention: tiles of keys and values that the warps of a block share
   Split,   ///< attention of few queries: tiles for each warp, blocks share the keys
   Stream,  ///< neighbours in memory by neighbouring threads
@@ -144,8 +142,8 @@ Estimator::Estimator(const KernelFacts &facts, const GpuGrid &grid, const GpuRat
   if (facts.heads > 0) {
     products += 2 * facts.batch * facts.heads * facts.queries * facts.seenKeys * facts.headSize;
     double rows = facts.queries * facts.heads / std::max(facts.kvHeads, 1.0);
-    form.style = rows <= get("few_rows", kSkinnyRows) ? Style::Split : Style::Queries;
-  } else if (get("skinny_panels", 0) > 0 && facts.n > 0 && facts.m <= kSkinnyRows) {
+    form.style = rows <= get("few_rows", kFewGpuRows) ? Style::Split : Style::Queries;
+  } else if (get("skinny_panels", 0) > 0 && facts.n > 0 && facts.m <= kFewGpuRows) {
     form.style = Style::Skinny;
   }
 }
@@ -194,10 +192,12 @@ double Estimator::bytesUnderWay() const {
   return std::min(std::max(grid.blocks, 1.0), resident * rates.multiprocessors) * copiedBytes();
 }
 
-/// Bytes that come from memory: weights; values only where they are too many to be left in L2 by the launch that made them.
+/// Bytes that come from memory: weights; values only where they are too many to be left in L2 by the launch that made them, and the
+/// cached keys and values of a decoder, behind which all weights went through L2.
 void Estimator::traffic() {
   double values = std::max(facts.bytes - facts.weightBytes, 0.0);
-  result.memoryBytes = std::min(facts.weightBytes, facts.bytes) + (values > double(rates.l2Bytes) / 2 ? values : 0);
+  double cached = facts.hasCache ? 2 * facts.batch * facts.kvHeads * keyBytes(std::max(facts.keys - facts.queries, 0.0)) : 0;
+  result.memoryBytes = std::min(facts.weightBytes, facts.bytes) + (values > double(rates.l2Bytes) / 2 ? values : std::min(cached, values));
   result.l2Bytes = facts.bytes;
   if (form.style == Style::Tiles && products > 0 && facts.n > 0) {
     double rowBytes = facts.m * facts.k * facts.inputBits / 8;

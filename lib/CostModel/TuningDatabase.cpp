@@ -264,11 +264,14 @@ std::optional<TunedSchedule> TuningDatabase::choose(const ScheduleQuery &query) 
     if (row.cpu != query.cpu || row.target != query.target || known.at(row.kernel).structure != query.structure ||
         row.sizes.size() != query.sizes.size())
       continue;
+    std::optional<NamedNumbers> schedule = query.scheduleOf(row);
+    if (!schedule)
+      continue;
     Shape &shape = shapes[row.sizes];
     shape.symbols = str(row.symbols);
     shape.away = distance(query.sizes, row.sizes);
-    shape.rows[str(row.schedule)].push_back(&row);
-    schedules[str(row.schedule)] = row.schedule;
+    shape.rows[str(*schedule)].push_back(&row);
+    schedules[str(*schedule)] = *schedule;
   }
   if (!promisesAnything(shapes, textOf(query.byDefault)))
     return std::nullopt;

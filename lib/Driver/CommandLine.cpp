@@ -301,8 +301,8 @@ static CLI::App *addTune(CLI::App &app, TuneCommand &command) {
       ->capture_default_str();
   sub->add_option("--device", command.device, "What measures: cpu, or a GPU, cuda:0, whose schedules `compile` then takes for its target")
       ->capture_default_str();
-  sub->add_option("--precision", command.settings.precision, "Whose kernels of the models: f32 or bf16, as `compile` takes it")
-      ->check(CLI::IsMember({"f32", "bf16"}))
+  sub->add_option("--precision", command.settings.precision, "Whose kernels of the models: f32, bf16 or, on a GPU, tf32, as `compile` takes it")
+      ->check(CLI::IsMember({"f32", "bf16", "tf32"}))
       ->capture_default_str();
   sub->add_option("--quantize", command.settings.quantize, "And of which level, as `compile` takes it: w4g32, w8a8, ...");
   sub->add_option("--minutes", command.minutes, "How long to measure")

@@ -119,6 +119,8 @@ static std::string optionsText(const CompileSettings &settings,
       text += " --protect-tokens " + std::to_string(settings.protectTokens);
     text += settings.noTokenSizes ? " --no-token-sizes" : "";
   }
+  bool isOnGpu = llvm::any_of(targets, [](const std::string &target) { return codegen::GpuTarget::isGpuName(target); });
+  text += isOnGpu && settings.costModel == "none" ? " --cost-model none" : ""; // other GPU schedules than without
   return text + (settings.packPadding ? " --pack-padding" : "");
 }
 

@@ -19,6 +19,8 @@ bool ModelKernels::add(const std::string &model, const CompileSettings &settings
   artifact::ArtifactContents launches;
   CompileOptions options;
   options.uniform = settings.precision;
+  if (llvm::any_of(settings.targets, [](const std::string &target) { return codegen::GpuTarget::isGpuName(target); }))
+    options.targets = settings.targets; // whether kernels may be rounded to tf32
   if (!settings.quantize.empty()) {
     llvm::Expected<QuantizationRequest> quantization = QuantizationRequest::parse(settings.quantize, settings.solver);
     if (!quantization)

@@ -231,10 +231,14 @@ static int tuneOnGpu(const TuneCommand &command, int number) {
   Result<codegen::GpuTarget> target = targetOn(*gpu, command.settings.targets.front());
   if (!target.ok())
     return fail(target.status());
-  if (command.models.empty())
+  if (command.models.empty() && !command.listSpace)
     return fail("--device " + command.device + ": name the models whose kernels to measure; without any, a CPU is tuned");
+  TuneCommand own = command;
+  own.settings.targets = {target->name.str()};
+  if (command.listSpace)
+    return listSpaces(own, *target);
   measure::GpuSite site{*gpu, *target, [&](kern::KernelOp kernel, llvm::StringRef name) { return compileGpuKernel(kernel, *target, name); }};
-  return tune(command, nullptr, &site);
+  return tune(own, nullptr, &site);
 }
 
 int runTune(const TuneCommand &command) {

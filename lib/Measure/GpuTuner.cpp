@@ -187,7 +187,7 @@ std::vector<GpuTuner::Values> GpuTuner::candidates(TaskState &state) {
 std::optional<GpuTuner::Prepared> GpuTuner::prepare(TaskState &state, const Values &values) {
   if (!state.set(site.target, values))
     return refuse("a schedule is illegal: " + state.space->str(values)), std::nullopt;
-  if (counts.measured % kKernelsOfAContext == 0 || !context) // what a context has seen stays in memory
+  if (!context || ++contextUses % kKernelsOfAContext == 0) // what a context has seen stays in memory
     context = std::make_unique<codegen::KernelContext>(codegen::KernelContext::Device::Gpu);
   Prepared prepared{values, codegen::textOf(*state.kernel), "", std::nullopt};
   OwningOpRef<ModuleOp> module = context->parse(prepared.kernel);
@@ -316,8 +316,8 @@ static int64_t valueOf(tfm::DimExprAttr expr, const reference::Symbols &symbols)
 Status GpuTuner::append(TaskState &state, const Prepared &prepared, size_t size, const Timing &timing, const Prepared *usual, double usualNs) {
   const reference::Symbols &symbols = state.task.sizes[size];
   TuningRow row = rowFor(state, prepared, size);
-  row.coldWeights = state.buffers[size].hasColdWeights();
-  row.weightSpan = row.coldWeights ? double(options.weightBytes) : 0;
+  row.weightSpan = double(state.buffers[size].weightSpan());
+  row.coldWeights = row.weightSpan > 0;
   row.minNs = timing.minNs, row.medianNs = timing.medianNs, row.madNs = timing.madNs, row.repeats = timing.repeats;
   row.defaultNs = usual ? usualNs : 0, row.defaultCode = usual ? usual->code : "";
   row.registers = prepared.image->cubin.report.registers, row.spills = prepared.image->cubin.report.spillBytes;

@@ -4,14 +4,33 @@
 #include "ScheduleChoice.h"
 #include "permalloy/Artifact/Hash.h"
 #include "permalloy/Codegen/GPU/PtxEmission.h"
+#include "permalloy/Codegen/GPU/SchedulePrice.h"
 #include "permalloy/Codegen/KernelEmitter.h"
+#include "permalloy/CostModel/GpuPrior.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/MemoryBuffer.h"
+
+#include <map>
+#include <set>
 
 using namespace permalloy;
 using namespace mlir;
+
+/// Rows of several devices that one target runs on: only those of one count for a kernel.
+static void warnOfDevices(ModuleOp module, const TuningDatabase &database, const std::vector<std::string> &targets) {
+  for (const std::string &target : targets) {
+    std::set<std::string> devices;
+    for (const TuningRow &row : database.rows())
+      if (row.target == target && codegen::GpuTarget::isGpuName(target))
+        devices.insert(row.cpu);
+    if (devices.size() > 1)
+      emitWarning(module.getLoc()) << "the tuning database has rows of several devices for " << target << " (" << llvm::join(devices, ", ")
+                                   << "); of each kernel those of the device with most of them count";
+  }
+}
 
 FailureOr<TunedSchedules> TunedSchedules::load(ModuleOp module, const CompileOptions &options) {
   TunedSchedules result;
@@ -35,6 +54,7 @@ FailureOr<TunedSchedules> TunedSchedules::load(ModuleOp module, const CompileOpt
     return result;
   }
   result.database = std::move(*database);
+  warnOfDevices(module, result.database, options.targets);
   if (!result.database.rows().empty())
     if (auto file = llvm::MemoryBuffer::getFile(options.database))
       result.hash = hash128((*file)->getBufferStart(), (*file)->getBufferSize()).hex().substr(0, 16);
@@ -80,15 +100,20 @@ static std::string codeToday(codegen::KernelContext &context, const std::string 
   return code ? *code : (llvm::consumeError(code.takeError()), "");
 }
 
+codegen::KernelContext &TunedSchedules::contextFor(bool isGpu) {
+  std::unique_ptr<codegen::KernelContext> &own = isGpu ? gpuContext : context;
+  if (!own)
+    own = std::make_unique<codegen::KernelContext>(isGpu ? codegen::KernelContext::Device::Gpu : codegen::KernelContext::Device::Cpu);
+  return *own;
+}
+
 template <typename Target> bool TunedSchedules::isCurrent(const TuningRow &row, const Target &target) {
   constexpr bool kIsGpu = std::is_same_v<Target, codegen::GpuTarget>;
   auto [known, isNew] = codes.try_emplace(row.kernel + " " + row.target + " " + str(row.schedule));
   if (isNew) {
-    std::unique_ptr<codegen::KernelContext> &own = kIsGpu ? gpuContext : context;
-    if (!own)
-      own = std::make_unique<codegen::KernelContext>(kIsGpu ? codegen::KernelContext::Device::Gpu : codegen::KernelContext::Device::Cpu);
-    known->second = codeToday(*own, database.kernels().at(row.kernel).text, row.schedule, target);
-    own->takeError(); // a text or a schedule that is legal no more: no code
+    codegen::KernelContext &own = contextFor(kIsGpu);
+    known->second = codeToday(own, database.kernels().at(row.kernel).text, row.schedule, target);
+    own.takeError(); // a text or a schedule that is legal no more: no code
   }
   if (known->second == row.code)
     return true;
@@ -96,25 +121,89 @@ template <typename Target> bool TunedSchedules::isCurrent(const TuningRow &row, 
   return false;
 }
 
-/// `machine`: the CPU or the GPU that counts.
+/// `machine`: the CPU or the GPU that counts. Target and space must outlive the query.
 template <typename Target>
-std::optional<TunedSchedule> TunedSchedules::measured(kern::KernelOp kernel, const Target &target, const std::string &machine,
-                                                      const codegen::ScheduleSpace &space) {
+ScheduleQuery TunedSchedules::queryFor(kern::KernelOp kernel, const Target &target, const std::string &machine, const codegen::ScheduleSpace &space) {
   ScheduleQuery query{identityOf(kernel).structure, sizesOf(kernel, {}), target.name.str(), machine, numbersOf(kernel.getScheduleAttr())};
-  query.isLegal = [&](const NamedNumbers &schedule) {
+  query.isLegal = [&space](const NamedNumbers &schedule) {
     auto values = space.values(schedule);
     return values ? true : (llvm::consumeError(values.takeError()), false);
   };
-  query.isCurrent = [&](const TuningRow &row) { return isCurrent(row, target); };
-  return database.choose(query);
+  query.isCurrent = [this, &target](const TuningRow &row) { return isCurrent(row, target); };
+  return query;
 }
 
-/// Of several devices that a target runs on, the one that was measured last.
-std::string TunedSchedules::deviceOf(const codegen::GpuTarget &target) const {
-  for (const TuningRow &row : llvm::reverse(database.rows()))
-    if (row.target == target.name)
-      return row.cpu;
-  return "";
+/// Of several devices that a target runs on, the one with most rows of a structure, of equal ones that with the newest row; empty
+/// where there is none.
+std::string TunedSchedules::deviceOf(const std::string &structure, const codegen::GpuTarget &target) const {
+  std::map<std::string, std::pair<size_t, std::string>> rows; // and the newest date
+  for (const TuningRow &row : database.rows())
+    if (row.target == target.name && database.kernels().at(row.kernel).structure == structure) {
+      auto &[count, date] = rows[row.cpu];
+      ++count, date = std::max(date, row.date);
+    }
+  auto most = llvm::max_element(rows, [](const auto &a, const auto &b) { return a.second < b.second; });
+  return most == rows.end() ? "" : most->first;
+}
+
+/// What a kernel of the database takes today without measurements; empty where it can have no schedule.
+const NamedNumbers &TunedSchedules::defaultOf(const std::string &id, const codegen::GpuTarget &target) {
+  auto [known, isNew] = defaults.try_emplace(id + " " + target.name.str());
+  if (!isNew)
+    return known->second;
+  OwningOpRef<ModuleOp> module = contextFor(/*isGpu=*/true).parse(database.kernels().at(id).text);
+  if (module && !module->getOps<kern::KernelOp>().empty())
+    if (kern::KernelOp kernel = gpuContext->kernelOf(*module); succeeded(codegen::selectGpuSchedule(kernel, target, gpuChooser)))
+      known->second = numbersOf(kernel.getScheduleAttr());
+  gpuContext->takeError();
+  return known->second;
+}
+
+/// Rows of a product; 0 where the kernel is none, nothing where they are not known.
+static std::optional<double> productRows(kern::KernelOp kernel, const reference::Symbols &symbols) {
+  auto facts = factsOf(kernel, symbols);
+  return facts ? std::optional(facts->m) : std::nullopt;
+}
+
+/// Whether a row of a kernel with other parameters was measured on the way that a product of `rows` rows takes: with few, or with many.
+bool TunedSchedules::isSameWay(const TuningRow &row, double rows) {
+  OwningOpRef<ModuleOp> module = contextFor(/*isGpu=*/true).parse(database.kernels().at(row.kernel).text);
+  reference::Symbols symbols;
+  for (const auto &[name, value] : row.symbols)
+    symbols[name] = value;
+  auto own = module ? productRows(gpuContext->kernelOf(*module), symbols) : std::nullopt;
+  return own && (*own <= kFewGpuRows) == (rows <= kFewGpuRows);
+}
+
+/// The entries of a schedule that the space has; nothing where others are missing.
+static std::optional<NamedNumbers> projected(const NamedNumbers &schedule, const codegen::ScheduleSpace &space) {
+  NamedNumbers own;
+  for (const auto &entry : schedule)
+    if (llvm::any_of(space.parameters(), [&](const auto &parameter) { return parameter.name == entry.first; }))
+      own.push_back(entry);
+  return own.size() == space.parameters().size() ? std::optional(own) : std::nullopt;
+}
+
+/// Kernels are measured with their dimensions open. At fixed ones a kernel may have fewer parameters (few rows, or many, and not both)
+/// and another default; then the rows are compared with their own.
+std::optional<TunedSchedule> TunedSchedules::measured(kern::KernelOp kernel, const codegen::GpuTarget &target, const codegen::ScheduleSpace &space) {
+  ScheduleQuery query = queryFor(kernel, target, deviceOf(identityOf(kernel).structure, target), space);
+  if (auto best = database.choose(query))
+    return best;
+  auto rows = productRows(kernel, codegen::usualSizes(kernel).front());
+  auto isOfKernel = [&](const TuningRow &row) {
+    return row.target == query.target && row.cpu == query.cpu && database.kernels().at(row.kernel).structure == query.structure;
+  };
+  auto first = llvm::find_if(database.rows(), isOfKernel);
+  auto usual = first == database.rows().end() ? std::nullopt : projected(defaultOf(first->kernel, target), space);
+  if (!usual || !rows)
+    return std::nullopt;
+  query.byDefault = *usual;
+  query.scheduleOf = [&](const TuningRow &row) {
+    auto own = projected(row.schedule, space);
+    return own && (own->size() == row.schedule.size() || isSameWay(row, *rows)) ? own : std::nullopt;
+  };
+  return database.choose(query);
 }
 
 /// What was measured has the last word, also where it says that the default is best.
@@ -139,7 +228,7 @@ LogicalResult TunedSchedules::apply(kern::KernelOp kernel, const codegen::CpuTar
   auto space = database.rows().empty() && !model ? nullptr : codegen::scheduleSpace(kernel, target);
   if (!space)
     return success();
-  auto best = measured(kernel, target, Cpu::host().kind(), *space);
+  auto best = database.choose(queryFor(kernel, target, Cpu::host().kind(), *space));
   if (!best)
     return model ? predict(kernel, target, *space) : success();
   auto values = space->values(best->schedule);
@@ -153,9 +242,8 @@ LogicalResult TunedSchedules::choose(kern::KernelOp kernel, const codegen::GpuTa
   double gain = 1;
   if (failed(codegen::selectGpuSchedule(kernel, target, gpuChooser, &gain)))
     return failure();
-  std::string device = deviceOf(target);
-  auto space = device.empty() ? nullptr : codegen::gpuScheduleSpace(kernel, target);
-  if (auto best = space ? measured(kernel, target, device, *space) : std::nullopt) {
+  auto space = database.rows().empty() ? nullptr : codegen::gpuScheduleSpace(kernel, target);
+  if (auto best = space ? measured(kernel, target, *space) : std::nullopt) {
     auto values = space->values(best->schedule);
     if (!values)
       return kernel.emitError(llvm::toString(values.takeError()));

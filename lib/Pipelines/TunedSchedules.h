@@ -38,9 +38,13 @@ public:
 
 private:
   template <typename Target> bool isCurrent(const TuningRow &row, const Target &target);
+  codegen::KernelContext &contextFor(bool isGpu);
   template <typename Target>
-  std::optional<TunedSchedule> measured(kern::KernelOp kernel, const Target &target, const std::string &machine, const codegen::ScheduleSpace &space);
-  std::string deviceOf(const codegen::GpuTarget &target) const;
+  ScheduleQuery queryFor(kern::KernelOp kernel, const Target &target, const std::string &machine, const codegen::ScheduleSpace &space);
+  std::optional<TunedSchedule> measured(kern::KernelOp kernel, const codegen::GpuTarget &target, const codegen::ScheduleSpace &space);
+  std::string deviceOf(const std::string &structure, const codegen::GpuTarget &target) const;
+  const NamedNumbers &defaultOf(const std::string &id, const codegen::GpuTarget &target);
+  bool isSameWay(const TuningRow &row, double rows);
   llvm::LogicalResult predict(kern::KernelOp kernel, const codegen::CpuTarget &target, const codegen::ScheduleSpace &space);
 
   TuningDatabase database;
@@ -50,6 +54,7 @@ private:
   /// Names of the code that measured kernels get today (codegen::codeOf), by kernel, target and schedule; empty: none.
   llvm::StringMap<std::string> codes;
   std::unique_ptr<codegen::KernelContext> context, gpuContext; ///< made when the first is wanted
+  std::map<std::string, NamedNumbers> defaults; ///< of kernels of the database on GPUs, by their names and the target
   llvm::DenseSet<const TuningRow *> outdated;
   std::vector<TunedKernel> kernels;
 };

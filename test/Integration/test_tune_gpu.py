@@ -63,6 +63,7 @@ def test_rows_are_complete(tuned):
         assert 0 < row["min_ns"] <= row["median_ns"] and row["repeats"] >= 3
         assert row["schedule"] and "threads" not in row and row["code_bytes"] > 0
         assert row["estimate_ns"] > 0 and row["code"]
+        assert ("weight_span" in row) == (row["weights"] == "cold")
     assert not any("cpu" in line and "row" not in line for line in lines_of(tuned))
 
 
@@ -128,3 +129,30 @@ def test_spaces_are_listed_without_a_device(emulated, model):
     listed = emulated("tune", model, "--target", "sm_90a", "--list-space", PERMALLOY_LIBCUDA="/nonexistent").stdout
     assert re.search(r"^\w{12}  form fma, f32, sm_90a$", listed, re.MULTILINE)
     assert "  stages: 2 3 4  (tiles of K in shared memory)" in listed and "legal schedules" in listed
+
+
+def test_spaces_are_listed_with_a_device(emulated, model, tmp_path):
+    path = tmp_path / "none.jsonl"
+    listed = emulated("tune", model, "--device", "cuda:0", "--list-space", "--database", path).stdout
+    assert "form fma, f32, sm_80" in listed and "legal schedules" in listed
+    assert not path.exists()
+
+
+def test_kernels_that_may_be_rounded_to_tf32(emulated, model, tmp_path):
+    path = tmp_path / "tf32.jsonl"
+    assert "2 rows added" in tune(emulated, model, path, 2, "--precision", "tf32").stderr
+    listed = emulated("tune", model, "--device", "cuda:0", "--precision", "tf32", "--list-space").stdout
+    assert "form tensor, f32, sm_80" in listed
+    refused = emulated("tune", model, "--precision", "tf32", "--database", path, code=1).stderr
+    assert "precision tf32 is for GPUs" in refused
+
+
+def test_rules_are_in_the_options(emulated, model, tmp_path):
+    def options(*arguments):
+        alloy = tmp_path / "rules.alloy"
+        emulated("compile", model, "-o", alloy, "--no-database", *arguments)
+        return emulated("inspect", alloy).stdout
+
+    assert "--cost-model none" in options("--target", "x86-64-v3,sm_80", "--cost-model", "none")
+    assert "--cost-model" not in options("--target", "x86-64-v3,sm_80")
+    assert "--cost-model" not in options("--target", "x86-64-v3", "--cost-model", "none")

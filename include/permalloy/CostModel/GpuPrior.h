@@ -60,6 +60,8 @@ struct GpuEstimate {
   static llvm::ArrayRef<Part> parts();
 };
 
+/// Rows up to which a form that has a way of its own for few (`skinny_...`) takes it.
+inline constexpr double kFewGpuRows = 8;
 /// Of ln(measured / predicted).
 inline constexpr double kGpuSigma = 0.7;
 /// From one launch to the next, microseconds: in a stream and in a graph.

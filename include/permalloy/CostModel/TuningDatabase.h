@@ -39,6 +39,9 @@ struct ScheduleQuery {
   std::vector<int64_t> sizes; ///< KernelIdentity::dims; -1: known only at run time
   std::string target, cpu;
   NamedNumbers byDefault; ///< the schedule without measurements
+  /// The schedule of this kernel that a row's stands for; nothing: the row says nothing of it. Kernels of one structure may have
+  /// different parameters.
+  std::function<std::optional<NamedNumbers>(const TuningRow &)> scheduleOf = [](const TuningRow &row) { return row.schedule; };
   /// Whether the emitter takes a schedule for this kernel.
   std::function<bool(const NamedNumbers &)> isLegal = [](const NamedNumbers &) { return true; };
   /// Whether a row was measured with the code that its kernel and schedule would get today; what is not counts as not measured.

@@ -19,12 +19,13 @@ public:
 
   /// Of each launch that takes its turn: addresses, then the kernel's scalars.
   const std::vector<std::vector<uint64_t>> &parameters() const { return words; }
-  bool hasColdWeights() const { return hasWeights; }
+  /// Bytes of the copies of weights that launches take turns in; 0: the kernel has none.
+  uint64_t weightSpan() const { return span; }
 
 private:
   std::vector<std::shared_ptr<void>> memory;
   std::vector<std::vector<uint64_t>> words;
-  bool hasWeights = false;
+  uint64_t span = 0;
 };
 
 /// The code of `kernel`, which has a schedule, with its grid at `symbols`, ready to be launched on `buffers`. Fails when a size is not
@@ -33,7 +34,8 @@ Result<GpuTimer> gpuTimerFor(int device, kern::KernelOp kernel, llvm::StringRef 
                              const reference::Symbols &symbols, const GpuBuffers &buffers);
 
 /// Times by the device's events: after a launch to warm up, batches of about 0.2 ms, at least 5 (3, where one launch takes longer than
-/// the budget) and at most 50, for about `budgetNs` in all. Two timers take turns, batch by batch.
+/// the budget) and at most 50, for about `budgetNs` in all; a batch goes through all buffers. What is not steady is measured up to three times, and the
+/// steadiest counts. Two timers take turns, batch by batch.
 Result<Timing> timeLaunches(GpuTimer &timer, llvm::function_ref<bool()> stop, double budgetNs = 15e6);
 Result<std::pair<Timing, Timing>> timeLaunchesByTurns(GpuTimer &first, GpuTimer &second, llvm::function_ref<bool()> stop, double budgetNs = 30e6);
 

@@ -52,6 +52,7 @@ private:
   TuningProgress counts;
   WeightArena arena;
   std::unique_ptr<codegen::KernelContext> context; ///< of code generation
+  unsigned contextUses = 0;                        ///< kernels that it and those before have seen
 };
 
 } // namespace permalloy::measure

@@ -46,7 +46,10 @@ public:
 
   /// Puts `count` launches into a stream, as one graph where the driver has graphs, and waits: nanoseconds of one of them, by events.
   /// A call with another count than the last one makes that graph.
+  /// Each call begins with the first entry of `parameters`, so that only whole rounds of them give each launch what others came between.
   Result<double> run(unsigned count);
+  /// Entries of `parameters`.
+  unsigned turns() const;
 
 private:
   struct State;

@@ -1,10 +1,14 @@
 //===- SchedulePrice.cpp - schedules of GPU kernels, priced ------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Codegen/GPU/SchedulePrice.h"
+#include "../CPU/AttentionKernel.h"
 #include "Forms.h"
+
+#include "llvm/ADT/StringSet.h"
 
 #include <cmath>
 #include <tuple>
+#include <utility>
 
 using namespace permalloy;
 using namespace permalloy::codegen;
@@ -42,22 +46,48 @@ std::optional<GpuGrid> codegen::gridOf(kern::KernelOp kernel, const reference::S
   return grid;
 }
 
-/// A dimension is the batch where there are others.
+static void addSymbols(tfm::DimExprAttr expr, llvm::StringSet<> &names) {
+  expr.walkSymbols([&](StringRef name) { names.insert(name); });
+}
+
+/// Symbols of the batch, and of the rows of a sequence, where others are what came before. Of an attention that is known; else what
+/// stands first in an argument that varies further behind is the batch, and only that is told from the rest.
+static std::pair<llvm::StringSet<>, llvm::StringSet<>> batchAndRows(kern::KernelOp kernel) {
+  llvm::StringSet<> batch, rows;
+  if (tfm::AttentionOp attention = findAttention(kernel)) {
+    AttentionSizes sizes = attentionSizes(attention, kernel);
+    addSymbols(sizes.queries, rows);
+    addSymbols(sizes.batch, batch);
+    return {batch, rows};
+  }
+  for (auto symbol : kernel.getSymbols().getAsRange<StringAttr>())
+    rows.insert(symbol.getValue());
+  for (BlockArgument argument : kernel.getBlock().getArguments()) {
+    tfm::Dims dims = kern::argDims(kernel, argument.getArgNumber());
+    auto varies = [](tfm::DimExprAttr dim) { return !dim.asConstant(); };
+    if (dims.size() > 1 && varies(dims.front()) && llvm::any_of(ArrayRef(dims).drop_front(), varies))
+      addSymbols(dims.front(), batch);
+  }
+  return {batch, rows};
+}
+
 std::vector<reference::Symbols> codegen::usualSizes(kern::KernelOp kernel) {
-  auto symbols = llvm::to_vector(kernel.getSymbols().getAsRange<StringAttr>());
+  auto symbols = llvm::map_to_vector(kernel.getSymbols().getAsRange<StringAttr>(), [](StringAttr symbol) { return symbol.getValue(); });
   if (symbols.empty())
     return {{}};
+  auto [batch, rows] = batchAndRows(kernel);
   std::vector<reference::Symbols> sizes;
-  auto add = [&](int64_t rows, int64_t others) {
+  auto add = [&, &batch = batch, &rows = rows](int64_t length, int64_t others) {
     reference::Symbols &size = sizes.emplace_back();
-    for (auto [index, symbol] : llvm::enumerate(symbols)) {
-      bool isBatch = index == 0 && symbols.size() > 1;
-      size[symbol.getValue()] = isBatch ? 1 : index == 1 && symbols.size() > 2 ? rows : others;
-    }
+    for (StringRef symbol : symbols)
+      size[symbol] = rows.contains(symbol) && !batch.contains(symbol) ? length : batch.contains(symbol) ? 1 : others;
   };
+  bool onlyBatch = llvm::all_of(symbols, [&, &batch = batch](StringRef symbol) { return batch.contains(symbol); });
+  if (onlyBatch) // it varies
+    rows = std::exchange(batch, {});
   for (int64_t length : kUsualLengths)
     add(length, length);
-  if (symbols.size() > 2)
+  if (llvm::any_of(symbols, [&, &batch = batch, &rows = rows](StringRef symbol) { return !batch.contains(symbol) && !rows.contains(symbol); }))
     for (int64_t past : kUsualPasts)
       add(1, past);
   return sizes;
@@ -148,10 +178,12 @@ std::optional<GpuChoice> Search::run() {
   return GpuChoice{scheduleOf(best), usual.mean() / least};
 }
 
-/// The schedules of a kernel's form where the prior tells them apart; null elsewhere.
+/// The schedules of a kernel's form where the prior tells them apart; null elsewhere. Of codes it does not know what decoding takes,
+/// which each warp of a tile's rows does anew, nor registers of scales and zero points.
 static std::unique_ptr<ScheduleSpace> rankedSpace(kern::KernelOp kernel, const GpuTarget &target) {
   const GpuForm *form = gpuFormOf(kernel);
-  return form && ranksSchedules(form->name) ? gpuScheduleSpace(kernel, target) : nullptr;
+  bool hasCodes = !kernel.getBlock().getOps<tfm::DequantizeOp>().empty();
+  return form && ranksSchedules(form->name) && !hasCodes ? gpuScheduleSpace(kernel, target) : nullptr;
 }
 
 std::optional<GpuChoice> codegen::fasterGpuSchedule(kern::KernelOp kernel, const GpuTarget &target) {

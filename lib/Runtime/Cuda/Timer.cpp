@@ -119,6 +119,8 @@ Result<GpuTimer> GpuTimer::open(int number, const GpuKernelCode &code, const Gpu
   return GpuTimer(std::move(state));
 }
 
+unsigned GpuTimer::turns() const { return unsigned(state->parameters.size()); }
+
 Result<double> GpuTimer::run(unsigned count) {
   const Driver &driver = state->device->driver();
   Device::Scope scope(*state->device);

@@ -93,6 +93,36 @@ def test_compile_takes_what_is_faster(emulated, model, tuned, tmp_path):
     assert "measured" not in plain.stderr
 
 
+@pytest.mark.parametrize(("sequence", "takes"), [(16, True), (4, False)])
+def test_rows_count_at_fixed_sizes(emulated, model, tmp_path, sequence, takes):
+    """A linear layer with more than 8 rows has fewer parameters than one with any number; few rows go another way than was measured."""
+    path = tmp_path / "tuning.jsonl"
+    sizes = "--dim", "batch=1", "--dim", "sequence=16"
+    emulated("tune", model, "--device", "cuda:0", *sizes, "--minutes", 5, "--rows", 20, "--database", path)
+    best = favour(path, tmp_path / "favoured.jsonl")
+    assert any("skinny_panels" in schedule for schedule in best.values())
+    target = "--target", "x86-64-v3,sm_80", "--database", tmp_path / "favoured.jsonl"
+    fixed = "--dim", "batch=1", "--dim", f"sequence={sequence}"
+    alloy = tmp_path / "model.alloy"
+    emulated("compile", model, "-o", alloy, *target, *fixed)
+    kernels = emulated("inspect", alloy, "--kernels").stdout
+    measured = [line for line in kernels.splitlines() if "block_rows=" in line and "; measured" in line]
+    assert bool(measured) == takes, kernels
+    assert not any("skinny_" in line for line in measured)
+
+
+def test_of_several_devices_each_kernel_takes_one(emulated, model, tuned, tmp_path):
+    favour(tuned, tmp_path / "two.jsonl")
+    lines = lines_of(tmp_path / "two.jsonl")
+    other = next(line for line in lines if "row" in line) | {"cpu": "Other GPU", "date": "2099-01-01T00:00:00Z"}
+    with open(tmp_path / "two.jsonl", "a") as file:
+        file.write(json.dumps(other, separators=(",", ":")) + "\n")
+    target = "--target", "x86-64-v3,sm_80", "--database", tmp_path / "two.jsonl", "-v"
+    said = emulated("compile", model, "-o", tmp_path / "m.alloy", *target).stderr
+    assert "rows of several devices for sm_80 (Fake GPU, Other GPU)" in said
+    assert re.search(r"\d+ measured schedules?", said), said
+
+
 def test_rows_of_other_code_are_not_used(emulated, model, tuned, tmp_path):
     favour(tuned, tmp_path / "old.jsonl")
     text = re.sub(r'"code":"[0-9a-f]+"', '"code":"0"', (tmp_path / "old.jsonl").read_text())

@@ -10,7 +10,7 @@ def SelectSchedules : Pass<"select-schedules", "::mlir::ModuleOp"> {
   let summary = "give every kernel a schedule for one target";
   let description = [{
     Writes `schedule`, `tiles` and `scratch_bytes` on every `kern.kernel` that has none yet: the default of its emitter for this
-    target and these shapes. A schedule that stands there is checked against what the emitter declares (ScheduleSpace.h) and kept,
+    target and these shapes, on a GPU what the cost model's prior makes of that of its form. A schedule that stands there is checked against what the emitter declares (ScheduleSpace.h) and kept,
     with the `tiles` and `scratch_bytes` that go with it, so it can be edited. Every legal schedule of a contraction gives the same
     bits.
   }];
@@ -23,7 +23,7 @@ def SelectSchedules : Pass<"select-schedules", "::mlir::ModuleOp"> {
 def PrintPtx : Pass<"print-ptx", "::mlir::ModuleOp"> {
   let summary = "print the PTX of every kernel";
   let description = [{
-    Gives every `kern.kernel` that has no schedule its default one for a GPU target, and prints the PTX that it compiles to. Needs no
+    Gives every `kern.kernel` that has no schedule the one that the compiler chooses for a GPU target, and prints the PTX that it compiles to. Needs no
     CUDA toolkit. The module stays as it is, but for the schedules.
   }];
   let options = [Option<"target", "target", "std::string", "\"sm_80\"", "sm_80, sm_89, sm_90a or sm_100">];

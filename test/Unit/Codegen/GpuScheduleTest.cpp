@@ -43,7 +43,10 @@ TEST_F(GpuScheduleTest, PricesWhatTheFormTakes) {
   EXPECT_EQ(price->us.size(), 5u) << "1 to 2,048 rows";
   EXPECT_GT(price->mean(), kGpuLaunchUs);
   EXPECT_GT(price->registers, 32);
-  EXPECT_LE(pricer.price(deep)->mean(), pricer.price(shallow)->mean()) << "fewer bytes are under way";
+  auto deepPrice = pricer.price(deep), shallowPrice = pricer.price(shallow);
+  ASSERT_TRUE(deepPrice && shallowPrice);
+  EXPECT_LE(deepPrice->mean(), shallowPrice->mean());
+  EXPECT_LT(deepPrice->us[1], shallowPrice->us[1]) << "16 rows: fewer bytes are under way";
   unsigned said = 0;
   mlir::ScopedDiagnosticHandler count(check.kernelOp().getContext(), [&](mlir::Diagnostic &) {
     ++said;
@@ -74,6 +77,41 @@ TEST_F(GpuScheduleTest, WhatIsChosenIsSafe) {
       EXPECT_LE(us, 1.005 * other);
     EXPECT_LE(own->registers, mostRegisters(own->threads));
   }
+}
+
+/// 128 rows of BERT-base: the rule's tiles leave most multiprocessors idle.
+TEST(GpuScheduleChoiceTest, FewBlocksShareK) {
+  std::string text = linear(768);
+  for (size_t at; (at = text.find("tensor<?x")) != std::string::npos;)
+    text.replace(at, 9, "tensor<128x");
+  text.replace(text.find("#tfm.dim<s>"), 11, "#tfm.dim<128>");
+  KernelCheck check(text.c_str(), "contraction");
+  ASSERT_TRUE(bool(check));
+  unsigned chosen = 0;
+  for (const GpuTarget &each : GpuTarget::all()) {
+    double gain = 0;
+    ASSERT_TRUE(mlir::succeeded(selectGpuSchedule(check.kernelOp(), each, GpuChooser::Prior, &gain)));
+    chosen += gain > 1;
+  }
+  EXPECT_GT(chosen, 0u);
+}
+
+/// With the batch fixed, [sequence, past] vary as what they are.
+TEST(GpuScheduleSizesTest, RolesComeFromTheOperation) {
+  KernelCheck check("func.func @main(%q: tensor<1x?x96xf32> {tfm.dims = [#tfm.dim<1>, #tfm.dim<s>, #tfm.dim<96>]}, "
+                    "%k: tensor<1x?x96xf32> {tfm.dims = [#tfm.dim<1>, #tfm.dim<t>, #tfm.dim<96>]}, "
+                    "%v: tensor<1x?x96xf32> {tfm.dims = [#tfm.dim<1>, #tfm.dim<t>, #tfm.dim<96>]}) -> tensor<1x?x96xf32> {\n"
+                    "  %0 = tfm.attention %q, %k, %v {num_heads = 3 : i64, num_kv_heads = 3 : i64, scale = 0.17 : f32} : (tensor<1x?x96xf32>, "
+                    "tensor<1x?x96xf32>, tensor<1x?x96xf32>) -> tensor<1x?x96xf32>\n  return %0 : tensor<1x?x96xf32>\n}", "attention");
+  ASSERT_TRUE(bool(check));
+  std::vector<std::pair<int64_t, int64_t>> sizes; // queries, keys
+  for (const reference::Symbols &symbols : usualSizes(check.kernelOp())) {
+    auto facts = factsOf(check.kernelOp(), symbols);
+    ASSERT_TRUE(facts.has_value());
+    EXPECT_EQ(facts->batch, 1);
+    sizes.push_back({int64_t(facts->queries), int64_t(facts->keys)});
+  }
+  EXPECT_EQ(sizes, (std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {16, 16}, {128, 128}, {512, 512}, {2048, 2048}, {1, 512}, {1, 2048}}));
 }
 
 TEST_F(GpuScheduleTest, BadSchedulesAreLeft) {

@@ -185,6 +185,10 @@ TEST(GpuPriorTest, TallWarpsReadKeysOnce) {
   GpuGrid one = grid(16), eight = one;
   one.blocks = 16, eight.blocks = 128;
   EXPECT_LT(priceOf(facts, eight).us(), priceOf(facts, one).us());
+  // Keys and values that were cached: all weights of the model went through L2 since.
+  EXPECT_EQ(priceOf(facts, eight).memoryBytes, 0);
+  facts.hasCache = true;
+  EXPECT_EQ(priceOf(facts, eight).memoryBytes, 2.0 * 2047 * 1024 * 2);
 }
 
 TEST(GpuPriorTest, RegistersAndForms) {

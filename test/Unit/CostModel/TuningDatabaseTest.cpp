@@ -205,6 +205,24 @@ TEST_F(ChoiceTest, TakesTheBestAtTheNearestSize) {
   EXPECT_FALSE(choose(128, 3));
 }
 
+/// Kernels of one structure may have different parameters.
+TEST_F(ChoiceTest, SchedulesMayStandForOthers) {
+  TuningDatabase database;
+  database.add(kernel("a"));
+  for (auto [tile, few, median] : {std::tuple(1, 7, 100.0), std::tuple(2, 7, 50.0), std::tuple(3, 9, 10.0)}) {
+    TuningRow each = row("a", 128, tile, median);
+    each.schedule.push_back({"few", few});
+    database.add(each);
+  }
+  ScheduleQuery query{"s", {128, 64}, "x86-64-v4", "cpu", {{"tile", 1}}};
+  EXPECT_FALSE(database.choose(query)) << "no row has the default";
+  query.scheduleOf = [](const TuningRow &row) { return row.schedule[1].second == 7 ? std::optional(NamedNumbers{row.schedule[0]}) : std::nullopt; };
+  auto best = database.choose(query);
+  ASSERT_TRUE(best.has_value());
+  EXPECT_EQ(best->schedule, (NamedNumbers{{"tile", 2}}));
+  EXPECT_DOUBLE_EQ(best->gain, 2);
+}
+
 TEST_F(ChoiceTest, OfUnknownSizesTakesTheBestOfAll) {
   for (const TuningRow &row : {row("a", 16, 1, 100, true), row("a", 16, 2, 50), row("a", 16, 3, 90), row("a", 128, 1, 100, true),
                                row("a", 128, 2, 300), row("a", 128, 3, 90), row("a", 128, 4, 10)})

@@ -14,9 +14,9 @@ def Tfm_DequantizeOp : Tfm_ShapedOp<"dequantize", ["inferElementType"], [AttrSiz
   let summary = "a weight from its codes";
   let description = [{
     Each element [k, n] of the weight is (code - zero point) * scale, with the scale and zero point of group k / G and column n, G
-    the group of the codes' type; without zero points, code * scale. With a codebook it is codebook[code] * scale. Computed
-    exactly and rounded once, to the elements of the result. Kernels that read the weight decode it in registers: no f32 copy of
-    it exists.
+    the group of the codes' type; without zero points, code * scale. With a codebook it is codebook[code] * scale. Difference and
+    product are those of f32; the product is rounded to the elements of the result. Kernels that read the weight decode it in
+    registers: no f32 copy of it exists.
 
     Constraints: (dequantize_c1) codes are a matrix [K, N] or a stack [E, K, N], scales and zero points [ceil(K/G), N], stacked
     alike; (dequantize_c2) scales are f16 or f32, zero points have their type or are i8 or ui8; (dequantize_c3) a codebook is

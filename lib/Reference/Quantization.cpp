@@ -27,10 +27,10 @@ Result reference::evaluate(tfm::DequantizeOp op, Operands in, Scope &) {
   Tensor result(op.getType().getElementType(), codes.shape());
   for (int64_t i = 0; i < codes.size(); ++i) {
     int64_t row = i / n, group = row / k * groups + row % k / code.getGroup(), at = group * n + i % n;
-    double value = table ? table.number(int64_t(codes.integer(i))) : double(codes.integer(i));
+    float value = table ? float(table.number(int64_t(codes.integer(i)))) : float(codes.integer(i));
     if (zeros)
-      value -= zeros.approximate(at);
-    result.setNumber(i, value * scales.number(at));
+      value -= float(zeros.approximate(at));
+    result.setNumber(i, value * float(scales.number(at)));
   }
   return result;
 }

@@ -122,7 +122,7 @@ void CpuAccesses::tell(Value address, Type type, unsigned alignment, unsigned ki
 void CpuAccesses::tell() {
   for (auto [op, place] : places) {
     if (auto load = dyn_cast<LLVM::LoadOp>(op))
-      tell(load.getAddr(), load.getType(), load.getAlignment().value_or(0), ThreadAccess::load, op);
+      tell(load.getAddr(), load.getType(), load.getAlignment().value_or(0), load.getInvariant() ? ThreadAccess::constant : ThreadAccess::load, op);
     else if (auto store = dyn_cast<LLVM::StoreOp>(op))
       tell(store.getAddr(), store.getValue().getType(), store.getAlignment().value_or(0), ThreadAccess::store, op);
     else if (auto load = dyn_cast<LLVM::MaskedLoadOp>(op))

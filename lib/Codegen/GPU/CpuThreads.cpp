@@ -168,7 +168,7 @@ LogicalResult ThreadBuilder::replace(Operation *op, const CpuAccesses &accesses)
       .Case([&](NVVM::ConvertF32x2ToBF16x2Op pack) { return give(op, packHalves(pack.getSrcLo(), pack.getSrcHi(), b.getBF16Type())), success(); })
       .Case([&](NVVM::ConvertFloatToTF32Op round) {
         if (round.getRnd() != NVVM::FPRoundingMode::RNA)
-          return failure();
+          return LogicalResult(round.emitError("has no form on a CPU but to nearest, ties away from zero"));
         return give(op, roundTf32(round.getSrc())), success();
       })
       .Case([&](LLVM::CallIntrinsicOp call) { return give(op, emitExp2(b, call.getArgs()[0])), success(); })
@@ -190,7 +190,7 @@ LogicalResult ThreadBuilder::replace(Operation *op, const CpuAccesses &accesses)
       .Case([&](NVVM::DotAccumulate4WayOp dot) { return give(op, dotBytes(dot)), success(); })
       .Case([&](NVVM::VoteSyncOp vote) {
         if (vote.getKind() != NVVM::VoteSyncKind::ballot)
-          return failure();
+          return LogicalResult(vote.emitError("has no form on a CPU but as a ballot"));
         Value flag = arith::ExtUIOp::create(b, b.getI32Type(), vote.getPred());
         return ask(op, ThreadStep::ballot, {flag}), success();
       })

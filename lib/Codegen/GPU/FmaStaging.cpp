@@ -71,8 +71,8 @@ void FmaStaging::placeRows() {
   Value place = arith::XOrIOp::create(b, chunk, fmaRowSwizzle(b, s, row));
   rowTo = b.at(shared, b.add(b.mul(row, s.blockSteps * 4), b.mul(place, kChunkBytes)));
   for (int64_t i = 0; i < s.blockRows / rowsAtOnce; ++i) {
-    Value own = b.add(row, i * rowsAtOnce), last = b.sub(p.count, 1);
-    Value number = p.rowOf(b.min(own, last));
+    Value own = b.add(row, i * rowsAtOnce);
+    Value number = p.rowOf(b.min(own, b.sub(p.count, 1)));
     RowChunk place;
     place.from = b.at(p.a, b.mul(number, w.k * p.elementBytes()));
     place.exists = b.less(own, p.count);

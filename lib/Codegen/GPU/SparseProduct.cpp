@@ -155,13 +155,13 @@ Value Emitter::placeOf(Value chunk, Value column) {
 /// The results to shared memory, by columns: the epilogue of all that a thread has at once would take more registers than there are.
 void Emitter::share(ArrayRef<Value> sums) {
   warp.barrier(); // all are through with the tiles
-  Value lane = b.bitAnd(b.threadIndex(), kLanes - 1), number = b.div(b.threadIndex(), kLanes);
+  Value inWarp = b.bitAnd(b.threadIndex(), kLanes - 1), number = b.div(b.threadIndex(), kLanes);
   for (int64_t column = 0; column < kPanelColumns; ++column) {
     SmallVector<Value> rows;
     for (int64_t i = 0; i < kLaneRows; ++i)
       rows.push_back(sums[i * kPanelColumns + column]);
     Value own = b.add(b.mul(number, kPanelColumns), column);
-    b.store(vector::FromElementsOp::create(b, fourType(), rows), placeOf(lane, own), kChunkBytes);
+    b.store(vector::FromElementsOp::create(b, fourType(), rows), placeOf(inWarp, own), kChunkBytes);
   }
   warp.barrier();
 }
@@ -170,11 +170,11 @@ void Emitter::share(ArrayRef<Value> sums) {
 void Emitter::store() {
   constexpr int64_t kDown = 4, kAcross = kLanes / kDown * 4;
   int64_t groups = s.blockColumns / kAcross, warps = s.threads() / kLanes;
-  Value lane = b.bitAnd(b.threadIndex(), kLanes - 1), number = b.div(b.threadIndex(), kLanes);
+  Value inWarp = b.bitAnd(b.threadIndex(), kLanes - 1), number = b.div(b.threadIndex(), kLanes);
   b.loop(number, b.i32(kRows / kDown * groups), warps, [&](Value item) {
-    Value inChunk = b.bitAnd(lane, kDown - 1), chunk = b.div(item, groups);
+    Value inChunk = b.bitAnd(inWarp, kDown - 1), chunk = b.div(item, groups);
     Value row = b.wide(b.add(b.mul(chunk, kDown), inChunk));
-    Value own = b.add(b.mul(b.rem(item, groups), kAcross), b.mul(b.div(lane, kDown), 4));
+    Value own = b.add(b.mul(b.rem(item, groups), kAcross), b.mul(b.div(inWarp, kDown), 4));
     Value column = b.add(firstColumn, own);
     b.ifThen(b.both(b.less(row, p.count), b.less(column, w.n)), [&] {
       SmallVector<Value> four;

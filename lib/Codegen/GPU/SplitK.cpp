@@ -16,19 +16,26 @@ static DimExprAttr constant(DimExprAttr like, int64_t value) {
   return DimExprAttr::constant(like.getContext(), value);
 }
 
-DimExprAttr codegen::splitBlocks(DimExprAttr blocks, int64_t split) {
-  if (split == 1)
-    return blocks;
+static_assert(kSplitBlocks <= int64_t(artifact::kDeviceCounters));
+
+/// How many blocks share one block of results.
+static DimExprAttr partsOf(DimExprAttr blocks, int64_t split) {
   DimExprAttr most = DimExprAttr::max(blocks, constant(blocks, 1));
   DimExprAttr parts = DimExprAttr::min(DimExprAttr::floorDiv(constant(blocks, kSplitBlocks), most),
                                        constant(blocks, split));
-  return DimExprAttr::mul(blocks, DimExprAttr::max(parts, constant(blocks, 1)));
+  return DimExprAttr::max(parts, constant(blocks, 1));
+}
+
+DimExprAttr codegen::splitBlocks(DimExprAttr blocks, int64_t split) {
+  return split == 1 ? blocks : DimExprAttr::mul(blocks, partsOf(blocks, split));
 }
 
 DimExprAttr codegen::splitScratch(DimExprAttr blocks, int64_t split, int64_t sumBytes) {
   if (split == 1)
     return constant(blocks, 0);
-  DimExprAttr shared = DimExprAttr::min(splitBlocks(blocks, split), constant(blocks, kSplitBlocks));
+  DimExprAttr one = constant(blocks, 1), most = constant(blocks, kSplitBlocks);
+  DimExprAttr isShared = DimExprAttr::min(DimExprAttr::sub(partsOf(blocks, split), one), one);
+  DimExprAttr shared = DimExprAttr::mul(DimExprAttr::min(splitBlocks(blocks, split), most), isShared);
   return DimExprAttr::mul(shared, constant(blocks, sumBytes));
 }
 

@@ -1,7 +1,7 @@
 //===- TensorCodes.cpp - codes and scales as words of operand B -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Codes stay codes in shared memory and become elements in registers: (code - zero) * scale in f32, rounded once, as tfm.dequantize
+// Codes stay codes in shared memory and become elements in registers: (code - zero) * scale in f32, then rounded, as tfm.dequantize
 // says. A lane needs steps 2 t, 2 t + 1 of a column for one word; they stand side by side in its dword: bytes of 8 bits, or halves of
 // bytes, the low ones for the first four steps of a line, the high ones for the others. A code becomes f32 without a conversion: put
 // behind the exponent of 2^23 it is 2^23 + code. Of tf32 a word is one step: t and t + 4, byte t of a line, its low and its high half, or of

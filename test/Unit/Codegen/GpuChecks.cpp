@@ -83,8 +83,10 @@ bool GpuChecks::isInside(unsigned thread, uintptr_t address, ThreadAccess access
     say("bounds", isKnown ? formatv("the buffer has {0} bytes", buffers[access.buffer].bytes).str() : "in no buffer");
     return false;
   }
-  if (writes && !shadowOf(address) && llvm::none_of(buffers, [&](const Buffer &buffer) { return buffer.isResult && holds(buffer); }))
+  if (writes && !shadowOf(address))
     say("operand", "an operand is no result");
+  if (access.kind & ThreadAccess::constant && shadowOf(address))
+    say("constant", "by a load of what nobody writes, of a result or scratch");
   return true;
 }
 
@@ -95,7 +97,7 @@ std::string GpuChecks::name(uintptr_t address) const {
   for (auto [number, buffer] : llvm::enumerate(buffers))
     if (address >= buffer.address - (buffer.isScratch ? kCounterBytes : 0) && address < buffer.address + buffer.bytes) {
       const char *kind = buffer.isScratch ? "scratch" : buffer.isResult ? "result, buffer" : "operand, buffer";
-      return formatv("{0} {1}{2} {3}", kind, buffer.isScratch ? "" : std::to_string(number) + " byte", "", int64_t(address - buffer.address));
+      return formatv("{0} {1} {2}", kind, buffer.isScratch ? "" : std::to_string(number) + " byte", int64_t(address - buffer.address));
     }
   return formatv("{0:x}", address);
 }

@@ -18,7 +18,7 @@ public:
   /// `sharedMemory` of all its blocks, one after the other.
   GpuChecks(uintptr_t sharedMemory, size_t sharedBytes);
 
-  /// Buffers become known before the first access. `countersBytes` lie before the scratch, which is the last one.
+  /// Buffers become known before the first access. Counters lie before the scratch, which is the last one.
   void declare(unsigned number, bool isResult, bool isScratch, uintptr_t address, size_t bytes);
   void setPlaces(const char *text) { places = text; }
 
@@ -34,7 +34,6 @@ public:
   /// An operation's text.
   std::string place(unsigned number) const;
   std::string kernel() const { return places ? places : "a kernel"; }
-  bool hasFailed() const { return !reported.empty(); }
 
 private:
   struct Buffer {

@@ -255,6 +255,19 @@ TEST(GpuMachineTest, AccessesStayInTheirBuffers) {
               ElementsAre(HasSubstr("the block has 1024 bytes")));
 }
 
+/// ld.global.nc is for what nobody writes while the kernel runs.
+TEST(GpuMachineTest, ConstantLoadsAreOfOperands) {
+  auto reading = [](const std::function<Value(GpuBuilder &)> &memory) {
+    return faults(32, [&](GpuBuilder &b, WarpBuilder &) {
+      Value own = word(b, memory(b), b.threadIndex());
+      b.store(b.i32(1), word(b, b.launchScratch(), b.threadIndex()));
+      storeResult(b, mlir::LLVM::LoadOp::create(b, b.getI32Type(), own, 4, /*isVolatile=*/false, /*isNonTemporal=*/false, /*isInvariant=*/true));
+    });
+  };
+  EXPECT_THAT(reading([](GpuBuilder &b) { return b.buffer(0); }), IsEmpty());
+  EXPECT_THAT(reading([](GpuBuilder &b) { return b.launchScratch(); }), ElementsAre(HasSubstr("constant: thread 0 of block 0 reads 4 bytes at scratch")));
+}
+
 TEST(GpuMachineTest, WhatNobodyWroteIsNotRead) {
   auto found = faults(32, [](GpuBuilder &b, WarpBuilder &warp) { storeResult(b, loadWord(b, warp.sharedMemory(), b.threadIndex())); });
   EXPECT_THAT(found, ElementsAre(HasSubstr("undefined: thread 0 of block 0 reads shared 0x0, which nobody wrote")));

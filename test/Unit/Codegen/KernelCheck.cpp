@@ -137,6 +137,13 @@ void KernelCheck::Compiled::operator()(void *const *buffers, int64_t begin, int6
   function(buffers, scalars.data(), begin, end, scratch);
 }
 
+static constexpr size_t kCounterBytes = artifact::kDeviceCounters * sizeof(uint32_t);
+
+static bool areCountersZero(const void *scratch) {
+  auto *end = static_cast<const char *>(scratch);
+  return std::all_of(end - kCounterBytes, end, [](char byte) { return byte == 0; });
+}
+
 /// Launches of a kernel whose threads work together, in two schedules, or in all four where
 /// PERMALLOY_GPU_CHECK is set: they give the same bits.
 static void runSchedules(const KernelCheck::Compiled &kernel, llvm::ArrayRef<void *> buffers,
@@ -149,6 +156,7 @@ static void runSchedules(const KernelCheck::Compiled &kernel, llvm::ArrayRef<voi
       memset(buffer, 0x5a, result.bytes().size());
     runBlocks(kernel.function, buffers.data(), kernel.scalars.data(), 0, kernel.tiles,
               kernel.threads, kernel.sharedBytes, scratch, machineSchedule(schedule));
+    EXPECT_TRUE(areCountersZero(scratch)) << "counters are not left zero";
     for (auto [number, result] : llvm::enumerate(results)) {
       auto *bytes = static_cast<char *>(buffers[inputs + number]);
       size_t size = result.bytes().size();
@@ -276,23 +284,22 @@ void KernelCheck::run(const CpuTarget &target, llvm::StringRef sizes,
     buffers.push_back(allocate(output.bytes().size()));
     memset(buffers.back(), 0x5a, output.bytes().size());
   }
-  size_t counters = isGpu ? artifact::kDeviceCounters * sizeof(uint32_t) : 0;
+  size_t counters = isGpu ? kCounterBytes : 0;
   char *scratch = static_cast<char *>(allocate(counters + compiled.scratchBytes)) + counters;
-  memset(scratch, 0xff,
-         compiled.scratchBytes); // NaN in every type: what a kernel reads it must have written
-  memset(scratch, 0, std::min<int64_t>(compiled.scratchBytes, 8)); // as a worker begins a launch
   if (compiled.threads) {
     runSchedules(compiled, buffers, inputs->size(), *expected, scratch);
   } else {
+    // NaN in every type: what a kernel reads it must have written.
+    memset(scratch, 0xff, compiled.scratchBytes);
+    memset(scratch, 0, std::min<int64_t>(compiled.scratchBytes, 8)); // as a worker begins a launch
     // Ranges of 1, 2, 4, ... tiles, the last one first: order and sharing must not matter.
     SmallVector<std::pair<int64_t, int64_t>> ranges;
     for (int64_t begin = 0, step = 1; begin < compiled.tiles; begin += step, step *= 2)
       ranges.push_back({begin, std::min(begin + step, compiled.tiles)});
     for (auto [begin, end] : llvm::reverse(ranges))
       compiled(buffers.data(), begin, end, scratch);
+    EXPECT_TRUE(!isGpu || areCountersZero(scratch)) << "counters are not left zero";
   }
-  EXPECT_TRUE(std::all_of(scratch - counters, scratch, [](char byte) { return byte == 0; }))
-      << "counters are not left zero";
   for (auto [index, output] : llvm::enumerate(*expected)) {
     reference::Tensor actual(output.type());
     memcpy(actual.mutableBytes().data(), buffers[inputs->size() + index], output.bytes().size());

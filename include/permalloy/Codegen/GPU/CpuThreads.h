@@ -48,7 +48,8 @@ enum class ShuffleKind : uint32_t { index = 0, exclusiveOr = 1, down = 2 };
 
 /// A load or store, as 64 bits.
 struct ThreadAccess {
-  enum Kind : uint8_t { load = 0, store = 1, atomic = 2 }; ///< bits; atomic operations read, write and are relaxed
+  enum Kind : uint8_t { load = 0, store = 1, atomic = 2, constant = 4 }; ///< bits; atomic operations read, write and are relaxed; constant: a
+                                                                   ///< load of what nobody writes in the launch
   /// Numbers of buffers: arguments, results, then the scratch; beside them shared memory, and what nobody knows.
   enum : uint16_t { shared = 0xfffe, unknown = 0xffff };
 

@@ -56,7 +56,7 @@ struct Estimator {
 private:
   double get(llvm::StringRef name, double otherwise) const { return double(parameterOf(grid.schedule, name, int64_t(otherwise))); }
   bool isTiled() const { return form.style <= Style::Split; }
-  double tilesDown() const { return std::max(std::ceil(facts.m / get("block_rows", 64)), 1.0); }
+  double tilesDown() const { return matrices * std::max(std::ceil(facts.m / matrices / get("block_rows", 64)), 1.0); }
   double tilesAcross() const { return std::max(std::ceil(facts.n / get("block_columns", 64)), 1.0); }
   double parts() const;
   void multiprocessors();
@@ -86,6 +86,7 @@ private:
   double resident = 1; ///< blocks of a multiprocessor that run at once here
   double busy = 1;     ///< share of the multiprocessors' time with a block on them
   double products;     ///< multiply-adds of products
+  double matrices;     ///< that have rows and columns of their own
 };
 } // namespace
 
@@ -108,7 +109,7 @@ static Form formOf(const GpuGrid &grid) {
 
 bool permalloy::ranksSchedules(llvm::StringRef form) {
   const Form *known = llvm::find_if(kForms, [&](const Form &entry) { return entry.name == form; });
-  // Of products of two activations nothing says how often the second one is read.
+  // Of products of two activations nothing says whether tiles come element by element.
   return known != std::end(kForms) && known->style == Style::Tiles && !form.starts_with("matmul");
 }
 
@@ -136,7 +137,7 @@ unsigned permalloy::estimatedRegisters(const GpuGrid &grid) { return unsigned(st
 
 Estimator::Estimator(const KernelFacts &facts, const GpuGrid &grid, const GpuRates &rates)
     : facts(facts), grid(grid), rates(rates), form(formOf(grid)) {
-  products = facts.m * facts.n * facts.k * facts.density;
+  products = facts.m * facts.n * facts.k * facts.density, matrices = std::max(facts.matrices, 1.0);
   if (form.style != Style::Tiles)
     return;
   if (facts.heads > 0) {
@@ -201,7 +202,9 @@ void Estimator::traffic() {
   result.l2Bytes = facts.bytes;
   if (form.style == Style::Tiles && products > 0 && facts.n > 0) {
     double rowBytes = facts.m * facts.k * facts.inputBits / 8;
-    result.l2Bytes += rowBytes * (tilesAcross() - 1) + facts.weightBytes * (tilesDown() - 1);
+    // Of two values, each matrix has its own right one.
+    double rightBytes = facts.weightBytes > 0 ? facts.weightBytes : matrices * facts.k * facts.n * facts.inputBits / 8;
+    result.l2Bytes += rowBytes * (tilesAcross() - 1) + rightBytes * (tilesDown() / matrices - 1);
   } else if (form.style == Style::Queries) {
     result.l2Bytes += grid.blocks * 2 * keyBytes(facts.seenKeys); // each block all keys of its head
   } else if (products > 0 && grid.form == "elements") {
@@ -312,7 +315,7 @@ double Estimator::rounds() const {
 void Estimator::waiting() {
   double waves = std::ceil(result.waves), first = result.memoryBytes > 0 ? kMemoryLatencyUs : kL2LatencyUs;
   // Behind the first wave, tiles of a weight that others have read are in L2.
-  bool isShared = form.style == Style::Queries || (form.style == Style::Tiles && facts.n > 0 && tilesDown() > 1);
+  bool isShared = form.style == Style::Queries || (form.style == Style::Tiles && facts.n > 0 && tilesDown() > matrices);
   double later = isShared ? kL2LatencyUs : first, own = 0;
   if (form.style == Style::Threads)
     own = facts.bytes / 4 / std::max(grid.blocks * grid.threads, 1.0) * kL1Latency / (rates.gigahertz * 1e3);

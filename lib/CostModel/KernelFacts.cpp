@@ -179,8 +179,11 @@ void Reader::readAttention(tfm::AttentionOp op) {
 void Reader::readMatmul(tfm::MatmulOp op) {
   tfm::Dims lhs = shapes.dims(op.getLhs()), result = shapes.dims(op.getResult());
   facts.k = value(lhs[lhs.size() - (op.getTransposeA() ? std::min<size_t>(2, lhs.size()) : 1)]);
-  facts.n = result.empty() ? 1 : value(result.back());
+  bool hasRows = lhs.size() > 1, hasColumns = shapes.dims(op.getRhs()).size() > 1; // vectors are matrices of one
+  facts.n = hasColumns ? value(result.back()) : 1;
   facts.m = elements(op.getResult()) / std::max(facts.n, 1.0);
+  for (tfm::DimExprAttr dim : ArrayRef(result).drop_back(size_t(hasRows) + size_t(hasColumns)))
+    facts.matrices *= value(dim);
   facts.inputBits = bitsOf(op.getLhs().getType());
 }
 

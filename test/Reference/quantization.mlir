@@ -38,6 +38,21 @@ func.func @zero_points() {
   return
 }
 
+// Difference and product are those of f32: 5 * s is 1 + 2^-8 + 2^-25, in f32 a tie of bf16.
+tfm.weight @five : tensor<1x1x!tfm.q<s8, group 1>> {
+  %0 = tfm.constant dense<5> : tensor<1x1xi8>
+  %1 = tfm.cast %0 : (tensor<1x1xi8>) -> tensor<1x1x!tfm.q<s8, group 1>>
+  tfm.yield %1 : tensor<1x1x!tfm.q<s8, group 1>>
+}
+func.func @products_of_f32() {
+  %c = tfm.get_weight @five : tensor<1x1x!tfm.q<s8, group 1>>
+  %s = tfm.constant dense<0x3E4D999A> : tensor<1x1xf32>
+  %0 = tfm.dequantize %c, %s : (tensor<1x1x!tfm.q<s8, group 1>>, tensor<1x1xf32>) -> tensor<1x1xbf16>
+  %1 = tfm.constant dense<1.0> : tensor<1x1xbf16>
+  check.expect_equal %0, %1 : tensor<1x1xbf16>
+  return
+}
+
 func.func @codebook() {
   %c = tfm.get_weight @unsigned : tensor<3x2x!tfm.q<u4, group 3>>
   %s = tfm.constant dense<[[2.0, 1.0]]> : tensor<1x2xf32>

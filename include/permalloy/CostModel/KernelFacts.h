@@ -33,6 +33,7 @@ struct KernelFacts {
 
   /// A product [m, k] x [k, n], or of `groups` such weights; 0 where there is none.
   double m = 0, n = 0, k = 0, groups = 0;
+  double matrices = 1;     ///< of a product of two values: so many, of m / matrices rows each
   double inputBits = 32;   ///< of an element of what is multiplied with the weight
   double weightBits = 32;  ///< of an element of the weight as it is stored; less than inputBits where it is decoded on the way
   double weightBytes = 0;  ///< of all weights as they are stored

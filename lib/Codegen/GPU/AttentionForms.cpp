@@ -17,8 +17,6 @@ using namespace permalloy::codegen;
 using namespace mlir;
 using tfm::DimExprAttr;
 
-/// What every GPU of the table gives a block (sm_89: 99 KB).
-static constexpr int64_t kSharedBytes = 96 * 1024;
 static constexpr int64_t kMaxHeadSize = 256;
 /// A few for each multiprocessor of the largest devices (132 of an H100). Heads that are split have a counter each.
 static constexpr int64_t kManyBlocks = 1024;
@@ -44,7 +42,7 @@ static std::string whyNot(kern::KernelOp kernel, bool onTensorCores) {
 }
 
 static FailureOr<GpuAttentionSchedule> scheduleOf(kern::KernelOp kernel) {
-  return readGpuSchedule(kernel, gpuAttentionSpace(shapeOf(kernel), kSharedBytes));
+  return readGpuSchedule(kernel, gpuAttentionSpace(shapeOf(kernel), GpuTarget::kSharedBytes));
 }
 
 namespace {
@@ -97,8 +95,8 @@ private:
 
 static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, DictionaryAttr wanted) {
   AttentionShape shape = shapeOf(kernel);
-  auto choice = GpuAttentionSchedule::choose(shape, kSharedBytes);
-  auto schedule = writeGpuSchedule(kernel, gpuAttentionSpace(shape, kSharedBytes), choice, wanted);
+  auto choice = GpuAttentionSchedule::choose(shape, GpuTarget::kSharedBytes);
+  auto schedule = writeGpuSchedule(kernel, gpuAttentionSpace(shape, GpuTarget::kSharedBytes), choice, wanted);
   if (failed(schedule))
     return failure();
   Grid grid(kernel, *schedule);
@@ -140,7 +138,7 @@ static std::string whyNotTensor(kern::KernelOp kernel, const GpuTarget &) { retu
 static std::string whyNotFma(kern::KernelOp kernel, const GpuTarget &) { return whyNot(kernel, /*onTensorCores=*/false); }
 
 static std::unique_ptr<ScheduleSpace> space(kern::KernelOp kernel, const GpuTarget &) {
-  return offerSpace(gpuAttentionSpace(shapeOf(kernel), kSharedBytes));
+  return offerSpace(gpuAttentionSpace(shapeOf(kernel), GpuTarget::kSharedBytes));
 }
 
 const GpuForm codegen::kAttentionForm = {"attention", whyNotTensor, schedule, launch, emit, space};

@@ -10,8 +10,8 @@
 
 namespace permalloy::codegen {
 
-/// Numbers the operations of a thread that others can notice (CpuThreads.h), and puts a call of machine->access before each load and
-/// store of memory that is not the thread's own.
+/// Numbers the operations of a thread that others can notice (ThreadMachine::places), and puts a call of machine->access before each load,
+/// store and atomic operation of memory that is not the thread's own.
 class CpuAccesses {
 public:
   using Value = mlir::Value;
@@ -19,8 +19,8 @@ public:
   /// `roots`: where addresses come from, with the buffer's number.
   CpuAccesses(KernelBuilder &b, Value machine, llvm::ArrayRef<std::pair<Value, uint16_t>> roots);
 
-  /// Numbers all that is behind `last` in the function, while its addresses still have address spaces. Fails with an error at an
-  /// access of memory that it does not know.
+  /// Numbers all that is behind `last` in the function, while its addresses still have address spaces. Fails with an error at one
+  /// that accesses memory and has no form on a CPU.
   mlir::LogicalResult find(mlir::Operation *function, mlir::Operation *last);
   /// Puts the calls in.
   void tell();

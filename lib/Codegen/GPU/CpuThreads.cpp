@@ -33,6 +33,7 @@ public:
   LogicalResult run(StringRef name, const DescribeBuffers &describe);
 
 private:
+  LogicalResult replaceOwn(Operation *op);
   LogicalResult replace(Operation *op, const CpuAccesses &accesses);
   void tell(ThreadStep what, unsigned place, ValueRange operands);
   void takeResults(Operation *op);
@@ -130,6 +131,26 @@ static unsigned orderOf(LLVM::FenceOp fence) {
   return (both || fence.getOrdering() == acquire ? 1 : 0) | (both || fence.getOrdering() == release ? 2 : 0);
 }
 
+/// What a thread does alone.
+LogicalResult ThreadBuilder::replaceOwn(Operation *op) {
+  auto low = [&](Value value) { return arith::TruncIOp::create(b, b.getI32Type(), value).getResult(); };
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](NVVM::BlockIdXOp) { return give(op, low(b.tileBegin())), success(); })
+      .Case([&](NVVM::ThreadIdXOp) { return give(op, low(b.tileEnd())), success(); })
+      .Case([&](LLVM::AddressOfOp) { return give(op, b.load(pointer, b.at(machine, 8), 8)), success(); })
+      .Case([&](LLVM::AddrSpaceCastOp) { return give(op, op->getOperand(0)), success(); })
+      .Case([&](NVVM::ConvertF32x2ToF16x2Op pack) { return give(op, packHalves(pack.getSrcLo(), pack.getSrcHi(), b.getF16Type())), success(); })
+      .Case([&](NVVM::ConvertF32x2ToBF16x2Op pack) { return give(op, packHalves(pack.getSrcLo(), pack.getSrcHi(), b.getBF16Type())), success(); })
+      .Case([&](NVVM::ConvertFloatToTF32Op round) {
+        if (round.getRnd() != NVVM::FPRoundingMode::RNA)
+          return LogicalResult(round.emitError("has no form on a CPU but to nearest, ties away from zero"));
+        return give(op, roundTf32(round.getSrc())), success();
+      })
+      .Case([&](LLVM::CallIntrinsicOp call) { return give(op, emitExp2(b, call.getArgs()[0])), success(); })
+      .Case([&](NVVM::DotAccumulate4WayOp dot) { return give(op, dotBytes(dot)), success(); })
+      .Default([&](Operation *op) { return op->emitError("has no form on a CPU"); });
+}
+
 /// What follows for one operation of the thread; it is erased then.
 LogicalResult ThreadBuilder::replace(Operation *op, const CpuAccesses &accesses) {
   b.setInsertionPoint(op);
@@ -142,12 +163,7 @@ LogicalResult ThreadBuilder::replace(Operation *op, const CpuAccesses &accesses)
     takeResults(op);
   };
   auto number = [&](int64_t value) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(value)); };
-  auto low = [&](Value value) { return arith::TruncIOp::create(b, b.getI32Type(), value).getResult(); };
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case([&](NVVM::BlockIdXOp) { return give(op, low(b.tileBegin())), success(); })
-      .Case([&](NVVM::ThreadIdXOp) { return give(op, low(b.tileEnd())), success(); })
-      .Case([&](LLVM::AddressOfOp) { return give(op, b.load(pointer, b.at(machine, 8), 8)), success(); })
-      .Case([&](LLVM::AddrSpaceCastOp) { return give(op, op->getOperand(0)), success(); })
       .Case([&](NVVM::Barrier0Op) { return ask(op, ThreadStep::barrier, {}), success(); })
       .Case([&](NVVM::CpAsyncOp copy) {
         Value bytes = copy.getCpSize() ? copy.getCpSize() : number(copy.getSize()).getResult();
@@ -164,14 +180,6 @@ LogicalResult ThreadBuilder::replace(Operation *op, const CpuAccesses &accesses)
         bool isTransposed = load.getLayout() == NVVM::MMALayout::col;
         return ask(op, isTransposed ? ThreadStep::loadTransposed : ThreadStep::loadMatrix, op->getOperands()), success();
       })
-      .Case([&](NVVM::ConvertF32x2ToF16x2Op pack) { return give(op, packHalves(pack.getSrcLo(), pack.getSrcHi(), b.getF16Type())), success(); })
-      .Case([&](NVVM::ConvertF32x2ToBF16x2Op pack) { return give(op, packHalves(pack.getSrcLo(), pack.getSrcHi(), b.getBF16Type())), success(); })
-      .Case([&](NVVM::ConvertFloatToTF32Op round) {
-        if (round.getRnd() != NVVM::FPRoundingMode::RNA)
-          return LogicalResult(round.emitError("has no form on a CPU but to nearest, ties away from zero"));
-        return give(op, roundTf32(round.getSrc())), success();
-      })
-      .Case([&](LLVM::CallIntrinsicOp call) { return give(op, emitExp2(b, call.getArgs()[0])), success(); })
       .Case([&](NVVM::MmaOp mma) {
         static constexpr NVVM::MMATypes kTypes[] = {NVVM::MMATypes::tf32, NVVM::MMATypes::f16, NVVM::MMATypes::bf16, NVVM::MMATypes::s8};
         auto own = mma.getMultiplicandAPtxType().value_or(NVVM::MMATypes::f16);
@@ -187,14 +195,13 @@ LogicalResult ThreadBuilder::replace(Operation *op, const CpuAccesses &accesses)
                                                                : ShuffleKind::down;
         return ask(op, ThreadStep::shuffle, {shuffle.getVal(), shuffle.getOffset(), number(int64_t(kind))}), success();
       })
-      .Case([&](NVVM::DotAccumulate4WayOp dot) { return give(op, dotBytes(dot)), success(); })
       .Case([&](NVVM::VoteSyncOp vote) {
         if (vote.getKind() != NVVM::VoteSyncKind::ballot)
           return LogicalResult(vote.emitError("has no form on a CPU but as a ballot"));
         Value flag = arith::ExtUIOp::create(b, b.getI32Type(), vote.getPred());
         return ask(op, ThreadStep::ballot, {flag}), success();
       })
-      .Default([&](Operation *op) { return op->emitError("has no form on a CPU"); });
+      .Default([&](Operation *op) { return replaceOwn(op); });
 }
 
 static bool isForeign(Operation *op) {

@@ -24,7 +24,6 @@ using namespace permalloy::codegen;
 using namespace mlir;
 using tfm::DimExprAttr;
 
-static constexpr int64_t kSharedBytes = 96 * 1024;
 /// Up to so many rows for each expert, on the average, are few.
 static constexpr int64_t kFewRows = 4;
 
@@ -63,7 +62,7 @@ static int64_t expertsOf(tfm::GroupedLinearOp root) {
 static ScheduleSpaceOf<ExpertsSchedule> spaceOf(kern::KernelOp kernel) {
   tfm::GroupedLinearOp root = rootOf(kernel);
   ScheduleSpaceOf<ExpertsSchedule> space;
-  addFmaParameters(space, weightOf(root), kSharedBytes);
+  addFmaParameters(space, weightOf(root), GpuTarget::kSharedBytes);
   addSkinnyParameters<ExpertsSchedule>(
       space, weightOf(root), root.getGated(),
       [](const ExpertsSchedule &s) { return s.FmaTile::warps(); });

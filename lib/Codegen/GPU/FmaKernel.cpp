@@ -25,9 +25,6 @@ using namespace permalloy::codegen;
 using namespace mlir;
 using tfm::DimExprAttr;
 
-/// What every GPU of the table gives a block (sm_89: 99 KB).
-static constexpr int64_t kSharedBytes = 96 * 1024;
-
 namespace {
 
 /// Few rows and many, chosen when the kernel runs.
@@ -97,7 +94,7 @@ static ScheduleSpaceOf<FmaSchedule> spaceOf(kern::KernelOp kernel) {
   ScheduleSpaceOf<FmaSchedule> space;
   bool isMany = hasMany(kernel);
   if (isMany)
-    addFmaParameters(space, productWeightOf(rootOf(kernel)), kSharedBytes);
+    addFmaParameters(space, productWeightOf(rootOf(kernel)), GpuTarget::kSharedBytes);
   if (isMany && productWeightOf(rootOf(kernel)).isBlocks())
     space.require([](const FmaSchedule &s) { return whyNotSparseTile(s); });
   if (hasFew(kernel))

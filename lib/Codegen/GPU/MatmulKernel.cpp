@@ -14,9 +14,6 @@ using namespace permalloy::codegen;
 using namespace mlir;
 using tfm::DimExprAttr;
 
-/// What every GPU of the table gives a block (sm_89: 99 KB).
-static constexpr int64_t kSharedBytes = 96 * 1024;
-
 namespace {
 
 /// Sizes of a product; vectors are matrices of one row or column.
@@ -78,7 +75,7 @@ static std::string whyNotTensor(kern::KernelOp kernel, const GpuTarget &) { retu
 static std::string whyNotFma(kern::KernelOp kernel, const GpuTarget &) { return whyNot(kernel, false); }
 
 static ScheduleSpaceOf<MatmulSchedule> spaceOf(kern::KernelOp kernel) {
-  return matmulSpace(getElementTypeOrSelf(rootOf(kernel).getLhs()), kSharedBytes);
+  return matmulSpace(getElementTypeOrSelf(rootOf(kernel).getLhs()), GpuTarget::kSharedBytes);
 }
 
 static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, DictionaryAttr wanted) {

@@ -45,8 +45,9 @@ static std::string whyNotMatmul(const MatmulSchedule &s, bool isTensor, int64_t 
     return "the threads do not share the copies evenly";
   if (s.stages < 2)
     return "stages must be at least 2";
-  int64_t bytes = s.sharedBytes();
-  return bytes > sharedBytes ? "the stages need " + std::to_string(bytes) + " bytes of shared memory; there are " + std::to_string(sharedBytes) : "";
+  if (int64_t bytes = s.sharedBytes(); bytes > sharedBytes)
+    return "the stages need " + std::to_string(bytes) + " bytes of shared memory; there are " + std::to_string(sharedBytes);
+  return "";
 }
 
 ScheduleSpaceOf<MatmulSchedule> codegen::matmulSpace(Type element, int64_t sharedBytes) {

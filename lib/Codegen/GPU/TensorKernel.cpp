@@ -16,9 +16,6 @@ using namespace permalloy::codegen;
 using namespace mlir;
 using tfm::DimExprAttr;
 
-/// What every GPU of the table gives a block (sm_89: 99 KB).
-static constexpr int64_t kSharedBytes = 96 * 1024;
-
 static tfm::LinearOp rootOf(kern::KernelOp kernel) { return *kernel.getBlock().getOps<tfm::LinearOp>().begin(); }
 
 /// f32 is one of them where the layer says that it may be rounded to tf32.
@@ -105,7 +102,7 @@ static bool hasFew(kern::KernelOp kernel) {
 
 static ScheduleSpaceOf<KernelSchedule> spaceOf(kern::KernelOp kernel) {
   ScheduleSpaceOf<KernelSchedule> space;
-  addTensorParameters(space, sizeOf(rootOf(kernel)), kSharedBytes);
+  addTensorParameters(space, sizeOf(rootOf(kernel)), GpuTarget::kSharedBytes);
   if (hasFew(kernel))
     addSkinnyParameters<KernelSchedule>(space, productWeightOf(rootOf(kernel)), /*isGated=*/false,
                                         [](const KernelSchedule &s) { return s.threads() / 32; });

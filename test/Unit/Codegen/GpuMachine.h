@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Runs kernels that toCpuThread made, block after block. Each thread has a stack of its own and runs until it waits for others: a
-// barrier for the block; products, their operands and shuffles for its warp of 32. Copies are carried out only when their thread waits
-// for them, and shared memory begins as NaN.
+// barrier for the block; products, their operands and shuffles for its warp of 32. Copies are carried out when their thread waits for
+// them, or when they begin (MachineSchedule), and shared memory begins as NaN.
 //
 // The machine is a checker. What it finds fails the test that runs, with the kernel, the operations and the threads:
 //
@@ -11,7 +11,7 @@
 //   waiting      barriers that not all threads of a block come by, what a warp does together and not all its threads come by, in the
 //                same operation; copies that nobody waits for
 //   memory       accesses outside of the buffer that their address comes from, not aligned, writes to operands, reads of shared memory
-//                and scratch that nobody wrote
+//                and scratch that nobody wrote, constant loads (ld.global.nc) of results and scratch
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_TEST_UNIT_CODEGEN_GPUMACHINE_H

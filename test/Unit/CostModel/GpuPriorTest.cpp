@@ -191,6 +191,18 @@ TEST(GpuPriorTest, TallWarpsReadKeysOnce) {
   EXPECT_EQ(priceOf(facts, eight).memoryBytes, 2.0 * 2047 * 1024 * 2);
 }
 
+/// Many small matrices are no parts of K, and tiles end with each of them.
+TEST(GpuPriorTest, ProductsOfTwoValuesAreManyMatrices) {
+  KernelFacts facts = product(12 * 96, 256, 64, 16);
+  facts.groups = 0, facts.weightBytes = 0, facts.matrices = 12;
+  GpuGrid grid = tiles(facts, 64);
+  grid.form = "matmul", grid.blocks = 12 * 2 * 4;
+  GpuEstimate estimate = priceOf(facts, grid);
+  // Rows are read for each of 4 tiles across, columns for both down.
+  double left = 12 * 96 * 64 * 2, right = 12 * 256 * 64 * 2;
+  EXPECT_DOUBLE_EQ(estimate.l2Bytes, facts.bytes + 3 * left + right);
+}
+
 TEST(GpuPriorTest, RegistersAndForms) {
   EXPECT_EQ(mostRegisters(128), 255u);
   EXPECT_EQ(mostRegisters(512), 128u);

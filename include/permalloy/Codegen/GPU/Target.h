@@ -19,6 +19,8 @@ struct GpuTarget {
   /// The version of PTX that kernels are written in, as LLVM names the feature: what the oldest driver that knows the
   /// architecture reads.
   llvm::StringRef ptxFeature;
+  /// Bytes of shared memory that every GPU of the table gives a block (sm_89: 99 KB).
+  static constexpr int64_t kSharedBytes = 96 * 1024;
 
   /// The registers of one thread, as emitters that write for a single worker see them: vectors of 4 (ld.v4 moves 128 bits), or of 8
   /// for elements of 16 bits.

@@ -14,8 +14,6 @@ using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
 
-
-
 void TensorColumns::placeScales() {
   const TensorCodes &codes = *size.codes;
   int64_t chunks = t.layout.scaleRowBytes / kChunkBytes, inPanel = t.layout.groups * chunks;

@@ -24,7 +24,7 @@
 //   A  rows of 16 words: chunk ^ (row / 2 % 4); rows of 32 words: chunk ^ (row % 8). ldmatrix reads one chunk of 8 rows.
 //   B  rows of 16 words: chunk ^ (row & 2). Lanes 4 g + t of two g read chunk g % 4 of rows t: places 4 (t % 2) + (g % 4 ^ (t & 2)).
 //      f16: a line of 64 bytes is two rows of 16 halves, and each group of 16 lanes reads 8 bytes of four lines: all 16 places.
-//      Codes: the four t of a column read one line (4 bits) or two neighbours (8 bits), the same 16 bytes or others.
+//      Codes: the four t of a column read one line (4 bits) or two neighbours (8 bits), the same 16 bytes or others; of tf32 one line.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_LIB_CODEGEN_GPU_TENSORPRODUCT_H

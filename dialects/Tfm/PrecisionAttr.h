@@ -29,6 +29,14 @@ inline bool allowsTf32(mlir::Operation *op) {
   return precision && precision.getValue() == kTf32Precision;
 }
 
+/// Takes it from all operations in `root`: what CPUs compile is then what they compile without.
+inline void forbidTf32(mlir::Operation *root) {
+  root->walk([](mlir::Operation *op) {
+    if (allowsTf32(op))
+      op->removeAttr(kPrecisionAttr);
+  });
+}
+
 } // namespace permalloy
 
 #endif

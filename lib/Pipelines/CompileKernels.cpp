@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "CompileKernels.h"
+#include "Tfm/PrecisionAttr.h"
 #include "permalloy/Artifact/CpuFeatures.h"
 #include "permalloy/Codegen/Common/ImageLinker.h"
 #include "permalloy/Codegen/Common/KernelCache.h"
@@ -83,6 +84,7 @@ FailureOr<ScheduledKernels> permalloy::scheduleKernels(ModuleOp module, const co
   OpBuilder builder = OpBuilder::atBlockEnd(result.module->getBody());
   for (auto kernel : module.getOps<kern::KernelOp>()) {
     auto copy = cast<kern::KernelOp>(builder.clone(*kernel));
+    forbidTf32(copy);
     if (failed(codegen::selectSchedule(copy, target)) || failed(tuned.apply(copy, target)))
       return failure();
   }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "TunedSchedules.h"
 #include "ScheduleChoice.h"
+#include "Tfm/PrecisionAttr.h"
 #include "permalloy/Artifact/Hash.h"
 #include "permalloy/Codegen/GPU/PtxEmission.h"
 #include "permalloy/Codegen/GPU/SchedulePrice.h"
@@ -44,8 +45,12 @@ FailureOr<TunedSchedules> TunedSchedules::load(ModuleOp module, const CompileOpt
   if (options.database.empty() || (!options.databaseIsRequired && !llvm::sys::fs::exists(options.database)))
     return result;
   llvm::StringSet<> structures;
-  for (auto kernel : module.getOps<kern::KernelOp>())
+  for (auto kernel : module.getOps<kern::KernelOp>()) {
     structures.insert(identityOf(kernel).structure);
+    OwningOpRef<kern::KernelOp> forCpus = kernel.clone();
+    forbidTf32(*forCpus);
+    structures.insert(identityOf(*forCpus).structure);
+  }
   Result<TuningDatabase> database = TuningDatabase::load(options.database, &structures);
   if (!database.ok()) {
     if (options.databaseIsRequired)

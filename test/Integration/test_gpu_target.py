@@ -79,6 +79,26 @@ def test_tf32_is_for_gpus(permalloy, refused, model, both, tmp_path):
     refused("compile", model, "--target", "x86-64-v3", "--plan", plan, words=words)
 
 
+def test_tf32_leaves_measured_schedules_to_cpus(permalloy, model, tmp_path):
+    """A database's rows are those of kernels that know of no tf32: the same code, in the schedules that were measured."""
+    database, schedules = tmp_path / "tuning.jsonl", {}
+    permalloy("tune", model, "--minutes", 5, "--dim", "batch=1", "--dim", "sequence=16", "--rows", 12, "--database", database)
+    lines = [json.loads(line) for line in database.read_text().splitlines()]
+    for line in lines:
+        if "row" in line:  # one schedule of each kernel that is no default is made the best
+            best = schedules.setdefault(line["row"], line["schedule"]) if not line["default"] else None
+            line.pop("default_ns", None)
+            line["median_ns"] = 100 if best == line["schedule"] else 1000
+    database.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    code = []
+    for options in ((), ("--precision", "tf32")):
+        path = tmp_path / f"{len(options)}.alloy"
+        said = permalloy("compile", model, "-o", path, "--target", "host,sm_80", "--database", database, "-v", *options, env=NO_TOOLKIT).err
+        assert said.count("measured") > 2, said
+        code.append(permalloy("inspect", path, "--emit", "elf").stdout)
+    assert code[0] == code[1]
+
+
 def test_same_bytes_again(permalloy, model, both):
     again, other = model.with_name("again.alloy"), model.with_name("other.alloy")
     permalloy("compile", model, "-o", again, "--target", "x86-64-v3,sm_90a,sm_80", env=NO_TOOLKIT)

@@ -104,8 +104,6 @@ void Tf32Attention::storeFour(Element element, ArrayRef<Value> four, Value to) {
 
 void Tf32Attention::store(Element element, ArrayRef<Value> outputs, Value to, Value exists) {
   for (size_t i = 0; i < columns.size(); i += 4) {
-    if (columns[i] / kGroup * kGroup >= shape.headSize)
-      return;
     Value first = b.add(column, columns[i]), inside = exists;
     if (shape.headSize % kGroup)
       inside = arith::AndIOp::create(b, exists, b.less(first, b.i64(shape.headSize)));

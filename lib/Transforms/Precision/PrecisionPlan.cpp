@@ -226,12 +226,41 @@ std::string permalloy::whyNotBf16(Operation *op) {
   return "";
 }
 
+/// What tensor cores of GPUs take (AttentionForms.cpp): heads of whole 16 bytes, up to 256 elements.
+static std::string whyNotHeads(AttentionOp op) {
+  auto sizeOf = [](Value value, int64_t heads) {
+    auto type = cast<RankedTensorType>(value.getType());
+    int64_t width = type.getShape().back();
+    return type.getRank() == 4 || ShapedType::isDynamic(width) ? width : width / heads;
+  };
+  int64_t size = sizeOf(op.getQuery(), op.getNumHeads());
+  if (ShapedType::isDynamic(size))
+    return "the size of its heads is not known";
+  if (sizeOf(op.getValue(), op.getNumKvHeads()) != size)
+    return "heads of its values have another size than those of its queries";
+  std::string text = "its heads have " + std::to_string(size) + " elements, ";
+  return size % 4 ? text + "no multiple of 4" : size > 256 ? text + "more than 256" : "";
+}
+
+/// The same of a layer (TensorKernel.cpp): rows of whole 16 bytes, and groups of codes that fit tiles of 16 or 32 steps.
+static std::string whyNotDepth(LinearOp op) {
+  int64_t depth = cast<RankedTensorType>(op.getWeight().getType()).getDimSize(0);
+  if (depth % 4)
+    return "it sums " + std::to_string(depth) + " products, no multiple of 4";
+  auto decode = op.getWeight().getDefiningOp<DequantizeOp>();
+  auto code = decode ? dyn_cast<QuantType>(elementOf(decode.getCodes())) : QuantType();
+  bool fits = !code || code.getGroup() >= depth || code.getGroup() == 8 || code.getGroup() % 16 == 0;
+  return fits ? "" : "its codes have groups of " + std::to_string(code.getGroup()) + ", neither 8 nor a multiple of 16";
+}
+
 std::string permalloy::whyNotTf32(Operation *op) {
   if (isa<MoeOp>(op) && elementOf(op->getOperand(0)).isF32())
     return "experts have no kernels of tf32";
   if (auto attention = dyn_cast<AttentionOp>(op); attention && elementOf(attention.getQuery()).isF32())
-    return ""; // caches are of f32, too
-  return whyNotBf16(op);
+    return whyNotHeads(attention); // caches are of f32, too
+  std::string why = whyNotBf16(op);
+  auto linear = dyn_cast<LinearOp>(op);
+  return why.empty() && linear ? whyNotDepth(linear) : why;
 }
 
 /// Why a target may not multiply it as sums of two numbers of bf16; empty where it may.

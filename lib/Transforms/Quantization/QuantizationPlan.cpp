@@ -169,8 +169,10 @@ void permalloy::addFormats(ModuleOp module, const QuantizationRequest &request, 
     } else if (!kept.contains(key)) {
       const WeightFormat *format = findWeightFormat(level);
       choice.format = level;
-      if (format->ignores(level, choice.precision))
+      if (choice.precision != "f32" && format->ignores(level, choice.precision)) {
+        addReason(choice, "layers of '" + level + "' multiply in their own way, not in " + choice.precision);
         choice.precision = "f32";
+      }
       std::string plain = format->defaultSolver();
       bool lacks = lacksGram(site, request.solver), isAsked = format == findWeightFormat(formatOf(site, request));
       choice.solver = lacks || !isAsked || request.solver == kDefaultSolver ? plain : request.solver;

@@ -1,6 +1,7 @@
 //===- GpuAttentionTest.cpp - attention on GPUs: numbers, PTX, registers -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "../../../lib/Codegen/GPU/AttentionSchedule.h"
+#include "GpuMachine.h"
 #include "GpuPtx.h"
 #include "permalloy/Codegen/GPU/GpuKernel.h"
 
@@ -89,8 +90,10 @@ std::string formOf(KernelCheck &check) {
 void expectEqual(const Case &c, llvm::ArrayRef<const char *> sizes, KernelCheck::Change change = nullptr) {
   KernelCheck check(c.text(), "attention");
   ASSERT_TRUE(bool(check));
+  uint64_t before = bankConflicts();
   for (const char *size : sizes)
     check.run(thread(), size, toleranceOf(c), change);
+  EXPECT_TRUE(c.element == "f32" || bankConflicts() == before) << bankConflicts() - before;
   EXPECT_EQ(formOf(check), c.element == "f32" ? "attention_fma" : "attention");
 }
 
@@ -131,6 +134,43 @@ TEST(GpuAttentionTest, Tf32IsRoundedToNearest) {
     for (int64_t i = 0; i < inputs[2].size(); ++i)
       inputs[2].setNumber(i, i < 32 ? 1 : -1);
   });
+}
+
+/// The same of queries and keys: a score is 4096 times the difference of two numbers, so that of two keys the first gets
+/// more weight the more of it rounding leaves. Cut off, 1 + 2^-10 - 2^-16 is 1; to even, 1 + 2^-11 and 1 + 3 2^-11 part.
+TEST(GpuAttentionTest, Tf32RoundsQueriesAndKeysToNearest) {
+  const double pairs[][2] = {{1 + 0x1p-10 - 0x1p-16, 1}, {1 + 0x1p-11, 1 + 3 * 0x1p-11}};
+  KernelCheck check(Case{"tf32", 1, 1, 32}.text(), "attention");
+  ASSERT_TRUE(bool(check));
+  for (const char *size : {"b=1,q=20,k=2", "b=1,q=1,k=2"})
+    for (int64_t rounded : {0, 1}) // queries, keys
+      for (auto &numbers : pairs)
+        for (int sign : {1, -1})
+          check.run(thread(), size, {0, 0x1p-5}, [&](llvm::MutableArrayRef<reference::Tensor> inputs) {
+            const double factors[] = {4096, -4096};
+            for (int64_t operand : {0, 1})
+              for (int64_t i = 0; i < inputs[operand].size(); ++i) {
+                bool isSet = i % 32 < 2 && (operand == 0 || i < 32); // the second key is zero
+                inputs[operand].setNumber(i, !isSet ? 0 : operand == rounded ? sign * numbers[i % 32] : factors[i % 32]);
+              }
+            for (int64_t i = 0; i < inputs[2].size(); ++i)
+              inputs[2].setNumber(i, i < 32 ? 1 : -1);
+          });
+}
+
+/// And of weights: all but one are 1 - 2^-13, which is 1 to nearest, and 1 - 2^-11 when cut off, while their sum is exact. All values are 1.
+TEST(GpuAttentionTest, Tf32RoundsWeightsToNearest) {
+  KernelCheck check(Case{"tf32", 1, 1, 32}.text(), "attention");
+  ASSERT_TRUE(bool(check));
+  for (const char *size : {"b=1,q=20,k=40", "b=1,q=1,k=40"})
+    check.run(thread(), size, {0, 0x1p-12}, [](llvm::MutableArrayRef<reference::Tensor> inputs) {
+      for (int64_t i = 0; i < inputs[0].size(); ++i)
+        inputs[0].setNumber(i, i % 32 == 0);
+      for (int64_t i = 0; i < inputs[1].size(); ++i) // scaled by 0.2
+        inputs[1].setNumber(i, i > 0 && i % 32 == 0 ? -5 * 0x1p-13 : 0);
+      for (int64_t i = 0; i < inputs[2].size(); ++i)
+        inputs[2].setNumber(i, 1);
+    });
 }
 
 TEST(GpuAttentionTest, Layouts) {

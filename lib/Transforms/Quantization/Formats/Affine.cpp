@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Builtins.h"
+#include "Tfm/PrecisionAttr.h"
 #include "permalloy/Reference/WeightEvaluator.h"
 #include "permalloy/Solvers/WeightSolver.h"
 #include "permalloy/Transforms/EncodeAsCodes.h"
@@ -86,6 +87,11 @@ class AffineFormat : public WeightFormat {
 public:
   std::string names() const override { return "wB, wBgG, wBgGasym, wBauto (B: 2 to 8 bits, G: steps of K that share a scale)"; }
   bool accepts(StringRef level) const override { return Affine::parse(level).has_value(); }
+  /// Groups that do not fit the tiles of tf32 are multiplied in f32.
+  bool ignores(StringRef level, StringRef precision) const override {
+    int64_t group = Affine::parse(level)->group;
+    return precision == kTf32Precision && group % 16 != 0 && group != 8;
+  }
 
   double bitsPerWeight(StringRef level, int64_t k, int64_t n) const override {
     Affine affine = *Affine::parse(level);

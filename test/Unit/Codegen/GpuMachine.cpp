@@ -86,13 +86,17 @@ char *addressOf(const uint32_t *words) {
   return address;
 }
 
-uintptr_t sharedBase(const std::vector<char> &memory) { return llvm::alignTo(reinterpret_cast<uintptr_t>(memory.data()), 1024); }
+constexpr size_t kSharedAlignment = 1024;
+/// Accesses that end behind shared memory are faults, and are carried out all the same: not in the memory of somebody else.
+constexpr size_t kBehindShared = 4096;
+
+uintptr_t sharedBase(const std::vector<char> &memory) { return llvm::alignTo(reinterpret_cast<uintptr_t>(memory.data()), kSharedAlignment); }
 
 } // namespace
 
 Machine::Machine(KernelFunction kernel, void *const *buffers, const int64_t *scalars, unsigned count, size_t sharedBytes,
                  void *launchScratch, MachineSchedule schedule)
-    : kernel(kernel), buffers(buffers), scalars(scalars), schedule(schedule), random(schedule.order), memory(sharedBytes + 1024),
+    : kernel(kernel), buffers(buffers), scalars(scalars), schedule(schedule), random(schedule.order), memory(kSharedAlignment + sharedBytes + kBehindShared),
       threads(count), checks(sharedBase(memory), sharedBytes) {
   step = take;
   shared = reinterpret_cast<void *>(sharedBase(memory));

@@ -34,8 +34,6 @@ UNIFORM = (
     "merge4", "merge8", "merge16", "merge20..0", "bf16+merge4", "bf16+merge8", "bf16+merge20..0",
     "w8a8+merge4", "w8a8+merge8", "bf16+w8a8+merge8",
 )  # fmt: skip
-#: A plan is within its budget where it is measured to be but for this share, as the compiler has it.
-_SLACK = 0.01
 _SAID = re.compile(
     r"plan: predicted ([\d.e-]+)x .*measured ([\d.e-]+)x .*(?:divergence|cosine) (\S+)"
 )
@@ -131,7 +129,7 @@ class Session:
             plans.values()
         ):  # beside f32 alone, as the search has it: many forms drive each other out of caches
             self._time(task, [Form("f32", f32.alloy), plan])
-        most = max(self.options.budgets) * (1 + _SLACK)
+        most = max(self.options.budgets)
         fast = [form for form in uniform[1:] if form.latency["median"] <= most]
         self._judge(task, [f32, *fast, *plans.values()])  # no other can be the best of a budget
         rows = {share: compare(task, share, plan, uniform) for share, plan in plans.items()}
@@ -209,9 +207,9 @@ class Session:
 def compare(task, share: float, plan: Form, uniform: list[Form]) -> dict:
     """A plan beside the best uniform one within the budget; f32 is the first of `uniform`."""
     main = losses.MAIN[task.name]
-    within = [form for form in uniform if form.latency["median"] <= share * (1 + _SLACK)]
+    within = [form for form in uniform if form.latency["median"] <= share]
     row = {"model": task.name, "budget": share, "plan": figures(plan), "uniform": None,
-           "within": plan.latency["median"] <= share * (1 + _SLACK),
+           "within": plan.latency["median"] <= share,
            "prediction_off": plan.predicted and plan.predicted / plan.latency["median"] - 1}  # fmt: skip
     if not within:
         return row | {"verdict": "no uniform plan"}

@@ -6,6 +6,7 @@
 #include "Compare.h"
 #include "ImportModel.h"
 #include "Report.h"
+#include "Statistics.h"
 
 #include "permalloy/Support/Text.h"
 
@@ -17,7 +18,10 @@ namespace permalloy {
 
 static constexpr int kThreads = 1;
 /// Runs of which a step's least time counts, and turns of two programs.
-static constexpr int kStepRuns = 15, kTurns = 21;
+static constexpr int kStepRuns = 15, kTurns = 25;
+/// A turn of a program that takes less than these seconds has the median of so many runs, others one.
+static constexpr double kShortRun = 0.05;
+static constexpr int kShortRuns = 3;
 
 static bool isFloat(artifact::DType type) {
   return type == artifact::DType::f32 || type == artifact::DType::f16 || type == artifact::DType::bf16 || type == artifact::DType::f64;
@@ -300,21 +304,34 @@ std::optional<std::vector<StepTime>> BudgetTrial::stepTimes(TrialProgram &progra
   return result;
 }
 
+/// One turn in seconds: the untimed run brings back the caches that the other program took.
+static Result<double> turnOf(OpenModel &model, const std::vector<NamedArray> &feed) {
+  Result<double> untimed = secondsOf(model, feed);
+  if (!untimed.ok())
+    return untimed.status();
+  std::vector<double> timed;
+  for (int run = 0; run < (*untimed < kShortRun ? kShortRuns : 1); ++run) {
+    Result<double> seconds = secondsOf(model, feed);
+    if (!seconds.ok())
+      return seconds.status();
+    timed.push_back(*seconds);
+  }
+  return median(std::move(timed));
+}
+
 std::optional<Latency> BudgetTrial::latency(TrialProgram &program) {
-  Latency result{HUGE_VAL, HUGE_VAL, 0};
-  for (int turn = 0; turn < kTurns; ++turn)
-    // The one that is second finds warm caches of the other's: they change places.
-    for (int second : {0, 1}) {
-      bool own = (turn + second) % 2;
-      TrialProgram &which = own ? program : f32;
-      Result<double> untimed = secondsOf(which.model, feeds.front()), timed = secondsOf(which.model, feeds.front());
-      if (!untimed.ok() || !timed.ok())
-        return fail(untimed.ok() ? timed.status() : untimed.status()), std::nullopt;
-      double &least = own ? result.us : result.reference;
-      least = std::min(least, *timed * 1e6);
+  std::vector<double> own, reference, ratios;
+  for (int turn = 0; turn < kTurns; ++turn) {
+    for (int second : {0, 1}) { // they change places: a busy moment meets either first
+      bool isOwn = (turn + second) % 2;
+      Result<double> seconds = turnOf((isOwn ? program : f32).model, feeds.front());
+      if (!seconds.ok())
+        return fail(seconds.status()), std::nullopt;
+      (isOwn ? own : reference).push_back(*seconds * 1e6);
     }
-  result.ratio = result.us / result.reference;
-  return result;
+    ratios.push_back(own.back() / reference.back());
+  }
+  return Latency{median(std::move(own)), median(std::move(reference)), median(std::move(ratios))};
 }
 
 } // namespace permalloy

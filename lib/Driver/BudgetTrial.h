@@ -40,10 +40,10 @@ struct PricedForm {
   PrecisionPlan plan;
 };
 
-/// The least times of turns: of all that a busy machine gives they are the nearest to what a quiet one does.
+/// Medians over turns of this program and f32, one after the other: what slows the machine down meets both.
 struct Latency {
   double us = 0, reference = 0; ///< of a run of this program, and of f32
-  double ratio = 0;             ///< of the two
+  double ratio = 0;             ///< median of the turns' ratios
 };
 
 class BudgetTrial {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The best fixed schedule of each kind of kernel: what a table of constants could do."""
+"""The best fixed schedule of each kind of kernel on each kind of CPU: what a table of constants could do."""
 
 import numpy as np
 
@@ -18,22 +18,22 @@ def distance(a, b):
 
 
 def best_of(rows, train):
-    """By kind: the schedule with the least mean of time / best time, over the groups of `train` that measured it."""
+    """By kind of CPU and kernel: the schedule with the least mean of time / best time, over the groups of `train` that measured it."""
     losses = {}
     for g in rows.groups(3):
         if not train[g[0]]:
             continue
         for row in g:
-            losses.setdefault((rows.kind[row], rows.schedule[row]), []).append(
+            losses.setdefault((rows.cpu[row], rows.kind[row], rows.schedule[row]), []).append(
                 rows.time[row] / rows.time[g].min()
             )
     best = {}
-    for (kind, schedule), values in losses.items():
+    for (cpu, kind, schedule), values in losses.items():
         if (
             len(values) >= LEAST_GROUPS
-            and np.mean(values) < best.get((kind, names(schedule)), (np.inf,))[0]
+            and np.mean(values) < best.get((cpu, kind, names(schedule)), (np.inf,))[0]
         ):
-            best[kind, names(schedule)] = (np.mean(values), parameters(schedule))
+            best[cpu, kind, names(schedule)] = (np.mean(values), parameters(schedule))
     return best
 
 
@@ -48,7 +48,7 @@ def best_fixed(rows, folds, indices):
     def choose(group):
         where = indices[group]
         table = next(t for test, t in tables if test[where[0]])
-        wanted = table.get((rows.kind[where[0]], names(rows.schedule[where[0]])))
+        wanted = table.get((rows.cpu[where[0]], rows.kind[where[0]], names(rows.schedule[where[0]])))
         if wanted is None:
             return 0
         return int(np.argmin([distance(parameters(s), wanted[1]) for s in rows.schedule[where]]))

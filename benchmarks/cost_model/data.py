@@ -32,17 +32,17 @@ class Rows:
     noise: np.ndarray  # median distance from the median / median
     default: np.ndarray  # bool
     group: np.ndarray  # number of the kernel and size
-    kernel: np.ndarray  # number
+    kernel: np.ndarray  # number of the kernel on a target and kind of CPU
     structure: np.ndarray  # number
     kind: np.ndarray  # "contraction f32"
     family: np.ndarray  # name of the file
     schedule: np.ndarray  # text
-    cpu: str = ""
+    cpu: np.ndarray  # kind of CPU
 
     def take(self, mask):
-        fields = "features time prior noise default group kernel structure kind family schedule"
+        fields = "features time prior noise default group kernel structure kind family schedule cpu"
         some = {name: getattr(self, name)[mask] for name in fields.split()}
-        return Rows(self.names, self.feature_hash, cpu=self.cpu, **some)
+        return Rows(self.names, self.feature_hash, **some)
 
     @property
     def y(self):
@@ -89,7 +89,7 @@ def measured_time(records):
 
 def load(permalloy, databases):
     """Rows of all files together; noisy rows are left out, equal measurements joined."""
-    names, feature_hash, cpus, records = None, None, {}, {}
+    names, feature_hash, records = None, None, {}
     for database in databases:
         lines = feature_lines(permalloy, database)
         feature_hash = int(lines[0].split("feature_hash=")[1].split()[0], 16)
@@ -98,8 +98,7 @@ def load(permalloy, databases):
         names = header[first:]
         for cells in csv.reader(lines[2:]):
             r = dict(zip(header[:first], cells))
-            key = (r["kernel"], f"{r['symbols']} {r['weight_span']}", r["target"], r["schedule"])
-            cpus[r["cpu"]] = cpus.get(r["cpu"], 0) + 1
+            key = (r["kernel"], f"{r['symbols']} {r['weight_span']}", f"{r['cpu']} {r['target']}", r["schedule"])
             records.setdefault(key, []).append({
                 "time": at_usual_speed(r, float(r["median_ns"])), "drift": float(r["drift"]),
                 "noise": float(r["mad_ns"]) / float(r["median_ns"]),
@@ -107,8 +106,7 @@ def load(permalloy, databases):
                 "structure": r["structure"], "kind": f"{r['emitter']} {kind_of(cells, header)}",
                 "family": family_of(database), "features": np.array(cells[first:], np.float32),
             })  # fmt: skip
-    cpu = max(cpus, key=cpus.get)
-    return assemble(names, feature_hash, records, cpu)
+    return assemble(names, feature_hash, records)
 
 
 def at_usual_speed(row, nanoseconds):
@@ -131,7 +129,7 @@ def kind_of(cells, header):
     return "bf16" if value("input_bits") == 16 or value("key_bits") == 16 else "f32"
 
 
-def assemble(names, feature_hash, records, cpu):
+def assemble(names, feature_hash, records):
     usual = {}  # of each group: the default's time
     for key, rows in records.items():
         steady = measured_time(rows)
@@ -160,17 +158,17 @@ def assemble(names, feature_hash, records, cpu):
         noise=np.array([entry[2] for entry in kept]),
         default=np.array([entry[3] for entry in kept]),
         group=number(["|".join(entry[0][:3]) for entry in kept]),
-        kernel=number([entry[0][0] for entry in kept]),
+        kernel=number([f"{entry[0][0]} {entry[0][2]}" for entry in kept]),
         structure=number([r["structure"] for r in last]),
         kind=np.array([r["kind"] for r in last]),
         family=np.array([r["family"] for r in last]),
         schedule=np.array([entry[0][3] for entry in kept]),
-        cpu=cpu,
+        cpu=np.array([entry[0][2].split()[0] for entry in kept]),
     )  # fmt: skip
 
 
 def repeats(permalloy, databases):
-    """Quotients of the slowest and the fastest of measurements of the same, steady ones, at the usual speed: the noise floor."""
+    """By kind of CPU: quotients of the slowest and the fastest of measurements of the same, steady ones, at the usual speed; the noise floor."""
     values = {}
     for database in databases:
         lines = feature_lines(permalloy, database)
@@ -180,6 +178,11 @@ def repeats(permalloy, databases):
             r = dict(zip(header[:first], cells))
             time = float(r["median_ns"])
             if float(r["mad_ns"]) <= STEADY_MAD * time and abs(float(r["drift"]) - 1) <= STEADY_DRIFT:
-                key = (family_of(database), *(r[n] for n in ("kernel", "symbols", "weight_span", "schedule")))
+                key = (family_of(database), *(r[n] for n in ("cpu", "kernel", "symbols", "weight_span", "schedule")))
                 values.setdefault(key, []).append(at_usual_speed(r, time))
-    return np.array([max(v) / min(v) for v in values.values() if len(v) > 1])
+    quotients = {}
+    for (_, cpu, *_), v in values.items():
+        quotients.setdefault(cpu, [])
+        if len(v) > 1:
+            quotients[cpu].append(max(v) / min(v))
+    return {cpu: np.array(of) for cpu, of in quotients.items()}

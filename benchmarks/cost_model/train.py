@@ -18,7 +18,7 @@ import numpy as np
 from split import cross_predict
 
 ROOT = Path(__file__).resolve().parents[2]
-VERSION, TARGET = 1, "cpu"
+VERSION, TARGET = 2, "cpu"
 
 
 def down_to_f32(value):
@@ -58,7 +58,9 @@ def file_bytes(ensemble, rows, scales):
         for head in member
     ]
     header = b"PMTREES1" + struct.pack("<IIQ", VERSION, len(rows.names), rows.feature_hash)
-    header += TARGET.encode().ljust(32, b"\0") + rows.cpu.encode().ljust(64, b"\0")
+    cpus = sorted(set(rows.cpu))
+    header += TARGET.encode().ljust(32, b"\0") + struct.pack("<I", len(cpus))
+    header += b"".join(cpu.encode().ljust(64, b"\0") for cpu in cpus)
     header += struct.pack("<ddII", *scales, len(ensemble), 2)
     header += b"".join(struct.pack("<I", len(trees)) for trees in heads)
     return header + b"".join(b"".join(trees) for trees in heads)

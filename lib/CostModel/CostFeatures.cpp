@@ -60,6 +60,12 @@ static constexpr Feature kFeatures[] = {
     {"code_group", [](In in) { return lg(in.facts.codeGroup); }},
     {"zero_points", [](In in) { return double(in.facts.hasZeroPoints); }},
     {"codebook", [](In in) { return double(in.facts.hasCodebook); }},
+    // The machine, as the prior sees it: bytes by cycles, so that a higher clock alone changes nothing.
+    {"machine_l2", [](In in) { return lg(in.machine.l2Bytes); }},
+    {"machine_l3", [](In in) { return lg(in.machine.l3Bytes); }},
+    {"machine_memory", [](In in) { return lg(in.machine.memoryBytes); }},
+    {"machine_l2_size", [](In in) { return lg(in.machine.l2Size); }},
+    {"machine_int8", [](In in) { return in.machine.int8PerFma; }},
     // Sizes.
     {"m", [](In in) { return lg(in.facts.m); }},
     {"n", [](In in) { return lg(in.facts.n); }},

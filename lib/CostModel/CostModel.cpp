@@ -49,8 +49,8 @@ public:
 class TreesModel : public CostModel {
 public:
   TreesModel(const MachineRates &rates, Trees trees) : CostModel(rates), trees(std::move(trees)) {
-    // On the kind that they were trained on they correct the prior of its constants at the speed of the moment.
-    bool own = this->trees.cpu() == rates.cpu;
+    // On a kind that they were trained on they correct the prior of its constants at the speed of the moment.
+    bool own = this->trees.knows(rates.cpu);
     foreign = own ? 1 : kForeignScale;
     usual = own ? MachineRates::committed(rates.cpu) : rates;
     machine = own ? usual.at(rates.speed()) : rates;

@@ -28,24 +28,36 @@ static constexpr MachineRates::Field kFields[] = {
 std::span<const MachineRates::Field> MachineRates::fields() { return kFields; }
 
 /// Measured by `permalloy tune --calibrate` on the machines that were at hand.
-static MachineRates seen(const char *kind) {
-  MachineRates rates;
-  rates.cpu = kind;
-  rates.avx2Gflops = 107, rates.avx512Gflops = 214, rates.amxBf16Gflops = 3150, rates.amxInt8Gops = 6300;
-  rates.vnniGops = 855, rates.avx2Int8Gops = 214, rates.exps = 2.7;
-  rates.l1 = 350, rates.l2 = 130, rates.l3 = 26, rates.memory = 15.2, rates.launchNs = 100;
-  rates.l1Bytes = 48 << 10, rates.l2Bytes = 2 << 20, rates.l3Bytes = 80 << 20; // of 480 MB, what reads get before they come from memory
-  return rates;
+static std::vector<MachineRates> seenMachines() {
+  MachineRates xeon; // with AMX
+  xeon.cpu = "GenuineIntel-6-167-926136e5";
+  xeon.avx2Gflops = 107, xeon.avx512Gflops = 214, xeon.amxBf16Gflops = 3150, xeon.amxInt8Gops = 6300;
+  xeon.vnniGops = 855, xeon.avx2Int8Gops = 214, xeon.exps = 2.7;
+  xeon.l1 = 350, xeon.l2 = 130, xeon.l3 = 26, xeon.memory = 15.2, xeon.launchNs = 100;
+  xeon.l1Bytes = 48 << 10, xeon.l2Bytes = 2 << 20, xeon.l3Bytes = 80 << 20; // of 480 MB, what reads get before they come from memory
+
+  MachineRates epyc; // Zen 4, which takes two cycles for 512 bits
+  epyc.cpu = "EPYC_KIND";
+  return {xeon, epyc};
 }
 
-static const MachineRates &xeonAmx() {
-  static const MachineRates rates = seen("GenuineIntel-6-167-926136e5");
-  return rates;
+static const std::vector<MachineRates> &seen() {
+  static const std::vector<MachineRates> machines = seenMachines();
+  return machines;
+}
+
+/// That kind, else one of the same vendor, else the first.
+static const MachineRates &nearest(llvm::StringRef kind) {
+  auto find = [&](auto isLike) { return llvm::find_if(seen(), [&](const MachineRates &each) { return isLike(llvm::StringRef(each.cpu)); }); };
+  auto found = find([&](llvm::StringRef cpu) { return cpu == kind; });
+  if (found == seen().end())
+    found = find([&](llvm::StringRef cpu) { return cpu.split('-').first == kind.split('-').first; });
+  return found == seen().end() ? seen().front() : *found;
 }
 
 MachineRates MachineRates::committed(const std::string &kind) {
-  MachineRates rates = xeonAmx();
-  rates.source = rates.cpu == kind ? "committed, of " + rates.cpu : "assumed, those of " + rates.cpu;
+  MachineRates rates = nearest(kind);
+  rates.source = (rates.cpu == kind ? "committed, of " : "assumed, those of ") + rates.cpu;
   rates.cpu = kind;
   return rates;
 }
@@ -69,7 +81,7 @@ MachineRates MachineRates::of(const Cpu &cpu) {
     rates.vnniGops = 0;
   if (!has("amx-bf16"))
     rates.amxBf16Gflops = rates.amxInt8Gops = 0;
-  if (rates.cpu != xeonAmx().cpu)
+  if (nearest(rates.cpu).cpu != rates.cpu)
     for (auto [own, known] : {std::pair(&rates.l1Bytes, cpu.l1Bytes), {&rates.l2Bytes, cpu.l2Bytes}, {&rates.l3Bytes, cpu.l3Bytes}})
       *own = known ? known : *own;
   return rates;

@@ -61,7 +61,8 @@ Result<Trees> Trees::parse(std::string_view bytes, std::string_view targetKind, 
   uint64_t hash = in.number<uint64_t>();
   std::string target = in.text(32);
   Trees trees;
-  trees.cpuKind = in.text(64);
+  for (uint32_t kinds = in.number<uint32_t>(); kinds > 0 && !in.cut; --kinds)
+    trees.cpus.push_back(in.text(64));
   if (target != targetKind)
     return bad("the trees are for target kind '" + target + "', not '" + std::string(targetKind) + "'");
   if (hash != featureHash || count != features)

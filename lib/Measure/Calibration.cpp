@@ -152,7 +152,7 @@ MachineRates measure::calibrate() {
   rates.vnniGops = has("avx512vnni") ? rateOf(dotVnni, reference) : 0;
   rates.amxBf16Gflops = tiles ? rateOf(tilesBf16, reference) : 0;
   rates.amxInt8Gops = tiles ? rateOf(tilesInt8, reference) : 0;
-  rates.exps = rateOf(exponentials, reference) * (avx512 ? 2 : 1); // measured in AVX2 registers
+  rates.exps = rateOf(exponentials, reference) * (avx512 ? rates.avx512Gflops / rates.avx2Gflops : 1); // measured in AVX2 registers
   constexpr size_t kMost = size_t(256) << 20;
   if (Result<Mapping> memory = Mapping::anonymous(kMost); memory.ok()) {
     std::fill_n(memory->data(), kMost, std::byte(1));

@@ -41,7 +41,7 @@ def rows():
     return data.Rows(
         ["tile", "wide", "size", "noise"], 7, np.array(features, np.float32), np.array(time), np.array(prior), np.full(count, 0.01),
         np.array([s == "tile=4" for s in schedule]), np.array(group), np.array(kernel), np.array(kernel),
-        np.array(["contraction f32"] * count), np.array(["corpus"] * count), np.array(schedule), cpu="some",
+        np.array(["contraction f32"] * count), np.array(["corpus"] * count), np.array(schedule), np.array(["some"] * count),
     )  # fmt: skip
 
 
@@ -73,7 +73,9 @@ def test_thresholds_decide_alike_in_f32():
 
 def predict(data_, member_heads, row):
     """What the flat file says, by the walk that its description gives."""
-    at = 8 + 4 + 4 + 8 + 32 + 64 + 16
+    at = 8 + 4 + 4 + 8 + 32
+    assert struct.unpack_from("<I", data_, at) == (1,)
+    at += 4 + 64 + 16
     members, heads = struct.unpack_from("<II", data_, at)
     at += 8
     counts = struct.unpack_from(f"<{members * heads}I", data_, at)

@@ -43,7 +43,7 @@ struct MachineRates {
   /// Those measured on `cpu` (`<folder of the tuning database>/<kind>.rates.json`), else the fallback; a file that cannot be read
   /// counts as none.
   static MachineRates of(const Cpu &cpu = Cpu::host());
-  /// Of a kind that is not this machine's, for rows of a database: committed constants, else those of the nearest kind.
+  /// Of a kind that is not this machine's, for rows of a database: committed constants, else those of another kind, one of the same vendor where there is one.
   static MachineRates committed(const std::string &kind);
   /// $XDG_DATA_HOME/permalloy/tuning/KIND.rates.json, or below ~/.local/share; empty where neither is known.
   static std::string defaultPath(const Cpu &cpu = Cpu::host());

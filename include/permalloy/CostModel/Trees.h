@@ -8,7 +8,7 @@
 //   u32       number of features
 //   u64       hash of their names (CostFeatures.h)
 //   char[32]  target kind, zero-padded: "cpu"
-//   char[64]  kind of CPU that the rows were measured on, zero-padded
+//   u32       kinds of CPUs that the rows were measured on; char[64] each, zero-padded
 //   f64 x 2   scales of the deviation: ln of a time, ln of the quotient of two schedules of a kernel
 //   u32, u32  members of the ensemble, heads of each (absolute, ranking)
 //   u32 each  number of trees, of every head of every member; then all trees:
@@ -24,6 +24,7 @@
 
 #include "permalloy/Artifact/Status.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -32,7 +33,7 @@
 
 namespace permalloy {
 
-inline constexpr uint32_t kTreesVersion = 1;
+inline constexpr uint32_t kTreesVersion = 2;
 
 /// An ensemble of which each member predicts ln(time / prior) and, for choosing among schedules of one kernel, a score that
 /// orders them: a lower one is faster.
@@ -49,7 +50,8 @@ public:
   /// Mean and standard deviation over the members.
   void predict(Head head, std::span<const float> row, double &mean, double &deviation) const;
 
-  const std::string &cpu() const { return cpuKind; }
+  /// Whether rows of that kind of CPU are among those that they were trained on.
+  bool knows(const std::string &cpu) const { return std::find(cpus.begin(), cpus.end(), cpu) != cpus.end(); }
   double absoluteScale() const { return scales[0]; }
   double rankingScale() const { return scales[1]; }
 
@@ -76,7 +78,7 @@ private:
   std::vector<Node> nodes;
   std::vector<double> values;           ///< of each node: what it adds, where it is a leaf
   std::vector<std::vector<Tree>> heads; ///< of member 0: absolute, ranking; of member 1: ...
-  std::string cpuKind;
+  std::vector<std::string> cpus;
   double scales[2] = {1, 1};
 };
 

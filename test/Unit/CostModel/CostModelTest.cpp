@@ -24,7 +24,8 @@ public:
   explicit TreeFile(const std::string &target = "cpu", uint32_t version = kTreesVersion, uint64_t hash = 7, uint32_t features = 2) {
     bytes = "PMTREES1";
     add(version), add(features), add(hash);
-    text(target, 32), text("some-cpu", 64);
+    text(target, 32);
+    add(uint32_t(2)), text("some-cpu", 64), text("other-cpu", 64);
     add(2.0), add(3.0);
   }
   template <typename T> TreeFile &add(T value) {

@@ -6,7 +6,9 @@
 #include "permalloy/Support/Text.h"
 
 #include <cpuid.h>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <unistd.h>
 
 using namespace permalloy;
@@ -23,7 +25,26 @@ static std::string brandString() {
   return brand.substr(0, brand.find_last_not_of(' ') + 1);
 }
 
-static uint64_t cacheBytes(int name) {
+static std::string firstLine(const std::string &path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+/// Of the data cache of that level that the first core reads from, in Linux's list: an L3 that a group of cores shares, not the sum of
+/// all of them, which sysconf has.
+static uint64_t cacheBytes(unsigned level, int name) {
+  for (int index = 0;; ++index) {
+    std::string folder = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/", type = firstLine(folder + "type");
+    if (type.empty())
+      break;
+    if (type == "Instruction" || firstLine(folder + "level") != std::to_string(level))
+      continue;
+    std::string size = firstLine(folder + "size"); // "1024K"
+    char unit = size.empty() ? ' ' : size.back();
+    return std::strtoull(size.c_str(), nullptr, 10) << (unit == 'K' ? 10 : unit == 'M' ? 20 : 0);
+  }
   long size = ::sysconf(name);
   return size > 0 ? static_cast<uint64_t>(size) : 0;
 }
@@ -41,9 +62,9 @@ static Cpu identify() {
   cpu.stepping = a & 15;
   cpu.brand = brandString();
   cpu.features = joined(cpuFeatureNames(hostCpuFeatures()), " ");
-  cpu.l1Bytes = cacheBytes(_SC_LEVEL1_DCACHE_SIZE);
-  cpu.l2Bytes = cacheBytes(_SC_LEVEL2_CACHE_SIZE);
-  cpu.l3Bytes = cacheBytes(_SC_LEVEL3_CACHE_SIZE);
+  cpu.l1Bytes = cacheBytes(1, _SC_LEVEL1_DCACHE_SIZE);
+  cpu.l2Bytes = cacheBytes(2, _SC_LEVEL2_CACHE_SIZE);
+  cpu.l3Bytes = cacheBytes(3, _SC_LEVEL3_CACHE_SIZE);
   return cpu;
 }
 

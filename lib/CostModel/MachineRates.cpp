@@ -17,7 +17,6 @@ static constexpr MachineRates::Field kFields[] = {
     {"amx_int8_gops", "GOP/s", "tiles of int8", &MachineRates::amxInt8Gops},
     {"vnni_gops", "GOP/s", "int8 dot products in AVX-512 registers", &MachineRates::vnniGops},
     {"avx2_int8_gops", "GOP/s", "int8 products in AVX2 registers", &MachineRates::avx2Int8Gops},
-    {"exp_per_ns", "1e9/s", "exponentials of f32", &MachineRates::exps},
     {"l1_gbps", "GB/s", "reads from the first-level cache", &MachineRates::l1},
     {"l2_gbps", "GB/s", "reads from the second-level cache", &MachineRates::l2},
     {"l3_gbps", "GB/s", "reads from the third-level cache", &MachineRates::l3},
@@ -29,10 +28,10 @@ std::span<const MachineRates::Field> MachineRates::fields() { return kFields; }
 
 /// Measured by `permalloy tune --calibrate` on the machines that were at hand.
 static std::vector<MachineRates> seenMachines() {
-  MachineRates xeon; // with AMX
+  MachineRates xeon; // has every unit
   xeon.cpu = "GenuineIntel-6-167-926136e5";
   xeon.avx2Gflops = 107, xeon.avx512Gflops = 214, xeon.amxBf16Gflops = 3150, xeon.amxInt8Gops = 6300;
-  xeon.vnniGops = 855, xeon.avx2Int8Gops = 214, xeon.exps = 2.7;
+  xeon.vnniGops = 855, xeon.avx2Int8Gops = 214;
   xeon.l1 = 350, xeon.l2 = 130, xeon.l3 = 26, xeon.memory = 15.2, xeon.launchNs = 100;
   xeon.l1Bytes = 48 << 10, xeon.l2Bytes = 2 << 20, xeon.l3Bytes = 80 << 20; // of 480 MB, what reads get before they come from memory
 
@@ -61,6 +60,8 @@ MachineRates MachineRates::committed(const std::string &kind) {
   rates.cpu = kind;
   return rates;
 }
+
+MachineRates MachineRates::withAllUnits() { return committed(seen().front().cpu); }
 
 std::string MachineRates::defaultPath(const Cpu &cpu) {
   std::string path = TuningDatabase::defaultPath(cpu);
@@ -93,7 +94,7 @@ MachineRates MachineRates::at(const MachineSpeed &now) const {
     return *this;
   MachineRates scaled = *this;
   for (auto rate : {&MachineRates::avx2Gflops, &MachineRates::avx512Gflops, &MachineRates::amxBf16Gflops, &MachineRates::amxInt8Gops,
-                    &MachineRates::vnniGops, &MachineRates::avx2Int8Gops, &MachineRates::exps, &MachineRates::l1, &MachineRates::l2})
+                    &MachineRates::vnniGops, &MachineRates::avx2Int8Gops, &MachineRates::l1, &MachineRates::l2})
     scaled.*rate *= now.fmaGflops / own.fmaGflops;
   for (auto rate : {&MachineRates::l3, &MachineRates::memory})
     scaled.*rate *= now.readGbps / own.readGbps;

@@ -30,7 +30,12 @@ TargetUnits permalloy::unitsOf(const std::string &target) {
   return {target, wide ? 16u : 8u, hasAmx};
 }
 
-Machine::Machine(const MachineRates &rates, const TargetUnits &target) : lanes(target.lanes) {
+bool permalloy::runsOn(const TargetUnits &target, const MachineRates &rates) {
+  return (!target.hasAmx || rates.amxBf16Gflops > 0) && (target.lanes < 16 || rates.avx512Gflops > 0);
+}
+
+Machine::Machine(const MachineRates &own, const TargetUnits &target) : lanes(target.lanes) {
+  MachineRates rates = runsOn(target, own) ? own : MachineRates::withAllUnits();
   bool wide = target.lanes >= 16 && rates.avx512Gflops > 0;
   peakGflops = wide ? rates.avx512Gflops : rates.avx2Gflops;
   gigahertz = peakGflops / (2 * fmaPorts * (wide ? 16 : 8));

@@ -8,6 +8,7 @@
 #include "Report.h"
 #include "Statistics.h"
 
+#include "permalloy/Measure/Calibration.h"
 #include "permalloy/Support/Text.h"
 
 #include <chrono>
@@ -109,7 +110,10 @@ bool BudgetTrial::readFeeds() {
 
 bool BudgetTrial::open() {
   const std::string &kind = command.settings.costModel;
-  auto known = CostModel::named(kind.empty() || kind == "none" ? "trees" : kind, MachineRates::of());
+  Result<MachineRates> rates = measure::calibrateOnce();
+  if (!rates.ok())
+    return fail(rates.status()), false;
+  auto known = CostModel::named(kind.empty() || kind == "none" ? "trees" : kind, *rates);
   if (!known.ok())
     return fail(known.status()), false;
   model = std::move(*known);

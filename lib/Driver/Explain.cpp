@@ -9,6 +9,8 @@
 
 #include "permalloy/Artifact/Expressions.h"
 #include "permalloy/Codegen/GPU/Target.h"
+#include "permalloy/CostModel/Prior.h"
+#include "permalloy/Measure/Calibration.h"
 #include "permalloy/Measure/Yardstick.h"
 #include "permalloy/Support/Text.h"
 
@@ -137,6 +139,10 @@ int runExplain(const ExplainCommand &command) {
   Explanation explanation;
   MachineRates rates = MachineRates::of();
   if (command.measure) {
+    Result<MachineRates> own = measure::calibrateOnce();
+    if (!own.ok())
+      return fail(own.status());
+    rates = *own;
     MachineSpeed speed;
     Result<std::vector<double>> measured = measureModel(command, sizes->front(), speed);
     if (!measured.ok())
@@ -145,6 +151,8 @@ int runExplain(const ExplainCommand &command) {
     rates = rates.at(speed);
     rates.source += ", at the speed between the runs, " + formatNumber(speed.fmaGflops, 3) + " GFLOP/s of f32 and " + formatNumber(speed.readGbps, 3) + " GB/s";
   }
+  if (!onGpu && !runsOn(unitsOf(*target), rates))
+    rates.source = MachineRates::withAllUnits().source + ", since this machine lacks units of " + *target;
   auto model = CostModel::named(kind, rates);
   if (!model.ok())
     return fail(model.status());

@@ -5,10 +5,11 @@
 #include "permalloy/Artifact/CpuFeatures.h"
 #include "permalloy/Measure/Timing.h"
 #include "permalloy/Runtime/Memory.h"
+#include "permalloy/Support/Files.h"
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/raw_ostream.h"
+#include "llvm/Support/MemoryBuffer.h"
 
 #include <cmath>
 #include <ctime>
@@ -72,25 +73,6 @@ __attribute__((target("amx-tile,amx-int8"))) static double tilesInt8() {
   return kSteps * 4.0 * 16 * 16 * 64 * 2;
 }
 
-/// A polynomial as the emitters have it: reduction, six products, scaling.
-__attribute__((target("avx2,fma"))) static double exponentials() {
-  __m256 values[4], sums[4];
-  for (int i = 0; i < 4; ++i)
-    values[i] = _mm256_set1_ps(-0.1f * float(i)), sums[i] = _mm256_setzero_ps();
-  for (long step = 0; step < kSteps; ++step)
-    for (int i = 0; i < 4; ++i) {
-      __m256 whole = _mm256_round_ps(values[i], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), rest = _mm256_sub_ps(values[i], whole);
-      __m256 p = _mm256_set1_ps(1.5e-4f);
-      for (float c : {1.3e-3f, 9.6e-3f, 5.5e-2f, 0.24f, 0.69f, 1.0f})
-        p = _mm256_fmadd_ps(p, rest, _mm256_set1_ps(c));
-      __m256i scaled = _mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_cvtps_epi32(whole), 23));
-      sums[i] = _mm256_add_ps(sums[i], _mm256_castsi256_ps(scaled));
-      values[i] = _mm256_add_ps(values[i], _mm256_set1_ps(1e-6f));
-    }
-  sink = _mm256_cvtss_f32(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])));
-  return kSteps * 4.0 * 8;
-}
-
 /// Reads `bytes` once, a quarter of a kilobyte at a time.
 static double readCached(const std::byte *memory, size_t bytes) {
   size_t left = bytes / 256;
@@ -152,7 +134,6 @@ MachineRates measure::calibrate() {
   rates.vnniGops = has("avx512vnni") ? rateOf(dotVnni, reference) : 0;
   rates.amxBf16Gflops = tiles ? rateOf(tilesBf16, reference) : 0;
   rates.amxInt8Gops = tiles ? rateOf(tilesInt8, reference) : 0;
-  rates.exps = rateOf(exponentials, reference) * (avx512 ? rates.avx512Gflops / rates.avx2Gflops : 1); // measured in AVX2 registers
   constexpr size_t kMost = size_t(256) << 20;
   if (Result<Mapping> memory = Mapping::anonymous(kMost); memory.ok()) {
     std::fill_n(memory->data(), kMost, std::byte(1));
@@ -166,15 +147,23 @@ MachineRates measure::calibrate() {
   return rates;
 }
 
+/// Whether the file is there and holds constants of this CPU; one of another version is measured anew.
+static bool isCurrent(const std::string &path) {
+  auto file = llvm::MemoryBuffer::getFile(path);
+  if (!file)
+    return false;
+  Result<MachineRates> rates = MachineRates::parse((*file)->getBuffer().str());
+  return rates.ok() && rates->cpu == Cpu::host().kind();
+}
+
 Result<MachineRates> measure::calibrateOnce(bool again) {
   std::string path = MachineRates::defaultPath();
-  if (path.empty() || (!again && llvm::sys::fs::exists(path)))
+  if (path.empty() || (!again && isCurrent(path)))
     return MachineRates::of();
   MachineRates rates = calibrate();
-  std::error_code error = llvm::sys::fs::create_directories(llvm::sys::path::parent_path(path));
-  llvm::raw_fd_ostream os(path, error);
-  if (error)
+  if (std::error_code error = llvm::sys::fs::create_directories(llvm::sys::path::parent_path(path)))
     return Status(StatusCode::ioError, path + ": " + error.message());
-  os << rates.toJson();
+  if (Status status = writeFile(path, rates.toJson()); !status.ok())
+    return status;
   return rates;
 }

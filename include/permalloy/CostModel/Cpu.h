@@ -15,7 +15,7 @@ struct Cpu {
   unsigned family = 0, model = 0, stepping = 0;
   std::string brand;    ///< what the CPU calls itself
   std::string features; ///< those that the operating system lets programs use: "avx2 fma ... amx-tile"
-  uint64_t l1Bytes = 0, l2Bytes = 0, l3Bytes = 0; ///< of data, per core and shared; 0: unknown
+  uint64_t l1Bytes = 0, l2Bytes = 0, l3Bytes = 0; ///< of data: per core, per core, shared by a group of cores; 0: unknown
 
   /// The running machine, asked once.
   static const Cpu &host();

@@ -6,8 +6,8 @@
 //
 //   {"permalloy":"rates","version":1,"cpu":"GenuineIntel-6-167-926136e5","avx512_gflops":214,...,"date":"2026-11-22"}
 //
-// Where nothing was measured, the constants of a kind of CPU that was seen (they are in the source) or, failing that, a guess
-// from its features stands in, and `source` says so.
+// Where nothing was measured, the constants of a kind of CPU that was seen (they are in the source) stand in or, failing that, those of
+// another kind without the units that this CPU lacks, and `source` says so.
 //
 //===----------------------------------------------------------------------===//
 #ifndef PERMALLOY_COSTMODEL_MACHINERATES_H
@@ -31,10 +31,9 @@ struct MachineSpeed {
 /// Of one core; GFLOP/s and GOP/s count a product and its sum as two, GB/s are 1e9 bytes of reading.
 struct MachineRates {
   std::string cpu;    ///< Cpu::kind()
-  std::string source; ///< "measured 2026-11-22", "committed, of GenuineIntel-6-167-926136e5", "assumed"
+  std::string source; ///< "measured 2026-11-22", "committed, of GenuineIntel-6-167-926136e5", "assumed, those of ..."
   double avx2Gflops = 0, avx512Gflops = 0;  ///< f32 multiply-adds; 0: the CPU has no such unit
   double amxBf16Gflops = 0, amxInt8Gops = 0, vnniGops = 0, avx2Int8Gops = 0;
-  double exps = 0;    ///< 1e9 exponentials of f32 a second, in the widest vectors
   double l1 = 0, l2 = 0, l3 = 0, memory = 0; ///< GB/s
   double launchNs = 0; ///< from one step of a program to the next
   uint64_t l1Bytes = 0, l2Bytes = 0;
@@ -45,6 +44,8 @@ struct MachineRates {
   static MachineRates of(const Cpu &cpu = Cpu::host());
   /// Of a kind that is not this machine's, for rows of a database: committed constants, else those of another kind, one of the same vendor where there is one.
   static MachineRates committed(const std::string &kind);
+  /// Of the seen kind that has every unit.
+  static MachineRates withAllUnits();
   /// $XDG_DATA_HOME/permalloy/tuning/KIND.rates.json, or below ~/.local/share; empty where neither is known.
   static std::string defaultPath(const Cpu &cpu = Cpu::host());
 

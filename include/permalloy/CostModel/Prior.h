@@ -30,8 +30,12 @@ struct TargetUnits {
 /// By the name of a target in a database. Other names than the known ones count as AVX2.
 TargetUnits unitsOf(const std::string &target);
 
+/// Whether the machine has the vectors and tiles of the target.
+bool runsOn(const TargetUnits &target, const MachineRates &rates);
+
 /// One core in cycles of its vector units: MachineRates seen by a target.
 struct Machine {
+  /// `rates`, or MachineRates::withAllUnits where the target does not run on them.
   Machine(const MachineRates &rates, const TargetUnits &target);
 
   double lanes;

@@ -8,11 +8,11 @@
 namespace permalloy::measure {
 
 /// Measures what one core can do, with small loops of about 20 ms each (three seconds in all): multiply-adds in registers for every unit
-/// that this CPU has and Linux grants, exponentials, reads from each level of the hierarchy and what the third-level cache holds, and calls of an empty function. The
-/// best of several tries counts. What cannot be measured here keeps the value of MachineRates::of.
+/// that this CPU has and Linux grants, reads from each level of the hierarchy and what the third-level cache holds.
+/// The best of several tries counts. What is not measured (from one step to the next) keeps the value of MachineRates::committed.
 MachineRates calibrate();
 
-/// The same, once per kind of CPU: writes MachineRates::defaultPath, where a file that is there is left alone unless `again`. Returns
+/// The same, once per kind of CPU: writes MachineRates::defaultPath, where a file of this version is left alone unless `again`. Returns
 /// the constants that count from now on.
 Result<MachineRates> calibrateOnce(bool again = false);
 

@@ -253,6 +253,19 @@ TEST(MachineRatesTest, SayWhatIsWrongWithAFile) {
   EXPECT_THAT(MachineRates::parse("{\"permalloy\":\"rates\",\"version\":1}").status().message(), HasSubstr("\"avx2_gflops\" is no number"));
 }
 
-TEST(MachineRatesTest, OfAnUnknownKindAreAssumed) { EXPECT_THAT(MachineRates::committed("other").source, HasSubstr("assumed")); }
+TEST(MachineRatesTest, OfAnUnknownKindAreThoseOfItsVendor) {
+  EXPECT_THAT(MachineRates::committed("other").source, HasSubstr("assumed, those of GenuineIntel"));
+  MachineRates ryzen = MachineRates::committed("AuthenticAMD-26-68-00000000");
+  EXPECT_THAT(ryzen.source, HasSubstr("assumed, those of AuthenticAMD-25-17"));
+  EXPECT_EQ(ryzen.amxBf16Gflops, 0);
+}
+
+/// A CPU without tiles says what code for tiles takes where there are some.
+TEST(MachineRatesTest, OfAnotherMachinePriceWhatThisOneLacks) {
+  MachineRates zen = MachineRates::committed("AuthenticAMD-25-17-4f99f299");
+  EXPECT_FALSE(runsOn(unitsOf("sapphirerapids"), zen));
+  EXPECT_GT(Machine(zen, unitsOf("sapphirerapids")).amxTileCycles, 0);
+  EXPECT_EQ(Machine(zen, unitsOf("icelake-server")).peakGflops, zen.avx512Gflops);
+}
 
 } // namespace

@@ -68,7 +68,8 @@ TEST(TreesTest, AddsTheLeavesThatARowFallsInto) {
   EXPECT_EQ(at(1, 0), 4.25);
   std::vector<float> row = {0, 0};
   EXPECT_EQ(trees->predict(0, Trees::Ranking, row), -1.5);
-  EXPECT_EQ(trees->cpu(), "some-cpu");
+  EXPECT_TRUE(trees->knows("some-cpu") && trees->knows("other-cpu"));
+  EXPECT_FALSE(trees->knows("another-cpu"));
   EXPECT_EQ(trees->absoluteScale(), 2);
   EXPECT_EQ(trees->rankingScale(), 3);
 }

@@ -51,6 +51,27 @@ std::vector<std::string> defaultLevels() {
   return levels;
 }
 
+Result<BudgetSettings> readBudgetSettings(const CompileSettings &settings) {
+  BudgetSettings result;
+  if (!settings.budget.empty()) {
+    Result<double> share = parseBudget(settings.budget);
+    if (!share.ok())
+      return Status(share.status().code(), "--budget: " + share.status().message());
+    result.budget = *share;
+  }
+  if (!settings.maxDrop.empty()) {
+    Result<double> share = parseShare(settings.maxDrop);
+    if (!share.ok())
+      return Status(share.status().code(), "--max-drop: " + share.status().message());
+    result.maxDrop = *share;
+  }
+  if (settings.calibrate.empty())
+    return Status(StatusCode::invalidArgument,
+                  "--budget and --max-drop measure on inputs: --calibrate FILE.npz names them");
+  result.levels = settings.levels.empty() ? defaultLevels() : settings.levels;
+  return result;
+}
+
 std::string mergeOf(llvm::StringRef level) {
   llvm::StringRef rest = level;
   bool merges = rest.consume_front("merge"), known = merges || rest.consume_front("prune");

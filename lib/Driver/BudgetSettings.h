@@ -7,6 +7,13 @@
 
 namespace permalloy {
 
+/// What the options of a search ask for.
+struct BudgetSettings {
+  std::optional<double> budget, maxDrop; ///< share of f32's latency, and of the quality
+  std::vector<std::string> levels;       ///< to choose from
+};
+Result<BudgetSettings> readBudgetSettings(const CompileSettings &settings);
+
 /// Levels that are tried where none are named, of those that this compiler has.
 std::vector<std::string> defaultLevels();
 

@@ -14,9 +14,11 @@
 
 namespace permalloy {
 
-/// Shares of the budget: what the search aims at, and what a plan may be measured to take, so that measuring it again (two
-/// measurements differ by about 1%) gives a latency within the budget, too.
+/// Shares of the budget: what the search aims at, and what a plan may be measured to take, so that
+/// measuring it again (two measurements differ by about 1%) gives a latency within the budget, too.
 static constexpr double kAim = 0.97, kMostOfBudget = 0.985;
+/// A plan that is not measured to be faster than f32 by this share is none that gains.
+static constexpr double kNoise = 0.02;
 /// A plan that leaves more of the budget than this is sought again with a budget that uses it.
 static constexpr double kUnused = 0.05;
 static constexpr int kMostAttempts = 4;
@@ -37,9 +39,12 @@ private:
   bool startFrom(double budgetUs);
   bool fitBudget(double &allowed);
   bool findLeast();
-  double tightened(double allowed, double share) const;
+  double corrected(double allowed, double share) const;
   void keep(const JudgedPlan &found);
+  bool holds(const JudgedPlan &found) const;
   std::optional<SearchedPlan> withinLatency();
+  std::optional<SearchedPlan> bestKept();
+  std::optional<size_t> cheapestWithinDrop(llvm::ArrayRef<search::Allocation> all);
   std::optional<SearchedPlan> withinDrop();
   std::optional<SearchedPlan> finish(const JudgedPlan &found);
 
@@ -49,7 +54,7 @@ private:
   BudgetTrial &trial = bench.trial;
   BudgetState &state = bench.state;
   double least = 0; ///< share of f32's latency that the cheapest plan is predicted to take
-  std::optional<JudgedPlan> best; ///< of the plans that were measured within the budget
+  std::vector<JudgedPlan> kept; ///< plans that were measured within the budget, each once
 };
 
 } // namespace
@@ -63,7 +68,7 @@ bool BudgetSearch::startFrom(double budgetUs) {
   Result<std::vector<search::Allocation>> found = state.within(budgetUs);
   if (!found.ok())
     return fail(found.status()), false;
-  if (found->empty() && best)
+  if (found->empty() && !kept.empty())
     return false; // an earlier one does
   if (found->empty() && wasInterrupted()) // before sites were measured, so that f32 is all there is
     return fail("interrupted"), false;
@@ -115,15 +120,15 @@ void BudgetSearch::evolve(double budgetUs) {
   }
 }
 
-/// Remembers a plan that is better than the best one within the budget: below it, or of less divergence.
 void BudgetSearch::keep(const JudgedPlan &found) {
-  auto isBelow = [&](const JudgedPlan &each) {
-    return each.measured.ratio <= kMostOfBudget * *budget;
-  };
-  if (found.measured.ratio > *budget)
-    return;
-  if (!best || std::pair(!isBelow(found), found.error) < std::pair(!isBelow(*best), best->error))
-    best = found;
+  llvm::erase_if(kept, [&](const JudgedPlan &each) { return each.plan == found.plan; });
+  if (found.measured.ratio <= *budget)
+    kept.push_back(found);
+}
+
+/// Whether a measurement that chose nothing says that the plan is within the budget.
+bool BudgetSearch::holds(const JudgedPlan &found) const {
+  return found.confirmed && found.measured.high <= *budget;
 }
 
 /// False after an error, which was reported.
@@ -135,9 +140,13 @@ bool BudgetSearch::findLeast() {
   return true;
 }
 
-/// What the search may spend after a plan took `share` of the aim: the cheapest plan at least (but for rounding), which may be what is
-/// measured to be fast enough.
-double BudgetSearch::tightened(double allowed, double share) const { return std::max(allowed / share, least * (1 + 1e-9)); }
+/// What the search may spend after its plan took `share` of the aim: less than that plan is
+/// predicted to take where it took too much, but as much as the cheapest plan (but for rounding),
+/// which may be what is measured to be fast enough.
+double BudgetSearch::corrected(double allowed, double share) const {
+  double spent = state.costOf(state.evolution.parent) / state.f32Us();
+  return std::max((share > 1 ? std::min(allowed, spent) : allowed) / share, least * (1 + 1e-9));
+}
 
 /// Corrects what the search may spend, `allowed`, until the dynamic program's plan is measured to use the budget, so that the evolution
 /// starts with the right one. False after an error, which was reported.
@@ -146,7 +155,7 @@ bool BudgetSearch::fitBudget(double &allowed) {
   double aim = kAim * *budget;
   for (int attempt = 0; attempt < kMostAttempts && (attempt == 0 || !wasInterrupted()); ++attempt) {
     if (!startFrom(allowed * state.f32Us()))
-      return best.has_value();
+      return !kept.empty();
     if (state.evolution.parent == last)
       break;
     bench.progress.update("measure");
@@ -159,7 +168,7 @@ bool BudgetSearch::fitBudget(double &allowed) {
     if (share <= 1 && (share >= 1 - kUnused || found->error == 0))
       break;
     last = found->plan;
-    allowed = std::min(tightened(allowed, share), 2 * *budget);
+    allowed = std::min(corrected(allowed, share), 2 * *budget);
   }
   return true;
 }
@@ -175,30 +184,51 @@ std::optional<SearchedPlan> BudgetSearch::withinLatency() {
     found = bench.judge(state.evolution.parent);
     if (!found)
       return std::nullopt;
+    double most = kMostOfBudget * *budget, share = found->measured.ratio / most;
+    if (share <= 1) {
+      if (!bench.confirm(*found))
+        return std::nullopt;
+      share = found->measured.high / most;
+    }
     keep(*found);
-    double share = found->measured.ratio / (kMostOfBudget * *budget);
-    if (share <= 1 || wasInterrupted())
+    if (holds(*found) || wasInterrupted())
       break;
-    double less = tightened(allowed, share);
+    double less = corrected(allowed, share);
     if (less >= allowed)
       break; // that was the cheapest plan
     allowed = less;
     if (!startFrom(allowed * state.f32Us())) {
-      if (!best)
+      if (kept.empty())
         return std::nullopt;
       break;
     }
   }
-  bench.progress.finish();
-  return finish(best ? *best : *found);
+  return kept.empty() ? finish(*found) : bestKept();
 }
 
-/// The cheapest of the plans that no other beats, by bisection: their measured divergences fall about as their sums do.
-std::optional<SearchedPlan> BudgetSearch::withinDrop() {
-  Result<std::vector<search::Allocation>> frontier = state.frontier();
-  if (!frontier.ok())
-    return fail(frontier.status()), std::nullopt;
-  const std::vector<search::Allocation> &all = *frontier;
+/// Of the plans measured within the budget the one of least divergence that a second measurement
+/// confirms, plans below the budget first. Where it confirms none, the one that it finds least
+/// above.
+std::optional<SearchedPlan> BudgetSearch::bestKept() {
+  auto rank = [&](const JudgedPlan &each) {
+    return std::pair(each.measured.ratio > kMostOfBudget * *budget, each.error);
+  };
+  llvm::sort(kept, [&](const auto &a, const auto &b) { return rank(a) < rank(b); });
+  for (JudgedPlan &each : kept) {
+    bench.progress.update("measure again");
+    if (!each.confirmed && !bench.confirm(each))
+      return std::nullopt;
+    if (holds(each))
+      return finish(each);
+  }
+  auto end = [](const JudgedPlan &each) { return each.measured.high; };
+  return finish(
+      *llvm::min_element(kept, [&](const auto &a, const auto &b) { return end(a) < end(b); }));
+}
+
+/// The first of the plans by rising cost whose measured drop is within the limit, by bisection:
+/// measured divergences fall about as their sums do.
+std::optional<size_t> BudgetSearch::cheapestWithinDrop(llvm::ArrayRef<search::Allocation> all) {
   size_t low = 0, high = all.size() - 1; // the dearest is f32's error, 0
   while (low < high && !wasInterrupted()) {
     size_t middle = (low + high) / 2;
@@ -211,9 +241,42 @@ std::optional<SearchedPlan> BudgetSearch::withinDrop() {
     else
       low = middle + 1;
   }
-  std::optional<JudgedPlan> found = bench.judge(all[high].plan);
-  bench.progress.finish();
-  return found ? finish(*found) : std::nullopt;
+  return high;
+}
+
+/// The cheapest of the plans that no other beats. Where it is not measured to be faster than f32, a
+/// few dearer ones, which lose less, are tried, and then f32 is taken.
+std::optional<SearchedPlan> BudgetSearch::withinDrop() {
+  Result<std::vector<search::Allocation>> all = state.frontier();
+  if (!all.ok())
+    return fail(all.status()), std::nullopt;
+  std::optional<size_t> at = cheapestWithinDrop(*all);
+  if (!at)
+    return std::nullopt;
+  const search::Plan f32(state.sites.size() + 1, 0);
+  const size_t last = all->size() - 1;
+  std::string why = "predicted to be faster";
+  for (int attempt = 0; attempt < kMostAttempts && (*all)[*at].plan != f32; ++attempt) {
+    bench.progress.update("measure");
+    std::optional<JudgedPlan> found = bench.judge((*all)[*at].plan);
+    if (!found)
+      return std::nullopt;
+    if (found->measured.ratio <= 1 - kNoise && trial.dropOf(found->error) <= *maxDrop)
+      return finish(*found);
+    why = "measured more than " + formatNumber(100 * kNoise) + "% faster";
+    if (*at == last)
+      break;
+    *at = (*at + last + 1) / 2;
+  }
+  bench.progress.update("measure");
+  std::optional<JudgedPlan> found = bench.judge(f32);
+  if (!found)
+    return std::nullopt;
+  std::optional<SearchedPlan> plan = finish(*found);
+  if (!wasInterrupted())
+    llvm::errs() << "f32 stays: no plan that loses at most " << formatNumber(100 * *maxDrop)
+                 << "% is " << why << " here\n";
+  return plan;
 }
 
 std::optional<SearchedPlan> BudgetSearch::run() {
@@ -228,6 +291,7 @@ std::optional<SearchedPlan> BudgetSearch::run() {
 /// Nothing, with an error, when the plan is not what was asked for.
 std::optional<SearchedPlan> BudgetSearch::finish(const JudgedPlan &found) {
   double drop = trial.dropOf(found.error), ratio = found.measured.ratio;
+  bench.progress.finish();
   printLevels(trial, state);
   printPlan(trial, state, found);
   if (budget && ratio > *budget)
@@ -236,6 +300,9 @@ std::optional<SearchedPlan> BudgetSearch::finish(const JudgedPlan &found) {
     return fail(Status(StatusCode::invalidArgument, "--max-drop " + formatNumber(100 * *maxDrop) + "%: the best plan within " + command.settings.budget +
                                                         " has a drop of " + formatNumber(100 * drop) + "%")),
            std::nullopt;
+  if (budget && found.measured.high > *budget)
+    warn("the latency of this plan may be above the budget: its interval ends at " +
+         formatNumber(found.measured.high) + "x");
   SearchedPlan result{state.planOf(found.plan), bench.requestOf(found.plan).mergeTokens};
   result.plan.error = found.error;
   result.plan.tokens = found.carriedOut.tokens;

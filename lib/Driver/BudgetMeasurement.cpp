@@ -230,4 +230,13 @@ std::optional<JudgedPlan> BudgetMeasurement::judge(const search::Plan &plan) {
   return found;
 }
 
+bool BudgetMeasurement::confirm(JudgedPlan &found) {
+  std::optional<Latency> again = trial.latencyAnew(requestOf(found.plan));
+  if (!again)
+    return false;
+  found.measured = *again;
+  found.confirmed = true;
+  return true;
+}
+
 } // namespace permalloy

@@ -18,8 +18,9 @@ struct JudgedPlan {
   PrecisionPlan carriedOut;
   /// Of its own program: scaled (BudgetState.h), and as the cost model says.
   double predictedUs = 0, pricedUs = 0;
-  Latency measured;
-  double error = 0; ///< divergence over all samples
+  Latency measured;       ///< the last measurement
+  double error = 0;       ///< divergence over all samples
+  bool confirmed = false; ///< whether `measured` is of confirm
 };
 
 /// Fills a BudgetState by measuring levels, ways to merge tokens and sites, and measures whole
@@ -39,6 +40,9 @@ public:
   /// reported.
   std::optional<double> errorOf(const search::Plan &plan, unsigned samples);
   std::optional<JudgedPlan> judge(const search::Plan &plan);
+  /// Times the plan once more, independently: of several plans, the best one may be the one with
+  /// the luckiest measurement. False after an error, which was reported.
+  bool confirm(JudgedPlan &found);
   /// What compiles a plan.
   PrecisionRequest requestOf(const search::Plan &plan) const;
   /// Writes the state to --search-state, where there is one.

@@ -29,6 +29,7 @@ void printPlan(const BudgetTrial &trial, const BudgetState &state, const JudgedP
                << "; before scaling by what was measured "
                << formatNumber(found.pricedUs / state.uniform.front().predictedUs)
                << "x), measured " << formatNumber(measured.ratio) << "x ("
+               << formatNumber(measured.low) << "x to " << formatNumber(measured.high) << "x; "
                << formatSeconds(measured.us * 1e-6) << "; f32 "
                << formatSeconds(measured.reference * 1e-6) << "); "
                << (trial.hasLogits() ? "KL divergence " : "1 - cosine ")

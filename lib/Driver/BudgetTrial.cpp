@@ -323,19 +323,32 @@ static Result<double> turnOf(OpenModel &model, const std::vector<NamedArray> &fe
   return median(std::move(timed));
 }
 
-std::optional<Latency> BudgetTrial::latency(TrialProgram &program) {
+static std::optional<Latency> latencyOf(OpenModel &program, OpenModel &f32,
+                                        const std::vector<NamedArray> &feed) {
   std::vector<double> own, reference, ratios;
   for (int turn = 0; turn < kTurns; ++turn) {
     for (int second : {0, 1}) { // they change places: a busy moment meets either first
       bool isOwn = (turn + second) % 2;
-      Result<double> seconds = turnOf((isOwn ? program : f32).model, feeds.front());
+      Result<double> seconds = turnOf(isOwn ? program : f32, feed);
       if (!seconds.ok())
         return fail(seconds.status()), std::nullopt;
       (isOwn ? own : reference).push_back(*seconds * 1e6);
     }
     ratios.push_back(own.back() / reference.back());
   }
-  return Latency{median(std::move(own)), median(std::move(reference)), median(std::move(ratios))};
+  MedianInterval ratio = medianInterval(std::move(ratios));
+  return Latency{median(std::move(own)), median(std::move(reference)), ratio.median, ratio.low,
+                 ratio.high};
+}
+
+std::optional<Latency> BudgetTrial::latency(TrialProgram &program) {
+  return latencyOf(program.model, f32.model, feeds.front());
+}
+
+std::optional<Latency> BudgetTrial::latencyAnew(const PrecisionRequest &request) const {
+  std::optional<TrialProgram> reference = compile({});
+  std::optional<TrialProgram> program = reference ? compile(request) : std::nullopt;
+  return program ? latencyOf(program->model, reference->model, feeds.front()) : std::nullopt;
 }
 
 } // namespace permalloy

@@ -44,6 +44,7 @@ struct PricedForm {
 struct Latency {
   double us = 0, reference = 0; ///< of a run of this program, and of f32
   double ratio = 0;             ///< median of the turns' ratios
+  double low = 0, high = 0;     ///< interval of `ratio` (Statistics.h)
 };
 
 class BudgetTrial {
@@ -73,6 +74,9 @@ public:
   /// Of the cost model: "trees"
   std::string costModel() const { return model->kind(); }
   std::optional<Latency> latency(TrialProgram &program);
+  /// Of what `request` asks for, it and f32 compiled and loaded anew, so that they lie elsewhere in
+  /// memory: a measurement that shares nothing with earlier ones.
+  std::optional<Latency> latencyAnew(const PrecisionRequest &request) const;
 
 private:
   using Feed = std::vector<NamedArray>;

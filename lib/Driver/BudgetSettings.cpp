@@ -51,6 +51,17 @@ std::vector<std::string> defaultLevels() {
   return levels;
 }
 
+/// Every level compiles the model, so names that nothing takes are found before.
+static Status checkLevels(const std::vector<std::string> &levels) {
+  for (const std::string &level : levels)
+    if (mergeOf(level).empty())
+      if (llvm::Expected<Level> parsed = Level::parse(level); !parsed)
+        return {StatusCode::invalidArgument,
+                "--levels: " + llvm::toString(parsed.takeError()) +
+                    "; schedules of tokens are like merge8, merge20..0, prune8"};
+  return {};
+}
+
 Result<BudgetSettings> readBudgetSettings(const CompileSettings &settings) {
   BudgetSettings result;
   if (!settings.budget.empty()) {
@@ -68,6 +79,8 @@ Result<BudgetSettings> readBudgetSettings(const CompileSettings &settings) {
   if (settings.calibrate.empty())
     return Status(StatusCode::invalidArgument,
                   "--budget and --max-drop measure on inputs: --calibrate FILE.npz names them");
+  if (Status known = checkLevels(settings.levels); !known.ok())
+    return known;
   result.levels = settings.levels.empty() ? defaultLevels() : settings.levels;
   return result;
 }
@@ -101,9 +114,12 @@ std::string keyOf(const CompileCommand &command, const std::vector<std::string> 
   };
   const CompileSettings &settings = command.settings;
   std::string database = settings.database.empty() ? TuningDatabase::defaultPath() : settings.database;
-  return joined({stamp("/proc/self/exe"), stamp(command.model), stamp(settings.calibrate), settings.statistics, joined(levels, ","), settings.solver,
-                 joined(settings.targets, ","), joined(settings.dims, ","), settings.packPadding ? "packed" : "padded", stamp(settings.costModel),
-                 stamp(MachineRates::defaultPath()), settings.noDatabase ? "none" : stamp(database)},
+  return joined({stamp("/proc/self/exe"), stamp(command.model), stamp(settings.calibrate),
+                 stamp(settings.statistics), joined(levels, ","), settings.solver,
+                 joined(settings.targets, ","), joined(settings.dims, ","),
+                 settings.packPadding ? "packed" : "padded", stamp(settings.costModel),
+                 stamp(MachineRates::defaultPath()),
+                 settings.noDatabase ? "none" : stamp(database)},
                 " ");
 }
 

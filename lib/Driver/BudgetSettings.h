@@ -12,6 +12,7 @@ struct BudgetSettings {
   std::optional<double> budget, maxDrop; ///< share of f32's latency, and of the quality
   std::vector<std::string> levels;       ///< to choose from
 };
+/// Refuses what is no share, no budget or no level.
 Result<BudgetSettings> readBudgetSettings(const CompileSettings &settings);
 
 /// Levels that are tried where none are named, of those that this compiler has.
@@ -23,7 +24,7 @@ std::string mergeOf(llvm::StringRef level);
 /// `text` for all of a model that can have it, heads and small layers too.
 Result<PrecisionRequest> uniformRequest(const std::string &text, const std::string &solver);
 
-/// Where a plan may stand in a search: the same model, options, inputs and compiler.
+/// Where a search may go on: the same model, options, inputs and compiler.
 std::string keyOf(const CompileCommand &command, const std::vector<std::string> &levels);
 
 } // namespace permalloy

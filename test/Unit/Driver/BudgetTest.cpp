@@ -1,7 +1,10 @@
 //===- BudgetTest.cpp - sites and costs of a search for a plan ---*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Budget.h"
+#include "BudgetSettings.h"
 #include "BudgetState.h"
+
+#include "permalloy/Support/Files.h"
 
 #include <gmock/gmock.h>
 
@@ -22,6 +25,30 @@ TEST(Budget, RefusesWhatIsNone) {
   for (const char *text : {"", "1 %", "200%", "-1%", "nan", "drop"})
     EXPECT_FALSE(parseShare(text).ok()) << text;
   EXPECT_EQ(parseBudget("0.6x").status().message(), "'0.6x' is no budget, expected latency=0.6x: the share of f32's latency");
+}
+
+TEST(Budget, RefusesLevelsThatNothingTakes) {
+  CompileSettings settings;
+  settings.calibrate = "in.npz";
+  settings.levels = {"bf16", "w4g32", "merge8", "prune8"};
+  EXPECT_THAT(readBudgetSettings(settings)->levels, testing::ElementsAreArray(settings.levels));
+  settings.levels.push_back("w99");
+  EXPECT_THAT(
+      readBudgetSettings(settings).status().message(),
+      testing::AllOf(testing::HasSubstr("--levels: level 'w99' is unknown; there are f32, bf16, "),
+                     testing::HasSubstr("wBgG"), testing::HasSubstr("merge8")));
+}
+
+TEST(Budget, AReplacedFileOfStatisticsIsAnotherSearch) {
+  Result<TempFolder> folder = TempFolder::create();
+  ASSERT_TRUE(folder.ok());
+  CompileCommand command;
+  command.settings.statistics = folder->file("statistics");
+  ASSERT_TRUE(writeFile(command.settings.statistics, "one").ok());
+  std::string key = keyOf(command, {"bf16"});
+  EXPECT_EQ(keyOf(command, {"bf16"}), key);
+  ASSERT_TRUE(writeFile(command.settings.statistics, "another").ok());
+  EXPECT_NE(keyOf(command, {"bf16"}), key);
 }
 
 static PrecisionChoice choice(const char *op, const char *precision, const char *format = "") {

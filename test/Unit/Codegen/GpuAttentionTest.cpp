@@ -1,16 +1,11 @@
 //===- GpuAttentionTest.cpp - attention on GPUs: numbers, PTX, registers -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "../../../lib/Codegen/GPU/AttentionSchedule.h"
-#include "GpuMachine.h"
-#include "GpuPtx.h"
-#include "permalloy/Codegen/GPU/GpuKernel.h"
-
-#include "gmock/gmock.h"
+#include "GpuTest.h"
 
 using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace permalloy::codegen::test;
-using ::testing::HasSubstr;
 
 namespace {
 
@@ -71,20 +66,12 @@ struct Case {
   }
 };
 
-const CpuTarget &thread() { return GpuTarget::all().front().thread(); }
-
-reference::Tolerance toleranceOf(const Case &c) {
+Tolerance toleranceOf(const Case &c) {
   if (c.element == "f32")
     return {1e-5, 1e-5};
   if (c.isTf32())
     return {2e-3, 2e-3};
-  return c.element == "f16" ? reference::Tolerance{2e-3, 2e-3} : reference::Tolerance{1.6e-2, 1.6e-2};
-}
-
-std::string formOf(KernelCheck &check) {
-  auto schedule = check.kernelOp().getScheduleAttr();
-  auto form = schedule ? schedule.getAs<mlir::StringAttr>("form") : nullptr;
-  return form ? form.str() : "";
+  return c.element == "f16" ? Tolerance{2e-3, 2e-3} : Tolerance{1.6e-2, 1.6e-2};
 }
 
 void expectEqual(const Case &c, llvm::ArrayRef<const char *> sizes, KernelCheck::Change change = nullptr) {
@@ -319,36 +306,29 @@ std::string ptxOf(const Case &c, const GpuTarget &target) {
 }
 
 TEST(GpuAttentionTest, UsesTheUnits) {
-  std::string ptx = ptxOf({"bf16", 8, 8, 128, ", causal"}, GpuTarget::all().front());
+  std::string ptx = ptxOf({"bf16", 8, 8, 128, ", causal"}, sm80());
   for (const char *word : {"mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", "ldmatrix.sync.aligned.m8n8.x4.shared.b16",
                            "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16", "cp.async.cg.shared.global", "ex2.approx.ftz.f32",
                            "cvt.rn.bf16x2.f32", "shfl.sync.bfly.b32", "atom.", "st.global.v2"})
     EXPECT_THAT(ptx, HasSubstr(word));
-  std::string rounded = ptxOf({"tf32", 8, 8, 128, ", causal"}, GpuTarget::all().front());
+  std::string rounded = ptxOf({"tf32", 8, 8, 128, ", causal"}, sm80());
   for (const char *word : {"mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", "cvt.rna.tf32.f32", "ldmatrix.sync.aligned.m8n8.x4.shared.b16",
                            "ld.shared.v4", "cp.async.cg.shared.global", "st.global.v4"})
     EXPECT_THAT(rounded, HasSubstr(word));
-  EXPECT_THAT(rounded, ::testing::Not(HasSubstr(".trans."))); // of 16 bits only
-  std::string fma = ptxOf({"f32", 8, 8, 64}, GpuTarget::all().front());
+  EXPECT_THAT(rounded, Not(HasSubstr(".trans."))); // of 16 bits only
+  std::string fma = ptxOf({"f32", 8, 8, 64}, sm80());
   for (const char *word : {"fma.rn.f32", "ld.shared.v4", "cp.async.cg.shared.global", "st.global.v4"})
     EXPECT_THAT(fma, HasSubstr(word));
 }
 
 TEST(GpuAttentionTest, NothingSpills) {
-  std::optional<std::string> ptxas = findPtxas();
-  if (!ptxas)
-    GTEST_SKIP() << "this machine has no ptxas";
-  for (const char *name : {"sm_80", "sm_90a"}) {
-    auto target = llvm::cantFail(GpuTarget::parse(name));
-    for (const char *element : {"bf16", "f32", "tf32"})
-      for (auto [size, mask] : {std::pair(64, ""), {64, "b,1,1,k,i1"}, {128, ""}, {128, "b,1,1,k,i1"}}) {
-        auto cubin = assembled(ptxOf({element, 8, 2, size, ", causal", mask}, target), target, *ptxas);
-        if (!cubin)
-          continue;
-        EXPECT_EQ(cubin->report.spillBytes, 0u) << name << " " << element << " " << size << " " << mask;
-        RecordProperty(std::string(name) + "_" + element + "_" + std::to_string(size), int(cubin->report.registers));
+  for (const char *element : {"bf16", "f32", "tf32"})
+    for (int64_t size : {64, 128})
+      for (const char *mask : {"", "b,1,1,k,i1"}) {
+        Case c{element, 8, 2, size, ", causal", mask};
+        expectNoSpills(element + (" " + std::to_string(size)) + (*mask ? ", masked" : ""),
+                       [&](const GpuTarget &target) { return ptxOf(c, target); });
       }
-  }
 }
 
 } // namespace

@@ -1,16 +1,11 @@
 //===- GpuKernelTest.cpp - GPU kernels: PTX, ptxas, loops against the interpreter -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "GpuPtx.h"
+#include "GpuTest.h"
 #include "permalloy/Codegen/GPU/CpuLoops.h"
-#include "permalloy/Codegen/GPU/GpuKernel.h"
-
-#include "gmock/gmock.h"
 
 using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace permalloy::codegen::test;
-using ::testing::HasSubstr;
-using ::testing::Not;
 
 namespace {
 
@@ -71,7 +66,7 @@ TEST(GpuKernelTest, AssemblerErrorsAreSaid) {
   std::optional<std::string> ptxas = findPtxas();
   if (!ptxas)
     GTEST_SKIP() << "this machine has no ptxas";
-  auto cubin = assemblePtx("nonsense", GpuTarget::all().front(), *ptxas);
+  auto cubin = assemblePtx("nonsense", sm80(), *ptxas);
   EXPECT_THAT(llvm::toString(cubin.takeError()), HasSubstr("failed for sm_80"));
 }
 
@@ -79,14 +74,14 @@ TEST(GpuKernelTest, RowsEqualTheInterpreter) {
   KernelCheck check(kSoftmax, "row");
   ASSERT_TRUE(bool(check));
   for (const char *size : {"s=1", "s=63", "s=64", "s=65", "s=0"})
-    check.run(GpuTarget::all().front().thread(), size, reference::Tolerance{1e-5, 1e-6});
+    check.run(thread(), size, Tolerance{1e-5, 1e-6});
 }
 
 TEST(GpuKernelTest, ElementsEqualTheInterpreter) {
   KernelCheck check(kGelu, "row");
   ASSERT_TRUE(bool(check));
   for (const char *size : {"s=1", "s=5", "s=16", "s=17", "s=0"})
-    check.run(GpuTarget::all().front().thread(), size, reference::Tolerance{1e-5, 1e-6});
+    check.run(thread(), size, Tolerance{1e-5, 1e-6});
 }
 
 } // namespace

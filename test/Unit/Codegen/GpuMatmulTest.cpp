@@ -1,25 +1,14 @@
 //===- GpuMatmulTest.cpp - products of two activations, against the interpreter -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "GpuMachine.h"
-#include "GpuPtx.h"
-#include "permalloy/Codegen/GPU/GpuKernel.h"
+#include "GpuTest.h"
 
-#include "gmock/gmock.h"
-#include "llvm/ADT/Sequence.h"
 #include "llvm/ADT/StringExtras.h"
-
-#include <array>
 
 using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace permalloy::codegen::test;
-using reference::Tolerance;
-using ::testing::HasSubstr;
-using ::testing::Not;
 
 namespace {
-
-const GpuTarget &sm80() { return GpuTarget::all().front(); }
 
 Tolerance toleranceOf(llvm::StringRef type) {
   double unit = type == "bf16" ? 0x1p-8 : type == "f16" ? 0x1p-11 : 0;
@@ -57,8 +46,6 @@ std::string textOf(const Product &p, llvm::StringRef element) {
          " : (" + left + ", " + right + ") -> " + result + "\n  return %0 : " + result + "\n}";
 }
 
-std::string formOf(KernelCheck &check) { return check.kernelOp().getScheduleAttr().getAs<mlir::StringAttr>("form").str(); }
-
 /// In the form of the type; without conflicts of banks where rows are whole chunks (else elements are stored one by one).
 void run(const Product &product, llvm::ArrayRef<const char *> sizes, llvm::ArrayRef<const char *> types = {"f32", "bf16", "f16"}, bool isWhole = false) {
   for (llvm::StringRef type : types) {
@@ -67,7 +54,7 @@ void run(const Product &product, llvm::ArrayRef<const char *> sizes, llvm::Array
     ASSERT_TRUE(bool(check));
     uint64_t before = bankConflicts();
     for (const char *size : sizes)
-      check.run(sm80().thread(), size, toleranceOf(type));
+      check.run(thread(), size, toleranceOf(type));
     EXPECT_EQ(formOf(check), type == "f32" ? "matmul_fma" : "matmul");
     if (isWhole)
       EXPECT_EQ(bankConflicts(), before);
@@ -118,13 +105,14 @@ TEST(GpuMatmulTest, LargeBlocks) { run({"300,40", "40,260", "300,260"}, {""}, {"
 
 using Values = std::array<int64_t, 6>;
 mlir::DictionaryAttr scheduleOf(KernelCheck &check, const char *form, const Values &values) {
-  static constexpr const char *kNames[] = {"block_rows", "block_columns", "block_words", "warp_rows", "warp_columns", "stages"};
-  mlir::Builder b(check.kernelOp().getContext());
-  mlir::NamedAttrList schedule;
-  schedule.set("form", b.getStringAttr(form));
-  for (auto [name, value] : llvm::zip(kNames, values))
-    schedule.set(name, b.getI64IntegerAttr(value));
-  return schedule.getDictionary(b.getContext());
+  auto [rows, columns, words, warpRows, warpColumns, stages] = values;
+  return scheduleOf(check, form,
+                    {{"block_rows", rows},
+                     {"block_columns", columns},
+                     {"block_words", words},
+                     {"warp_rows", warpRows},
+                     {"warp_columns", warpColumns},
+                     {"stages", stages}});
 }
 
 /// Every legal form of blocks and warps, each with one number of stages and one tile of K, as far as they are legal in turn; both orders of B.
@@ -138,11 +126,10 @@ TEST(GpuMatmulTest, EveryScheduleIsRight) {
         for (int64_t warpRows : {16, 32, 64})
           for (int64_t warpColumns : {32, 64}) {
             KernelCheck &check = legal % 2 ? rows : turned;
-            mlir::ScopedDiagnosticHandler quiet(check.kernelOp().getContext(), [](mlir::Diagnostic &) {});
             Values values;
             auto isLegal = [&](int64_t turn) {
               values = {blockRows, columns, turn / 2 % 2 ? 16 : 32, warpRows, warpColumns, 2 + turn % 3};
-              return succeeded(setGpuSchedule(check.kernelOp(), sm80(), scheduleOf(check, form, values)));
+              return errorOf(check, scheduleOf(check, form, values)).empty();
             };
             auto turns = llvm::seq(legal, legal + 12); // all pairs
             if (llvm::none_of(turns, isLegal))
@@ -151,7 +138,7 @@ TEST(GpuMatmulTest, EveryScheduleIsRight) {
             SCOPED_TRACE(testing::PrintToString(values));
             uint64_t before = bankConflicts();
             check.setSchedule(scheduleOf(check, form, values));
-            check.run(sm80().thread(), "", toleranceOf(type));
+            check.run(thread(), "", toleranceOf(type));
             EXPECT_EQ(bankConflicts(), before);
           }
     EXPECT_EQ(legal, all) << type;
@@ -160,20 +147,21 @@ TEST(GpuMatmulTest, EveryScheduleIsRight) {
 
 TEST(GpuMatmulTest, SchedulesAreChecked) {
   KernelCheck check(textOf({"64,64", "64,64", "64,64"}, "bf16"), "generic");
-  std::string said;
-  mlir::ScopedDiagnosticHandler handler(check.kernelOp().getContext(), [&](mlir::Diagnostic &diagnostic) { said += diagnostic.str(); });
-  EXPECT_TRUE(succeeded(setGpuSchedule(check.kernelOp(), sm80(), scheduleOf(check, "matmul", {64, 64, 16, 32, 32, 2}))));
-  EXPECT_TRUE(failed(setGpuSchedule(check.kernelOp(), sm80(), scheduleOf(check, "matmul", {128, 128, 32, 64, 64, 4}))));
-  EXPECT_THAT(said, HasSubstr("the stages need 131072 bytes of shared memory; there are 98304"));
-  EXPECT_TRUE(failed(setGpuSchedule(check.kernelOp(), sm80(), scheduleOf(check, "matmul_fma", {64, 64, 16, 32, 32, 2}))));
-  EXPECT_THAT(said, HasSubstr("has no form 'matmul_fma': its operands are not f32"));
+  auto error = [&](const char *form, const Values &values) {
+    return errorOf(check, scheduleOf(check, form, values));
+  };
+  EXPECT_EQ(error("matmul", {64, 64, 16, 32, 32, 2}), "");
+  EXPECT_THAT(error("matmul", {128, 128, 32, 64, 64, 4}),
+              HasSubstr("the stages need 131072 bytes of shared memory; there are 98304"));
+  EXPECT_THAT(error("matmul_fma", {64, 64, 16, 32, 32, 2}),
+              HasSubstr("has no form 'matmul_fma': its operands are not f32"));
 }
 
 /// Integers have another form.
 TEST(GpuMatmulTest, OtherProductsHaveOtherForms) {
   KernelCheck check(textOf({"9,12", "12,10", "9,10"}, "i32"), "generic");
   ASSERT_TRUE(bool(check));
-  check.run(sm80().thread(), "", Tolerance{0, 0});
+  check.run(thread(), "", Tolerance{0, 0});
   EXPECT_THAT(formOf(check), Not(HasSubstr("matmul")));
 }
 
@@ -199,19 +187,10 @@ TEST(GpuMatmulTest, UsesTheUnits) {
 }
 
 TEST(GpuMatmulTest, NothingSpills) {
-  std::optional<std::string> ptxas = findPtxas();
-  if (!ptxas)
-    GTEST_SKIP() << "this machine has no ptxas";
-  for (const GpuTarget &target : assembledTargets())
-    for (const Product &product : {kScores, kMixed, kKnown, kTurned})
-      for (const char *type : {"f32", "bf16"}) {
-        auto cubin = assembled(ptxOf(product, type, target), target, *ptxas);
-        if (!cubin)
-          continue;
-        EXPECT_EQ(cubin->report.spillBytes, 0u) << target.name.str() << " " << type << " " << product.left << " x " << product.right;
-        if (getenv("PERMALLOY_MEASURE"))
-          llvm::errs() << target.name << " " << type << " " << product.left << " x " << product.right << ": " << cubin->report.registers << " registers\n";
-      }
+  for (const Product &product : {kScores, kMixed, kKnown, kTurned})
+    for (const char *type : {"f32", "bf16"})
+      expectNoSpills(std::string(type) + " " + product.left + " x " + product.right,
+                     [&](const GpuTarget &target) { return ptxOf(product, type, target); });
 }
 
 } // namespace

@@ -1,20 +1,12 @@
 //===- GpuProductTest.cpp - products without tensor cores, against the interpreter -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "GpuPtx.h"
-#include "permalloy/Codegen/GPU/GpuKernel.h"
-
-#include "gmock/gmock.h"
+#include "GpuTest.h"
 
 using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace permalloy::codegen::test;
-using reference::Tolerance;
-using ::testing::HasSubstr;
-using ::testing::Not;
 
 namespace {
-
-const CpuTarget &thread() { return GpuTarget::all().front().thread(); }
 
 std::string fill(std::string text, int64_t k, int64_t n) {
   return replaceAll(replaceAll(text, "$K", std::to_string(k)), "$N", std::to_string(n));
@@ -45,10 +37,6 @@ std::string keptBlocks(int64_t k, int64_t n, bool isGated = false) {
 /// Without the shape of the rows: `rows` of them.
 std::string fixedRows(const std::string &text, int64_t rows) {
   return replaceAll(replaceAll(text, "?x", std::to_string(rows) + "x"), "#tfm.dim<s>", "#tfm.dim<" + std::to_string(rows) + ">");
-}
-
-std::string formOf(KernelCheck &check) {
-  return check.kernelOp().getScheduleAttr().getAs<mlir::StringAttr>("form").str();
 }
 
 void runAll(const std::string &text, llvm::ArrayRef<const char *> sizes, Tolerance tolerance, KernelCheck::Change change = nullptr) {
@@ -92,15 +80,6 @@ TEST(GpuProductTest, IntegersAreExact) {
     runAll(integers("ui8", "i8", k, 16), {"s=2", "s=9"}, {0, 0});
 }
 
-mlir::DictionaryAttr scheduleOf(KernelCheck &check, llvm::ArrayRef<std::pair<const char *, int64_t>> parameters) {
-  mlir::Builder b(check.kernelOp().getContext());
-  mlir::NamedAttrList schedule;
-  schedule.set("form", b.getStringAttr("fma"));
-  for (auto [name, value] : parameters)
-    schedule.set(name, b.getI64IntegerAttr(value));
-  return schedule.getDictionary(b.getContext());
-}
-
 /// Blocks that share K, in any order of coming: the result does not depend on the schedule.
 TEST(GpuProductTest, EveryScheduleOfFewRows) {
   KernelCheck check(fixedRows(dense("f32", 600, 80), 3), "contraction");
@@ -109,7 +88,9 @@ TEST(GpuProductTest, EveryScheduleOfFewRows) {
     for (int64_t loads : {2, 8})
       for (int64_t split : {1, 2, 16}) {
         SCOPED_TRACE(std::to_string(panels) + " panels, " + std::to_string(loads) + " loads, split " + std::to_string(split));
-        check.setSchedule(scheduleOf(check, {{"skinny_panels", panels}, {"skinny_loads", loads}, {"skinny_split", split}}));
+        check.setSchedule(scheduleOf(
+            check, "fma",
+            {{"skinny_panels", panels}, {"skinny_loads", loads}, {"skinny_split", split}}));
         check.run(thread(), "", Tolerance{1e-5, 2e-5});
       }
 }
@@ -125,7 +106,13 @@ TEST(GpuProductTest, EveryScheduleOfTiles) {
           if (threads > 512 || (rows + columns) * steps * 4 * stages > 96 * 1024)
             continue;
           SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(columns) + " x " + std::to_string(steps) + ", " + std::to_string(own) + " rows of a thread");
-          check.setSchedule(scheduleOf(check, {{"block_rows", rows}, {"block_columns", columns}, {"block_steps", steps}, {"thread_rows", own}, {"stages", stages}, {"split_k", stages - 1}}));
+          check.setSchedule(scheduleOf(check, "fma",
+                                       {{"block_rows", rows},
+                                        {"block_columns", columns},
+                                        {"block_steps", steps},
+                                        {"thread_rows", own},
+                                        {"stages", stages},
+                                        {"split_k", stages - 1}}));
           check.run(thread(), "", Tolerance{1e-5, 2e-5});
         }
 }
@@ -137,8 +124,16 @@ TEST(GpuProductTest, PartsOfKAreAdded) {
     KernelCheck check(text, "contraction");
     ASSERT_TRUE(bool(check));
     SCOPED_TRACE("split_k " + std::to_string(parts));
-    auto schedule = scheduleOf(check, {{"block_rows", 64}, {"block_columns", 64}, {"block_steps", 16}, {"thread_rows", 4}, {"stages", 3}, {"split_k", parts},
-                                       {"skinny_panels", 1}, {"skinny_loads", 2}, {"skinny_split", 2}});
+    auto schedule = scheduleOf(check, "fma",
+                               {{"block_rows", 64},
+                                {"block_columns", 64},
+                                {"block_steps", 16},
+                                {"thread_rows", 4},
+                                {"stages", 3},
+                                {"split_k", parts},
+                                {"skinny_panels", 1},
+                                {"skinny_loads", 2},
+                                {"skinny_split", 2}});
     check.setSchedule(schedule);
     for (const char *size : sizes)
       check.run(thread(), size, tolerance);
@@ -152,16 +147,21 @@ TEST(GpuProductTest, PartsOfKAreAdded) {
 }
 
 TEST(GpuProductTest, SchedulesAreChecked) {
-  auto errorOf = [](const std::string &text, int64_t parts, int64_t rows) {
+  auto error = [](const std::string &text, int64_t parts, int64_t rows) {
     KernelCheck check(text, "contraction");
-    std::string said;
-    mlir::ScopedDiagnosticHandler handler(check.kernelOp().getContext(), [&](mlir::Diagnostic &diagnostic) { said += diagnostic.str(); });
-    (void)setGpuSchedule(check.kernelOp(), GpuTarget::all().front(), scheduleOf(check, {{"block_rows", rows}, {"block_columns", 64}, {"block_steps", 32}, {"thread_rows", 8}, {"stages", 2}, {"split_k", parts}}));
-    return said;
+    return errorOf(check, scheduleOf(check, "fma",
+                                     {{"block_rows", rows},
+                                      {"block_columns", 64},
+                                      {"block_steps", 32},
+                                      {"thread_rows", 8},
+                                      {"stages", 2},
+                                      {"split_k", parts}}));
   };
-  EXPECT_EQ(errorOf(fixedRows(dense("f32", 128, 64), 70), 4, 128), "");
-  EXPECT_THAT(errorOf(fixedRows(dense("f32", 128, 64), 70), 5, 128), HasSubstr("split_k is more than the tiles of K"));
-  EXPECT_THAT(errorOf(fixedRows(keptBlocks(128, 64), 70), 2, 128), HasSubstr("blocks do not share the K of kept blocks"));
+  EXPECT_EQ(error(fixedRows(dense("f32", 128, 64), 70), 4, 128), "");
+  EXPECT_THAT(error(fixedRows(dense("f32", 128, 64), 70), 5, 128),
+              HasSubstr("split_k is more than the tiles of K"));
+  EXPECT_THAT(error(fixedRows(keptBlocks(128, 64), 70), 2, 128),
+              HasSubstr("blocks do not share the K of kept blocks"));
 }
 
 /// Experts: rows of A are gathered; some experts have none, or all; gated halves.
@@ -264,24 +264,23 @@ std::string ptxOf(const std::string &text, const GpuTarget &target) {
 }
 
 TEST(GpuProductTest, WeightsComeInWideLoads) {
-  std::string ptx = ptxOf(fixedRows(dense("f32", 4096, 1024, "none"), 1), GpuTarget::all().front());
+  std::string ptx = ptxOf(fixedRows(dense("f32", 4096, 1024, "none"), 1), sm80());
   for (const char *word : {"ld.global.nc.v4.b32", "shfl.sync.bfly", "atom.", "fma.rn.f32"})
     EXPECT_THAT(ptx, HasSubstr(word));
-  EXPECT_THAT(ptxOf(fixedRows(integers("ui8", "i8", 1024, 1024), 1), GpuTarget::all().front()), HasSubstr("dp4a.u32.s32"));
+  EXPECT_THAT(ptxOf(fixedRows(integers("ui8", "i8", 1024, 1024), 1), sm80()),
+              HasSubstr("dp4a.u32.s32"));
 }
 
 TEST(GpuProductTest, NothingSpills) {
-  std::optional<std::string> ptxas = findPtxas();
-  if (!ptxas)
-    GTEST_SKIP() << "this machine has no ptxas";
-  for (const GpuTarget &target : assembledTargets())
-    for (const std::string &text : {dense("f32", 1024, 1024), dense("f32", 1024, 3072), dense("f16", 1024, 3072), integers("ui8", "i8", 1022, 1024), keptBlocks(768, 3072),
-                                    keptBlocks(512, 1536, /*isGated=*/true), keptBlocks(768, 3072, /*isGated=*/true)}) {
-      auto cubin = assembled(ptxOf(text, target), target, *ptxas);
-      if (!cubin)
-        continue;
-      EXPECT_EQ(cubin->report.spillBytes, 0u) << target.name.str() << "\n" << text;
-    }
+  for (const auto &[name, text] :
+       {std::pair<const char *, std::string>{"f32", dense("f32", 1024, 1024)},
+        {"f32, wide", dense("f32", 1024, 3072)},
+        {"f16, wide", dense("f16", 1024, 3072)},
+        {"u8", integers("ui8", "i8", 1022, 1024)},
+        {"blocks", keptBlocks(768, 3072)},
+        {"gated blocks", keptBlocks(512, 1536, /*isGated=*/true)},
+        {"gated blocks, wide", keptBlocks(768, 3072, /*isGated=*/true)}})
+    expectNoSpills(name, [&](const GpuTarget &target) { return ptxOf(text, target); });
 }
 
 } // namespace

@@ -32,3 +32,24 @@ std::optional<Cubin> test::assembled(const std::string &ptx, const GpuTarget &ta
   EXPECT_NE(why.find("is not defined for option 'gpu-name'"), std::string::npos) << why;
   return std::nullopt;
 }
+
+void test::expectNoSpills(const std::string &name,
+                          llvm::function_ref<std::string(const GpuTarget &)> ptx,
+                          unsigned mostRegisters) {
+  std::optional<std::string> ptxas = findPtxas();
+  if (!ptxas && ::testing::Test::IsSkipped())
+    return; // it was said
+  if (!ptxas)
+    GTEST_SKIP() << "this machine has no ptxas";
+  for (const GpuTarget &target : assembledTargets()) {
+    auto cubin = assembled(ptx(target), target, *ptxas);
+    if (!cubin)
+      continue;
+    std::string kernel = target.name.str() + " " + name;
+    EXPECT_EQ(cubin->report.spillBytes, 0u) << kernel;
+    EXPECT_LE(cubin->report.registers, mostRegisters) << kernel;
+    ::testing::Test::RecordProperty(kernel, int(cubin->report.registers));
+    if (getenv("PERMALLOY_MEASURE"))
+      llvm::errs() << kernel << ": " << cubin->report.registers << " registers\n";
+  }
+}

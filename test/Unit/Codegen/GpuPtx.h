@@ -20,6 +20,12 @@ std::vector<GpuTarget> assembledTargets();
 /// the test, refuses the PTX.
 std::optional<Cubin> assembled(const std::string &ptx, const GpuTarget &target, const std::string &ptxas);
 
+/// Expects that ptxas keeps all values of a kernel in registers, at most so many, for
+/// assembledTargets(); `ptx` is the kernel's. Skips the test where this machine has no ptxas. The
+/// registers are properties of the test; with PERMALLOY_MEASURE they are printed.
+void expectNoSpills(const std::string &name, llvm::function_ref<std::string(const GpuTarget &)> ptx,
+                    unsigned mostRegisters = 255);
+
 } // namespace permalloy::codegen::test
 
 #endif // PERMALLOY_TEST_UNIT_CODEGEN_GPUPTX_H

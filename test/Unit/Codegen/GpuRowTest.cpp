@@ -5,23 +5,15 @@
 // these forms have: schedules, instructions, registers.
 //
 //===----------------------------------------------------------------------===//
-#include "GpuPtx.h"
-#include "permalloy/Codegen/GPU/GpuKernel.h"
-
-#include "gmock/gmock.h"
+#include "GpuTest.h"
 
 #include <cmath>
 
 using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace permalloy::codegen::test;
-using reference::Tolerance;
-using ::testing::HasSubstr;
-using ::testing::Not;
 
 namespace {
-
-const GpuTarget &oldest() { return GpuTarget::all().front(); }
 
 /// A residual sum that is a result too, normalised; rows of `width`.
 std::string addNorm(const std::string &width, const std::string &type = "f32") {
@@ -95,12 +87,6 @@ std::string argmax(const std::string &k) {
   })", "$", k);
 }
 
-std::string formOf(KernelCheck &check) {
-  if (!check || failed(selectGpuSchedule(check.kernelOp(), oldest())))
-    return "none";
-  return check.kernelOp().getScheduleAttr().getAs<mlir::StringAttr>("form").str();
-}
-
 std::string ptxOf(const std::string &text, const GpuTarget &target, mlir::DictionaryAttr *schedule = nullptr) {
   KernelCheck check(text, "row");
   std::string ptx = ptxOf(check, target);
@@ -109,21 +95,11 @@ std::string ptxOf(const std::string &text, const GpuTarget &target, mlir::Dictio
   return ptx;
 }
 
-using Numbers = std::vector<std::pair<const char *, int64_t>>;
-
-mlir::DictionaryAttr scheduleOf(KernelCheck &check, const char *form, const Numbers &numbers) {
-  mlir::Builder b(check.kernelOp().getContext());
-  mlir::NamedAttrList schedule;
-  schedule.set("form", b.getStringAttr(form));
-  for (auto [name, value] : numbers)
-    schedule.set(name, b.getI64IntegerAttr(value));
-  return schedule.getDictionary(b.getContext());
-}
-
 TEST(GpuRowTest, FormsByKernel) {
   for (auto [text, form] : {std::pair<std::string, std::string>{addNorm("64"), "row"}, {kSoftmax, "row"}, {biasGelu("64"), "vector"},
                             {biasGelu("37"), "vector"}, {kHeads, "vector"}, {kSum, "vector"}, {kPooling, "fold"}, {kTotal, "fold"}, {argmax("1"), "select"}}) {
     KernelCheck check(text, "row");
+    ASSERT_TRUE(check && succeeded(selectGpuSchedule(check.kernelOp(), sm80()))) << text;
     EXPECT_EQ(formOf(check), form) << text;
   }
 }
@@ -137,7 +113,7 @@ TEST(GpuRowTest, EverySchedule) {
         ASSERT_TRUE(bool(check));
         SCOPED_TRACE(std::to_string(perRow) + " threads a row, " + std::to_string(rows) + " rows, " + std::to_string(elements));
         check.setSchedule(scheduleOf(check, "row", {{"threads_per_row", perRow}, {"rows_per_block", rows}, {"elements", elements}}));
-        check.run(oldest().thread(), "s=5", Tolerance{2e-5, 2e-5});
+        check.run(thread(), "s=5", Tolerance{2e-5, 2e-5});
       }
 }
 
@@ -145,14 +121,14 @@ TEST(GpuRowTest, LongRows) {
   for (const char *width : {"1024", "1500", "4096", "20000", "9001"}) {
     KernelCheck check(addNorm(width), "row");
     ASSERT_TRUE(bool(check));
-    check.run(oldest().thread(), "s=3", Tolerance{5e-5, 5e-5});
+    check.run(thread(), "s=3", Tolerance{5e-5, 5e-5});
   }
   KernelCheck softmax(kSoftmax, "row");
   ASSERT_TRUE(bool(softmax));
   for (const char *sizes : {"s=3,k=1000", "s=4,k=31", "s=1,k=1", "s=5,k=0", "s=0,k=7"})
-    softmax.run(oldest().thread(), sizes, Tolerance{2e-6, 1e-7});
+    softmax.run(thread(), sizes, Tolerance{2e-6, 1e-7});
   softmax.setSchedule(scheduleOf(softmax, "row", {{"threads_per_row", 128}, {"rows_per_block", 1}, {"elements", 4}}));
-  softmax.run(oldest().thread(), "s=2,k=300", Tolerance{2e-6, 1e-7});
+  softmax.run(thread(), "s=2,k=300", Tolerance{2e-6, 1e-7});
 }
 
 /// Rows whose length turns out to be whole vectors, or not.
@@ -162,7 +138,8 @@ TEST(GpuRowTest, RowsOfUnknownLength) {
       KernelCheck check(masked(isSoftmax, type), "row");
       ASSERT_TRUE(bool(check));
       for (const char *sizes : {"b=2,t=8", "b=1,t=136", "b=2,t=12", "b=2,t=37", "b=1,t=1", "b=2,t=0", "b=0,t=8"})
-        check.run(oldest().thread(), sizes, type[0] == 'f' && type[1] == '3' ? Tolerance{2e-6, 1e-6} : Tolerance{2e-2, 2e-2});
+        check.run(thread(), sizes,
+                  type[0] == 'f' && type[1] == '3' ? Tolerance{2e-6, 1e-6} : Tolerance{2e-2, 2e-2});
       EXPECT_EQ(formOf(check), isSoftmax ? "row" : "vector");
     }
 }
@@ -172,18 +149,15 @@ TEST(GpuRowTest, Halves) {
     for (const char *width : {"64", "768", "37", "2048"}) {
       KernelCheck norm(addNorm(width, type), "row"), gelu(biasGelu(width, type), "row");
       ASSERT_TRUE(norm && gelu);
-      norm.run(oldest().thread(), "s=3", Tolerance{2e-2, 2e-2});
-      gelu.run(oldest().thread(), "s=3", Tolerance{2e-2, 2e-2});
+      norm.run(thread(), "s=3", Tolerance{2e-2, 2e-2});
+      gelu.run(thread(), "s=3", Tolerance{2e-2, 2e-2});
     }
 }
 
 TEST(GpuRowTest, ForeignSchedulesAreRefused) {
-  auto error = [&](const std::string &text, const char *form, const Numbers &numbers) {
+  auto error = [](const std::string &text, const char *form, Parameters parameters) {
     KernelCheck check(text, "row");
-    std::string said;
-    mlir::ScopedDiagnosticHandler handler(check.kernelOp().getContext(), [&](mlir::Diagnostic &d) { said += d.str(); });
-    EXPECT_TRUE(failed(setGpuSchedule(check.kernelOp(), oldest(), scheduleOf(check, form, numbers))));
-    return said;
+    return errorOf(check, scheduleOf(check, form, parameters));
   };
   EXPECT_THAT(error(biasGelu("64"), "row", {{"threads_per_row", 32}, {"rows_per_block", 4}, {"elements", 4}}), HasSubstr("it has no statistics"));
   EXPECT_THAT(error(addNorm("64"), "vector", {{"threads", 256}, {"elements", 4}}), HasSubstr("it keeps statistics of rows"));
@@ -200,7 +174,7 @@ TEST(GpuFoldTest, EverySchedule) {
       SCOPED_TRACE(std::to_string(columns) + " columns, " + std::to_string(depth));
       check.setSchedule(scheduleOf(check, "fold", {{"columns", columns}, {"depth", depth}}));
       for (const char *sizes : {"b=1,s=1", "b=2,s=70"})
-        check.run(oldest().thread(), sizes, Tolerance{1e-5, 1e-5});
+        check.run(thread(), sizes, Tolerance{1e-5, 1e-5});
     }
 }
 
@@ -211,12 +185,13 @@ TEST(GpuSelectTest, EverySchedule) {
       ASSERT_TRUE(bool(check));
       check.setSchedule(scheduleOf(check, "select", {{"threads", threads}}));
       for (const char *sizes : {"b=1,s=5", "b=3,s=37", "b=2,s=1000"})
-        check.run(oldest().thread(), sizes, Tolerance{});
+        check.run(thread(), sizes, Tolerance{});
       // Ties go to the first; NaN is the largest.
-      check.run(oldest().thread(), "b=2,s=300", Tolerance{}, [](llvm::MutableArrayRef<reference::Tensor> inputs) {
-        for (int64_t i = 0; i < inputs[0].size(); ++i)
-          inputs[0].setNumber(i, i % 300 == 77 ? NAN : i % 7 == 3 ? 2.0 : 1.0);
-      });
+      check.run(thread(), "b=2,s=300", Tolerance{},
+                [](llvm::MutableArrayRef<reference::Tensor> inputs) {
+                  for (int64_t i = 0; i < inputs[0].size(); ++i)
+                    inputs[0].setNumber(i, i % 300 == 77 ? NAN : i % 7 == 3 ? 2.0 : 1.0);
+                });
     }
 }
 
@@ -228,12 +203,12 @@ TEST(GpuVectorTest, EverySchedule) {
         ASSERT_TRUE(bool(check));
         check.setSchedule(scheduleOf(check, "vector", {{"threads", threads}, {"elements", elements}}));
         for (const char *sizes : {"b=1,s=1", "b=2,s=9", "b=3,s=37"})
-          check.run(oldest().thread(), sizes, Tolerance{1e-5, 1e-6});
+          check.run(thread(), sizes, Tolerance{1e-5, 1e-6});
       }
 }
 
 TEST(GpuRowTest, UsesTheUnits) {
-  std::string warp = ptxOf(addNorm("768"), oldest()), block = ptxOf(addNorm("4096"), oldest());
+  std::string warp = ptxOf(addNorm("768"), sm80()), block = ptxOf(addNorm("4096"), sm80());
   for (const std::string &ptx : {warp, block}) {
     EXPECT_THAT(ptx, HasSubstr("shfl.sync.bfly.b32"));
     EXPECT_THAT(ptx, HasSubstr("ld.global.v4.b32"));
@@ -244,19 +219,19 @@ TEST(GpuRowTest, UsesTheUnits) {
   EXPECT_THAT(warp, Not(HasSubstr("bar")));
   EXPECT_THAT(block, HasSubstr("bar.sync"));
   for (const std::string &text : {std::string(kSoftmax), masked(true), masked(false), masked(true, "bf16")}) { // whole vectors, and others
-    std::string unknown = ptxOf(text, oldest());
+    std::string unknown = ptxOf(text, sm80());
     for (const char *word : {"ld.global.v4.b32", "st.global.v4.b32"})
       EXPECT_THAT(unknown, HasSubstr(word)) << text;
     EXPECT_THAT(unknown, HasSubstr(text.find("bf16") == std::string::npos ? "ld.global.b32" : "ld.global.b16")) << text;
     EXPECT_THAT(unknown, Not(HasSubstr("call"))) << text;
   }
-  std::string half = ptxOf(addNorm("768", "bf16"), oldest());
+  std::string half = ptxOf(addNorm("768", "bf16"), sm80());
   EXPECT_THAT(half, HasSubstr("st.global.v4.b32")); // 8 of 16 bits
 }
 
 TEST(GpuVectorTest, UsesTheUnits) {
   for (const std::string &text : {biasGelu("768"), std::string(kHeads), std::string(kSum)}) {
-    std::string ptx = ptxOf(text, oldest());
+    std::string ptx = ptxOf(text, sm80());
     EXPECT_THAT(ptx, HasSubstr("ld.global.v4.b32"));
     EXPECT_THAT(ptx, HasSubstr("st.global.v4.b32"));
     EXPECT_THAT(ptx, Not(HasSubstr("div.u64")));
@@ -266,20 +241,20 @@ TEST(GpuVectorTest, UsesTheUnits) {
 }
 
 TEST(GpuRowTest, NothingSpills) {
-  std::optional<std::string> ptxas = findPtxas();
-  if (!ptxas)
-    GTEST_SKIP() << "this machine has no ptxas";
-  for (const char *name : {"sm_80", "sm_90a"}) {
-    GpuTarget target = *GpuTarget::parse(name);
-    for (const std::string &text : {addNorm("768"), addNorm("1024"), addNorm("4096"), addNorm("1000"), addNorm("37"), addNorm("768", "bf16"),
-                                    std::string(kSoftmax), masked(true), masked(false), masked(true, "bf16"), biasGelu("3072"), std::string(kHeads)}) {
-      auto cubin = assembled(ptxOf(text, target), target, *ptxas);
-      if (!cubin)
-        continue;
-      EXPECT_EQ(cubin->report.spillBytes, 0u) << name << text;
-      EXPECT_LE(cubin->report.registers, 128u) << name << text;
-    }
-  }
+  for (const auto &[name, text] : {std::pair<const char *, std::string>{"norm 768", addNorm("768")},
+                                   {"norm 1024", addNorm("1024")},
+                                   {"norm 4096", addNorm("4096")},
+                                   {"norm 1000", addNorm("1000")},
+                                   {"norm 37", addNorm("37")},
+                                   {"norm 768 bf16", addNorm("768", "bf16")},
+                                   {"softmax", kSoftmax},
+                                   {"masked softmax", masked(true)},
+                                   {"mask", masked(false)},
+                                   {"masked softmax bf16", masked(true, "bf16")},
+                                   {"gelu", biasGelu("3072")},
+                                   {"heads", kHeads}})
+    expectNoSpills(
+        name, [&](const GpuTarget &target) { return ptxOf(text, target); }, /*mostRegisters=*/128);
 }
 
 } // namespace

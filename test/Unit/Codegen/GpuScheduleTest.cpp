@@ -1,6 +1,6 @@
 //===- GpuScheduleTest.cpp - schedules of GPU kernels, priced ----*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "KernelCheck.h"
+#include "GpuTest.h"
 #include "permalloy/Codegen/GPU/SchedulePrice.h"
 
 using namespace permalloy;
@@ -30,7 +30,15 @@ protected:
     return schedule.getDictionary(b.getContext());
   }
 
-  const GpuTarget &target = GpuTarget::all().front();
+  /// All of its sizes.
+  reference::Symbols symbolsOf(int64_t size) {
+    reference::Symbols symbols;
+    for (auto symbol : check.kernelOp().getSymbols().getAsRange<mlir::StringAttr>())
+      symbols[symbol.getValue()] = size;
+    return symbols;
+  }
+
+  const GpuTarget &target = sm80();
   KernelCheck check;
 };
 
@@ -128,10 +136,7 @@ TEST_F(GpuScheduleTest, BadSchedulesAreLeft) {
 TEST_F(GpuScheduleTest, NeighboursAreRanked) {
   ASSERT_TRUE(bool(check));
   ASSERT_TRUE(mlir::succeeded(setGpuSchedule(check.kernelOp(), target, with({}))));
-  reference::Symbols symbols;
-  for (auto symbol : check.kernelOp().getSymbols().getAsRange<mlir::StringAttr>())
-    symbols[symbol.getValue()] = 4096;
-  auto ranked = rankedGpuNeighbours(check.kernelOp(), target, symbols, 3);
+  auto ranked = rankedGpuNeighbours(check.kernelOp(), target, symbolsOf(4096), 3);
   ASSERT_EQ(ranked.size(), 3u);
   EXPECT_LE(ranked[0].second, ranked[1].second);
   EXPECT_LE(ranked[1].second, ranked[2].second);
@@ -149,19 +154,16 @@ TEST(GpuScheduleRulesTest, RowsKeepTheirRule) {
   KernelCheck check("func.func @main(%x: tensor<?x64xf32> {tfm.dims = [#tfm.dim<s>, #tfm.dim<64>]}) -> tensor<?x64xf32> {\n"
                     "  %0 = tfm.softmax %x {axis = 1 : i64} : (tensor<?x64xf32>) -> tensor<?x64xf32>\n  return %0 : tensor<?x64xf32>\n}", "row");
   ASSERT_TRUE(bool(check));
-  ASSERT_TRUE(mlir::succeeded(selectGpuSchedule(check.kernelOp(), GpuTarget::all().front())));
-  EXPECT_TRUE(gpuScheduleSpace(check.kernelOp(), GpuTarget::all().front()) != nullptr);
-  EXPECT_FALSE(fasterGpuSchedule(check.kernelOp(), GpuTarget::all().front()).has_value());
-  EXPECT_TRUE(rankedGpuNeighbours(check.kernelOp(), GpuTarget::all().front(), {}, 3).empty());
+  ASSERT_TRUE(mlir::succeeded(selectGpuSchedule(check.kernelOp(), sm80())));
+  EXPECT_TRUE(gpuScheduleSpace(check.kernelOp(), sm80()) != nullptr);
+  EXPECT_FALSE(fasterGpuSchedule(check.kernelOp(), sm80()).has_value());
+  EXPECT_TRUE(rankedGpuNeighbours(check.kernelOp(), sm80(), {}, 3).empty());
 }
 
 TEST_F(GpuScheduleTest, GridsFollowSizes) {
   ASSERT_TRUE(bool(check));
   ASSERT_TRUE(mlir::succeeded(setGpuSchedule(check.kernelOp(), target, with({}))));
-  reference::Symbols symbols;
-  for (auto symbol : check.kernelOp().getSymbols().getAsRange<mlir::StringAttr>())
-    symbols[symbol.getValue()] = 300;
-  auto grid = gridOf(check.kernelOp(), symbols, 200);
+  auto grid = gridOf(check.kernelOp(), symbolsOf(300), 200);
   ASSERT_TRUE(grid.has_value());
   EXPECT_EQ(grid->form, "tensor");
   EXPECT_EQ(grid->registers, 200u);

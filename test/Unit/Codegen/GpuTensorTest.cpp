@@ -1,24 +1,13 @@
 //===- GpuTensorTest.cpp - products on tensor cores, against the interpreter -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "GpuMachine.h"
-#include "GpuPtx.h"
-#include "permalloy/Codegen/GPU/GpuKernel.h"
-
-#include "gmock/gmock.h"
-#include "llvm/ADT/Sequence.h"
-
-#include <array>
+#include "GpuTest.h"
 
 using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace permalloy::codegen::test;
-using reference::Tolerance;
-using ::testing::HasSubstr;
-using ::testing::Not;
 
 namespace {
 
-const GpuTarget &sm80() { return GpuTarget::all().front(); }
 constexpr Tolerance kHalf = {1.6e-2, 2e-2}, kTf32 = {4e-3, 1.5e-2}, kExact = {0, 0};
 
 /// y = rest(x W + bias): x [s, K] and W in $E, the bias and the result in $R.
@@ -71,15 +60,18 @@ std::string coded(const Format &f, int64_t depth, int64_t columns, const std::st
 
 using Values = std::array<int64_t, 7>;
 mlir::DictionaryAttr scheduleOf(KernelCheck &check, const Values &values) {
-  static constexpr const char *kNames[] = {"block_rows", "block_columns", "block_words", "warp_rows", "warp_columns", "stages", "split_k"};
-  mlir::Builder b(check.kernelOp().getContext());
-  mlir::NamedAttrList schedule;
-  schedule.set("form", b.getStringAttr("tensor"));
-  for (auto [name, value] : llvm::zip(kNames, values))
-    schedule.set(name, b.getI64IntegerAttr(value));
-  for (auto [name, value] : {std::pair("skinny_panels", 1), {"skinny_loads", 4}, {"skinny_split", 1}}) // up to 8 rows
-    schedule.set(name, b.getI64IntegerAttr(value));
-  return schedule.getDictionary(b.getContext());
+  auto [rows, columns, words, warpRows, warpColumns, stages, split] = values;
+  return scheduleOf(check, "tensor",
+                    {{"block_rows", rows},
+                     {"block_columns", columns},
+                     {"block_words", words},
+                     {"warp_rows", warpRows},
+                     {"warp_columns", warpColumns},
+                     {"stages", stages},
+                     {"split_k", split},
+                     {"skinny_panels", 1},
+                     {"skinny_loads", 4},
+                     {"skinny_split", 1}});
 }
 
 /// Against the interpreter, in the form `form`; on tensor cores without conflicts of banks.
@@ -91,10 +83,10 @@ void run(const std::string &text, llvm::ArrayRef<const char *> sizes, Tolerance 
     check.setSchedule(scheduleOf(check, *schedule));
   for (const char *size : sizes) {
     uint64_t before = bankConflicts();
-    check.run(sm80().thread(), size, tolerance, change);
+    check.run(thread(), size, tolerance, change);
     EXPECT_TRUE(llvm::StringRef(form) != "tensor" || bankConflicts() == before);
   }
-  EXPECT_EQ(check.kernelOp().getScheduleAttr().getAs<mlir::StringAttr>("form").str(), form);
+  EXPECT_EQ(formOf(check), form);
 }
 
 /// Whole blocks and edges in both directions, one tile of K and several, K that ends within a tile.
@@ -197,8 +189,8 @@ TEST(GpuTensorTest, OtherLayersHaveOtherForms) {
   for (auto [type, depth] : {std::pair("bf16", 42), {"f32", 32}}) {
     KernelCheck check(linear(type, type, depth, 24, "relu"), "contraction");
     ASSERT_TRUE(bool(check));
-    check.run(sm80().thread(), "s=5", kHalf);
-    EXPECT_NE(check.kernelOp().getScheduleAttr().getAs<mlir::StringAttr>("form").str(), "tensor") << type;
+    check.run(thread(), "s=5", kHalf);
+    EXPECT_NE(formOf(check), "tensor") << type;
   }
 }
 
@@ -284,11 +276,10 @@ void everySchedule(const std::string &text, Tolerance tolerance, int64_t all) {
       for (int64_t words : {16, 32})
         for (int64_t warpRows : {16, 32, 64})
           for (int64_t warpColumns : {32, 64}) {
-            mlir::ScopedDiagnosticHandler quiet(check.kernelOp().getContext(), [](mlir::Diagnostic &) {});
             Values values;
             auto isLegal = [&](int64_t turn) {
               values = {rows, columns, words, warpRows, warpColumns, 2 + turn % 3, 1 + turn % 2};
-              return succeeded(setGpuSchedule(check.kernelOp(), sm80(), scheduleOf(check, values)));
+              return errorOf(check, scheduleOf(check, values)).empty();
             };
             if (llvm::none_of(llvm::seq(legal, legal + 6), isLegal))
               continue;
@@ -296,7 +287,7 @@ void everySchedule(const std::string &text, Tolerance tolerance, int64_t all) {
             SCOPED_TRACE(testing::PrintToString(values));
             uint64_t before = bankConflicts();
             check.setSchedule(scheduleOf(check, values));
-            check.run(sm80().thread(), "s=37", tolerance);
+            check.run(thread(), "s=37", tolerance);
             EXPECT_EQ(bankConflicts(), before);
           }
   EXPECT_EQ(legal, all);
@@ -307,10 +298,7 @@ TEST(GpuTensorTest, EveryScheduleOfTf32IsRight) { everySchedule(tf32(linear("f32
 
 std::string errorOf(const std::string &text, const Values &values) {
   KernelCheck check(text, "contraction");
-  std::string said;
-  mlir::ScopedDiagnosticHandler handler(check.kernelOp().getContext(), [&](mlir::Diagnostic &diagnostic) { said += diagnostic.str(); });
-  (void)setGpuSchedule(check.kernelOp(), sm80(), scheduleOf(check, values));
-  return said;
+  return errorOf(check, scheduleOf(check, values));
 }
 
 TEST(GpuTensorTest, SchedulesAreChecked) {
@@ -350,25 +338,14 @@ TEST(GpuTensorTest, UsesTheUnits) {
 
 /// NVIDIA's assembler keeps all values in registers, for each kind of operand and the largest blocks.
 TEST(GpuTensorTest, NothingSpills) {
-  std::optional<std::string> ptxas = findPtxas();
-  if (!ptxas)
-    GTEST_SKIP() << "this machine has no ptxas";
   std::vector<std::pair<std::string, std::string>> kernels = {
       {"bf16", linear("bf16", "bf16", 768, 768, "gelu_erf")}, {"bf16, wide", linear("bf16", "bf16", 768, 3072, "gelu_erf")},
       {"f16, wide", linear("f16", "f16", 768, 3072)},         {"s8, wide", integers(768, 3072)},
       {"tf32", tf32(linear("f32", "f32", 768, 768, "gelu_erf"))}, {"tf32, wide", tf32(linear("f32", "f32", 768, 3072, "gelu_erf"))},
       {"tf32 w4", tf32(coded({"u4, group 32", 24, "f16", "[0, 16]", true}, 768, 3072, "f32"))}, {"tf32 w8", tf32(coded({"s8, group 768", 1, "f32"}, 768, 768, "f32"))},
       {"w4, wide", coded({"u4, group 32", 24, "f16", "[0, 16]", true}, 768, 3072, "bf16")}, {"w8", coded({"s8, group 768", 1, "f32"}, 768, 768, "bf16")}};
-  for (const GpuTarget &target : assembledTargets())
-    for (const auto &[name, text] : kernels) {
-      auto cubin = assembled(ptxOf(text, target), target, *ptxas);
-      if (!cubin)
-        continue;
-      EXPECT_EQ(cubin->report.spillBytes, 0u) << target.name.str() << ", " << name;
-      RecordProperty(target.name.str() + " " + name, std::to_string(cubin->report.registers));
-      if (getenv("PERMALLOY_MEASURE"))
-        llvm::errs() << target.name << " " << name << ": " << cubin->report.registers << " registers\n";
-    }
+  for (const auto &[name, text] : kernels)
+    expectNoSpills(name, [&](const GpuTarget &target) { return ptxOf(text, target); });
 }
 
 } // namespace

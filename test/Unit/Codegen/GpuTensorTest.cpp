@@ -265,6 +265,29 @@ TEST(GpuTensorTest, PartsOfKAreAdded) {
   run(coded({"s4, group 64", 8}, 512, 64, "bf16"), {"s=15"}, {6e-2, 6e-2}, "tensor", Values{32, 64, 32, 16, 32, 3, 4});
 }
 
+/// Bytes of scratch: the sums of all blocks where some share K, none where each has all of it.
+TEST(GpuTensorTest, ScratchIsOfSharedSums) {
+  constexpr int64_t kSums = 64 * 64 * 4; // of a block
+  for (const std::string &text : {linear("bf16", "f32", 512, 100),
+                                  tf32(linear("f32", "f32", 256, 100)), integers(1024, 100)}) {
+    KernelCheck check(text, "contraction"); // 2 blocks across, 16 tiles of K
+    ASSERT_TRUE(bool(check));
+    auto scratch = [&](int64_t split, int64_t rows) -> int64_t {
+      EXPECT_EQ(errorOf(check, scheduleOf(check, {64, 64, 16, 32, 32, 3, split})), "");
+      std::string error;
+      return reference::evaluate(gpuLaunch(check.kernelOp()).scratchBytes, {{"s", rows}}, error)
+          .value_or(-1);
+    };
+    for (int64_t rows : {0, 1, 9, 70, 4096, 8400})
+      EXPECT_EQ(scratch(1, rows), 0) << rows;
+    EXPECT_EQ(scratch(4, 64), 2 * 4 * kSums);
+    EXPECT_EQ(scratch(4, 70), 4 * 4 * kSums);
+    EXPECT_EQ(scratch(16, 40 * 64), 80 * 3 * kSums);  // parts for 256 blocks, no more
+    EXPECT_EQ(scratch(16, 64 * 64), 128 * 2 * kSums); // the last that share
+    EXPECT_EQ(scratch(16, 65 * 64), 0);
+  }
+}
+
 /// Every legal form of blocks, tiles of K and warps, `all` in number, each with one number of stages and one of parts, as far as they are
 /// legal in turn.
 void everySchedule(const std::string &text, Tolerance tolerance, int64_t all) {

@@ -278,7 +278,7 @@ TEST(GpuAttentionTest, OtherHeadsAreRows) {
   }
 }
 
-/// Every schedule of the space, at a size with edges.
+/// Schedules of the space, at sizes with edges.
 TEST(GpuAttentionTest, Schedules) {
   for (const char *element : {"bf16", "f32", "tf32"}) {
     bool isTf32 = element[0] == 't', onTensorCores = isTf32 || element[0] == 'b';
@@ -294,8 +294,10 @@ TEST(GpuAttentionTest, Schedules) {
       schedule.set("form", mlir::StringAttr::get(check.kernelOp().getContext(), onTensorCores ? "attention" : "attention_fma"));
       check.setSchedule(schedule.getDictionary(check.kernelOp().getContext()));
       SCOPED_TRACE(space.str(all[i]));
+      uint64_t before = bankConflicts();
       for (const char *size : {"b=1,q=35,k=150", "b=1,q=1,k=300"})
         check.run(thread(), size, toleranceOf(c));
+      EXPECT_TRUE(!onTensorCores || bankConflicts() == before) << bankConflicts() - before;
     }
   }
 }

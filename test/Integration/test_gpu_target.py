@@ -13,6 +13,7 @@ import pytest
 import small_bert
 import small_decoder
 from smallbert import Config, Options
+from tuning_files import favour
 
 NO_TOOLKIT = {"PERMALLOY_PTXAS": ""}
 
@@ -81,15 +82,9 @@ def test_tf32_is_for_gpus(permalloy, refused, model, both, tmp_path):
 
 def test_tf32_leaves_measured_schedules_to_cpus(permalloy, model, tmp_path):
     """A database's rows are those of kernels that know of no tf32: the same code, in the schedules that were measured."""
-    database, schedules = tmp_path / "tuning.jsonl", {}
-    permalloy("tune", model, "--minutes", 5, "--dim", "batch=1", "--dim", "sequence=16", "--rows", 12, "--database", database)
-    lines = [json.loads(line) for line in database.read_text().splitlines()]
-    for line in lines:
-        if "row" in line:  # one schedule of each kernel that is no default is made the best
-            best = schedules.setdefault(line["row"], line["schedule"]) if not line["default"] else None
-            line.pop("default_ns", None)
-            line["median_ns"] = 100 if best == line["schedule"] else 1000
-    database.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    database, measured = tmp_path / "tuning.jsonl", tmp_path / "measured.jsonl"
+    permalloy("tune", model, "--minutes", 5, "--dim", "batch=1", "--dim", "sequence=16", "--rows", 12, "--database", measured)
+    favour(measured, database)
     code = []
     for options in ((), ("--precision", "tf32")):
         path = tmp_path / f"{len(options)}.alloy"

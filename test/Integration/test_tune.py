@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import small_bert
 from smallbert import Config, Options
+from tuning_files import favour, rows
 
 # Rows end a run, not time, which is another on every machine.
 SIZES = ("--minutes", "5", "--dim", "batch=1", "--dim", "sequence=16", "--rows")
@@ -32,26 +33,6 @@ def tuned(permalloy, model):
     result = permalloy("tune", model, *SIZES, 12, "--database", path)
     assert re.search(r"tuning.jsonl: 1\d rows added", result.err), result.err
     return path
-
-
-def rows(path):
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert lines[0] == {"permalloy": "tuning", "version": 1}
-    return [line for line in lines if "row" in line]
-
-
-def favour(path, other):
-    """The database with times that make one schedule of each kernel ten times as fast as its default."""
-    best = {}
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    for line in lines:
-        if "row" in line and not line["default"] and line["row"] not in best:
-            best[line["row"]] = line["schedule"]
-        if "row" in line:
-            line.pop("default_ns", None)
-            line["median_ns"] = 100 if best.get(line["row"]) == line["schedule"] else 1000
-    other.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
-    return best
 
 
 def test_rows_are_complete(tuned):

@@ -94,6 +94,23 @@ def test_tf32_leaves_measured_schedules_to_cpus(permalloy, model, tmp_path):
     assert code[0] == code[1]
 
 
+def test_tf32_leaves_integers_to_themselves(permalloy, tmp_path):
+    """Layers in 8-bit integers say why they have no tf32; attention, and layers too small for codes, have it."""
+    model, path, plan = tmp_path / "model.onnx", tmp_path / "m.alloy", tmp_path / "plan.json"
+    small_bert.write(model, Config(vocab_size=64, hidden_size=256, intermediate_size=64, num_hidden_layers=1), Options("dyn18"))
+    options = "--precision", "tf32", "--quantize", "w8a8", "--print-plan", plan
+    said = permalloy("compile", model, "-o", path, "--target", "x86-64-v3,sm_80", *options, env=NO_TOOLKIT).err
+    why = "layers of 'w8a8' multiply in their own way, not in tf32"
+    levels = {}
+    for choice in json.loads(plan.read_text())["plan"]:
+        levels.setdefault((choice["kind"], choice["level"]), []).append(choice)
+        assert (choice["level"] == "w8a8") == (choice.get("reason") == why), choice
+    layers = levels["linear", "w8a8"]
+    assert len(layers) == 4 and levels["linear", "tf32"] and levels["attention", "tf32"], levels
+    assert f'  4 linear in w8a8, first "{layers[0]["op"]}": {why}\n' in said
+    assert not re.search(r"tf32\+w8a8", said), said
+
+
 def test_same_bytes_again(permalloy, model, both):
     again, other = model.with_name("again.alloy"), model.with_name("other.alloy")
     permalloy("compile", model, "-o", again, "--target", "x86-64-v3,sm_90a,sm_80", env=NO_TOOLKIT)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "AutoPrecision.h"
 
+#include "BudgetState.h"
 #include "CalibrationData.h"
 #include "Compare.h"
 #include "ImportModel.h"
@@ -9,17 +10,12 @@
 #include "Model.h"
 #include "Report.h"
 
-#include "permalloy/Codegen/CPU/Target.h"
 #include "permalloy/Support/Text.h"
 
 #include <cmath>
 #include <numeric>
 
 namespace permalloy {
-
-/// Rates of one core for the prediction of saved time; only their ratios decide. FLOP/s of f32, of bf16 on AMX (elsewhere it
-/// is widened and runs at the rate of f32), and bytes/s of memory.
-static constexpr double kFloatRate = 1.7e11, kTileRate = 1.0e12, kMemoryRate = 1.5e10;
 
 namespace {
 
@@ -44,8 +40,8 @@ public:
 private:
   std::optional<OpenModel> compile(const PrecisionRequest &request, ToolContext &where);
   std::optional<double> errorOf(OpenModel &other, std::vector<NamedArray> arrays, const Chosen &on);
-  double savedMicroseconds(const PrecisionChoice &choice, bool hasTiles);
-  int64_t valueOf(tfm::DimExprAttr expr);
+  std::optional<UniformProgram> price(const CostModel &costs, const std::string &level);
+  bool predictSaved();
 
   const CompileCommand &command;
   ToolContext context;
@@ -148,36 +144,59 @@ std::optional<double> Trial::errorOfCompiled(const PrecisionPlan &chosen) {
   return errorOf(*compiled, std::move(arrays), {});
 }
 
-/// `expr` at the sizes of the calibration inputs.
-int64_t Trial::valueOf(tfm::DimExprAttr expr) {
-  const artifact::Manifest &manifest = model.artifact().manifest();
-  tfm::DimExprAttr value = expr.substitute([&](llvm::StringRef name) {
-    for (const artifact::Symbol &symbol : manifest.inputSymbols())
-      if (symbol.name == name.str())
-        return tfm::DimExprAttr::constant(&context.get(), inputs[symbol.input].array.dims[symbol.axis]);
-    return tfm::DimExprAttr::constant(&context.get(), 1);
-  });
-  return value.asConstant().value_or(1);
+/// The steps of the model at one precision, as the cost model prices them at the sizes of the
+/// inputs.
+std::optional<UniformProgram> Trial::price(const CostModel &costs, const std::string &level) {
+  PriceRequest request;
+  request.model = &costs;
+  request.target = model.artifact().program().targets[model.session->targetIndex()].name;
+  request.sizes = [&](const artifact::Manifest &manifest) -> Result<std::vector<int64_t>> {
+    return symbolValues(manifest, inputs);
+  };
+  UniformProgram program{level, {}, {}};
+  PrecisionRequest precision;
+  precision.uniform = level;
+  precision.carriedOut = level == "f32" ? nullptr : &program.plan;
+  ToolContext own(command.settings.jobs);
+  std::optional<ProgramPrice> priced = priceModelWith(command, request, precision, own);
+  if (!priced)
+    return std::nullopt;
+  program.steps = stepsOf(*priced);
+  return program;
 }
 
-double Trial::savedMicroseconds(const PrecisionChoice &choice, bool hasTiles) {
-  double saved = 0;
-  for (const PrecisionWork &work : choice.work) {
-    double flops = valueOf(work.flops), bytes = work.weights;
-    double wide = std::max(flops / kFloatRate, 4 * bytes / kMemoryRate);
-    double narrow = std::max(flops / (hasTiles ? kTileRate : kFloatRate), 2 * bytes / kMemoryRate);
-    saved += wide - narrow;
+/// What bf16 saves of each choice, as budgets divide the time of a model over its sites.
+bool Trial::predictSaved() {
+  if (plan.choices.empty())
+    return true; // and there are no inputs (open)
+  Result<std::unique_ptr<CostModel>> costs = costModelOf(command.settings);
+  if (!costs.ok())
+    return fail(costs.status()), false;
+  std::vector<UniformProgram> programs;
+  for (const char *level : {"f32", "bf16"}) {
+    std::optional<UniformProgram> program = price(**costs, level);
+    if (!program)
+      return false;
+    programs.push_back(std::move(*program));
   }
-  return saved * 1e6;
+  BudgetState state;
+  state.addSites(programs);
+  for (PrecisionChoice &choice : plan.choices) {
+    choice.saved = 0;
+    for (const BudgetSite &site : state.sites)
+      for (const BudgetLevel &level : site.levels)
+        if (site.op == choice.op && site.kind == choice.kind && level.level == "bf16")
+          choice.saved = site.levels.front().us.front() - level.us.front();
+  }
+  return true;
 }
 
 bool Trial::measureAlone() {
-  size_t target = model.session->targetIndex();
-  bool hasTiles = model.artifact().program().targets[target].name == "sapphirerapids";
+  if (!predictSaved())
+    return false;
   Chosen on(plan.choices.size(), false);
   for (size_t i = 0; i < on.size(); ++i) {
     PrecisionChoice &choice = plan.choices[i];
-    choice.saved = savedMicroseconds(choice, hasTiles);
     on[i] = true;
     choice.error = errorOf(on);
     on[i] = false;

@@ -109,11 +109,7 @@ bool BudgetTrial::readFeeds() {
 }
 
 bool BudgetTrial::open() {
-  const std::string &kind = command.settings.costModel;
-  Result<MachineRates> rates = measure::calibrateOnce();
-  if (!rates.ok())
-    return fail(rates.status()), false;
-  auto known = CostModel::named(kind.empty() || kind == "none" ? "trees" : kind, *rates);
+  Result<std::unique_ptr<CostModel>> known = costModelOf(command.settings);
   if (!known.ok())
     return fail(known.status()), false;
   model = std::move(*known);
@@ -223,6 +219,40 @@ std::optional<double> BudgetTrial::divergence(TrialProgram &program, unsigned sa
 }
 
 //===----------------------------------------------------------------------===//
+// Prices
+//===----------------------------------------------------------------------===//
+
+/// The nodes of a step, from its name.
+static std::vector<std::string> nodesOf(llvm::StringRef name) {
+  llvm::SmallVector<llvm::StringRef> nodes;
+  name.split(nodes, " + ");
+  return {nodes.begin(), nodes.end()};
+}
+
+std::vector<StepTime> stepsOf(const ProgramPrice &price) {
+  std::vector<StepTime> steps;
+  for (const LaunchPrice &launch : price.launches)
+    steps.push_back({nodesOf(launch.name), launch.us, 0});
+  return steps;
+}
+
+std::vector<int64_t> symbolValues(const artifact::Manifest &manifest,
+                                  llvm::ArrayRef<NamedArray> feed) {
+  std::vector<int64_t> values(manifest.symbols.size(), 1);
+  size_t at = 0;
+  for (const artifact::Symbol &symbol : manifest.inputSymbols())
+    values[at++] = feed[symbol.input].array.dims[symbol.axis];
+  return values;
+}
+
+Result<std::unique_ptr<CostModel>> costModelOf(const CompileSettings &settings) {
+  Result<MachineRates> rates = measure::calibrateOnce(); // fails where it cannot keep them
+  const std::string &kind = settings.costModel;
+  return CostModel::named(kind.empty() || kind == "none" ? "trees" : kind,
+                          rates.ok() ? *rates : MachineRates::of());
+}
+
+//===----------------------------------------------------------------------===//
 // Times
 //===----------------------------------------------------------------------===//
 
@@ -242,24 +272,13 @@ static Result<double> secondsOf(OpenModel &model, std::span<const NamedArray> fe
   return seconds;
 }
 
-/// The nodes of a step, from its name.
-static std::vector<std::string> nodesOf(llvm::StringRef name) {
-  llvm::SmallVector<llvm::StringRef> nodes;
-  name.split(nodes, " + ");
-  return {nodes.begin(), nodes.end()};
-}
-
 std::optional<ProgramPrice> BudgetTrial::priceOf(const PrecisionRequest &request, PrecisionPlan *plan) const {
   const Session &session = *f32.model.session;
   PriceRequest price;
   price.model = model.get();
   price.target = f32.model.artifact().program().targets[session.targetIndex()].name;
   price.sizes = [&](const artifact::Manifest &manifest) -> Result<std::vector<int64_t>> {
-    std::vector<int64_t> values(manifest.symbols.size(), 1);
-    size_t at = 0;
-    for (const artifact::Symbol &symbol : manifest.inputSymbols())
-      values[at++] = feeds.front()[symbol.input].array.dims[symbol.axis];
-    return values;
+    return symbolValues(manifest, feeds.front());
   };
   PrecisionRequest own = request;
   own.carriedOut = plan;
@@ -273,8 +292,7 @@ std::optional<PricedForm> BudgetTrial::price(const PrecisionRequest &request) co
   std::optional<ProgramPrice> price = priceOf(request, &form.plan);
   if (!price)
     return std::nullopt;
-  for (const LaunchPrice &launch : price->launches)
-    form.steps.push_back({nodesOf(launch.name), launch.us, 0});
+  form.steps = stepsOf(*price);
   form.steps.push_back({{}, betweenUs, 0});
   return form;
 }

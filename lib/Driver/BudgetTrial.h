@@ -34,6 +34,16 @@ struct StepTime {
   double measured = 0;  ///< 0: was not
 };
 
+/// The launches of a program that was priced, as steps.
+std::vector<StepTime> stepsOf(const ProgramPrice &price);
+/// For PriceRequest::sizes: values of the manifest's symbols where the model's inputs are `feed`, 1
+/// of those that only a run tells.
+std::vector<int64_t> symbolValues(const artifact::Manifest &manifest,
+                                  llvm::ArrayRef<NamedArray> feed);
+/// The cost model that --cost-model names, "trees" where it names none, for this machine, whose rates
+/// are measured once.
+Result<std::unique_ptr<CostModel>> costModelOf(const CompileSettings &settings);
+
 /// The steps of a form that was not compiled, and the levels of its sites.
 struct PricedForm {
   std::vector<StepTime> steps;

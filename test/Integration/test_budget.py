@@ -2,6 +2,7 @@
 """--budget and --max-drop: plans that are found, gone on with and edited, and what is refused."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -120,12 +121,18 @@ def test_an_interrupt_keeps_the_best_so_far(permalloy, tool, model, heed_interru
     """Ctrl-C while whole plans are tried: the artifact is written, and the state goes on."""
     alloy, state = model.with_name("model.alloy"), model.with_name("state.json")
     options = ("--budget", "latency=1.5x", "--levels", "bf16", "--search-state", state)
-    search(permalloy, model, *options, "--search-minutes", "0")
+    home = {"XDG_DATA_HOME": str(model.parent)}  # of machine rates, which belong to the state
+    search(permalloy, model, *options, "--search-minutes", "0", env=home)
     predict(state, "bf16", 0.5)  # else there may be no other plan than f32
     command = [tool, "compile", model, "-o", alloy, "--calibrate", model.with_name("in.npz"), *options,
                "--search-minutes", "30"]  # fmt: skip
     alloy.unlink()
-    how = {"stderr": subprocess.PIPE, "text": True, "preexec_fn": heed_interrupts}
+    how = {
+        "stderr": subprocess.PIPE,
+        "text": True,
+        "preexec_fn": heed_interrupts,
+        "env": os.environ | home,
+    }
     process = subprocess.Popen(list(map(str, command)), **how)
     deadline = time.monotonic() + 240
     while not json.loads(state.read_text())["generation"]:

@@ -27,19 +27,12 @@
 #include <vector>
 
 namespace permalloy {
-class SymbolicShapes;
 
 /// The attribute beside kPrecisionAttr that says why not bf16.
 inline constexpr llvm::StringLiteral kPrecisionReasonAttr = "tfm.precision_reason";
 
 /// The graph input of a module with switches: one bool for each choice of the plan.
 inline constexpr llvm::StringLiteral kSwitchInput = "permalloy.precision";
-
-/// What an operation has to do: floating-point operations over the model's dimensions, and elements of its weights.
-struct PrecisionWork {
-  tfm::DimExprAttr flops;
-  int64_t weights = 0;
-};
 
 /// One line of a plan.
 struct PrecisionChoice {
@@ -54,7 +47,6 @@ struct PrecisionChoice {
   std::string level() const; ///< precision and format as one word
   /// As measured by --precision auto: error of the outputs when this alone is bf16, and time saved in microseconds.
   std::optional<double> error = {}, saved = {};
-  std::vector<PrecisionWork> work = {}; ///< of a module with switches
 };
 
 struct PrecisionPlan {
@@ -98,7 +90,6 @@ PrecisionPlan uniformPlan(mlir::ModuleOp module, llvm::StringRef precision);
 /// product that can is there twice, and a select takes the one or the other. So one compilation measures any plan. What
 /// uniformPlan has not in bf16, and what stands in branches and bodies of loops, keeps f32 and is in PrecisionPlan::kept.
 llvm::FailureOr<PrecisionPlan> addPrecisionSwitches(mlir::ModuleOp module);
-PrecisionWork precisionWork(mlir::Operation *op, SymbolicShapes &shapes);
 /// What stands in the attributes of a module, in program order.
 PrecisionPlan readPrecision(mlir::ModuleOp module);
 

@@ -3,7 +3,6 @@
 
 #include "permalloy/Transforms/Precision.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "permalloy/Analysis/SymbolicShapes.h"
 
 using namespace mlir;
 using namespace permalloy;
@@ -92,38 +91,8 @@ FailureOr<PrecisionPlan> permalloy::addPrecisionSwitches(ModuleOp module) {
   }
   if (plan.choices.empty())
     return plan;
-  SymbolicShapes shapes;
-  for (auto [op, index] : products)
-    plan.choices[index].work.push_back(precisionWork(op, shapes));
   Switcher switcher(main, plan);
   for (auto [op, index] : products)
     switcher.add(op, index);
   return plan;
-}
-
-/// Rows of a product as an expression over the model's dimensions.
-PrecisionWork permalloy::precisionWork(Operation *op, SymbolicShapes &shapes) {
-  auto constant = [&](int64_t value) { return DimExprAttr::constant(op->getContext(), value); };
-  auto elements = [](Value weight) { return cast<RankedTensorType>(weight.getType()).getNumElements(); };
-  auto rowsOf = [&](Value value) {
-    DimExprAttr rows = constant(1);
-    for (DimExprAttr dim : ArrayRef(shapes.dims(value)).drop_back())
-      rows = DimExprAttr::mul(rows, dim);
-    return rows;
-  };
-  if (auto linear = dyn_cast<LinearOp>(op)) {
-    int64_t size = elements(linear.getWeight());
-    return {DimExprAttr::mul(rowsOf(linear.getInput()), constant(2 * size)), size};
-  }
-  if (auto moe = dyn_cast<MoeOp>(op)) {
-    int64_t size = elements(moe.getUp()) + elements(moe.getDown());
-    int64_t used = 2 * int64_t(moe.getTopK()) * size / cast<RankedTensorType>(moe.getUp().getType()).getDimSize(0);
-    return {DimExprAttr::mul(rowsOf(moe.getInput()), constant(used)), size};
-  }
-  auto attention = cast<AttentionOp>(op);
-  Dims query = shapes.dims(attention.getQuery()), key = shapes.dims(attention.getKey());
-  DimExprAttr width = constant(attention.getNumHeads());
-  width = query.size() == 4 ? DimExprAttr::mul(width, query[3]) : query[2];
-  DimExprAttr pairs = DimExprAttr::mul(query[attention.queryAxis()], attention.keys(key));
-  return {DimExprAttr::mul(DimExprAttr::mul(query[0], pairs), DimExprAttr::mul(width, constant(4))), 0};
 }

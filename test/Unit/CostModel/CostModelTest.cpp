@@ -76,9 +76,9 @@ TEST(TreesTest, AddsTheLeavesThatARowFallsInto) {
 
 TEST(TreesTest, RefusesWhatItWouldMisread) {
   EXPECT_THAT(errorOf(TreeFile("gpu").twoTrees()), HasSubstr("target kind 'gpu', not 'cpu'"));
-  EXPECT_THAT(errorOf(TreeFile("cpu", 9).twoTrees()), HasSubstr("version 9, this compiler reads version 1"));
-  EXPECT_THAT(errorOf(TreeFile("cpu", 1, 8).twoTrees()), HasSubstr("hash 0000000000000008"));
-  EXPECT_THAT(errorOf(TreeFile("cpu", 1, 7, 3).twoTrees()), HasSubstr("trained on 3 features"));
+  EXPECT_THAT(errorOf(TreeFile("cpu", 9).twoTrees()), HasSubstr("version 9, this compiler reads version 2"));
+  EXPECT_THAT(errorOf(TreeFile("cpu", kTreesVersion, 8).twoTrees()), HasSubstr("hash 0000000000000008"));
+  EXPECT_THAT(errorOf(TreeFile("cpu", kTreesVersion, 7, 3).twoTrees()), HasSubstr("trained on 3 features"));
   TreeFile file;
   file.bytes[0] = 'X';
   EXPECT_THAT(errorOf(file), HasSubstr("holds no trees"));

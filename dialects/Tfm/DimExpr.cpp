@@ -178,6 +178,13 @@ DimExprAttr DimExprAttr::mul(DimExprAttr lhs, DimExprAttr rhs) {
   return fromPolynomial(lhs.getContext(), product);
 }
 
+DimExprAttr DimExprAttr::product(MLIRContext *context, ArrayRef<DimExprAttr> dims) {
+  DimExprAttr result = constant(context, 1);
+  for (DimExprAttr dim : dims)
+    result = mul(result, dim);
+  return result;
+}
+
 DimExprAttr DimExprAttr::floorDiv(DimExprAttr lhs, DimExprAttr rhs) {
   if (!lhs || !rhs || rhs.isConstant(0))
     return {};

@@ -50,13 +50,6 @@ inline LogicalResult broadcastOperands(Operation *op, ShapeOracle &oracle, Dims 
   return success();
 }
 
-inline DimExprAttr product(MLIRContext *context, ArrayRef<DimExprAttr> dims) {
-  DimExprAttr result = cst(context, 1);
-  for (DimExprAttr dim : dims)
-    result = DimExprAttr::mul(result, dim);
-  return result;
-}
-
 inline int64_t rankOf(Value value) { return cast<RankedTensorType>(value.getType()).getRank(); }
 
 /// Contents that `value` may broadcast to `count` elements.

@@ -44,7 +44,8 @@ LogicalResult MoeWeightsOp::inferDims(ShapeOracle &oracle, Dims &dims, std::stri
 LogicalResult GroupByOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &error) {
   if (int64_t(getGroups()) < 1)
     return fail(error, "groups must be positive, not " + Twine(getGroups()) + " (group_by_c1)");
-  dims = {DimExprAttr::add(product(getContext(), oracle.dims(getInput())), cst(getContext(), getGroups() + 1))};
+  dims = {DimExprAttr::add(DimExprAttr::product(getContext(), oracle.dims(getInput())),
+                           cst(getContext(), getGroups() + 1))};
   return success();
 }
 Type GroupByOp::inferElementType() { return IntegerType::get(getContext(), 64); }

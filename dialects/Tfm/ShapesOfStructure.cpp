@@ -38,7 +38,7 @@ LogicalResult ReshapeOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string 
     }
   }
   if (inferred)
-    dims[*inferred] = DimExprAttr::floorDiv(product(getContext(), input), known);
+    dims[*inferred] = DimExprAttr::floorDiv(DimExprAttr::product(getContext(), input), known);
   return success();
 }
 Contents ReshapeOp::inferContents(ShapeOracle &oracle) {

@@ -202,7 +202,8 @@ LogicalResult KvAppendOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string
 }
 
 LogicalResult PrefixCountOp::inferDims(ShapeOracle &oracle, Dims &dims, std::string &) {
-  dims = {DimExprAttr::add(product(getContext(), oracle.dims(getInput())), cst(getContext(), 1))};
+  dims = {DimExprAttr::add(DimExprAttr::product(getContext(), oracle.dims(getInput())),
+                           cst(getContext(), 1))};
   return success();
 }
 Type PrefixCountOp::inferElementType() { return IntegerType::get(getContext(), 64); }

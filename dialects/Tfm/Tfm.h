@@ -66,6 +66,11 @@ DimExprAttr clampSliceBound(DimExprAttr bound, DimExprAttr extent);
 mlir::ArrayAttr dimArray(mlir::MLIRContext *context, llvm::ArrayRef<DimExprAttr> dims);
 Dims dimsOf(mlir::ArrayAttr array);
 
+/// The function that an activation is; nullopt: it is none.
+std::optional<UnaryKind> unaryOf(Activation activation);
+/// The activation that is this function; nullopt where a linear layer cannot apply it.
+std::optional<Activation> activationOf(UnaryKind kind);
+
 /// Prints `[batch, 4, ?]`, for messages.
 std::string str(llvm::ArrayRef<DimExprAttr> dims);
 

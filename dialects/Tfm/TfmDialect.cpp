@@ -47,6 +47,25 @@ Operation *TfmDialect::materializeConstant(OpBuilder &builder, Attribute value, 
   return ConstantOp::create(builder, loc, elements);
 }
 
+static constexpr std::pair<Activation, UnaryKind> kActivations[] = {
+    {Activation::Relu, UnaryKind::Relu},         {Activation::GeluErf, UnaryKind::GeluErf},
+    {Activation::GeluTanh, UnaryKind::GeluTanh}, {Activation::Silu, UnaryKind::Silu},
+    {Activation::Tanh, UnaryKind::Tanh},         {Activation::Sigmoid, UnaryKind::Sigmoid}};
+
+std::optional<UnaryKind> permalloy::tfm::unaryOf(Activation activation) {
+  for (auto [own, kind] : kActivations)
+    if (own == activation)
+      return kind;
+  return std::nullopt;
+}
+
+std::optional<Activation> permalloy::tfm::activationOf(UnaryKind kind) {
+  for (auto [activation, own] : kActivations)
+    if (own == kind)
+      return activation;
+  return std::nullopt;
+}
+
 Attribute SeededAttr::parse(AsmParser &parser, Type) {
   int64_t seed;
   double scale;

@@ -88,6 +88,8 @@ def Tfm_DimExprAttr : Tfm_Attr<"DimExpr", "dim"> {
     static DimExprAttr add(DimExprAttr lhs, DimExprAttr rhs);
     static DimExprAttr sub(DimExprAttr lhs, DimExprAttr rhs);
     static DimExprAttr mul(DimExprAttr lhs, DimExprAttr rhs);
+    /// Of all: the elements of a tensor of these dimensions.
+    static DimExprAttr product(::mlir::MLIRContext *context, ::llvm::ArrayRef<DimExprAttr> dims);
     /// Rounds towards minus infinity; a zero divisor gives null.
     static DimExprAttr floorDiv(DimExprAttr lhs, DimExprAttr rhs);
     static DimExprAttr ceilDiv(DimExprAttr lhs, DimExprAttr rhs);

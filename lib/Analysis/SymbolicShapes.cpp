@@ -120,8 +120,5 @@ std::optional<Dims> SymbolicShapes::contents(Value value) {
 }
 
 DimExprAttr SymbolicShapes::numElements(Value value) {
-  DimExprAttr product = DimExprAttr::constant(value.getContext(), 1);
-  for (DimExprAttr dim : dims(value))
-    product = DimExprAttr::mul(product, dim);
-  return product;
+  return DimExprAttr::product(value.getContext(), dims(value));
 }

@@ -87,10 +87,8 @@ static void countTokens(kern::KernelOp kernel, std::array<float, kTokenBuckets> 
 namespace {
 class Reader {
 public:
-  Reader(kern::KernelOp kernel, const reference::Symbols &symbols) : kernel(kernel), symbols(symbols) {
-    for (BlockArgument argument : kernel.getBlock().getArguments())
-      shapes.setDims(argument, kern::argDims(kernel, argument.getArgNumber()));
-  }
+  Reader(kern::KernelOp kernel, const reference::Symbols &symbols)
+      : kernel(kernel), symbols(symbols) {}
   std::optional<KernelFacts> read();
 
 private:

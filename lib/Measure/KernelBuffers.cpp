@@ -149,12 +149,9 @@ llvm::Expected<KernelBuffers> KernelBuffers::make(kern::KernelOp kernel, const r
     values.push_back(value), sizes.push_back(*bytes), positions.push_back(result.addresses.size() - 1);
     return llvm::Error::success();
   };
-  for (BlockArgument argument : kernel.getBlock().getArguments()) {
-    tfm::Dims dims = kern::argDims(kernel, argument.getArgNumber());
-    shapes.setDims(argument, dims);
-    if (llvm::Error error = add(argument, dims))
+  for (Value value : kernel.getBlock().getArguments())
+    if (llvm::Error error = add(value, shapes.dims(value)))
       return std::move(error);
-  }
   for (Value value : kernel.yielded())
     if (llvm::Error error = add(value, shapes.dims(value)))
       return std::move(error);

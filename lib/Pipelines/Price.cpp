@@ -142,8 +142,6 @@ Reuse::Cold Reuse::coldBytes(const Step &step, ArrayRef<double> bytes, double mo
 /// Bytes of each buffer of a kernel: arguments, then results.
 static SmallVector<double> operandBytesOf(kern::KernelOp kernel, const reference::Symbols &symbols) {
   SymbolicShapes shapes;
-  for (BlockArgument argument : kernel.getBlock().getArguments())
-    shapes.setDims(argument, kern::argDims(kernel, argument.getArgNumber()));
   SmallVector<double> bytes;
   auto add = [&](Value value) {
     std::string error;

@@ -74,23 +74,8 @@ double reference::applyUnary(UnaryKind kind, double x) {
 }
 
 double reference::applyActivation(tfm::Activation activation, double x) {
-  switch (activation) {
-  case tfm::Activation::None:
-    return x;
-  case tfm::Activation::Relu:
-    return applyUnary(UnaryKind::Relu, x);
-  case tfm::Activation::GeluErf:
-    return applyUnary(UnaryKind::GeluErf, x);
-  case tfm::Activation::GeluTanh:
-    return applyUnary(UnaryKind::GeluTanh, x);
-  case tfm::Activation::Silu:
-    return applyUnary(UnaryKind::Silu, x);
-  case tfm::Activation::Tanh:
-    return applyUnary(UnaryKind::Tanh, x);
-  case tfm::Activation::Sigmoid:
-    return applyUnary(UnaryKind::Sigmoid, x);
-  }
-  llvm_unreachable("all activations are listed");
+  auto kind = tfm::unaryOf(activation);
+  return kind ? applyUnary(*kind, x) : x;
 }
 
 static Wide applyUnary(UnaryKind kind, Wide x) {

@@ -55,8 +55,6 @@ std::string permalloy::codegen::whyNotProduct(kern::KernelOp kernel) {
   if (linear.getBias())
     values.push_back(linear.getBias());
   SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
   for (Value value : kernel.yielded())
     if (!shapes.equalShapes(value, linear.getResult()))
       return "a result has not the shape of the product";
@@ -84,11 +82,8 @@ bool permalloy::codegen::isComputedInF32(Type element) {
 }
 
 static tfm::DimExprAttr rowsOf(SymbolicShapes &shapes, Value input) {
-  auto rows = tfm::DimExprAttr::constant(input.getContext(), 1);
   tfm::Dims dims = shapes.dims(input);
-  for (tfm::DimExprAttr dim : ArrayRef(dims).drop_back())
-    rows = tfm::DimExprAttr::mul(rows, dim);
-  return rows;
+  return tfm::DimExprAttr::product(input.getContext(), ArrayRef(dims).drop_back());
 }
 
 static ContractionSize sizeOf(tfm::LinearOp linear) {
@@ -145,8 +140,6 @@ LogicalResult permalloy::codegen::scheduleContractionKernel(kern::KernelOp kerne
     scratch = size.kept ? sparseScratchBytes(*schedule, size) : contractionScratchBytes(*schedule, size.k, size.element);
   }
   SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
   auto constant = [&](int64_t value) {
     return tfm::DimExprAttr::constant(kernel.getContext(), value);
   };

@@ -69,8 +69,6 @@ LogicalResult codegen::scheduleGroupedKernel(kern::KernelOp kernel, const CpuTar
     scratch = groupedScratchBytes(*schedule, size.k, size.gated, size.element);
   }
   SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
   auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   DimExprAttr rows = shapes.dim(root.getResult(), 0);
   DimExprAttr blocks = DimExprAttr::add(DimExprAttr::floorDiv(rows, constant(blockRows)),

@@ -8,11 +8,6 @@ using namespace permalloy;
 using namespace permalloy::codegen;
 using namespace mlir;
 
-KernelFrame::KernelFrame(KernelBuilder &b, kern::KernelOp kernel) : b(b), op(kernel) {
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
-}
-
 /// Dimensions may be differences: rounds towards minus infinity. Where a size is 0 the quotient belongs to an empty tensor and
 /// any value will do, but the division must not trap.
 static Value floorDiv(KernelBuilder &b, Value x, Value y) {
@@ -60,8 +55,5 @@ Value KernelFrame::emit(tfm::DimExprAttr expr) {
 
 Value KernelFrame::product(Value tensor, unsigned first, unsigned last) {
   tfm::Dims all = dims(tensor);
-  tfm::DimExprAttr result = tfm::DimExprAttr::constant(op.getContext(), 1);
-  for (unsigned i = first; i < last; ++i)
-    result = tfm::DimExprAttr::mul(result, all[i]);
-  return emit(result);
+  return emit(tfm::DimExprAttr::product(op.getContext(), ArrayRef(all).slice(first, last - first)));
 }

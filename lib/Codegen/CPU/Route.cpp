@@ -189,8 +189,6 @@ LogicalResult codegen::scheduleRouteKernel(kern::KernelOp kernel, const CpuTarge
     return kernel.emitError("the route emitter cannot take this kernel: ") << reason;
   auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
   if (wanted && !wanted.empty())
     return kernel.emitError("schedule ") << wanted << ": the route emitter has no parameters";
   kernel.setScheduleAttr(DictionaryAttr::get(kernel.getContext()));

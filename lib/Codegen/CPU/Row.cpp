@@ -58,10 +58,8 @@ static Site siteOf(ValueEmitter &values, const RowGroup &group, Value tensor, Va
 
 /// Whether a result holds one element per row of the walk: a reduction without its dimension.
 static bool isOnePerRow(ValueEmitter &values, const RowGroup &group, Value tensor) {
-  DimExprAttr count = DimExprAttr::constant(tensor.getContext(), 1);
-  for (DimExprAttr dim : values.dims(tensor))
-    count = DimExprAttr::mul(count, dim);
-  return !group.statistics.empty() && count == group.rows;
+  return !group.statistics.empty() &&
+         DimExprAttr::product(tensor.getContext(), values.dims(tensor)) == group.rows;
 }
 
 /// A row statistic under `value`, itself included.

@@ -33,13 +33,6 @@ bool codegen::isRowStatistic(Operation *op) {
   return reduce && reduce.getAxes() == ArrayRef<int64_t>{last};
 }
 
-static DimExprAttr product(ArrayRef<DimExprAttr> dims, MLIRContext *context) {
-  DimExprAttr result = DimExprAttr::constant(context, 1);
-  for (DimExprAttr dim : dims)
-    result = DimExprAttr::mul(result, dim);
-  return result;
-}
-
 static void collect(Value value, llvm::SetVector<Operation *> &slice) {
   Operation *op = value.getDefiningOp();
   if (!op || slice.contains(op))
@@ -85,17 +78,20 @@ static std::optional<RowGroup> groupOf(kern::KernelOp kernel, unsigned index, Sy
   if (group.statistics.empty()) {
     group.collapsed = group.dims.size() > 1 && isCollapsible(slice.getArrayRef(), group.dims, shapes);
     if (group.collapsed)
-      group.dims = {product(group.dims, context)};
-    group.rows = product(ArrayRef(group.dims).drop_back(), context);
+      group.dims = {DimExprAttr::product(context, group.dims)};
+    group.rows = DimExprAttr::product(context, ArrayRef(group.dims).drop_back());
     return group;
   }
-  auto rowsOf = [&](Value tensor) { return product(ArrayRef(shapes.dims(tensor)).drop_back(), context); };
+  auto rowsOf = [&](Value tensor) {
+    return DimExprAttr::product(context, ArrayRef(shapes.dims(tensor)).drop_back());
+  };
   tfm::Dims own = group.dims;
   group.dims = shapes.dims(group.statistics.front()->getOperand(0));
   group.rows = rowsOf(group.statistics.front()->getOperand(0));
   bool sameRows = llvm::all_of(group.statistics, [&](Operation *op) { return rowsOf(op->getOperand(0)) == group.rows; });
-  bool byRow = !own.empty() && product(ArrayRef(own).drop_back(), context) == group.rows;
-  bool onePerRow = product(own, context) == group.rows;
+  bool byRow =
+      !own.empty() && DimExprAttr::product(context, ArrayRef(own).drop_back()) == group.rows;
+  bool onePerRow = DimExprAttr::product(context, own) == group.rows;
   if (!sameRows || !(byRow || onePerRow))
     return std::nullopt;
   return group;
@@ -130,7 +126,8 @@ SmallVector<RowGroup> codegen::rowGroups(kern::KernelOp kernel, SymbolicShapes &
     auto same = llvm::find_if(groups, [&](RowGroup &other) {
       if (other.statistics.empty())
         return other.dims == group.dims && other.collapsed == group.collapsed;
-      return dims.size() > 1 && product(ArrayRef(dims).drop_back(), kernel.getContext()) == other.rows;
+      return dims.size() > 1 &&
+             DimExprAttr::product(kernel.getContext(), ArrayRef(dims).drop_back()) == other.rows;
     });
     if (same == groups.end())
       groups.push_back(group);

@@ -13,10 +13,8 @@ static constexpr llvm::StringLiteral kTileElements = "tile_elements";
 
 TileGrid::TileGrid(ArrayRef<DimExprAttr> dims, MLIRContext *context, int64_t elements) {
   auto constant = [&](int64_t value) { return DimExprAttr::constant(context, value); };
-  rows = constant(1);
   columns = dims.empty() ? constant(1) : dims.back();
-  for (DimExprAttr dim : dims.drop_back(dims.empty() ? 0 : 1))
-    rows = DimExprAttr::mul(rows, dim);
+  rows = DimExprAttr::product(context, dims.drop_back(dims.empty() ? 0 : 1));
   if (rows.isConstant(1)) {
     columnsPerTile = llvm::alignTo(elements, 64);
     tiles = DimExprAttr::ceilDiv(columns, constant(columnsPerTile));

@@ -230,8 +230,6 @@ LogicalResult codegen::scheduleTokensKernel(kern::KernelOp kernel, const CpuTarg
   if (wanted && !wanted.empty())
     return kernel.emitError("schedule ") << wanted << ": the tokens emitter has no parameters";
   SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
   auto number = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   DimExprAttr tiles = shapes.dim(root->getOperand(0), 0), bytes = number(0);
   if (auto score = dyn_cast<tfm::TokenScoreOp>(root)) {

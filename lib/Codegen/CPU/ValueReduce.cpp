@@ -44,11 +44,8 @@ Value ValueEmitter::slotOf(Operation *op) {
   Value &slot = slots[op];
   if (slot)
     return slot;
-  if (!layout) {
-    for (auto [i, argument] : llvm::enumerate(frame.kernel().getBlock().getArguments()))
-      layoutShapes.setDims(argument, kern::argDims(frame.kernel(), i));
+  if (!layout)
     layout = std::make_unique<ScratchLayout>(frame.kernel(), layoutShapes);
-  }
   OpBuilder::InsertionGuard guard(b);
   Value offset = extent(layout->offsets.lookup(op));
   b.setInsertionPoint(anchor);
@@ -141,10 +138,8 @@ Value ValueEmitter::reduceAll(tfm::ReduceOp op, const Site &site) {
   })[0];
   if (op.getKind() != ReduceKind::Mean)
     return ops.round(e, total);
-  DimExprAttr count = DimExprAttr::constant(op.getContext(), 1);
-  for (DimExprAttr dim : reduced)
-    count = DimExprAttr::mul(count, dim);
-  Value divisor = ops.cast(Element::of(b.getI64Type()), sumType, extent(count));
+  Value divisor = ops.cast(Element::of(b.getI64Type()), sumType,
+                           extent(DimExprAttr::product(op.getContext(), reduced)));
   return ops.round(e, ops.binary(BinaryKind::Div, sumType, total, divisor));
 }
 
@@ -216,9 +211,7 @@ Value ValueEmitter::emit(tfm::LayerNormOp op, const Site &site) {
       return SmallVector<Value>{binary(BinaryKind::Add, carried[0], term(at(op.getInput(), Site::full(indices))))};
     })[0];
   };
-  DimExprAttr count = DimExprAttr::constant(op.getContext(), 1);
-  for (DimExprAttr dim : normalised)
-    count = DimExprAttr::mul(count, dim);
+  DimExprAttr count = DimExprAttr::product(op.getContext(), normalised);
   Value row = linearize(ArrayRef(full.indices).take_front(axis), outer);
   auto statistics = remembered(op, row, {type, type}, [&] {
     Value size = ops.cast(Element::of(b.getI64Type()), sumType, extent(count));
@@ -248,9 +241,7 @@ Value ValueEmitter::emit(tfm::RmsNormOp op, const Site &site) {
   Element e = Element::of(op.getInput()), sumType = accumulatorOf(e);
   ArrayRef<DimExprAttr> outer = ArrayRef(own).take_front(axis), normalised = ArrayRef(own).drop_front(axis);
   auto binary = [&](BinaryKind kind, Value x, Value y) { return ops.binary(kind, sumType, x, y); };
-  DimExprAttr count = DimExprAttr::constant(op.getContext(), 1);
-  for (DimExprAttr dim : normalised)
-    count = DimExprAttr::mul(count, dim);
+  DimExprAttr count = DimExprAttr::product(op.getContext(), normalised);
   Value row = linearize(ArrayRef(full.indices).take_front(axis), outer);
   Value factor = remembered(op, row, {sumType.registerType()}, [&] {
     Value squares = nest(normalised, {ops.constant(sumType, 0.0)}, [&](ArrayRef<Value> inner, ValueRange carried) {

@@ -43,7 +43,8 @@ struct Walk {
 
 DimExprAttr Walk::threads(MLIRContext *context) const {
   auto constant = [&](int64_t value) { return DimExprAttr::constant(context, value); };
-  DimExprAttr all = elementCount(context, dims), few = DimExprAttr::ceilDiv(all, constant(elements));
+  DimExprAttr all = DimExprAttr::product(context, dims),
+              few = DimExprAttr::ceilDiv(all, constant(elements));
   if (!isUnknown)
     return few;
   DimExprAttr isRagged = DimExprAttr::min(DimExprAttr::mod(dims.back(), constant(elements)), constant(1));
@@ -107,7 +108,7 @@ static SmallVector<Walk> walksOf(kern::KernelOp kernel, int64_t elements, Symbol
 static void emitCollapsed(KernelFrame &frame, GpuBuilder &b, ValueEmitter &values,
                           const Walk &walk) {
   kern::KernelOp kernel = frame.kernel();
-  Value count = values.extent(elementCount(kernel.getContext(), walk.dims));
+  Value count = values.extent(DimExprAttr::product(kernel.getContext(), walk.dims));
   Value first = b.mul(b.threadInGrid(), walk.elements), end = b.add(first, walk.elements);
   auto store = [&](Value position, bool isVector) {
     Site site = Site::linear(position);
@@ -133,7 +134,7 @@ static void emitCollapsed(KernelFrame &frame, GpuBuilder &b, ValueEmitter &value
 static void emitRows(KernelFrame &frame, GpuBuilder &b, ValueEmitter &values, const Walk &walk,
                      int64_t elements) {
   DimExprAttr width = walk.dims.empty() ? DimExprAttr::constant(b.getContext(), 1) : walk.dims.back();
-  DimExprAttr all = elementCount(b.getContext(), walk.dims);
+  DimExprAttr all = DimExprAttr::product(b.getContext(), walk.dims);
   DimExprAttr threads = DimExprAttr::ceilDiv(all, DimExprAttr::constant(b.getContext(), elements));
   b.ifThen(b.less(b.threadInGrid(), values.extent(threads)), [&] {
     Value parts = b.div(values.extent(width), elements);

@@ -7,13 +7,6 @@ using namespace permalloy::codegen;
 using namespace mlir;
 using tfm::DimExprAttr;
 
-DimExprAttr codegen::elementCount(MLIRContext *context, ArrayRef<DimExprAttr> dims) {
-  DimExprAttr count = DimExprAttr::constant(context, 1);
-  for (DimExprAttr dim : dims)
-    count = DimExprAttr::mul(count, dim);
-  return count;
-}
-
 void codegen::chooseVectors(KernelFrame &frame, DimExprAttr width, int64_t elements,
                             function_ref<void(bool isWhole)> body) {
   KernelBuilder &b = frame.builder();
@@ -35,7 +28,7 @@ void codegen::shortenDivisions(KernelFrame &frame, GpuBuilder &b) {
       return;
     tfm::Dims dims = frame.dims(tensor);
     if (llvm::all_of(dims, isDerived))
-      most = DimExprAttr::max(most, elementCount(b.getContext(), dims));
+      most = DimExprAttr::max(most, DimExprAttr::product(b.getContext(), dims));
   };
   llvm::for_each(kernel.getBlock().getArguments(), look);
   for (Operation &op : kernel.getBlock())

@@ -12,9 +12,6 @@ namespace permalloy::codegen {
 /// Why ValueEmitter does not know a kernel's operations, in a few words; empty when it does.
 std::string whyNotValues(kern::KernelOp kernel);
 
-/// The elements of a tensor of these dimensions.
-tfm::DimExprAttr elementCount(mlir::MLIRContext *context, llvm::ArrayRef<tfm::DimExprAttr> dims);
-
 /// Emits `body` twice: for a `width` that is a multiple of `elements`, and for any other. Which one runs
 /// is the same for all threads.
 void chooseVectors(KernelFrame &frame, tfm::DimExprAttr width, int64_t elements,

@@ -95,8 +95,6 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
   if (failed(schedule))
     return failure();
   SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
   auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   int64_t experts = expertsOf(root);
   DimExprAttr rows = shapes.dim(root.getResult(), 0), one = constant(1);

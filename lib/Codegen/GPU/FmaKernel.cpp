@@ -74,13 +74,8 @@ ProductWeight codegen::productWeightOf(tfm::LinearOp linear) {
 
 DimExprAttr codegen::rowsOf(kern::KernelOp kernel) {
   SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
-  DimExprAttr rows = DimExprAttr::constant(kernel.getContext(), 1);
   tfm::Dims dims = shapes.dims(rootOf(kernel).getInput());
-  for (DimExprAttr dim : ArrayRef(dims).drop_back())
-    rows = DimExprAttr::mul(rows, dim);
-  return rows;
+  return DimExprAttr::product(kernel.getContext(), ArrayRef(dims).drop_back());
 }
 
 static bool hasFew(kern::KernelOp kernel) {

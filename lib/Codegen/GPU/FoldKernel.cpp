@@ -106,7 +106,7 @@ FoldBlock::FoldBlock(KernelFrame &frame, GpuBuilder &b, const FoldSchedule &sche
   x = b.rem(b.threadInBlock(), schedule.columns);
   y = b.div(b.threadInBlock(), schedule.columns);
   Value element = b.add(b.mul(b.blockNumber(), schedule.columns), x);
-  Value last = b.sub(values.extent(elementCount(b.getContext(), shape.outer)), 1);
+  Value last = b.sub(values.extent(DimExprAttr::product(b.getContext(), shape.outer)), 1);
   isElement = b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::sle, element, last);
   own = values.split(b.min(element, last), shape.outer); // all threads come by the barriers
   shared = warp.sharedMemory();
@@ -141,7 +141,8 @@ Value FoldBlock::partOf(tfm::ReduceOp op) {
   tfm::Dims input = values.dims(op.getInput()), reduced;
   for (int64_t axis : op.getAxes())
     reduced.push_back(input[axis]);
-  Value count = values.extent(elementCount(b.getContext(), reduced)), last = b.sub(count, 1);
+  Value count = values.extent(DimExprAttr::product(b.getContext(), reduced)),
+        last = b.sub(count, 1);
   SmallVector<Value> sums(kAtOnce, neutralOf(ops, sum, op.getKind()));
   int64_t stride = schedule.depth * kAtOnce;
   sums = b.loop(y, count, stride, sums, [&](Value first, ValueRange carried) {
@@ -234,8 +235,6 @@ bool FoldBlock::emit() {
 /// Why reductions and results do not have the same elements; fills in which.
 static std::string shapeOf(kern::KernelOp kernel, FoldShape &shape) {
   SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
   auto folds = kernel.getBlock().getOps<tfm::ReduceOp>();
   if (folds.empty())
     return "it has no reductions";
@@ -288,7 +287,7 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
   if (failed(schedule))
     return failure();
   auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
-  DimExprAttr elements = elementCount(kernel.getContext(), shape.outer);
+  DimExprAttr elements = DimExprAttr::product(kernel.getContext(), shape.outer);
   kernel.setTilesAttr(DimExprAttr::ceilDiv(elements, constant(schedule->columns)));
   kernel.setScratchBytesAttr(constant(0));
   return success();

@@ -51,9 +51,7 @@ static std::string whyNoElements(kern::KernelOp kernel, const GpuTarget &target)
 static DimExprAttr elementCount(kern::KernelOp kernel, ArrayRef<tfm::Dims> walks) {
   DimExprAttr most;
   for (const tfm::Dims &walk : walks) {
-    DimExprAttr count = constant(kernel, 1);
-    for (DimExprAttr dim : walk)
-      count = DimExprAttr::mul(count, dim);
+    DimExprAttr count = DimExprAttr::product(kernel.getContext(), walk);
     most = most ? DimExprAttr::max(most, count) : count;
   }
   return most;

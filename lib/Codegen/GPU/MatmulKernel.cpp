@@ -35,8 +35,6 @@ static tfm::MatmulOp rootOf(kern::KernelOp kernel) {
 
 Shape::Shape(kern::KernelOp kernel) {
   SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
   tfm::MatmulOp op = rootOf(kernel);
   tfm::Dims left = shapes.dims(op.getLhs()), right = shapes.dims(op.getRhs()), result = shapes.dims(op.getResult());
   DimExprAttr one = DimExprAttr::constant(kernel.getContext(), 1);
@@ -88,7 +86,8 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
   auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   DimExprAttr blocks = DimExprAttr::mul(DimExprAttr::ceilDiv(shape.rows, constant(schedule->blockRows)),
                                         DimExprAttr::ceilDiv(shape.columns, constant(schedule->blockColumns)));
-  kernel.setTilesAttr(DimExprAttr::mul(elementCount(kernel.getContext(), shape.batch), blocks));
+  kernel.setTilesAttr(
+      DimExprAttr::mul(DimExprAttr::product(kernel.getContext(), shape.batch), blocks));
   kernel.setScratchBytesAttr(constant(0));
   return success();
 }

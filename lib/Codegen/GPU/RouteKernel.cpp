@@ -219,8 +219,6 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
   (void)router.check(); // fills in sizes
   auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
   // Counts of the groups, and the experts of each token.
   DimExprAttr words = constant(router.groups ? router.groups.getGroups() : 0);
   if (router.choice)

@@ -89,7 +89,7 @@ static void storeResult(ValueEmitter &values, const RowGroup &group, RowFolds &f
   auto both = [&](Value x, Value y) -> Value {
     return x && y ? arith::AndIOp::create(b, x, y).getResult() : x ? x : y;
   };
-  if (elementCount(b.getContext(), dims) == group.rows) {
+  if (DimExprAttr::product(b.getContext(), dims) == group.rows) {
     Value value = values.at(tensor, Site::full(values.split(row, dims)));
     b.ifThen(both(isRow, b.equal(threads.lane(), b.i64(0))), [&] {
       values.elements().store(e, value, b.at(base, b.mul(row, e.bytes())));
@@ -155,7 +155,7 @@ static bool emitOthers(KernelFrame &frame, GpuBuilder &b, ArrayRef<unsigned> oth
   SmallVector<tfm::Dims> walks = genericWalks(frame.kernel(), shapes);
   for (unsigned index : others) {
     const tfm::Dims &walk = walks[index];
-    Value count = values.extent(elementCount(b.getContext(), walk));
+    Value count = values.extent(DimExprAttr::product(b.getContext(), walk));
     Value width = walk.empty() ? b.i64(1) : values.extent(walk.back());
     b.ifThen(b.less(b.threadInGrid(), count), [&] {
       emitGenericElement(frame, values, index, b.div(b.threadInGrid(), width),
@@ -267,7 +267,7 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &target,
     blocks = DimExprAttr::max(blocks, blocksOf(group, *schedule));
   SmallVector<tfm::Dims> walks = genericWalks(kernel, shapes);
   for (unsigned index : results.others) {
-    DimExprAttr count = elementCount(kernel.getContext(), walks[index]);
+    DimExprAttr count = DimExprAttr::product(kernel.getContext(), walks[index]);
     blocks = DimExprAttr::max(blocks, DimExprAttr::ceilDiv(count, constant(schedule->threads())));
   }
   kernel.setTilesAttr(blocks);

@@ -167,8 +167,6 @@ static std::string whyNot(kern::KernelOp kernel, const GpuTarget &target) {
   if (Element::of(op.getInput()).isBool())
     return "it selects from booleans";
   SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
   if (!llvm::all_of(shapes.dims(op.getInput()), isDerived))
     return "its size depends on data";
   Trial trial(kernel, target);
@@ -183,10 +181,8 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
   if (failed(schedule))
     return failure();
   SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
   tfm::Dims dims = shapes.dims(rootOf(kernel).getInput());
-  kernel.setTilesAttr(elementCount(kernel.getContext(), ArrayRef(dims).drop_back()));
+  kernel.setTilesAttr(DimExprAttr::product(kernel.getContext(), ArrayRef(dims).drop_back()));
   kernel.setScratchBytesAttr(DimExprAttr::constant(kernel.getContext(), 0));
   return success();
 }

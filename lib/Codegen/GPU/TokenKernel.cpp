@@ -175,8 +175,6 @@ static GpuLaunch launchOf(kern::KernelOp kernel) {
   std::string reason;
   Operation *root = tokenRoot(kernel, reason);
   SymbolicShapes shapes;
-  for (auto [index, argument] : llvm::enumerate(kernel.getBlock().getArguments()))
-    shapes.setDims(argument, kern::argDims(kernel, index));
   auto number = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   DimExprAttr sequences = shapes.dim(root->getOperand(0), 0), none = number(0);
   if (auto score = dyn_cast<tfm::TokenScoreOp>(root)) {

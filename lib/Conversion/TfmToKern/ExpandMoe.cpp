@@ -58,19 +58,6 @@ Value Expander::part(Value value, int64_t axis, int64_t offset, int64_t size) {
                        dimArray(context, sizes), builder.getDenseI64ArrayAttr(strides));
 }
 
-static UnaryKind unaryOf(Activation activation) {
-  switch (activation) {
-  case Activation::Relu: return UnaryKind::Relu;
-  case Activation::GeluErf: return UnaryKind::GeluErf;
-  case Activation::GeluTanh: return UnaryKind::GeluTanh;
-  case Activation::Silu: return UnaryKind::Silu;
-  case Activation::Tanh: return UnaryKind::Tanh;
-  case Activation::Sigmoid: return UnaryKind::Sigmoid;
-  case Activation::None: break;
-  }
-  llvm_unreachable("no activation has no kind");
-}
-
 /// One layer of all experts, with results `element`. Halves that begin inside of a panel are multiplied by a kernel of their own.
 Value Expander::layer(Value input, Value groups, Value weight, Value bias, bool gated, Activation activation,
                       int64_t repeat, Type element) {
@@ -82,7 +69,7 @@ Value Expander::layer(Value input, Value groups, Value weight, Value bias, bool 
     return rows;
   Value gate = part(rows, 1, 0, half), up = part(rows, 1, half, half);
   if (activation != Activation::None)
-    gate = make<UnaryOp>(unaryOf(activation), gate);
+    gate = make<UnaryOp>(*unaryOf(activation), gate);
   return make<BinaryOp>(BinaryKind::Mul, gate, up);
 }
 
@@ -102,9 +89,7 @@ Value Expander::combine(Value rows, Value weights) {
 
 void Expander::expand() {
   Dims dims = shapes.dims(moe.getInput());
-  tokens = constant(1);
-  for (DimExprAttr dim : ArrayRef(dims).drop_back())
-    tokens = DimExprAttr::mul(tokens, dim);
+  tokens = DimExprAttr::product(builder.getContext(), ArrayRef(dims).drop_back());
   Value input = reshape(moe.getInput(), {tokens, dims.back()});
   Value logits = reshape(moe.getLogits(), {tokens, shapes.dims(moe.getLogits()).back()});
   int64_t count = moe.getTopK(), experts = cast<RankedTensorType>(moe.getUp().getType()).getDimSize(0);

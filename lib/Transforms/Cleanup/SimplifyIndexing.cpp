@@ -16,13 +16,6 @@ using namespace mlir;
 using namespace permalloy;
 using namespace permalloy::tfm;
 
-static DimExprAttr product(MLIRContext *context, ArrayRef<DimExprAttr> dims) {
-  DimExprAttr result = DimExprAttr::constant(context, 1);
-  for (DimExprAttr dim : dims)
-    result = DimExprAttr::mul(result, dim);
-  return result;
-}
-
 /// The corner of `input` of these sizes.
 static Value createCorner(PatternRewriter &rewriter, Location loc, Value input,
                           ArrayRef<DimExprAttr> sizes) {
@@ -52,7 +45,8 @@ struct SimplifyGather : ShapePattern<GatherOp> {
     if (!index->countsUp() || !index->base.asConstant() || *index->base.asConstant() < 0)
       return sliceCorner(op, *index, rewriter);
     Dims result = shapes.dims(op.getResult()), input = shapes.dims(op.getInput());
-    DimExprAttr count = product(op.getContext(), index->dims), extent = input[op.getAxis()];
+    DimExprAttr count = DimExprAttr::product(op.getContext(), index->dims),
+                extent = input[op.getAxis()];
     if (!allDerived(result) || !allDerived(input))
       return rewriter.notifyMatchFailure(op, "a dimension depends on data");
     Value source = op.getInput();
@@ -175,7 +169,8 @@ struct SimplifyGatherND : ShapePattern<GatherNDOp> {
       if (!room || !room.asConstant() || *room.asConstant() < 1 || !index->base.asConstant() ||
           *index->base.asConstant() < 0)
         return rewriter.notifyMatchFailure(op, "a column may lie outside of its dimension");
-      DimExprAttr stride = product(op.getContext(), ArrayRef(input).slice(k + 1, columns.size() - k - 1));
+      DimExprAttr stride = DimExprAttr::product(
+          op.getContext(), ArrayRef(input).slice(k + 1, columns.size() - k - 1));
       IndexFunction zero{DimExprAttr::constant(op.getContext(), 0),
                          Dims(index->dims.size(), DimExprAttr::constant(op.getContext(), 0)),
                          index->dims};
@@ -183,9 +178,10 @@ struct SimplifyGatherND : ShapePattern<GatherNDOp> {
       if (!flat)
         return rewriter.notifyMatchFailure(op, "the columns do not broadcast");
     }
-    DimExprAttr extent = product(op.getContext(), ArrayRef(input).take_front(columns.size()));
+    DimExprAttr extent =
+        DimExprAttr::product(op.getContext(), ArrayRef(input).take_front(columns.size()));
     if (!flat->countsUp() || !flat->base.isConstant(0) ||
-        product(op.getContext(), flat->dims) != extent)
+        DimExprAttr::product(op.getContext(), flat->dims) != extent)
       return rewriter.notifyMatchFailure(op, "the tuples do not count through all of the input");
     ++count;
     return replaceRefined(rewriter, op,

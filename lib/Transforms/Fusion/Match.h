@@ -48,9 +48,6 @@ std::optional<RmsNormMatch> matchRmsNorm(tfm::ReduceOp mean, SymbolicShapes &sha
 /// x of x * sigmoid(x) and x / (1 + exp(-x)); null for anything else.
 mlir::Value matchSilu(tfm::BinaryOp root);
 
-/// What a linear layer can apply to its result; nullopt for other functions. RaiseLinear.cpp
-std::optional<tfm::Activation> activationOf(tfm::UnaryKind kind);
-
 /// One of what stands between the scores and the softmax.
 struct MaskMatch {
   /// A bool mask (true: attend), perhaps inverted, or a float mask.

@@ -23,25 +23,6 @@ static bool isParameter(Value value) {
 
 static int64_t rankOf(Value value) { return cast<RankedTensorType>(value.getType()).getRank(); }
 
-std::optional<Activation> permalloy::activationOf(UnaryKind kind) {
-  switch (kind) {
-  case UnaryKind::Relu:
-    return Activation::Relu;
-  case UnaryKind::GeluErf:
-    return Activation::GeluErf;
-  case UnaryKind::GeluTanh:
-    return Activation::GeluTanh;
-  case UnaryKind::Silu:
-    return Activation::Silu;
-  case UnaryKind::Tanh:
-    return Activation::Tanh;
-  case UnaryKind::Sigmoid:
-    return Activation::Sigmoid;
-  default:
-    return std::nullopt;
-  }
-}
-
 namespace {
 
 struct RaiseProduct : ShapePattern<MatmulOp> {

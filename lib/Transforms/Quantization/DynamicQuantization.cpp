@@ -171,19 +171,6 @@ static Value weightOf(GetWeightOp use, StringRef suffix, bool wantsCodes, Symbol
   return GetWeightOp::create(builder, use.getLoc(), cast<RankedTensorType>(weight.getType()), weight.getSymName());
 }
 
-static std::optional<UnaryKind> kindOf(Activation activation) {
-  switch (activation) {
-  case Activation::None: return std::nullopt;
-  case Activation::Relu: return UnaryKind::Relu;
-  case Activation::GeluErf: return UnaryKind::GeluErf;
-  case Activation::GeluTanh: return UnaryKind::GeluTanh;
-  case Activation::Silu: return UnaryKind::Silu;
-  case Activation::Tanh: return UnaryKind::Tanh;
-  case Activation::Sigmoid: return UnaryKind::Sigmoid;
-  }
-  llvm_unreachable("unknown activation");
-}
-
 LinearOp permalloy::quantizeDynamically(LinearOp linear, SymbolTable &symbols, int64_t outliers) {
   Location loc = linear.getLoc();
   auto use = linear.getWeight().getDefiningOp<GetWeightOp>();
@@ -204,7 +191,7 @@ LinearOp permalloy::quantizeDynamically(LinearOp linear, SymbolTable &symbols, i
   result = build.binary(BinaryKind::Mul, result, columns, type);
   if (Value bias = linear.getBias())
     result = build.binary(BinaryKind::Add, result, build.cast(bias, builder.getF32Type()), type);
-  if (auto kind = kindOf(linear.getActivation()))
+  if (auto kind = unaryOf(linear.getActivation()))
     result = UnaryOp::create(builder, loc, type, *kind, result);
   linear.getResult().replaceAllUsesWith(build.cast(result, getElementTypeOrSelf(linear.getResult().getType())));
   return sums;

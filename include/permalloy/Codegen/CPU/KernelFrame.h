@@ -13,7 +13,7 @@ namespace permalloy::codegen {
 /// order, then its yielded values; scalars are its symbols in order.
 class KernelFrame {
 public:
-  KernelFrame(KernelBuilder &b, kern::KernelOp kernel);
+  KernelFrame(KernelBuilder &b, kern::KernelOp kernel) : b(b), op(kernel) {}
 
   kern::KernelOp kernel() { return op; }
   KernelBuilder &builder() { return b; }

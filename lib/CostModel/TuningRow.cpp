@@ -14,6 +14,15 @@ std::string permalloy::str(const NamedNumbers &numbers) {
   return text;
 }
 
+NamedNumbers permalloy::numbersOf(mlir::DictionaryAttr schedule) {
+  NamedNumbers numbers;
+  for (mlir::NamedAttribute entry : schedule)
+    if (auto value = mlir::dyn_cast<mlir::IntegerAttr>(entry.getValue()))
+      numbers.push_back({entry.getName().str(), value.getInt()});
+  llvm::sort(numbers);
+  return numbers;
+}
+
 std::string permalloy::dateOfRow() {
   std::time_t now = std::time(nullptr);
   std::tm utc;

@@ -14,15 +14,6 @@ static constexpr unsigned kSteps = 4, kSamples = 48;
 /// Rows of the usual requests, where a dimension varies.
 static constexpr int64_t kUsualLengths[] = {1, 16, 128, 512};
 
-NamedNumbers permalloy::numbersOf(DictionaryAttr schedule) {
-  NamedNumbers numbers;
-  for (NamedAttribute entry : schedule)
-    if (auto value = dyn_cast<IntegerAttr>(entry.getValue()))
-      numbers.push_back({entry.getName().str(), value.getInt()});
-  llvm::sort(numbers);
-  return numbers;
-}
-
 std::vector<KernelFacts> permalloy::usualFacts(kern::KernelOp kernel) {
   std::vector<KernelFacts> result;
   auto add = [&](int64_t length) {

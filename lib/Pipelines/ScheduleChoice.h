@@ -8,9 +8,6 @@
 
 namespace permalloy {
 
-/// Names and numbers of a schedule attribute, by name.
-NamedNumbers numbersOf(mlir::DictionaryAttr schedule);
-
 /// A schedule with what it is predicted to gain over the one that was there, in the worst case of the sizes.
 struct ChosenSchedule {
   codegen::ScheduleSpace::Values values;

@@ -21,6 +21,8 @@ using NamedNumbers = std::vector<std::pair<std::string, int64_t>>;
 
 /// "tile_panels=3 tile_rows=8"
 std::string str(const NamedNumbers &numbers);
+/// The numbers of a schedule attribute, by name; of a GPU kernel's without its form.
+NamedNumbers numbersOf(mlir::DictionaryAttr schedule);
 
 /// One measured (kernel, schedule, target, sizes). Times are of one launch, all its tiles on one thread; docs/tuning.md has the
 /// meaning of every field.

@@ -38,12 +38,9 @@ std::optional<GpuGrid> codegen::gridOf(kern::KernelOp kernel, const reference::S
   auto blocks = valueOf(launch->blocks, symbols), shared = valueOf(launch->sharedBytes, symbols);
   if (!blocks || !shared)
     return std::nullopt;
-  GpuGrid grid{form->name.str(), {}, launch->threads, registers, double(*blocks), uint64_t(*shared), launch->registers};
-  for (NamedAttribute entry : formParameters(kernel))
-    if (auto value = dyn_cast<IntegerAttr>(entry.getValue()))
-      grid.schedule.push_back({entry.getName().str(), value.getInt()});
-  llvm::sort(grid.schedule);
-  return grid;
+  NamedNumbers schedule = numbersOf(kernel.getScheduleAttr());
+  return GpuGrid{form->name.str(), std::move(schedule), launch->threads,  registers,
+                 double(*blocks),  uint64_t(*shared),   launch->registers};
 }
 
 static void addSymbols(tfm::DimExprAttr expr, llvm::StringSet<> &names) {

@@ -168,3 +168,12 @@ void ScheduleSpace::print(llvm::raw_ostream &os) const {
   }
   os << "  " << schedules.size() << " legal schedules\n";
 }
+
+void permalloy::codegen::printSpace(llvm::raw_ostream &os, const llvm::Twine &heading,
+                                    const ScheduleSpace *space) {
+  os << heading << "\n";
+  if (space)
+    space->print(os);
+  else
+    os << "  one schedule\n";
+}

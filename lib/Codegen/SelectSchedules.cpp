@@ -26,11 +26,8 @@ struct SelectSchedules : codegen::impl::SelectSchedulesBase<SelectSchedules> {
 
   void printSpace(kern::KernelOp kernel, StringRef kind, StringRef target,
                   std::unique_ptr<codegen::ScheduleSpace> space) {
-    llvm::outs() << kernel.getSymName() << ", " << kind << ", " << target << "\n";
-    if (space)
-      space->print(llvm::outs());
-    else
-      llvm::outs() << "  one schedule\n";
+    codegen::printSpace(llvm::outs(), kernel.getSymName() + ", " + kind + ", " + target,
+                        space.get());
   }
 
   LogicalResult scheduleForGpu() {

@@ -147,23 +147,26 @@ int TuneRun::run(const std::string &path) {
   return status.ok() ? 0 : fail(status);
 }
 
-static void printSpace(kern::KernelOp kernel, llvm::StringRef kind, llvm::StringRef target, std::unique_ptr<codegen::ScheduleSpace> space) {
+static void printSpace(kern::KernelOp kernel, const llvm::Twine &kind, llvm::StringRef target,
+                       std::unique_ptr<codegen::ScheduleSpace> space) {
   KernelIdentity identity = identityOf(kernel);
-  llvm::outs() << identity.id.substr(0, 12) << "  " << kind << ", " << identity.dtype << ", " << target << "\n";
-  if (space)
-    space->print(llvm::outs());
-  else
-    llvm::outs() << "  one schedule\n";
+  llvm::StringRef name = llvm::StringRef(identity.id).take_front(12);
+  codegen::printSpace(llvm::outs(), name + "  " + kind + ", " + identity.dtype + ", " + target,
+                      space.get());
 }
 
 static void printSpace(kern::KernelOp kernel, const codegen::CpuTarget &target) {
   if (llvm::succeeded(codegen::selectSchedule(kernel, target)))
-    printSpace(kernel, kern::stringifyEmitter(kernel.getEmitter()), target.name, codegen::scheduleSpace(kernel, target));
+    printSpace(kernel, kern::stringifyEmitter(kernel.getEmitter()), target.name,
+               codegen::scheduleSpace(kernel, target));
 }
 
 static void printSpace(kern::KernelOp kernel, const codegen::GpuTarget &target) {
-  if (llvm::succeeded(codegen::selectGpuSchedule(kernel, target, codegen::GpuChooser::Rule)))
-    printSpace(kernel, "form " + kernel.getScheduleAttr().getAs<mlir::StringAttr>("form").str(), target.name, codegen::gpuScheduleSpace(kernel, target));
+  if (llvm::failed(codegen::selectGpuSchedule(kernel, target, codegen::GpuChooser::Rule)))
+    return;
+  auto form = kernel.getScheduleAttr().getAs<mlir::StringAttr>("form");
+  printSpace(kernel, "form " + form.getValue(), target.name,
+             codegen::gpuScheduleSpace(kernel, target));
 }
 
 /// `--list-space`: the schedules of each kernel, most of which many models share.

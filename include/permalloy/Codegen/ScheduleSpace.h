@@ -26,6 +26,7 @@
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringRef.h"
+#include "llvm/ADT/Twine.h"
 #include "llvm/Support/Error.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -84,6 +85,9 @@ protected:
 private:
   bool forEach(Values &before, llvm::function_ref<bool(llvm::ArrayRef<int64_t>)> visit) const;
 };
+
+/// `heading` and the space, or that there is one schedule where it is null.
+void printSpace(llvm::raw_ostream &os, const llvm::Twine &heading, const ScheduleSpace *space);
 
 /// A space whose schedules are structs.
 template <typename S> class ScheduleSpaceOf final : public ScheduleSpace {

@@ -1,22 +1,14 @@
 //===- GpuTuner.cpp - measures schedules of kernels on a GPU ----*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Measure/GpuTuner.h"
+#include "TuningState.h"
 #include "permalloy/Codegen/GPU/SchedulePrice.h"
-#include "permalloy/CostModel/KernelWork.h"
 #include "permalloy/Measure/GpuCandidate.h"
-
-#include "mlir/IR/Diagnostics.h"
-#include "llvm/Config/llvm-config.h"
-
-#include <map>
-#include <set>
 
 using namespace permalloy;
 using namespace permalloy::measure;
 using namespace mlir;
 
-/// Gains below this are not worth a second look: compile does not take them (TuningDatabase.cpp).
-static constexpr double kLeastGain = 1.03;
 /// Of the device's second-level cache, what the copies of weights are at least to take: then they come from memory.
 static constexpr double kCaches = 2;
 static constexpr unsigned kKernelsOfAContext = 64;
@@ -30,84 +22,38 @@ struct GpuTuner::Prepared {
   std::optional<codegen::GpuCode> image; ///< where something is to be measured
 };
 
-/// A task on its way through the rounds.
-struct GpuTuner::TaskState {
+struct GpuTuner::TaskState : TuningState {
   TaskState(const TuningTask &task, const codegen::GpuTarget &target, uint64_t seed);
 
-  bool isDone() const { return !space || exhausted; }
-  const Values &best() const {
-    auto least = llvm::min_element(scores, [](auto &a, auto &b) { return a.second < b.second; });
-    return least == scores.end() ? byDefault : least->first;
-  }
   /// Puts a schedule on the kernel.
   bool set(const codegen::GpuTarget &target, const Values &values) {
     return succeeded(codegen::setGpuSchedule(*kernel, target, codegen::gpuSchedule(*kernel, *space, values)));
   }
 
-  const TuningTask &task;
-  OwningOpRef<kern::KernelOp> kernel; ///< takes the schedules
-  std::string form;
-  KernelIdentity identity;
-  std::unique_ptr<codegen::ScheduleSpace> space; ///< null: nothing to choose
-  Values byDefault, byRule;
-  std::map<Values, double> scores; ///< sums of logarithms of medians at all sizes
+  std::string form; ///< empty: no form takes the kernel
+  Values byRule;
   std::map<Values, Prepared> measured;
-  std::set<Values> tried, confirmed;
-  std::mt19937_64 random;
-  bool exhausted = false;
   std::vector<GpuBuffers> buffers; ///< of each size, while the task is at hand
 };
 
-/// The parameters of the schedule that stands on a kernel.
-static NamedNumbers numbersOf(kern::KernelOp kernel) {
-  NamedNumbers numbers;
-  for (NamedAttribute entry : kernel.getScheduleAttr())
-    if (auto value = dyn_cast<IntegerAttr>(entry.getValue()))
-      numbers.push_back({entry.getName().str(), value.getInt()});
-  return numbers;
-}
-
-GpuTuner::TaskState::TaskState(const TuningTask &task, const codegen::GpuTarget &target, uint64_t seed)
-    : task(task), kernel(kern::KernelOp(task.kernel).clone()) {
-  auto valuesNow = [&] { return llvm::cantFail(space->values(numbersOf(*kernel))); };
+GpuTuner::TaskState::TaskState(const TuningTask &task, const codegen::GpuTarget &target,
+                               uint64_t seed)
+    : TuningState(task) {
   if (failed(codegen::selectGpuSchedule(*kernel, target, codegen::GpuChooser::Rule)))
     return;
-  identity = identityOf(*kernel);
   form = kernel->getScheduleAttr().getAs<StringAttr>("form").str();
-  space = codegen::gpuScheduleSpace(*kernel, target);
-  if (!space)
+  auto schedules = codegen::gpuScheduleSpace(*kernel, target);
+  if (!schedules)
     return;
-  byRule = valuesNow();
+  byRule = llvm::cantFail(schedules->values(numbersOf(kernel->getScheduleAttr())));
   llvm::cantFail(failed(codegen::selectGpuSchedule(*kernel, target)) ? llvm::createStringError("a kernel lost its form") : llvm::Error::success());
-  byDefault = valuesNow();
-  // The same candidates at any time and in any order of the tasks.
-  random.seed(seed ^ std::stoull(identity.id.substr(0, 16), nullptr, 16));
+  begin(std::move(schedules), seed);
 }
-
-namespace {
-/// Keeps errors off the user's terminal and for the tuner's report.
-class QuietDiagnostics {
-public:
-  explicit QuietDiagnostics(MLIRContext *context) : handler(context, [this](Diagnostic &d) {
-      text += (text.empty() ? "" : "; ") + d.str();
-      return success();
-    }) {}
-  std::string text;
-
-private:
-  ScopedDiagnosticHandler handler;
-};
-} // namespace
 
 GpuTuner::GpuTuner(TuningWriter &writer, GpuSite site, TuningOptions options)
-    : writer(writer), site(std::move(site)), options(std::move(options)), arena(this->options.weightBytes) {}
+    : TunerBase(writer, std::move(options)), site(std::move(site)) {}
 
 GpuTuner::~GpuTuner() = default;
-
-void GpuTuner::refuse(std::string why) {
-  counts.refusal = std::move(why);
-  ++counts.refused;
-}
 
 Status GpuTuner::run(llvm::ArrayRef<TuningTask> tasks) {
   std::vector<std::unique_ptr<TaskState>> states;
@@ -145,42 +91,37 @@ Status GpuTuner::runTask(TaskState &state) {
     }
     state.buffers.push_back(std::move(*buffers));
   }
-  std::vector<Values> next = candidates(state);
+  std::vector<Values> next = candidates(state, {state.byDefault, state.byRule}, nearest(state));
   state.exhausted = next.empty();
   for (const Values &values : next) {
     if (options.stop())
       break;
-    if (std::optional<Prepared> prepared = prepare(state, values))
-      PERMALLOY_TRY(measure(state, std::move(*prepared)));
+    std::optional<Prepared> prepared = prepare(state, values);
+    if (!prepared)
+      continue;
+    PERMALLOY_TRY(measure(state, values, [&](size_t size, double &median) {
+      return measureAt(state, *prepared, size, median);
+    }));
+    state.measured[values] = std::move(*prepared);
   }
-  PERMALLOY_TRY(confirm(state));
+  PERMALLOY_TRY(confirm(state, [&](const Values &best, size_t size, double &median, double &usual) {
+    return confirmAt(state, state.measured[best], state.measured[state.byDefault], size, median,
+                     usual);
+  }));
   state.buffers.clear();
   return {};
 }
 
-/// The default and the rule first; then by turns a neighbour of the best, in the order of the prior, and one at random.
-std::vector<GpuTuner::Values> GpuTuner::candidates(TaskState &state) {
-  std::vector<Values> result;
-  auto take = [&](const Values &values) {
-    if (result.size() < options.candidates && state.tried.insert(values).second)
-      result.push_back(values);
-  };
-  take(state.byDefault);
-  take(state.byRule);
+/// The neighbours of the best, in the order of the prior.
+std::vector<GpuTuner::Values> GpuTuner::nearest(const TaskState &state) const {
   std::vector<std::pair<double, Values>> near;
   codegen::GpuSchedulePricer pricer(*state.kernel, site.target, state.task.sizes);
   for (const Values &values : state.space->neighbours(state.best()))
     if (auto price = pricer.price(codegen::gpuSchedule(*state.kernel, *state.space, values)))
       near.push_back({price->mean(), values});
   llvm::sort(near); // equal ones by their values
-  auto below = [&](uint64_t n) { return state.random() % n; };
-  for (unsigned i = 0; result.size() < options.candidates && i < 8 * options.candidates; ++i) {
-    if (i < near.size())
-      take(near[i].second);
-    if (auto values = state.space->sample(below))
-      take(*values);
-  }
-  return result;
+  auto sorted = llvm::make_second_range(near);
+  return {sorted.begin(), sorted.end()};
 }
 
 /// The name of a candidate's code; nothing where it can have none.
@@ -211,21 +152,6 @@ bool GpuTuner::compile(Prepared &prepared) {
   return true;
 }
 
-Status GpuTuner::measure(TaskState &state, Prepared prepared) {
-  double score = 0;
-  for (size_t size = 0; size < state.task.sizes.size(); ++size) {
-    double median = 0;
-    if (!options.stop())
-      PERMALLOY_TRY(measureAt(state, prepared, size, median));
-    if (median == 0)
-      return {};
-    score += std::log(median);
-  }
-  state.scores[prepared.values] = score;
-  state.measured[prepared.values] = std::move(prepared);
-  return {};
-}
-
 /// `median` becomes that of the launch, in nanoseconds; it stays 0 where there is none.
 Status GpuTuner::measureAt(TaskState &state, Prepared &prepared, size_t size, double &median) {
   if (auto known = writer.find(rowFor(state, prepared, size))) {
@@ -246,34 +172,17 @@ Status GpuTuner::measureAt(TaskState &state, Prepared &prepared, size_t size, do
   return append(state, prepared, size, *timing);
 }
 
-/// As Tuner's: the fastest by turns with the default, which counts from then on.
-Status GpuTuner::confirm(TaskState &state) {
-  auto usual = state.measured.find(state.byDefault);
-  for (unsigned i = 0; i < options.confirmed && usual != state.measured.end() && !options.stop(); ++i) {
-    Values best = state.best();
-    double gain = (state.scores[state.byDefault] - state.scores[best]) / double(state.task.sizes.size());
-    if (gain < std::log(kLeastGain) || !state.confirmed.insert(best).second)
-      return {};
-    double score = 0, usualScore = 0;
-    for (size_t size = 0; size < state.task.sizes.size() && !options.stop(); ++size)
-      PERMALLOY_TRY(confirmAt(state, state.measured[best], usual->second, size, score, usualScore));
-    if (options.stop())
-      return {};
-    state.scores[best] = score, state.scores[state.byDefault] = usualScore;
-  }
-  return {};
-}
-
-/// Adds the logarithms of the two medians to their scores.
-Status GpuTuner::confirmAt(TaskState &state, Prepared &best, Prepared &usual, size_t size, double &score, double &usualScore) {
-  auto add = [&](double bestNs, double usualNs) { score += std::log(bestNs), usualScore += std::log(usualNs); };
+Status GpuTuner::confirmAt(TaskState &state, Prepared &best, Prepared &byDefault, size_t size,
+                           double &median, double &usual) {
   TuningRow row = rowFor(state, best, size);
-  row.defaultCode = usual.code;
-  auto gain = writer.findGain(row), known = writer.find(rowFor(state, usual, size));
-  if (gain && known)
-    return add(*known / *gain, *known), Status();
+  row.defaultCode = byDefault.code;
+  auto gain = writer.findGain(row), known = writer.find(rowFor(state, byDefault, size));
+  if (gain && known) {
+    median = *known / *gain, usual = *known;
+    return {};
+  }
   std::optional<GpuTimer> timers[2];
-  Prepared *pair[] = {&best, &usual};
+  Prepared *pair[] = {&best, &byDefault};
   for (auto [prepared, timer] : llvm::zip_equal(pair, timers)) {
     if (!compile(*prepared) || !state.set(site.target, prepared->values))
       return {};
@@ -286,52 +195,28 @@ Status GpuTuner::confirmAt(TaskState &state, Prepared &best, Prepared &usual, si
   if (!timings.ok())
     return timings.status();
   auto &[own, usualTiming] = *timings;
-  add(own.medianNs, usualTiming.medianNs);
-  PERMALLOY_TRY(append(state, usual, size, usualTiming, &usual, usualTiming.medianNs));
-  return append(state, best, size, own, &usual, usualTiming.medianNs);
+  median = own.medianNs, usual = usualTiming.medianNs;
+  PERMALLOY_TRY(append(state, byDefault, size, usualTiming, usual, byDefault.code));
+  return append(state, best, size, own, usual, byDefault.code);
 }
 
-/// What is known of a row without measuring.
 TuningRow GpuTuner::rowFor(const TaskState &state, const Prepared &prepared, size_t size) const {
-  const reference::Symbols &symbols = state.task.sizes[size];
-  kern::KernelOp kernel = *state.kernel;
-  TuningRow row;
-  row.kernel = state.identity.id;
+  TuningRow row = state.rowFor(prepared.values, prepared.code, size);
   row.cpu = site.device.name, row.target = site.target.name.str(), row.form = state.form;
-  row.schedule = state.space->named(prepared.values);
-  row.sizes = sizesOf(kernel, symbols);
-  row.isDefault = prepared.values == state.byDefault;
-  for (auto symbol : kernel.getSymbols().getAsRange<StringAttr>())
-    row.symbols.push_back({symbol.str(), symbols.lookup(symbol.getValue())});
-  llvm::sort(row.symbols);
-  row.code = prepared.code;
   return row;
 }
 
-static int64_t valueOf(tfm::DimExprAttr expr, const reference::Symbols &symbols) {
-  std::string error;
-  return expr ? reference::evaluate(expr, symbols, error).value_or(-1) : -1;
-}
-
-Status GpuTuner::append(TaskState &state, const Prepared &prepared, size_t size, const Timing &timing, const Prepared *usual, double usualNs) {
-  const reference::Symbols &symbols = state.task.sizes[size];
+Status GpuTuner::append(TaskState &state, const Prepared &prepared, size_t size,
+                        const Timing &timing, double defaultNs, const std::string &defaultCode) {
   TuningRow row = rowFor(state, prepared, size);
   row.weightSpan = double(state.buffers[size].weightSpan());
   row.coldWeights = row.weightSpan > 0;
-  row.minNs = timing.minNs, row.medianNs = timing.medianNs, row.madNs = timing.madNs, row.repeats = timing.repeats;
-  row.defaultNs = usual ? usualNs : 0, row.defaultCode = usual ? usual->code : "";
-  row.registers = prepared.image->cubin.report.registers, row.spills = prepared.image->cubin.report.spillBytes;
-  row.codeBytes = prepared.image->cubin.bytes.empty() ? prepared.image->ptx.size() : prepared.image->cubin.bytes.size();
-  KernelWork work = workOf(*state.kernel);
-  row.flops = valueOf(work.flops, symbols), row.bytes = valueOf(work.bytes, symbols);
-  codegen::GpuSchedulePricer pricer(*state.kernel, site.target, {symbols});
+  row.defaultNs = defaultNs, row.defaultCode = defaultCode;
+  const codegen::Cubin &cubin = prepared.image->cubin;
+  row.registers = cubin.report.registers, row.spills = cubin.report.spillBytes;
+  row.codeBytes = cubin.bytes.empty() ? prepared.image->ptx.size() : cubin.bytes.size();
+  codegen::GpuSchedulePricer pricer(*state.kernel, site.target, {state.task.sizes[size]});
   if (auto price = pricer.price(codegen::gpuSchedule(*state.kernel, *state.space, prepared.values)))
     row.estimateNs = 1e3 * price->mean();
-  row.compiler = "permalloy " PERMALLOY_VERSION ", LLVM " LLVM_VERSION_STRING;
-  row.date = dateOfRow();
-  ++counts.measured;
-  counts.noisy += !timing.isSteady();
-  PERMALLOY_TRY(writer.append(state.identity, row));
-  options.progress(counts);
-  return {};
+  return TunerBase::append(state, std::move(row), size, timing);
 }

@@ -1,26 +1,16 @@
 //===- Tuner.cpp - measures schedules of kernels into a database *- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "permalloy/Measure/Tuner.h"
+#include "TuningState.h"
 #include "permalloy/Artifact/CpuFeatures.h"
 #include "permalloy/Codegen/KernelEmitter.h"
 #include "permalloy/CostModel/Prior.h"
-#include "permalloy/CostModel/KernelWork.h"
 #include "permalloy/Measure/Candidate.h"
 #include "permalloy/Runtime/ThreadPool.h"
-
-#include "mlir/IR/Diagnostics.h"
-#include "llvm/Config/llvm-config.h"
-
-#include <chrono>
-#include <map>
-#include <set>
 
 using namespace permalloy;
 using namespace permalloy::measure;
 using namespace mlir;
-
-/// Gains below this are not worth a second look: compile does not take them (TuningDatabase.cpp).
-static constexpr double kLeastGain = 1.03;
 
 /// A schedule to be measured.
 struct Tuner::Prepared {
@@ -43,61 +33,20 @@ struct Tuner::Runner {
   }
 };
 
-/// A task on its way through the rounds.
-struct Tuner::TaskState {
+struct Tuner::TaskState : TuningState {
   TaskState(const TuningTask &task, const codegen::CpuTarget &target, uint64_t seed)
-      : task(task), kernel(kern::KernelOp(task.kernel).clone()), scheduled(succeeded(codegen::selectSchedule(*kernel, target))) {
-    if (!scheduled)
-      return;
-    identity = identityOf(*kernel);
-    space = codegen::scheduleSpace(*kernel, target);
-    if (space)
-      byDefault = llvm::cantFail(space->values(kernel->getScheduleAttr()));
-    // The same candidates at any time and in any order of the tasks.
-    random.seed(seed ^ std::stoull(identity.id.substr(0, 16), nullptr, 16));
+      : TuningState(task) {
+    if (succeeded(codegen::selectSchedule(*kernel, target)))
+      begin(codegen::scheduleSpace(*kernel, target), seed);
   }
 
-  bool isDone() const { return !space || exhausted; }
-
-  /// The fastest so far, the default before there is any.
-  const Values &best() const {
-    auto least = llvm::min_element(scores, [](auto &a, auto &b) { return a.second < b.second; });
-    return least == scores.end() ? byDefault : least->first;
-  }
-
-  const TuningTask &task;
-  OwningOpRef<kern::KernelOp> kernel; ///< takes the schedules
-  bool scheduled;
-  KernelIdentity identity;
-  std::unique_ptr<codegen::ScheduleSpace> space; ///< null: nothing to choose
-  Values byDefault;
-  std::map<Values, double> scores; ///< sums of logarithms of medians at all sizes
   std::map<Values, Prepared> measured;
-  std::set<Values> tried, confirmed;
-  std::mt19937_64 random;
-  bool exhausted = false;
-  std::vector<Prepared> next; ///< of the round at hand
-  // While the task is at hand:
-  std::vector<KernelBuffers> buffers;
+  std::vector<Prepared> next;         ///< of the round at hand
+  std::vector<KernelBuffers> buffers; ///< of each size, while the task is at hand
 };
-
-namespace {
-/// Keeps errors off the user's terminal and for the tuner's report.
-class QuietDiagnostics {
-public:
-  explicit QuietDiagnostics(MLIRContext *context) : handler(context, [this](Diagnostic &d) {
-      text += (text.empty() ? "" : "; ") + d.str();
-      return success();
-    }) {}
-  std::string text;
-
-private:
-  ScopedDiagnosticHandler handler;
-};
-} // namespace
 
 Tuner::Tuner(TuningWriter &writer, TuningOptions options)
-    : writer(writer), options(std::move(options)), arena(this->options.weightBytes), compiler(*this->options.target) {
+    : TunerBase(writer, std::move(options)), compiler(*this->options.target) {
   if (this->options.target->hasAmx())
     requestAmxPermission();
 }
@@ -134,7 +83,9 @@ Status Tuner::prepare(TaskState &state) {
   if (!state.next.empty() || state.isDone())
     return {};
   QuietDiagnostics quiet(state.kernel->getContext());
-  std::vector<Values> values = candidates(state);
+  std::vector<Values> near = state.space->neighbours(state.best());
+  llvm::shuffle(near.begin(), near.end(), state.random);
+  std::vector<Values> values = candidates(state, state.byDefault, near);
   state.exhausted = values.empty();
   for (Values &each : values) {
     quiet.text.clear();
@@ -152,8 +103,8 @@ Status Tuner::prepare(TaskState &state) {
       prepared.code = std::move(*code);
     }
     bool isKnown = !prepared.code.empty();
-    for (const reference::Symbols &symbols : state.task.sizes)
-      isKnown = isKnown && writer.find(rowFor(state, prepared, symbols)).has_value();
+    for (size_t size = 0; size < state.task.sizes.size(); ++size)
+      isKnown = isKnown && writer.find(rowFor(state, prepared, size)).has_value();
     if (!isKnown)
       prepared.job = compiler.begin(*state.kernel);
     state.next.push_back(std::move(prepared));
@@ -168,6 +119,7 @@ Status Tuner::runTask(TaskState &state) {
     if (!buffers) {
       refuse(llvm::toString(buffers.takeError()));
       state.exhausted = true;
+      state.buffers.clear();
       return {};
     }
     state.buffers.push_back(std::move(*buffers));
@@ -175,9 +127,15 @@ Status Tuner::runTask(TaskState &state) {
   for (Prepared &prepared : next) {
     if (options.stop())
       break;
-    PERMALLOY_TRY(measure(state, prepared));
+    PERMALLOY_TRY(measure(state, prepared.values, [&](size_t size, double &median) {
+      return measureAt(state, prepared, size, median);
+    }));
+    state.measured[prepared.values] = std::move(prepared);
   }
-  PERMALLOY_TRY(confirm(state));
+  PERMALLOY_TRY(confirm(state, [&](const Values &best, size_t size, double &median, double &usual) {
+    return confirmAt(state, state.measured[best], state.measured[state.byDefault], size, median,
+                     usual);
+  }));
   for (auto &[values, measured] : state.measured)
     if (values != state.byDefault && values != state.best())
       measured.job = nullptr; // each holds mappings, of which a process has so many
@@ -185,90 +143,14 @@ Status Tuner::runTask(TaskState &state) {
   return {};
 }
 
-void Tuner::refuse(std::string why) {
-  counts.refusal = std::move(why);
-  ++counts.refused;
-}
-
-/// The default first; then by turns a neighbour of the best and one at random.
-std::vector<Tuner::Values> Tuner::candidates(TaskState &state) {
-  std::vector<Values> result;
-  auto take = [&](const Values &values) {
-    if (result.size() < options.candidates && state.tried.insert(values).second)
-      result.push_back(values);
-  };
-  take(state.byDefault);
-  std::vector<Values> near = state.space->neighbours(state.best());
-  llvm::shuffle(near.begin(), near.end(), state.random);
-  auto below = [&](uint64_t n) { return state.random() % n; };
-  for (unsigned i = 0; result.size() < options.candidates && i < 8 * options.candidates; ++i) {
-    if (i < near.size())
-      take(near[i]);
-    if (auto values = state.space->sample(below))
-      take(*values);
-  }
-  return result;
-}
-
 bool Tuner::setSchedule(TaskState &state, const Values &values) {
   DictionaryAttr schedule = state.space->attribute(state.kernel->getContext(), values);
   return succeeded(codegen::setSchedule(*state.kernel, *options.target, schedule));
 }
 
-Status Tuner::measure(TaskState &state, const Prepared &prepared) {
-  double score = 0;
-  for (size_t size = 0; size < state.task.sizes.size(); ++size) {
-    double median = 0;
-    if (!options.stop())
-      PERMALLOY_TRY(measureAt(state, prepared, size, median));
-    if (median == 0)
-      return {};
-    score += std::log(median);
-  }
-  state.scores[prepared.values] = score;
-  state.measured[prepared.values] = prepared;
-  return {};
-}
-
-/// Measures the fastest by turns with the default, if they gain enough, and corrects what is known of them: what the best of some
-/// fifty measurements gains is mostly chance, and the machine's speed a minute ago was another.
-Status Tuner::confirm(TaskState &state) {
-  auto byDefault = state.measured.find(state.byDefault);
-  for (unsigned i = 0; i < options.confirmed && byDefault != state.measured.end() && !options.stop(); ++i) {
-    Values best = state.best();
-    double gain = (state.scores[state.byDefault] - state.scores[best]) / double(state.task.sizes.size());
-    if (gain < std::log(kLeastGain) || !state.confirmed.insert(best).second)
-      return {};
-    double score = 0, usual = 0;
-    for (size_t size = 0; size < state.task.sizes.size(); ++size)
-      PERMALLOY_TRY(confirmAt(state, state.measured[best], byDefault->second, size, score, usual));
-    if (options.stop())
-      return {};
-    state.scores[best] = score;
-    state.scores[state.byDefault] = usual;
-  }
-  return {};
-}
-
-static int64_t valueOf(tfm::DimExprAttr expr, const reference::Symbols &symbols) {
-  std::string error;
-  return expr ? reference::evaluate(expr, symbols, error).value_or(-1) : -1;
-}
-
-/// What is known of a row without measuring.
-TuningRow Tuner::rowFor(const TaskState &state, const Prepared &prepared, const reference::Symbols &symbols) {
-  kern::KernelOp kernel = *state.kernel;
-  TuningRow row;
-  row.kernel = state.identity.id;
-  row.cpu = Cpu::host().kind();
-  row.target = options.target->name.str();
-  row.schedule = state.space->named(prepared.values);
-  row.sizes = sizesOf(kernel, symbols);
-  row.isDefault = prepared.values == state.byDefault;
-  for (Attribute symbol : kernel.getSymbols())
-    row.symbols.push_back({cast<StringAttr>(symbol).str(), symbols.lookup(cast<StringAttr>(symbol).getValue())});
-  llvm::sort(row.symbols);
-  row.code = prepared.code;
+TuningRow Tuner::rowFor(const TaskState &state, const Prepared &prepared, size_t size) const {
+  TuningRow row = state.rowFor(prepared.values, prepared.code, size);
+  row.cpu = Cpu::host().kind(), row.target = options.target->name.str();
   return row;
 }
 
@@ -298,7 +180,7 @@ std::optional<Tuner::Runner> Tuner::runner(TaskState &state, const Prepared &pre
 
 /// `median` becomes that of the launch, in nanoseconds; it stays 0 where there is none.
 Status Tuner::measureAt(TaskState &state, const Prepared &prepared, size_t size, double &median) {
-  TuningRow row = rowFor(state, prepared, state.task.sizes[size]);
+  TuningRow row = rowFor(state, prepared, size);
   if (auto known = prepared.code.empty() ? std::nullopt : writer.find(row)) {
     ++counts.known;
     median = *known;
@@ -314,19 +196,13 @@ Status Tuner::measureAt(TaskState &state, const Prepared &prepared, size_t size,
   return append(state, prepared, size, timing);
 }
 
-/// Adds the logarithms of the two medians to their scores.
-Status Tuner::confirmAt(TaskState &state, const Prepared &best, const Prepared &byDefault, size_t size, double &score,
-                        double &usual) {
-  const reference::Symbols &symbols = state.task.sizes[size];
-  auto add = [&](double bestNs, double defaultNs) {
-    score += std::log(bestNs);
-    usual += std::log(defaultNs);
-  };
-  TuningRow row = rowFor(state, best, symbols);
+Status Tuner::confirmAt(TaskState &state, const Prepared &best, const Prepared &byDefault,
+                        size_t size, double &median, double &usual) {
+  TuningRow row = rowFor(state, best, size);
   row.defaultCode = byDefault.code;
-  auto gain = writer.findGain(row), known = writer.find(rowFor(state, byDefault, symbols));
+  auto gain = writer.findGain(row), known = writer.find(rowFor(state, byDefault, size));
   if (gain && known) {
-    add(*known / *gain, *known);
+    median = *known / *gain, usual = *known;
     return {};
   }
   Prepared pair[] = {best, byDefault};
@@ -344,37 +220,28 @@ Status Tuner::confirmAt(TaskState &state, const Prepared &best, const Prepared &
   auto [timing, usualTiming] = timeByTurns(*runs[0], *runs[1], yardstick, options.stop);
   if (timing.repeats < 3 && options.stop())
     return {};
-  add(timing.medianNs, usualTiming.medianNs);
+  median = timing.medianNs, usual = usualTiming.medianNs;
   const std::string &code = pair[1].job->candidate->code;
-  PERMALLOY_TRY(append(state, pair[1], size, usualTiming, usualTiming.medianNs, code));
-  return append(state, pair[0], size, timing, usualTiming.medianNs, code);
+  PERMALLOY_TRY(append(state, pair[1], size, usualTiming, usual, code));
+  return append(state, pair[0], size, timing, usual, code);
 }
 
-Status Tuner::append(TaskState &state, const Prepared &prepared, size_t size, const Timing &timing, double defaultNs,
-                     const std::string &defaultCode) {
-  const reference::Symbols &symbols = state.task.sizes[size];
+Status Tuner::append(TaskState &state, const Prepared &prepared, size_t size, const Timing &timing,
+                     double defaultNs, const std::string &defaultCode) {
   const Candidate &candidate = *prepared.job->candidate;
-  TuningRow row = rowFor(state, prepared, symbols);
+  TuningRow row = rowFor(state, prepared, size);
   row.coldWeights = state.buffers[size].hasColdWeights();
-  row.minNs = timing.minNs, row.medianNs = timing.medianNs, row.madNs = timing.madNs;
-  row.repeats = timing.repeats, row.drift = timing.drift, row.speed = timing.speed;
   row.weightSpan = row.coldWeights ? double(arena.bytes()) : 0;
   row.defaultNs = defaultNs, row.defaultCode = defaultCode;
   row.code = candidate.code;
   row.instructions = candidate.statistics.instructions;
   row.spills = candidate.statistics.spills;
   row.codeBytes = candidate.codeBytes;
-  KernelWork work = workOf(*state.kernel);
-  row.flops = valueOf(work.flops, symbols), row.bytes = valueOf(work.bytes, symbols);
-  if (auto facts = factsOf(*state.kernel, symbols)) {
+  if (auto facts = factsOf(*state.kernel, state.task.sizes[size])) {
     facts->weightSpan = row.weightSpan;
-    row.estimateNs = estimateCost(*facts, row.schedule, Machine(rates.at(row.speed), unitsOf(row.target))).nanoseconds();
+    row.estimateNs =
+        estimateCost(*facts, row.schedule, Machine(rates.at(timing.speed), unitsOf(row.target)))
+            .nanoseconds();
   }
-  row.compiler = "permalloy " PERMALLOY_VERSION ", LLVM " LLVM_VERSION_STRING;
-  row.date = dateOfRow();
-  ++counts.measured;
-  counts.noisy += !timing.isSteady();
-  PERMALLOY_TRY(writer.append(state.identity, row));
-  options.progress(counts);
-  return {};
+  return TunerBase::append(state, std::move(row), size, timing);
 }

@@ -5,6 +5,8 @@
 
 #include "permalloy/Measure/Tuner.h"
 
+#include <random>
+
 namespace permalloy::measure {
 
 /// Kernels of transformers of the usual widths, in random order and endless supply: linear layers with the epilogues that

@@ -20,37 +20,28 @@ struct GpuSite {
 /// As Tuner, for kernels on a GPU: of each first what the compiler takes without measurements and the rule of its form, then schedules
 /// that differ in one parameter from the best so far, those first that the prior finds fastest, by turns with others at random.
 /// TuningOptions::target is not looked at.
-class GpuTuner {
+class GpuTuner : public TunerBase {
 public:
   GpuTuner(TuningWriter &writer, GpuSite site, TuningOptions options);
   ~GpuTuner();
   Status run(llvm::ArrayRef<TuningTask> tasks);
-  const TuningProgress &progress() const { return counts; }
 
 private:
-  using Values = codegen::ScheduleSpace::Values;
   struct TaskState;
   struct Prepared;
-  struct Place;
 
   Status runTask(TaskState &state);
-  std::vector<Values> candidates(TaskState &state);
+  std::vector<Values> nearest(const TaskState &state) const;
   std::optional<Prepared> prepare(TaskState &state, const Values &values);
   bool compile(Prepared &prepared);
-  Status measure(TaskState &state, Prepared prepared);
   Status measureAt(TaskState &state, Prepared &prepared, size_t size, double &median);
-  Status confirm(TaskState &state);
-  Status confirmAt(TaskState &state, Prepared &best, Prepared &usual, size_t size, double &score, double &usualScore);
+  Status confirmAt(TaskState &state, Prepared &best, Prepared &byDefault, size_t size,
+                   double &median, double &usual);
   TuningRow rowFor(const TaskState &state, const Prepared &prepared, size_t size) const;
-  Status append(TaskState &state, const Prepared &prepared, size_t size, const Timing &timing, const Prepared *usual = nullptr,
-                double usualNs = 0);
-  void refuse(std::string why);
+  Status append(TaskState &state, const Prepared &prepared, size_t size, const Timing &timing,
+                double defaultNs = 0, const std::string &defaultCode = "");
 
-  TuningWriter &writer;
   GpuSite site;
-  TuningOptions options;
-  TuningProgress counts;
-  WeightArena arena;
   std::unique_ptr<codegen::KernelContext> context; ///< of code generation
   unsigned contextUses = 0;                        ///< kernels that it and those before have seen
 };

@@ -11,8 +11,6 @@
 #include "permalloy/Codegen/CPU/Target.h"
 #include "permalloy/Codegen/ScheduleSpace.h"
 
-#include <random>
-
 namespace permalloy::measure {
 
 /// A kernel and the sizes it is launched with.
@@ -47,41 +45,68 @@ struct TuningOptions {
   std::function<void(const TuningProgress &)> progress = [](const TuningProgress &) {};
 };
 
+struct TuningState;
+
+/// What the tuners of CPUs and GPUs share: which schedules come next, what they score, and the
+/// rows.
+class TunerBase {
+public:
+  const TuningProgress &progress() const { return counts; }
+
+protected:
+  using Values = codegen::ScheduleSpace::Values;
+  /// Medians in nanoseconds; they stay 0 where there is none. Of `best` by turns with the default:
+  /// `usual` is that one's.
+  using MeasureAt = llvm::function_ref<Status(size_t size, double &median)>;
+  using ConfirmAt =
+      llvm::function_ref<Status(const Values &best, size_t size, double &median, double &usual)>;
+
+  TunerBase(TuningWriter &writer, TuningOptions options);
+  void refuse(std::string why);
+  /// Of the schedules that were not tried `first`, then by turns one of `near` and one at random:
+  /// as many as a round measures.
+  std::vector<Values> candidates(TuningState &state, llvm::ArrayRef<Values> first,
+                                 llvm::ArrayRef<Values> near) const;
+  /// Scores a schedule by its medians at all sizes, if it has them all.
+  Status measure(TuningState &state, const Values &values, MeasureAt measureAt);
+  /// Measures the fastest by turns with the default, if they gain enough, and corrects what is
+  /// known of them: what the best of some fifty measurements gains is mostly chance, and the
+  /// machine's speed a minute ago was another.
+  Status confirm(TuningState &state, ConfirmAt confirmAt);
+  /// Completes a row by its timing, and what CPUs and GPUs know alike, and appends it.
+  Status append(const TuningState &state, TuningRow row, size_t size, const Timing &timing);
+
+  TuningWriter &writer;
+  TuningOptions options;
+  TuningProgress counts;
+  WeightArena arena;
+};
+
 /// Measures round after round: each kernel's default schedule, then its neighbours, those of the best so far, and random ones,
 /// each at all sizes of the task. A schedule that turns out faster than the default is then measured by turns with it. Until
 /// `stop`, or until no kernel has a schedule left.
-class Tuner {
+class Tuner : public TunerBase {
 public:
   Tuner(TuningWriter &writer, TuningOptions options);
   ~Tuner();
   Status run(llvm::ArrayRef<TuningTask> tasks);
-  const TuningProgress &progress() const { return counts; }
 
 private:
-  using Values = codegen::ScheduleSpace::Values;
   struct TaskState;
   struct Prepared;
   struct Runner;
 
   Status prepare(TaskState &state);
   Status runTask(TaskState &state);
-  Status measure(TaskState &state, const Prepared &prepared);
   Status measureAt(TaskState &state, const Prepared &prepared, size_t size, double &median);
-  TuningRow rowFor(const TaskState &state, const Prepared &prepared, const reference::Symbols &symbols);
-  Status confirm(TaskState &state);
-  Status confirmAt(TaskState &state, const Prepared &best, const Prepared &byDefault, size_t size, double &score,
-                   double &usual);
+  TuningRow rowFor(const TaskState &state, const Prepared &prepared, size_t size) const;
+  Status confirmAt(TaskState &state, const Prepared &best, const Prepared &byDefault, size_t size,
+                   double &median, double &usual);
   std::optional<Runner> runner(TaskState &state, const Prepared &prepared, size_t size);
   Status append(TaskState &state, const Prepared &prepared, size_t size, const Timing &timing, double defaultNs = 0,
                 const std::string &defaultCode = "");
   bool setSchedule(TaskState &state, const Values &values);
-  void refuse(std::string why);
-  std::vector<Values> candidates(TaskState &state);
 
-  TuningWriter &writer;
-  TuningOptions options;
-  TuningProgress counts;
-  WeightArena arena;
   Yardstick yardstick;
   MachineRates rates = MachineRates::of();
   CandidateCompiler compiler;

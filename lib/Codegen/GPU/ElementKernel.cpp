@@ -225,9 +225,8 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &target,
     DimExprAttr own = walk.threads(kernel.getContext());
     threads = threads ? DimExprAttr::max(threads, own) : own;
   }
-  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
-  kernel.setTilesAttr(DimExprAttr::ceilDiv(threads, constant(schedule->threads)));
-  kernel.setScratchBytesAttr(constant(0));
+  DimExprAttr perBlock = DimExprAttr::constant(kernel.getContext(), schedule->threads);
+  setBlocks(kernel, DimExprAttr::ceilDiv(threads, perBlock));
   return success();
 }
 
@@ -235,8 +234,7 @@ static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
   auto schedule = readGpuSchedule(kernel, elementSpace());
   if (failed(schedule))
     return failure();
-  DimExprAttr zero = DimExprAttr::constant(kernel.getContext(), 0);
-  return GpuLaunch{unsigned(schedule->threads), *kernel.getTiles(), zero, zero};
+  return launchBlocks(kernel, schedule->threads);
 }
 
 static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {

@@ -104,9 +104,8 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
   DimExprAttr few = DimExprAttr::mul(rowBlocks(rows, kSkinnyRows, experts), constant(across));
   DimExprAttr many = DimExprAttr::mul(rowBlocks(rows, schedule->blockRows, experts),
                                       constant(columnBlocks(root, *schedule)));
-  kernel.setTilesAttr(DimExprAttr::add(DimExprAttr::mul(DimExprAttr::sub(one, isMany), few),
-                                       DimExprAttr::mul(isMany, many)));
-  kernel.setScratchBytesAttr(constant(0));
+  setBlocks(kernel, DimExprAttr::add(DimExprAttr::mul(DimExprAttr::sub(one, isMany), few),
+                                     DimExprAttr::mul(isMany, many)));
   return success();
 }
 
@@ -114,10 +113,9 @@ static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
   auto schedule = readGpuSchedule(kernel, spaceOf(kernel));
   if (failed(schedule))
     return failure();
-  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   int64_t shared = std::max(schedule->sharedBytes(),
                             skinnySharedBytes(schedule->skinny(), rootOf(kernel).getGated()));
-  return GpuLaunch{unsigned(schedule->threads()), *kernel.getTiles(), constant(shared), constant(0)};
+  return launchBlocks(kernel, schedule->threads(), shared);
 }
 
 namespace {

@@ -136,9 +136,8 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
   DimExprAttr isFew = DimExprAttr::sub(DimExprAttr::min(one, rows), isMany);
   int64_t few = skinnyGroups(weight, schedule.skinny()) * schedule.split;
   DimExprAttr many = splitBlocks(tilesOf(rows, weight, schedule), schedule.splitK);
-  kernel.setTilesAttr(DimExprAttr::add(DimExprAttr::mul(isFew, constant(few)),
-                                       DimExprAttr::mul(isMany, many)));
-  kernel.setScratchBytesAttr(constant(0));
+  setBlocks(kernel, DimExprAttr::add(DimExprAttr::mul(isFew, constant(few)),
+                                     DimExprAttr::mul(isMany, many)));
   return success();
 }
 

@@ -286,10 +286,9 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
   auto schedule = writeGpuSchedule(kernel, foldSpace(), choice, wanted);
   if (failed(schedule))
     return failure();
-  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   DimExprAttr elements = DimExprAttr::product(kernel.getContext(), shape.outer);
-  kernel.setTilesAttr(DimExprAttr::ceilDiv(elements, constant(schedule->columns)));
-  kernel.setScratchBytesAttr(constant(0));
+  DimExprAttr perBlock = DimExprAttr::constant(kernel.getContext(), schedule->columns);
+  setBlocks(kernel, DimExprAttr::ceilDiv(elements, perBlock));
   return success();
 }
 
@@ -297,9 +296,7 @@ static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
   auto schedule = readGpuSchedule(kernel, foldSpace());
   if (failed(schedule))
     return failure();
-  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
-  return GpuLaunch{unsigned(schedule->threads()), *kernel.getTiles(),
-                   constant(schedule->threads() * kBytes), constant(0)};
+  return launchBlocks(kernel, schedule->threads(), schedule->threads() * kBytes);
 }
 
 static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {

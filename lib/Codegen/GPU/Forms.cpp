@@ -31,3 +31,13 @@ DictionaryAttr codegen::formParameters(kern::KernelOp kernel) {
   parameters.erase(kForm);
   return parameters.getDictionary(kernel.getContext());
 }
+
+void codegen::setBlocks(kern::KernelOp kernel, tfm::DimExprAttr blocks) {
+  kernel.setTilesAttr(blocks);
+  kernel.setScratchBytesAttr(tfm::DimExprAttr::constant(kernel.getContext(), 0));
+}
+
+GpuLaunch codegen::launchBlocks(kern::KernelOp kernel, int64_t threads, int64_t sharedBytes) {
+  return {unsigned(threads), *kernel.getTiles(),
+          tfm::DimExprAttr::constant(kernel.getContext(), sharedBytes), *kernel.getScratchBytes()};
+}

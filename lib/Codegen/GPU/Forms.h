@@ -70,6 +70,11 @@ mlir::FailureOr<S> writeGpuSchedule(kern::KernelOp kernel, const ScheduleSpaceOf
   return readGpuSchedule(kernel, space);
 }
 
+/// Puts the number of blocks on a kernel that needs no scratch.
+void setBlocks(kern::KernelOp kernel, tfm::DimExprAttr blocks);
+/// The launch of as many blocks as the kernel has tiles, with its scratch.
+GpuLaunch launchBlocks(kern::KernelOp kernel, int64_t threads, int64_t sharedBytes = 0);
+
 template <typename S> std::unique_ptr<ScheduleSpace> offerSpace(ScheduleSpaceOf<S> space) {
   return std::make_unique<ScheduleSpaceOf<S>>(std::move(space));
 }

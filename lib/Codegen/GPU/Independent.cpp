@@ -66,8 +66,7 @@ static LogicalResult scheduleElements(kern::KernelOp kernel, const GpuTarget &, 
       return kernel.emitError("unsupported in a compiled kernel: a result of dimensions ")
              << tfm::str(walk) << " whose size depends on data";
   kernel.setScheduleAttr(DictionaryAttr::get(kernel.getContext()));
-  kernel.setTilesAttr(elementCount(kernel, walks));
-  kernel.setScratchBytesAttr(constant(kernel, 0));
+  setBlocks(kernel, elementCount(kernel, walks));
   return success();
 }
 

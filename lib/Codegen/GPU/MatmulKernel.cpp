@@ -86,9 +86,8 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
   auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
   DimExprAttr blocks = DimExprAttr::mul(DimExprAttr::ceilDiv(shape.rows, constant(schedule->blockRows)),
                                         DimExprAttr::ceilDiv(shape.columns, constant(schedule->blockColumns)));
-  kernel.setTilesAttr(
-      DimExprAttr::mul(DimExprAttr::product(kernel.getContext(), shape.batch), blocks));
-  kernel.setScratchBytesAttr(constant(0));
+  DimExprAttr products = DimExprAttr::product(kernel.getContext(), shape.batch);
+  setBlocks(kernel, DimExprAttr::mul(products, blocks));
   return success();
 }
 
@@ -96,8 +95,7 @@ static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
   auto schedule = readGpuSchedule(kernel, spaceOf(kernel));
   if (failed(schedule))
     return failure();
-  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
-  return GpuLaunch{unsigned(schedule->threads()), *kernel.getTiles(), constant(schedule->sharedBytes()), constant(0)};
+  return launchBlocks(kernel, schedule->threads(), schedule->sharedBytes());
 }
 
 /// The number of an operand's matrix for matrix `number` of the result; dimensions of 1 are repeated.

@@ -270,8 +270,7 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &target,
     DimExprAttr count = DimExprAttr::product(kernel.getContext(), walks[index]);
     blocks = DimExprAttr::max(blocks, DimExprAttr::ceilDiv(count, constant(schedule->threads())));
   }
-  kernel.setTilesAttr(blocks);
-  kernel.setScratchBytesAttr(constant(0));
+  setBlocks(kernel, blocks);
   return success();
 }
 
@@ -279,9 +278,8 @@ static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
   auto schedule = readGpuSchedule(kernel, rowSpace());
   if (failed(schedule))
     return failure();
-  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
-  return GpuLaunch{unsigned(schedule->threads()), *kernel.getTiles(),
-                   constant(RowThreads::sharedBytes(schedule->threadsPerRow)), constant(0)};
+  return launchBlocks(kernel, schedule->threads(),
+                      RowThreads::sharedBytes(schedule->threadsPerRow));
 }
 
 static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {

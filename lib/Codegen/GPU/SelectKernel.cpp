@@ -182,8 +182,7 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
     return failure();
   SymbolicShapes shapes;
   tfm::Dims dims = shapes.dims(rootOf(kernel).getInput());
-  kernel.setTilesAttr(DimExprAttr::product(kernel.getContext(), ArrayRef(dims).drop_back()));
-  kernel.setScratchBytesAttr(DimExprAttr::constant(kernel.getContext(), 0));
+  setBlocks(kernel, DimExprAttr::product(kernel.getContext(), ArrayRef(dims).drop_back()));
   return success();
 }
 
@@ -191,9 +190,7 @@ static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
   auto schedule = readGpuSchedule(kernel, selectSpace());
   if (failed(schedule))
     return failure();
-  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
-  return GpuLaunch{unsigned(schedule->threads), *kernel.getTiles(),
-                   constant(schedule->threads * 16), constant(0)};
+  return launchBlocks(kernel, schedule->threads, schedule->threads * 16);
 }
 
 static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {

@@ -146,7 +146,7 @@ static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
   int64_t shared = TensorLayout(sizeOf(rootOf(kernel)), *schedule).sharedBytes;
   if (hasFew(kernel))
     shared = std::max(shared, skinnySharedBytes(schedule->skinny()));
-  return GpuLaunch{unsigned(schedule->threads()), *kernel.getTiles(), DimExprAttr::constant(kernel.getContext(), shared), *kernel.getScratchBytes()};
+  return launchBlocks(kernel, schedule->threads(), shared);
 }
 
 /// The codebook's numbers: constants, or loaded.

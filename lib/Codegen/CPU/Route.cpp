@@ -62,48 +62,23 @@ Value Router::placeOf(KernelFrame &frame, Value result, Value otherwise) {
   return it == yielded.end() ? otherwise : frame.result(it - yielded.begin());
 }
 
-namespace {
+TokenRouter::TokenRouter(KernelFrame &frame, const Router &router)
+    : frame(frame), b(frame.builder()), ops(b), router(router),
+      element(Element::of(this->router.input())) {}
 
-class RouteEmitter {
-public:
-  RouteEmitter(KernelFrame &frame, Router &router)
-      : frame(frame), b(frame.builder()), ops(b), router(router),
-        element(Element::of(router.input())) {}
+Value TokenRouter::logit(Value token, Value expert) {
+  Value index = b.add(b.mul(token, router.experts), expert);
+  return ops.load(element, b.at(logits, b.mul(index, element.bytes())));
+}
 
-  void emit();
-
-private:
-  void choose(Value token);
-  void weigh(Value token);
-  void group();
-  void count();
-  Value logit(Value token, Value expert) {
-    Value index = b.add(b.mul(token, router.experts), expert);
-    return ops.load(element, b.at(logits, b.mul(index, element.bytes())));
-  }
-  Value word(Value base, Value index) { return b.at(base, b.mul(index, 8)); }
-  Value loadWord(Value base, Value index) { return b.load(b.getI64Type(), word(base, index), 8); }
-  void storeWord(Value value, Value base, Value index) { b.store(value, word(base, index), 8); }
-  Value placeOf(Value result, Value otherwise) { return Router::placeOf(frame, result, otherwise); }
-
-  KernelFrame &frame;
-  KernelBuilder &b;
-  ElementOps ops;
-  Router &router;
-  Element element;
-  Value logits, chosen, weights, groups, pairs;
-};
-
-} // namespace
-
-void RouteEmitter::choose(Value token) {
+void TokenRouter::choose(Value token) {
   auto at = [&](Value expert) { return logit(token, expert); };
   emitSelection(b, {element, b.i64(router.experts), b.i64(router.count), /*smallest=*/false, at},
                 [&](Value slot, Value expert) { storeWord(expert, chosen, b.add(b.mul(token, router.count), slot)); });
 }
 
 /// exp(x - max) of those chosen, over the sum of the same or of all; the first one chosen is the largest.
-void RouteEmitter::weigh(Value token) {
+void TokenRouter::weigh(Value token) {
   Value first = b.mul(token, router.count);
   Value max = logit(token, loadWord(chosen, first));
   auto power = [&](Value expert) -> Value {
@@ -120,6 +95,21 @@ void RouteEmitter::weigh(Value token) {
     ops.store(element, ops.round(element, weight), b.at(weights, b.mul(b.add(first, slot), element.bytes())));
   });
 }
+
+namespace {
+
+class RouteEmitter : TokenRouter {
+public:
+  RouteEmitter(KernelFrame &frame, const Router &router) : TokenRouter(frame, router) {}
+  void emit();
+
+private:
+  void group();
+  void count();
+  Value placeOf(Value result, Value otherwise) { return Router::placeOf(frame, result, otherwise); }
+};
+
+} // namespace
 
 /// A stable counting sort: offsets of the groups, then the numbers of the pairs.
 void RouteEmitter::group() {

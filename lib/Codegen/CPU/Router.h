@@ -3,6 +3,7 @@
 #ifndef PERMALLOY_LIB_CODEGEN_CPU_ROUTER_H
 #define PERMALLOY_LIB_CODEGEN_CPU_ROUTER_H
 
+#include "ElementOps.h"
 #include "Kern/Kern.h"
 #include "permalloy/Codegen/CPU/KernelFrame.h"
 
@@ -28,6 +29,32 @@ struct Router {
 
   /// Where a result goes: the caller's memory, or `otherwise` when the kernel does not yield it.
   static mlir::Value placeOf(KernelFrame &frame, mlir::Value result, mlir::Value otherwise);
+};
+
+/// Emits what a router does with one token, for the worker of a CPU or a thread of a GPU.
+class TokenRouter {
+protected:
+  using Value = mlir::Value;
+  TokenRouter(KernelFrame &frame, const Router &router);
+
+  /// Stores the token's experts, best first.
+  void choose(Value token);
+  /// Stores their weights; after `choose`.
+  void weigh(Value token);
+  Value loadWord(Value base, Value index) { return b.load(b.getI64Type(), word(base, index), 8); }
+  void storeWord(Value value, Value base, Value index) { b.store(value, word(base, index), 8); }
+
+  KernelFrame &frame;
+  KernelBuilder &b;
+  ElementOps ops;
+  Router router;
+  Element element;                       ///< of what the router reads
+  Value logits, chosen, weights, groups; ///< addresses, where there are such
+  Value pairs;                           ///< how many (token, slot) there are
+
+private:
+  Value word(Value base, Value index) { return b.at(base, b.mul(index, 8)); }
+  Value logit(Value token, Value expert);
 };
 
 } // namespace permalloy::codegen

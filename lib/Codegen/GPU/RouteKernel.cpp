@@ -1,8 +1,8 @@
 //===- RouteKernel.cpp - choosing and grouping experts by one block -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The router of a mixture of experts, as CPU/Route.cpp has it, in one block, which is what its threads can
-// wait for each other in:
+// The router of a mixture of experts, as CPU/Route.cpp has it, in one block, which is what its
+// threads can wait for each other in:
 //
 //   a thread for each token     the experts of the token and their weights
 //   a warp for each group       counts the pairs (token, slot) of the group, 32 at a time
@@ -11,11 +11,8 @@
 // Few operations per token beside the thousands of each expert, so it is written for few launches.
 //
 //===----------------------------------------------------------------------===//
-#include "../CPU/ElementOps.h"
 #include "../CPU/Router.h"
-#include "../CPU/Selection.h"
 #include "Forms.h"
-#include "permalloy/Codegen/CPU/VectorMath.h"
 #include "permalloy/Codegen/GPU/WarpBuilder.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -29,29 +26,19 @@ static constexpr int64_t kThreads = 256, kWarp = 32;
 
 namespace {
 
-class RouteBlock {
+class RouteBlock : TokenRouter {
 public:
-  RouteBlock(KernelFrame &frame, GpuBuilder &b, Router &router)
-      : frame(frame), b(b), warp(b), ops(b), router(router), element(Element::of(router.input())),
-        thread(b.threadInBlock()), lane(b.rem(thread, kWarp)), ownWarp(b.div(thread, kWarp)) {}
+  RouteBlock(KernelFrame &frame, GpuBuilder &b, const Router &router)
+      : TokenRouter(frame, router), b(b), warp(b), thread(b.threadInBlock()),
+        lane(b.rem(thread, kWarp)), ownWarp(b.div(thread, kWarp)) {}
 
   void emit();
 
 private:
-  void choose(Value token);
-  void weigh(Value token);
   void group();
   void countGroup(Value group);
   void writeGroup(Value group);
   void count();
-  Value logit(Value token, Value expert) {
-    Value index = b.add(b.mul(token, router.experts), expert);
-    return ops.load(element, b.at(logits, b.mul(index, element.bytes())));
-  }
-  Value loadWord(Value base, Value index) {
-    return b.load(b.getI64Type(), b.at(base, b.mul(index, 8)), 8);
-  }
-  void storeWord(Value value, Value base, Value index) { b.store(value, b.at(base, b.mul(index, 8)), 8); }
   void ifFirstLane(function_ref<void()> body) { b.ifThen(b.equal(lane, b.i64(0)), body); }
   Value bits(Value word) {
     return arith::ExtUIOp::create(b, b.getI64Type(), LLVM::CtPopOp::create(b, word));
@@ -60,46 +47,13 @@ private:
   Value overPairs(Value group, Value init,
                   function_ref<Value(Value carried, Value pair, Value isOwn, Value ballot)> step);
 
-  KernelFrame &frame;
   GpuBuilder &b;
   WarpBuilder warp;
-  ElementOps ops;
-  Router &router;
-  Element element;
   Value thread, lane, ownWarp;
-  Value logits, chosen, weights, groups, counts, pairs;
+  Value counts; ///< of each group
 };
 
 } // namespace
-
-void RouteBlock::choose(Value token) {
-  auto at = [&](Value expert) { return logit(token, expert); };
-  emitSelection(b, {element, b.i64(router.experts), b.i64(router.count), /*smallest=*/false, at},
-                [&](Value slot, Value expert) {
-                  storeWord(expert, chosen, b.add(b.mul(token, router.count), slot));
-                });
-}
-
-/// exp(x - max) of those chosen, over the sum of the same or of all; the first one chosen is the largest.
-void RouteBlock::weigh(Value token) {
-  Value first = b.mul(token, router.count);
-  Value max = logit(token, loadWord(chosen, first));
-  auto power = [&](Value expert) -> Value {
-    return emitExp(b, arith::SubFOp::create(b, logit(token, expert), max));
-  };
-  auto chosenPower = [&](Value slot) { return power(loadWord(chosen, b.add(first, slot))); };
-  bool overChosen =
-      router.weights.getNormalize() || router.weights.getScore() == tfm::MoeScore::TopSoftmax;
-  Value terms = b.i64(overChosen ? router.count : router.experts);
-  Value sum = b.loop(b.i64(0), terms, 1, {b.f32(0)}, [&](Value i, ValueRange carried) {
-    return SmallVector<Value>{b.addf(carried[0], overChosen ? chosenPower(i) : power(i))};
-  })[0];
-  b.loop(b.i64(0), b.i64(router.count), 1, [&](Value slot) {
-    Value weight = arith::DivFOp::create(b, chosenPower(slot), sum);
-    Value place = b.at(weights, b.mul(b.add(first, slot), element.bytes()));
-    ops.store(element, ops.round(element, weight), place);
-  });
-}
 
 Value RouteBlock::overPairs(
     Value group, Value init,
@@ -231,9 +185,7 @@ static LogicalResult schedule(kern::KernelOp kernel, const GpuTarget &, Dictiona
 }
 
 static FailureOr<GpuLaunch> launch(kern::KernelOp kernel) {
-  auto constant = [&](int64_t value) { return DimExprAttr::constant(kernel.getContext(), value); };
-  return GpuLaunch{unsigned(kThreads), *kernel.getTiles(),
-                   constant(Router(kernel).counts ? kThreads * 8 : 0), *kernel.getScratchBytes()};
+  return launchBlocks(kernel, kThreads, Router(kernel).counts ? kThreads * 8 : 0);
 }
 
 static LogicalResult emit(KernelFrame &frame, GpuBuilder &b) {

@@ -1,6 +1,7 @@
 //===- AmxAttentionBlock.cpp - a block of queries and one of keys on AMX -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "AmxAttention.h"
+#include "permalloy/Codegen/CPU/Transpose.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -210,12 +211,7 @@ Value AmxAttentionEmitter::hideScore(Value score, unsigned half, Value last, Val
 /// combine of all lanes of row r in lane r. Each step halves the rows and the lanes that belong to one.
 Value AmxAttentionEmitter::reduceRows(SmallVector<Value> rows, function_ref<Value(Value, Value)> combine) {
   for (int64_t size = 1; size < lanes; size *= 2) {
-    SmallVector<int64_t> low, high;
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      bool second = (lane & size) != 0;
-      low.push_back(second ? lanes + lane - size : lane);
-      high.push_back(second ? lanes + lane : lane + size);
-    }
+    auto [low, high] = ExchangeMasks(lanes, size);
     for (int64_t row = 0; row < lanes; row += 2 * size)
       rows[row] = combine(vector::ShuffleOp::create(b, rows[row], rows[row + size], low),
                           vector::ShuffleOp::create(b, rows[row], rows[row + size], high));

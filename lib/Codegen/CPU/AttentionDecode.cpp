@@ -1,6 +1,7 @@
 //===- AttentionDecode.cpp - attention of few queries -----------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "AttentionDecode.h"
+#include "permalloy/Codegen/CPU/Transpose.h"
 #include "permalloy/Codegen/CPU/VectorMath.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -165,12 +166,7 @@ Value DecodeEmitter::emitDots(Value queryRow, Value keyRow, int64_t keyStride) {
 /// takes 30 shuffles for 16 rows, where transposing them takes 64.
 Value DecodeEmitter::sumRows(SmallVector<Value> rows) {
   for (int64_t step = lanes / 2; step > 0; step /= 2) {
-    SmallVector<int64_t> low, high;
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      bool second = (lane & step) != 0;
-      low.push_back(second ? lanes + lane - step : lane);
-      high.push_back(second ? lanes + lane : lane + step);
-    }
+    auto [low, high] = ExchangeMasks(lanes, step);
     for (int64_t i = 0; i < step; ++i) {
       Value x = rows[i], y = rows[i + step];
       rows[i] = b.addf(vector::ShuffleOp::create(b, x, y, low), vector::ShuffleOp::create(b, x, y, high));

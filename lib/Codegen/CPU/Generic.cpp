@@ -69,21 +69,30 @@ static Value packedElement(ValueEmitter &values, Value tensor, Value row, Value 
       [&] { return SmallVector<Value>{zero}; })[0];
 }
 
-/// Whether the tree under `tensor` has a vector form along its last dimension, found by emitting it for nothing.
-static bool hasVectorForm(kern::KernelOp kernel, const CpuTarget &target, Value tensor) {
-  if (!Element::of(tensor).hasVectors() || isPacked(tensor) || cast<RankedTensorType>(tensor.getType()).getRank() == 0)
-    return false;
+bool codegen::hasVectorForm(kern::KernelOp kernel, const CpuTarget &target,
+                            function_ref<void(KernelFrame &, ValueEmitter &)> emit) {
   ScopedDiagnosticHandler quiet(kernel.getContext(), [](Diagnostic &) { return success(); });
   OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
   unsigned buffers = kernel.getBlock().getNumArguments() + kernel.yielded().size();
   KernelBuilder b(*module, kernel.getLoc(), "trial", target, buffers, kernel.getSymbols().size());
   KernelFrame frame(b, kernel);
   ValueEmitter values(frame);
-  Site site = siteOf(values.dims(tensor), b.tileBegin(), b.tileEnd());
-  site.lane = site.indices.size() - 1;
-  site.aligned = true;
-  values.vectorAt(tensor, site);
+  emit(frame, values);
   return !values.lostLanes() && !values.failed();
+}
+
+/// Whether the tree under `tensor` has a vector form along its last dimension.
+static bool isVectorTree(kern::KernelOp kernel, const CpuTarget &target, Value tensor) {
+  if (!Element::of(tensor).hasVectors() || isPacked(tensor) ||
+      cast<RankedTensorType>(tensor.getType()).getRank() == 0)
+    return false;
+  return hasVectorForm(kernel, target, [&](KernelFrame &frame, ValueEmitter &values) {
+    KernelBuilder &b = frame.builder();
+    Site site = siteOf(values.dims(tensor), b.tileBegin(), b.tileEnd());
+    site.lane = site.indices.size() - 1;
+    site.aligned = true;
+    values.vectorAt(tensor, site);
+  });
 }
 
 /// The row of the result's memory that row `row` of the walk is stored to.
@@ -155,7 +164,7 @@ static void emitRow(ValueEmitter &values, const WalkedResult &to, bool vectorize
 void codegen::emitGenericResult(KernelFrame &frame, ValueEmitter &values, unsigned index) {
   kern::KernelOp kernel = frame.kernel();
   WalkedResult to(frame, values, index);
-  bool vectorize = hasVectorForm(kernel, frame.builder().target(), to.tensor);
+  bool vectorize = isVectorTree(kernel, frame.builder().target(), to.tensor);
   TileGrid grid(to.walked, kernel.getContext(), tileElements(kernel));
   auto extent = [&](DimExprAttr expr) { return values.extent(expr); };
   grid.forEachRow(frame, extent, [&](Value row, Value first, Value end) {

@@ -7,6 +7,11 @@
 
 namespace permalloy::codegen {
 
+/// Whether what `emit` asks of `values`, on the tiles of a frame, has a vector form, found by
+/// emitting it for nothing.
+bool hasVectorForm(kern::KernelOp kernel, const CpuTarget &target,
+                   llvm::function_ref<void(KernelFrame &frame, ValueEmitter &values)> emit);
+
 /// Walks yielded value `index` of the kernel over the function's tiles, element by element.
 void emitGenericResult(KernelFrame &frame, ValueEmitter &values, unsigned index);
 

@@ -143,25 +143,16 @@ static void emitGroup(ValueEmitter &values, const RowGroup &group, KernelFrame &
   });
 }
 
-/// Whether the group has a vector form, found by emitting it for nothing.
-static bool hasVectorForm(const RowGroup &group, kern::KernelOp kernel, const CpuTarget &target) {
-  ScopedDiagnosticHandler quiet(kernel.getContext(), [](Diagnostic &) { return success(); });
-  OwningOpRef<ModuleOp> module = ModuleOp::create(kernel.getLoc());
-  unsigned buffers = kernel.getBlock().getNumArguments() + kernel.yielded().size();
-  KernelBuilder b(*module, kernel.getLoc(), "trial", target, buffers, kernel.getSymbols().size());
-  KernelFrame frame(b, kernel);
-  ValueEmitter values(frame);
-  emitGroup(values, group, frame);
-  return !values.lostLanes() && !values.failed();
-}
-
 LogicalResult codegen::emitRowKernel(KernelFrame &frame) {
   kern::KernelOp kernel = frame.kernel();
   SymbolicShapes shapes;
   if (failed(checkTileSchedule(kernel, frame.builder().target(), walkedDims(kernel, shapes))))
     return failure();
   SmallVector<RowGroup> groups = rowGroups(kernel, shapes);
-  llvm::erase_if(groups, [&](RowGroup &group) { return !hasVectorForm(group, kernel, frame.builder().target()); });
+  llvm::erase_if(groups, [&](RowGroup &group) {
+    auto emit = [&](KernelFrame &trial, ValueEmitter &values) { emitGroup(values, group, trial); };
+    return !hasVectorForm(kernel, frame.builder().target(), emit);
+  });
   llvm::DenseSet<unsigned> done;
   // Each group binds its own rows, so each has its own emitter.
   for (const RowGroup &group : groups) {

@@ -39,12 +39,6 @@ void RowStatistics::bindFew(Value tensor, Value from) {
 /// Walks the row's vectors, the tail under a mask that the step heeds. Carries values of any type.
 SmallVector<Value> RowStatistics::walk(ValueRange init, Steps step) {
   int64_t lanes = b.target().lanes();
-  auto siteAt = [&](Value column) {
-    Site site = Site::rows(row, column);
-    site.lane = 1;
-    site.aligned = true;
-    return site;
-  };
   auto fixed = width.asConstant();
   Value count = values.extent(width), whole = b.mul(b.div(count, lanes), lanes);
   auto carried = b.loop(b.i64(0), whole, lanes, init, [&](Value column, ValueRange so) { return step(so, siteAt(column)); });

@@ -84,16 +84,17 @@ bool RowStatistics::isLong(Value value) const {
   return !cheap || llvm::any_of(op->getOperands(), [&](Value operand) { return isLong(operand); });
 }
 
+Site RowStatistics::siteAt(Value column) const {
+  Site site = Site::rows(row, column);
+  site.lane = 1;
+  site.aligned = true;
+  return site;
+}
+
 /// Folds a row with several accumulators, which are joined in a fixed order at the end. A long step has one: its own
 /// arithmetic hides the latency, and four of them side by side would not fit the registers.
 Value RowStatistics::fold(DimExprAttr width, ReduceKind kind, bool isLong, Step step) {
   int64_t lanes = b.target().lanes();
-  auto siteAt = [&](Value column) {
-    Site site = Site::rows(row, column);
-    site.lane = 1;
-    site.aligned = true;
-    return site;
-  };
   Value neutral = ops.toVector(kind == ReduceKind::Max    ? ops.lowest(f32)
                                : kind == ReduceKind::Min  ? ops.highest(f32)
                                : kind == ReduceKind::Prod ? ops.constant(f32, 1.0)

@@ -27,6 +27,8 @@ private:
   Value fold(tfm::DimExprAttr width, tfm::ReduceKind kind, bool isLong, Step step);
   using Steps = llvm::function_ref<llvm::SmallVector<Value>(mlir::ValueRange carried, const Site &site)>;
   llvm::SmallVector<Value> walk(mlir::ValueRange init, Steps step);
+  /// The vector of the row from `column` on.
+  Site siteAt(Value column) const;
   bool isLong(Value value) const;
   Value readInput(const Site &site);
   void keepInput();

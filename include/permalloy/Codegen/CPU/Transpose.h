@@ -7,6 +7,14 @@
 
 namespace permalloy::codegen {
 
+/// Lanes of two vectors x and y for shuffles that exchange their halves, in units of `size` lanes
+/// of `lanes`:
+///   low  x0 y0 x2 y2 ...     high  x1 y1 x3 y3 ...
+struct ExchangeMasks {
+  ExchangeMasks(int64_t lanes, int64_t size);
+  llvm::SmallVector<int64_t> low, high;
+};
+
 /// `rows` are as many native vectors as one has lanes; result[i] lane j = rows[j] lane i. Takes
 /// lanes * log2(lanes) two-operand shuffles.
 llvm::SmallVector<mlir::Value> emitTranspose(KernelBuilder &b, llvm::ArrayRef<mlir::Value> rows);

@@ -37,3 +37,11 @@ llvm::Expected<llvm::SmallVector<char, 0>> codegen::generateCode(llvm::Module &m
   passes.run(module);
   return bytes;
 }
+
+llvm::Expected<std::string> codegen::generateAssembly(llvm::Module &module,
+                                                      llvm::TargetMachine &machine) {
+  auto bytes = generateCode(module, machine, llvm::CodeGenFileType::AssemblyFile);
+  if (!bytes)
+    return bytes.takeError();
+  return std::string(bytes->begin(), bytes->end());
+}

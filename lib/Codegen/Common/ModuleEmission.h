@@ -7,6 +7,8 @@
 #include "llvm/Support/CodeGen.h"
 #include "llvm/Support/Error.h"
 
+#include <string>
+
 namespace llvm {
 class Module;
 class TargetMachine;
@@ -20,6 +22,8 @@ void optimizeModule(llvm::Module &module, llvm::TargetMachine &machine);
 
 /// Optimised IR as assembly or an object; changes the module.
 llvm::Expected<llvm::SmallVector<char, 0>> generateCode(llvm::Module &module, llvm::TargetMachine &machine, llvm::CodeGenFileType type);
+/// The same as text.
+llvm::Expected<std::string> generateAssembly(llvm::Module &module, llvm::TargetMachine &machine);
 
 } // namespace permalloy::codegen
 

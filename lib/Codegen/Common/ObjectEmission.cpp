@@ -109,8 +109,11 @@ static Expected<std::unique_ptr<llvm::Module>> translate(mlir::ModuleOp module,
   return result;
 }
 
-static Expected<llvm::SmallVector<char, 0>> emit(mlir::ModuleOp module, const CpuTarget &target,
-                                                 llvm::CodeGenFileType type) {
+/// What `write` makes of the optimised IR.
+template <typename Result>
+static Expected<Result>
+emit(mlir::ModuleOp module, const CpuTarget &target,
+     llvm::function_ref<Expected<Result>(llvm::Module &, llvm::TargetMachine &)> write) {
   auto machine = createMachine(target);
   if (!machine)
     return machine.takeError();
@@ -118,52 +121,45 @@ static Expected<llvm::SmallVector<char, 0>> emit(mlir::ModuleOp module, const Cp
   auto translated = translate(module, target, context, **machine);
   if (!translated)
     return translated.takeError();
-  return generateCode(**translated, **machine, type);
+  return write(**translated, **machine);
 }
 
 Expected<llvm::SmallVector<char, 0>> permalloy::codegen::emitObject(mlir::ModuleOp module,
                                                                     const CpuTarget &target) {
-  return emit(module, target, llvm::CodeGenFileType::ObjectFile);
+  return emit<llvm::SmallVector<char, 0>>(
+      module, target, [](llvm::Module &translated, llvm::TargetMachine &machine) {
+        return generateCode(translated, machine, llvm::CodeGenFileType::ObjectFile);
+      });
 }
 
 Expected<std::string> permalloy::codegen::emitAssembly(mlir::ModuleOp module,
                                                        const CpuTarget &target) {
-  auto bytes = emit(module, target, llvm::CodeGenFileType::AssemblyFile);
-  if (!bytes)
-    return bytes.takeError();
-  return std::string(bytes->begin(), bytes->end());
+  return emit<std::string>(module, target, generateAssembly);
+}
+
+static Expected<ObjectAndAssembly> generateBoth(llvm::Module &translated,
+                                                llvm::TargetMachine &machine) {
+  std::unique_ptr<llvm::Module> copy = llvm::CloneModule(translated);
+  auto object = generateCode(translated, machine, llvm::CodeGenFileType::ObjectFile);
+  if (!object)
+    return object.takeError();
+  auto assembly = generateAssembly(*copy, machine);
+  if (!assembly)
+    return assembly.takeError();
+  return ObjectAndAssembly{std::move(*object), std::move(*assembly)};
 }
 
 Expected<ObjectAndAssembly> permalloy::codegen::emitObjectAndAssembly(mlir::ModuleOp module,
-                                                                       const CpuTarget &target) {
-  auto machine = createMachine(target);
-  if (!machine)
-    return machine.takeError();
-  llvm::LLVMContext context;
-  auto translated = translate(module, target, context, **machine);
-  if (!translated)
-    return translated.takeError();
-  std::unique_ptr<llvm::Module> copy = llvm::CloneModule(**translated);
-  auto object = generateCode(**translated, **machine, llvm::CodeGenFileType::ObjectFile);
-  if (!object)
-    return object.takeError();
-  auto assembly = generateCode(*copy, **machine, llvm::CodeGenFileType::AssemblyFile);
-  if (!assembly)
-    return assembly.takeError();
-  return ObjectAndAssembly{std::move(*object), std::string(assembly->begin(), assembly->end())};
+                                                                      const CpuTarget &target) {
+  return emit<ObjectAndAssembly>(module, target, generateBoth);
 }
 
 Expected<std::string> permalloy::codegen::emitLLVMIR(mlir::ModuleOp module,
                                                      const CpuTarget &target) {
-  auto machine = createMachine(target);
-  if (!machine)
-    return machine.takeError();
-  llvm::LLVMContext context;
-  auto translated = translate(module, target, context, **machine);
-  if (!translated)
-    return translated.takeError();
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  (*translated)->print(stream, nullptr);
-  return text;
+  return emit<std::string>(module, target, [](llvm::Module &translated, llvm::TargetMachine &) {
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    translated.print(stream, nullptr);
+    return Expected<std::string>(text);
+  });
 }

@@ -109,12 +109,7 @@ Expected<std::string> codegen::emitGpuLLVMIR(mlir::ModuleOp module, const GpuTar
 }
 
 Expected<std::string> codegen::emitPtx(mlir::ModuleOp module, const GpuTarget &target) {
-  return emit(module, target, [](llvm::Module &translated, llvm::TargetMachine &machine) -> Expected<std::string> {
-    auto bytes = generateCode(translated, machine, llvm::CodeGenFileType::AssemblyFile);
-    if (!bytes)
-      return bytes.takeError();
-    return std::string(bytes->begin(), bytes->end());
-  });
+  return emit(module, target, generateAssembly);
 }
 
 Expected<std::string> codegen::gpuCodeOf(kern::KernelOp kernel, const GpuTarget &target) {

@@ -3,6 +3,7 @@
 #include "permalloy/Pipelines/Price.h"
 #include "CompileKernels.h"
 #include "ScheduleChoice.h"
+#include "UnpricedProgram.h"
 
 #include "permalloy/Analysis/SymbolicShapes.h"
 #include "permalloy/Artifact/Expressions.h"
@@ -229,34 +230,47 @@ void Pricer::sum() {
   price.sigma = price.us > 0 ? std::sqrt(squares) / price.us : 0;
 }
 
-Result<ProgramPrice> permalloy::priceProgram(ModuleOp module, const CompileOptions &options, const PriceRequest &request, CompileReport *report) {
-  auto failed = [](const std::string &what) { return Status(StatusCode::invalidArgument, what); };
+Result<UnpricedProgram> UnpricedProgram::of(ModuleOp module, const CompileOptions &options,
+                                            const PriceRequest &request, CompileReport *report) {
+  ArtifactContents launches;
+  if (failed(compileToLaunches(module, options, launches, report)))
+    return noPrice("the program cannot be compiled, so it has no price");
+  auto tuned = TunedSchedules::load(module, options);
+  if (failed(tuned))
+    return noPrice("the tuning database cannot be read");
+  Result<std::vector<int64_t>> symbols = request.sizes(launches.manifest);
+  if (!symbols.ok())
+    return symbols.status();
+  return UnpricedProgram{std::move(launches), std::move(*tuned), std::move(*symbols)};
+}
+
+bool UnpricedProgram::hasBranches() const {
+  return llvm::any_of(launches.program.steps, [](const Step &step) {
+    return step.kind != StepKind::launch && step.kind != StepKind::copy && step.kind != StepKind::bind;
+  });
+}
+
+Result<ProgramPrice> permalloy::priceProgram(ModuleOp module, const CompileOptions &options,
+                                             const PriceRequest &request, CompileReport *report) {
   if (codegen::GpuTarget::isGpuName(request.target))
     return priceGpuProgram(module, options, request, report);
   auto target = codegen::CpuTarget::parse(request.target);
   if (!target)
-    return failed(llvm::toString(target.takeError()));
-  ArtifactContents launches;
-  if (llvm::failed(compileToLaunches(module, options, launches, report)))
-    return failed("the program cannot be compiled, so it has no price");
-  auto tuned = TunedSchedules::load(module, options);
-  if (llvm::failed(tuned))
-    return failed("the tuning database cannot be read");
-  auto kernels = scheduleKernels(module, *target, *tuned);
-  if (llvm::failed(kernels))
-    return failed("a kernel has no schedule, so the program has no price");
-  Result<std::vector<int64_t>> symbols = request.sizes(launches.manifest);
-  if (!symbols.ok())
-    return symbols.status();
+    return noPrice(llvm::toString(target.takeError()));
+  Result<UnpricedProgram> program = UnpricedProgram::of(module, options, request, report);
+  if (!program.ok())
+    return program.status();
+  auto kernels = scheduleKernels(module, *target, program->tuned);
+  if (failed(kernels))
+    return noPrice("a kernel has no schedule, so the program has no price");
   ProgramPrice price;
   price.model = request.model->kind(), price.rates = request.model->rates();
-  price.hasBranches = llvm::any_of(launches.program.steps, [](const Step &step) {
-    return step.kind != StepKind::launch && step.kind != StepKind::copy && step.kind != StepKind::bind;
-  });
-  Pricer pricer(*kernels, *tuned, request, price);
-  Result<size_t> left = forEachLaunch(launches, module, std::move(*symbols), [&](size_t step, kern::KernelOp kernel, const reference::Symbols &sizes) {
-    pricer.add(step, launches.program.steps[step], kernel, sizes);
-  });
+  price.hasBranches = program->hasBranches();
+  Pricer pricer(*kernels, program->tuned, request, price);
+  auto visit = [&](size_t step, kern::KernelOp kernel, const reference::Symbols &sizes) {
+    pricer.add(step, program->launches.program.steps[step], kernel, sizes);
+  };
+  Result<size_t> left = forEachLaunch(program->launches, module, program->symbols, visit);
   if (!left.ok())
     return left.status();
   price.unpriced += *left;

@@ -1,6 +1,7 @@
 //===- PriceGpu.cpp - what a program takes on a GPU, predicted ---*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "CompileKernels.h"
+#include "UnpricedProgram.h"
 #include "permalloy/Codegen/GPU/PtxEmission.h"
 #include "permalloy/Codegen/GPU/SchedulePrice.h"
 #include "permalloy/Pipelines/Price.h"
@@ -86,42 +87,38 @@ static void sum(ProgramPrice &price) {
   price.sigma = price.launches.empty() ? 0 : kGpuSigma;
 }
 
-Result<ProgramPrice> permalloy::priceGpuProgram(ModuleOp module, const CompileOptions &options, const PriceRequest &request, CompileReport *report) {
-  auto failed = [](const std::string &what) { return Status(StatusCode::invalidArgument, what); };
+Result<ProgramPrice> permalloy::priceGpuProgram(ModuleOp module, const CompileOptions &options,
+                                                const PriceRequest &request,
+                                                CompileReport *report) {
   auto target = codegen::GpuTarget::parse(request.target);
   if (!target)
-    return failed(llvm::toString(target.takeError()));
-  ArtifactContents launches;
-  if (llvm::failed(compileToLaunches(module, options, launches, report)))
-    return failed("the program cannot be compiled, so it has no price");
-  auto tuned = TunedSchedules::load(module, options);
-  if (llvm::failed(tuned))
-    return failed("the tuning database cannot be read");
-  auto kernels = scheduleGpuKernels(module, *target, *tuned);
-  if (llvm::failed(kernels))
-    return failed("a kernel has no schedule, so the program has no price");
+    return noPrice(llvm::toString(target.takeError()));
+  Result<UnpricedProgram> program = UnpricedProgram::of(module, options, request, report);
+  if (!program.ok())
+    return program.status();
+  auto kernels = scheduleGpuKernels(module, *target, program->tuned);
+  if (failed(kernels))
+    return noPrice("a kernel has no schedule, so the program has no price");
   auto registers = registersOf(*kernels, options);
-  if (llvm::failed(registers))
-    return failed("a kernel cannot be compiled, so the program has no price");
-  Result<std::vector<int64_t>> symbols = request.sizes(launches.manifest);
-  if (!symbols.ok())
-    return symbols.status();
+  if (failed(registers))
+    return noPrice("a kernel cannot be compiled, so the program has no price");
   ProgramPrice price;
   price.model = request.model->kind(), price.gpu = GpuRates::of(request.target);
-  price.hasBranches = llvm::any_of(launches.program.steps, [](const Step &step) {
-    return step.kind != StepKind::launch && step.kind != StepKind::copy && step.kind != StepKind::bind;
-  });
+  price.hasBranches = program->hasBranches();
   Status refused;
-  GpuPricer pricer(*kernels, *tuned, *registers, request);
-  Result<size_t> left = forEachLaunch(launches, module, std::move(*symbols), [&](size_t step, kern::KernelOp kernel, const reference::Symbols &sizes) {
+  GpuPricer pricer(*kernels, program->tuned, *registers, request);
+  auto visit = [&](size_t step, kern::KernelOp kernel, const reference::Symbols &sizes) {
     Result<std::optional<LaunchPrice>> launch = pricer.priceOf(kernel.getSymName(), sizes);
-    if (!launch.ok())
+    if (!launch.ok()) {
       refused = launch.status();
-    else if (*launch)
-      price.launches.push_back(std::move(**launch)), price.launches.back().step = step, price.launches.back().name = launches.program.steps[step].name;
-    else
+    } else if (*launch) {
+      (*launch)->step = step, (*launch)->name = program->launches.program.steps[step].name;
+      price.launches.push_back(std::move(**launch));
+    } else {
       ++price.unpriced;
-  });
+    }
+  };
+  Result<size_t> left = forEachLaunch(program->launches, module, program->symbols, visit);
   if (!left.ok() || !refused.ok())
     return left.ok() ? refused : left.status();
   price.unpriced += *left;

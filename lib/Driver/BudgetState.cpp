@@ -54,17 +54,27 @@ static search::Allocation withMerge(search::Allocation allocation, size_t merge,
   return allocation;
 }
 
-Result<std::vector<search::Allocation>> BudgetState::frontier() const {
-  std::vector<search::Allocation> all, kept;
-  for (size_t merge = 0; merge < merges.size(); ++merge) {
-    if (!std::isfinite(merges[merge].error))
+/// Calls `visit` with the sites' frontier of each way to merge that has a finite divergence.
+static Status
+forEachFrontier(const BudgetState &state,
+                llvm::function_ref<void(size_t merge, const search::Frontier &)> visit) {
+  for (size_t merge = 0; merge < state.merges.size(); ++merge) {
+    if (!std::isfinite(state.merges[merge].error))
       continue;
-    Result<search::Frontier> own = search::Frontier::of(table(merge));
+    Result<search::Frontier> own = search::Frontier::of(state.table(merge));
     if (!own.ok())
       return own.status();
-    for (search::Allocation &allocation : own->all())
-      all.push_back(withMerge(std::move(allocation), merge, merges[merge].error));
+    visit(merge, *own);
   }
+  return {};
+}
+
+Result<std::vector<search::Allocation>> BudgetState::frontier() const {
+  std::vector<search::Allocation> all, kept;
+  PERMALLOY_TRY(forEachFrontier(*this, [&](size_t merge, const search::Frontier &own) {
+    for (search::Allocation &allocation : own.all())
+      all.push_back(withMerge(std::move(allocation), merge, merges[merge].error));
+  }));
   llvm::sort(all, [](const auto &a, const auto &b) { return std::tie(a.cost, a.error, a.plan) < std::tie(b.cost, b.error, b.plan); });
   for (search::Allocation &allocation : all)
     if (kept.empty() || allocation.error < kept.back().error)
@@ -74,15 +84,10 @@ Result<std::vector<search::Allocation>> BudgetState::frontier() const {
 
 Result<std::vector<search::Allocation>> BudgetState::within(double budgetUs) const {
   std::vector<search::Allocation> result;
-  for (size_t merge = 0; merge < merges.size(); ++merge) {
-    if (!std::isfinite(merges[merge].error))
-      continue;
-    Result<search::Frontier> own = search::Frontier::of(table(merge));
-    if (!own.ok())
-      return own.status();
-    if (Result<search::Allocation> best = own->best(budgetUs); best.ok())
+  PERMALLOY_TRY(forEachFrontier(*this, [&](size_t merge, const search::Frontier &own) {
+    if (Result<search::Allocation> best = own.best(budgetUs); best.ok())
       result.push_back(withMerge(std::move(*best), merge, merges[merge].error));
-  }
+  }));
   llvm::sort(result, [](const auto &a, const auto &b) { return std::tie(a.error, a.cost, a.plan) < std::tie(b.error, b.cost, b.plan); });
   return result;
 }

@@ -45,6 +45,10 @@ struct RmsNormMatch {
 std::optional<RmsNormMatch> matchRmsNorm(tfm::ReduceOp mean, SymbolicShapes &shapes,
                                          std::string &reason);
 
+/// `scale` as [N], the last dimension of a norm's input; ones where it is null.
+mlir::Value createNormScale(mlir::OpBuilder &builder, mlir::Location loc, SymbolicShapes &shapes,
+                            mlir::Value scale, mlir::Value input);
+
 /// x of x * sigmoid(x) and x / (1 + exp(-x)); null for anything else.
 mlir::Value matchSilu(tfm::BinaryOp root);
 

@@ -1,6 +1,7 @@
 //===- MatchNorms.cpp - spellings of layer and RMS normalisation -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
+#include "../Rewriting.h"
 #include "../Splat.h"
 #include "Match.h"
 
@@ -147,4 +148,12 @@ std::optional<RmsNormMatch> permalloy::matchRmsNorm(ReduceOp mean, SymbolicShape
   }
   match.last = last.getDefiningOp();
   return match;
+}
+
+Value permalloy::createNormScale(OpBuilder &builder, Location loc, SymbolicShapes &shapes,
+                                 Value scale, Value input) {
+  if (scale)
+    return createReshape(builder, loc, shapes, scale, shapes.dims(scale).back());
+  auto one = builder.getFloatAttr(getElementTypeOrSelf(input.getType()), 1.0);
+  return createSplat(builder, loc, one, shapes.dims(input).back());
 }

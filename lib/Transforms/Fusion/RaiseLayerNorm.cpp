@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "../Rewriting.h"
-#include "../Splat.h"
 #include "Match.h"
 #include "permalloy/Transforms/Passes.h"
 
@@ -30,23 +29,15 @@ struct RaiseVariance : ShapePattern<ReduceOp> {
           op, "the normalised dimension varies, or the result has another shape");
     rewriter.setInsertionPoint(match->last);
     Location loc = rewriter.getFusedLoc({op.getLoc(), match->last->getLoc()});
-    Value scale =
-        match->scale ? asRow(match->scale, loc, rewriter) : ones(match->input, loc, rewriter);
-    Value bias = match->bias ? asRow(match->bias, loc, rewriter) : Value();
+    Value scale = createNormScale(rewriter, loc, shapes, match->scale, match->input);
+    Value bias = match->bias ? createReshape(rewriter, loc, shapes, match->bias,
+                                             shapes.dims(match->bias).back())
+                             : Value();
     auto norm = LayerNormOp::create(rewriter, loc, match->input.getType(), match->input, scale,
                                     bias, rewriter.getI64IntegerAttr(dims.size() - 1),
                                     rewriter.getF32FloatAttr(match->epsilon));
     ++count;
     return replaceRefined(rewriter, match->last, norm);
-  }
-
-  /// A scale or bias as [N].
-  Value asRow(Value value, Location loc, PatternRewriter &rewriter) const {
-    return createReshape(rewriter, loc, shapes, value, shapes.dims(value).back());
-  }
-  Value ones(Value input, Location loc, PatternRewriter &rewriter) const {
-    auto number = rewriter.getFloatAttr(getElementTypeOrSelf(input.getType()), 1.0);
-    return createSplat(rewriter, loc, number, shapes.dims(input).back());
   }
 };
 

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "../Rewriting.h"
-#include "../Splat.h"
 #include "Match.h"
 #include "permalloy/Transforms/Passes.h"
 
@@ -30,18 +29,11 @@ struct RaiseSquares : ShapePattern<ReduceOp> {
           op, "the normalised dimension varies, or the result has another shape");
     rewriter.setInsertionPoint(match->last);
     Location loc = rewriter.getFusedLoc({op.getLoc(), match->last->getLoc()});
-    Value scale = match->scale
-                      ? createReshape(rewriter, loc, shapes, match->scale, shapes.dims(match->scale).back())
-                      : ones(match->input, loc, rewriter);
+    Value scale = createNormScale(rewriter, loc, shapes, match->scale, match->input);
     auto norm = RmsNormOp::create(rewriter, loc, match->input.getType(), match->input, scale,
                                   rewriter.getI64IntegerAttr(dims.size() - 1), rewriter.getF32FloatAttr(match->epsilon));
     ++count;
     return replaceRefined(rewriter, match->last, norm);
-  }
-
-  Value ones(Value input, Location loc, PatternRewriter &rewriter) const {
-    auto number = rewriter.getFloatAttr(getElementTypeOrSelf(input.getType()), 1.0);
-    return createSplat(rewriter, loc, number, shapes.dims(input).back());
   }
 };
 

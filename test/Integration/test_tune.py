@@ -54,6 +54,7 @@ def test_resumes(permalloy, model, tuned):
     keys = [
         json.dumps([r["row"], r["schedule"], r["symbols"], r["code"], "default_ns" in r])
         for r in after
+        if not (r["default"] and "default_ns" in r)  # again with each that is measured by turns with it
     ]
     assert len(set(keys)) == len(keys)
 

@@ -139,10 +139,8 @@ int runExplain(const ExplainCommand &command) {
   Explanation explanation;
   MachineRates rates = MachineRates::of();
   if (command.measure) {
-    Result<MachineRates> own = measure::calibrateOnce();
-    if (!own.ok())
-      return fail(own.status());
-    rates = *own;
+    if (Result<MachineRates> own = measure::calibrateOnce(); own.ok()) // else they cannot be kept
+      rates = *own;
     MachineSpeed speed;
     Result<std::vector<double>> measured = measureModel(command, sizes->front(), speed);
     if (!measured.ok())

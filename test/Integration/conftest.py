@@ -46,7 +46,7 @@ def emulated():
     def run(*arguments, code=0, **environment):
         own = {"PERMALLOY_LIBCUDA": str(FAKE_DRIVER), "PERMALLOY_PYTHON": sys.executable}
         command = [str(EMULATED_TOOL), *map(str, arguments)]
-        environment = os.environ | own | {"XDG_DATA_HOME": "/nonexistent"} | environment
+        environment = os.environ | own | {"XDG_DATA_HOME": "/dev/null"} | environment
         result = subprocess.run(
             command, capture_output=True, text=True, env=environment, check=False
         )
@@ -62,7 +62,7 @@ def permalloy(tool):
 
     def run(*arguments, code=0, cwd=None, env=None, **options):
         # What was measured on this machine must not change what tests see.
-        own = {"PERMALLOY_PYTHON": sys.executable, "XDG_DATA_HOME": "/nonexistent"}
+        own = {"PERMALLOY_PYTHON": sys.executable, "XDG_DATA_HOME": "/dev/null"}
         environment = os.environ | own | (env or {})
         command = [tool, *map(str, arguments)]
         result = subprocess.run(

